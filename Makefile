@@ -1,0 +1,123 @@
+# Everything here needs Python 3.11 or newer, make, and the package index; nothing else.
+# `make docs` also asks npm, where there is one, for the diagram script.
+
+PYTHON ?= python3
+JOBS ?= 2
+PYTEST_ARGS ?=
+UPGRADE ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
+
+# One environment, two stamps: what `make demo` needs, and everything (which includes it).
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+
+MERMAID := docs/overrides/assets/javascripts/mermaid.min.js
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.13     the interpreter for a new environment (make clean first)"
+	@echo "  PYTEST_ARGS='-k fold' more arguments for pytest; JOBS=4 for more processes"
+
+.PHONY: demo
+demo: $(RUN) ## install what is needed and run the demonstration
+	$(BIN)/ladderpipe demo
+
+.PHONY: test
+test: $(DEV) ## run the tests
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+.PHONY: coverage
+coverage: $(DEV) ## run the tests and report what they leave out
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: lint
+lint: $(DEV) ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(DEV) ## mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(DEV) ## check the types
+	$(BIN)/mypy
+
+.PHONY: docs
+docs: $(DEV) $(MERMAID) ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Each example runs in a directory of its own, and speaks only when it fails.
+.PHONY: examples
+examples: $(DEV) ## run every example
+	@python=$$PWD/$(BIN)/python; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	for example in $$(find "$$PWD/examples" -maxdepth 1 -name '[!_]*.py' 2>/dev/null | sort); do \
+	    mkdir -p "$$work/run"; \
+	    if (cd "$$work/run" && $$python -W error "$$example" </dev/null) >"$$work/output" 2>&1; then \
+	        echo "ok      examples/$${example##*/}"; \
+	    else \
+	        echo "FAILED  examples/$${example##*/}"; cat "$$work/output"; exit 1; \
+	    fi; \
+	    rm -rf "$$work/run"; \
+	done
+
+.PHONY: bench
+bench: $(DEV) ## run the benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: build
+build: $(DEV) ## build the sdist and the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+# The development lock is held to the versions of the runtime lock: they share an environment.
+LOCK = $(BIN)/uv --quiet pip compile pyproject.toml --universal --python-version 3.11 \
+    --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+    --custom-compile-command "make lock" $(UPGRADE)
+
+.PHONY: lock
+lock: $(BIN)/uv ## resolve the dependencies again (UPGRADE=--upgrade for newer versions)
+	$(LOCK) --extra cli --group build --output-file requirements/run.txt
+	$(LOCK) --all-extras --group dev --constraint requirements/run.txt \
+	    --output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) build dist site htmlcov .coverage .coverage.* docs/overrides/assets
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "ladderpipe needs Python 3.11 or newer: make PYTHON=python3.11 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: | $(BIN)/python
+	$(PIP) install uv
+
+$(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements/run.txt
+	$(INSTALL_SELF)
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	$(INSTALL_SELF)
+	@touch $(RUN) $@
+
+# The theme would fetch this script from elsewhere whenever a page is read.
+$(MERMAID): docs/overrides/fetch_mermaid.py | $(BIN)/python
+	@$(BIN)/python $< $@

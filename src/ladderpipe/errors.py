@@ -1,0 +1,86 @@
+"""Every error the library raises on purpose; each message says what was refused, why, what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ClockError",
+    "DealNotFoundError",
+    "DefinitionError",
+    "EffectNotFoundError",
+    "EventConflictError",
+    "EventFromFutureError",
+    "GuardError",
+    "HookError",
+    "InstantError",
+    "InvalidEventError",
+    "LadderError",
+    "MissingPropertyError",
+    "MoveNotAllowedError",
+    "PipelineChangedError",
+    "ReentrancyError",
+    "StoreError",
+]
+
+
+class LadderError(Exception):
+    """The top of the family: catching it catches everything ladderpipe refuses."""
+
+
+class DefinitionError(LadderError, ValueError):
+    """A pipeline, stage or rule that cannot be built as written."""
+
+
+class InstantError(LadderError, ValueError):
+    """A time without a time zone, or text that is no time."""
+
+
+class ClockError(LadderError, ValueError):
+    """A manual clock that was asked to go back."""
+
+
+class InvalidEventError(LadderError, ValueError):
+    """An event that is malformed or that the reducer cannot understand. Nothing is stored."""
+
+
+class EventConflictError(LadderError, ValueError):
+    """The identity of a known event, with other content. Nothing is stored."""
+
+
+class EventFromFutureError(LadderError, ValueError):
+    """An event further in the future than the board's ``max_skew``. Nothing is stored."""
+
+
+class GuardError(LadderError, RuntimeError):
+    """A guard raised; the original is the ``__cause__``. Nothing is stored."""
+
+
+class HookError(LadderError, RuntimeError):
+    """A hook raised; the original is the ``__cause__``. Nothing is stored."""
+
+
+class ReentrancyError(LadderError, RuntimeError):
+    """The board was called from inside one of its hooks."""
+
+
+class MoveNotAllowedError(LadderError, ValueError):
+    """A hand asked for a move that no ``by_hand`` rule allows now. Nothing is stored."""
+
+
+class MissingPropertyError(MoveNotAllowedError):
+    """A hand asked for a move into a stage whose required properties are not filled."""
+
+
+class DealNotFoundError(LadderError, LookupError):
+    """No deal with that id has been opened."""
+
+
+class EffectNotFoundError(LadderError, LookupError):
+    """No effect or open task with that key."""
+
+
+class PipelineChangedError(LadderError, RuntimeError):
+    """The store holds another definition of this pipeline; ``board.migrate`` adopts the new one."""
+
+
+class StoreError(LadderError, RuntimeError):
+    """A store that cannot be opened or used as asked."""

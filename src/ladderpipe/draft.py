@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,13 +36,14 @@ class Draft:
         blocked: keys of this visit's timers that were due while their guard was false.
         floor: nothing is due before it; the time of the baseline the fold began at.
         changed: whether the data may differ from what was loaded.
+        snapshots: when set, the deal before and after each move that has hooks, by number.
     """
 
     __slots__ = (
         "_cursor",
         "_data",
-        "_document",
         "_last_event_at",
+        "_load_document",
         "activity_at",
         "blocked",
         "changed",
@@ -60,6 +61,7 @@ class Draft:
         "opened_at",
         "pipeline",
         "rung",
+        "snapshots",
         "visit",
         "visit_key",
     )
@@ -84,16 +86,17 @@ class Draft:
         self.floor: dt.datetime | None = None
         self.last_event: Event | None = None
         self.changed = False
+        self.snapshots: dict[int, tuple[Deal | None, Deal | None]] | None = None
         self._cursor: OrderKey | None = None
         self._last_event_at: dt.datetime | None = None
         self._data: DealData | None = None
-        self._document: str | None = None
+        self._load_document: Callable[[], str | None] | None = None
 
     @property
     def data(self) -> DealData:
         """The deal's data, decoded from its document when first asked for."""
         if self._data is None:
-            document = self._document
+            document = self._load_document() if self._load_document else None
             self._data = DealData.from_dict(json.loads(document)) if document else DealData()
         return self._data
 
@@ -135,6 +138,23 @@ class Draft:
     def last_event_at(self) -> dt.datetime | None:
         """When the deal's last event happened."""
         return self._last_event_at if self.last_event is None else self.last_event.at
+
+    def resume(self, cursor: OrderKey | None, last_event_at: dt.datetime | None) -> None:
+        """Go on from where an earlier fold stopped."""
+        self._cursor = cursor
+        self._last_event_at = last_event_at
+
+    def load(self, document: Callable[[], str | None]) -> None:
+        """Take the data from *document*, once somebody asks for it."""
+        self._load_document = document
+
+    def enter_stored(self, stage: str) -> None:
+        """Stand in the stage that a store names.
+
+        Raises:
+            PipelineChangedError: the pipeline does not have it.
+        """
+        self.rung = _rung(self.pipeline, self.deal, stage)
 
     def has_fired(self, timer: Candidate, at: dt.datetime) -> bool:
         """Return whether this timer rule has moved the deal at this very instant."""

@@ -19,6 +19,7 @@ __all__ = [
     "PipelineChangedError",
     "ReentrancyError",
     "StoreError",
+    "UndeliverableError",
 ]
 
 
@@ -84,3 +85,7 @@ class PipelineChangedError(LadderError, RuntimeError):
 
 class StoreError(LadderError, RuntimeError):
     """A store that cannot be opened or used as asked."""
+
+
+class UndeliverableError(LadderError, RuntimeError):
+    """Raised by an effect's handler: no retry can help, so the effect is a dead letter at once."""

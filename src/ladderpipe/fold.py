@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from .clock import instant
+from .deals import Deal
 from .draft import Draft
 from .errors import EventConflictError, GuardError, InvalidEventError, LadderError
 from .events import BASELINE, BY_HAND, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
@@ -274,6 +275,8 @@ def _enter(
     left = draft.rung
     n = draft.visit + 1
     moves.append((draft.deal, n, left.stage, rung.stage, at, None, rule, event))
+    if draft.snapshots is not None:
+        draft.snapshots[n] = (_snapshot(draft, "out_of"), None)
     draft.visit = n
     draft.rung = rung
     draft.entered_at = draft.activity_at = at
@@ -287,6 +290,15 @@ def _enter(
         _schedule(draft)
     else:
         draft.due_at = draft.next_timer = None
+    if draft.snapshots is not None:
+        draft.snapshots[n] = (draft.snapshots[n][0], _snapshot(draft, "into"))
+
+
+def _snapshot(draft: Draft, direction: Literal["into", "out_of"]) -> Deal | None:
+    stage = draft.rung.stage
+    if stage is None or not draft.pipeline.hooks(direction, stage):
+        return None
+    return draft.as_deal()
 
 
 def _note_closing(draft: Draft, left: Rung, entered: Rung, at: dt.datetime) -> None:

@@ -211,7 +211,7 @@ class Pipeline:
     @functools.cached_property
     def fingerprint(self) -> str:
         """What matters to the fold (stages, rules, guards, reducer), as a short hash."""
-        from .definition import fingerprint
+        from .fingerprint import fingerprint
 
         return fingerprint(self)
 
@@ -236,6 +236,11 @@ class Pipeline:
     def hooks(self, direction: Literal["into", "out_of"], stage: str) -> list[Hook]:
         """Return the hooks of a stage, in the order they were registered."""
         return self._hooks.get((direction, stage), [])
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether any hook is registered."""
+        return bool(self._hooks)
 
     def bind(self) -> None:
         """Note that a board is bound: from now on no hook is accepted."""

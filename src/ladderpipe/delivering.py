@@ -1,0 +1,317 @@
+"""Delivering effects at least once: claim, call the handler, settle. Also tasks and dead letters."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from .deals import Deal
+from .effects import TASK, Delivery, Effect, EffectState, Handler, Task
+from .errors import DefinitionError, EffectNotFoundError, LadderError, UndeliverableError
+from .session import Session
+from .stores.base import EffectRow
+from .sweeping import sweep
+from .unit import Unit
+
+__all__ = ["DeliveryReport"]
+
+BATCH: Final = 100
+_log = logging.getLogger("ladderpipe")
+
+
+@attrs.frozen
+class DeliveryReport:
+    """What one round of deliveries did.
+
+    Attributes:
+        counts: how many effects ended in which state; ``pending`` means tried again later.
+    """
+
+    counts: Mapping[EffectState, int]
+
+    @property
+    def delivered(self) -> int:
+        """How many handlers returned."""
+        return self.counts.get(EffectState.DELIVERED, 0)
+
+    @property
+    def failed(self) -> int:
+        """How many handlers raised: those tried again later and the new dead letters."""
+        return self.counts.get(EffectState.PENDING, 0) + self.counts.get(EffectState.DEAD, 0)
+
+
+def register(session: Session, name: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that makes a function the handler of effects called *name*.
+
+    Raises:
+        DefinitionError: the name is taken.
+    """
+    if name == TASK:
+        raise DefinitionError("'task' is delivered by people: see board.tasks and board.complete")
+    if name in session.handlers:
+        raise DefinitionError(f"effects {name!r} have a handler already: one name, one handler")
+
+    def keep(handler: Handler) -> Handler:
+        session.handlers[name] = handler
+        return handler
+
+    return keep
+
+
+def deliver(session: Session, limit: int | None) -> DeliveryReport:
+    """Deliver every effect that is due and has a handler, at most *limit* of them."""
+    counts: Counter[EffectState] = Counter()
+    now = session.now()
+    names = list(session.handlers)
+    left = limit
+    while names and (left is None or left > 0):
+        wanted = BATCH if left is None else min(BATCH, left)
+        with session.reading() as transaction:
+            ready = transaction.ready_effects(session.number, now, names, wanted)
+        for row in ready:
+            state = _deliver_one(session, row)
+            if state is not None:
+                counts[state] += 1
+        if left is not None:
+            left -= len(ready)
+        if len(ready) < wanted:
+            break
+    return DeliveryReport(dict(counts))
+
+
+def _deliver_one(session: Session, seen: EffectRow) -> EffectState | None:
+    """Claim one effect and deliver it; return what became of it, ``None`` if another has it."""
+    try:
+        claimed = _claim(session, seen)
+    except LadderError as error:
+        return _postpone(session, seen, error)
+    if not isinstance(claimed, _Claim):
+        return claimed
+    try:
+        session.handlers[seen.name](claimed.delivery)
+    except UndeliverableError as error:
+        return _settle(session, claimed, EffectState.DEAD, error)
+    except Exception as error:
+        _log.warning("effect %s of deal %s failed: %r", seen.name, seen.deal, error)
+        last = claimed.delivery.attempt >= session.backoff.tries
+        state = EffectState.DEAD if last else EffectState.PENDING
+        return _settle(session, claimed, state, error)
+    return _settle(session, claimed, EffectState.DELIVERED, None)
+
+
+@attrs.frozen
+class _Claim:
+    delivery: Delivery
+    lease: str
+
+
+def _claim(session: Session, seen: EffectRow) -> _Claim | EffectState | None:
+    """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
+    with session.writing() as unit:
+        row, deal = _bring_up_to_date(unit, seen)
+        if row is None or row.state not in ("pending", "claimed") or row.ready_at > unit.now:
+            return None
+        ended = _why_not(unit, row, deal)
+        if ended is not None:
+            unit.transaction.settle_effect(row.key, ended.value)
+            return ended
+        lease = uuid.uuid4().hex
+        unit.transaction.claim_effect(
+            row.key, lease, unit.now + session.lease, row.attempts + 1
+        )
+        assert deal is not None
+        delivery = Delivery(
+            key=row.key,
+            name=row.name,
+            payload=json.loads(row.payload),
+            deal=deal.deal,
+            pipeline=session.pipeline.name,
+            due_at=row.due_at,
+            attempt=row.attempts + 1,
+        )
+        return _Claim(delivery, lease)
+
+
+@attrs.frozen
+class _Standing:
+    """A deal at the moment of a claim; gone deals stand nowhere and have no record."""
+
+    deal: Deal
+    visit_key: str | None
+
+
+def _bring_up_to_date(unit: Unit, seen: EffectRow) -> tuple[EffectRow | None, _Standing | None]:
+    """Lock the effect's deal, fire its due timers, and read both again."""
+    unit.check_pipeline()
+    found = unit.transaction.load_by_id(seen.deal_id)
+    if found is None:
+        return None, None
+    stored, _ = found
+    if stored.due_at is not None and stored.due_at <= unit.now:
+        sweep(unit, stored, unit.now)
+        unit.flush()
+        stored, document = unit.transaction.load_by_id(seen.deal_id) or found
+    else:
+        document = found[1]
+    draft = unit.draft(stored, document)
+    standing = None
+    if draft.last_event_at is not None:
+        standing = _Standing(draft.as_deal(), stored.visit_key)
+    return unit.transaction.effect(unit.number, seen.key), standing
+
+
+def _why_not(unit: Unit, row: EffectRow, deal: _Standing | None) -> EffectState | None:
+    """Return the state of an effect that must not be delivered any more."""
+    if row.expires_at is not None and unit.now > row.expires_at:
+        return EffectState.EXPIRED
+    if deal is None:
+        return EffectState.CANCELLED
+    if not row.run_to_completion and row.visit_key != deal.visit_key:
+        return EffectState.CANCELLED
+    return None
+
+
+def _settle(
+    session: Session, claim: _Claim, state: EffectState, error: Exception | None
+) -> EffectState | None:
+    delivery = claim.delivery
+    now = session.now()
+    ready_at: dt.datetime | None = None
+    if state is EffectState.PENDING:
+        ready_at = now + session.backoff.delay(delivery.attempt)
+    with session.writing(now) as unit:
+        held = unit.transaction.settle_effect(
+            delivery.key,
+            state.value,
+            ready_at,
+            None if error is None else f"{type(error).__name__}: {error}"[:2000],
+            claim.lease,
+        )
+    return state if held else None
+
+
+def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
+    """Put off an effect whose deal cannot be brought up to date."""
+    _log.warning("effect %s of deal %s cannot be claimed: %r", seen.name, seen.deal, error)
+    now = session.now()
+    with session.writing(now) as unit:
+        row = unit.transaction.effect(session.number, seen.key)
+        if row is None or row.state != "pending":
+            return None
+        later = now + session.backoff.delay(1)
+        unit.transaction.settle_effect(row.key, "pending", later, str(error)[:2000])
+    return EffectState.PENDING
+
+
+def effects(
+    session: Session, deal: str | None, states: Sequence[EffectState] | None
+) -> list[Effect]:
+    """Return effects, of one deal or of all, by due time."""
+    with session.reading() as transaction:
+        deal_id = None
+        if deal is not None:
+            stored, _, _ = transaction.load(session.number, deal, create=False)
+            if stored is None:
+                return []
+            deal_id = stored.id
+        wanted = None if states is None else tuple(state.value for state in states)
+        return [_effect(row) for row in transaction.effects(session.number, deal_id, wanted)]
+
+
+def send_again(session: Session, key: str) -> None:
+    """Put a dead letter back in the queue, with all its tries before it.
+
+    Raises:
+        EffectNotFoundError: there is no dead letter of that key.
+    """
+    with session.writing() as unit:
+        row = unit.transaction.effect(session.number, key)
+        if row is None or row.state != EffectState.DEAD:
+            state = "there is none" if row is None else f"it is {row.state}"
+            raise EffectNotFoundError(
+                f"no dead letter has the key {key!r} ({state}): see board.dead_letters()"
+            )
+        unit.transaction.claim_effect(key, "again", unit.now, 0)
+        unit.transaction.settle_effect(key, "pending", unit.now)
+
+
+def tasks(
+    session: Session, owner: str | None, deal: str | None, due_by: dt.datetime | None
+) -> list[Task]:
+    """Return the open tasks, the most urgent first."""
+    with session.reading() as transaction:
+        rows = transaction.effects(session.number, None, ("open",))
+    found = [_task(row) for row in rows]
+    return sorted(
+        (
+            task
+            for task in found
+            if (owner is None or task.owner == owner)
+            and (deal is None or task.deal == deal)
+            and (due_by is None or task.due_at <= due_by)
+        ),
+        key=lambda task: (task.due_at, task.key),
+    )
+
+
+def complete(session: Session, key: str) -> Task:
+    """Note that a person has done a task.
+
+    Raises:
+        EffectNotFoundError: no open task has that key; the deal may have moved on.
+    """
+    refused: str | None = None
+    with session.writing() as unit:
+        row = unit.transaction.effect(session.number, key)
+        if row is not None:
+            row, deal = _bring_up_to_date(unit, row)
+            if row is not None and row.state == "open":
+                ended = _why_not(unit, row, deal)
+                if ended is None:
+                    unit.transaction.settle_effect(key, EffectState.DELIVERED.value)
+                    return _task(row)
+                unit.transaction.settle_effect(key, ended.value)
+                refused = ended.value
+            elif row is not None:
+                refused = row.state
+    raise EffectNotFoundError(
+        f"no open task has the key {key!r}: "
+        + ("see board.tasks() for the open ones" if refused is None else f"it is {refused}")
+    )
+
+
+def _effect(row: EffectRow) -> Effect:
+    return Effect(
+        key=row.key,
+        name=row.name,
+        deal=row.deal,
+        visit_key=row.visit_key,
+        payload=json.loads(row.payload),
+        state=EffectState(row.state),
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        run_to_completion=row.run_to_completion,
+        attempts=row.attempts,
+        error=row.error,
+    )
+
+
+def _task(row: EffectRow) -> Task:
+    payload = json.loads(row.payload)
+    hours = payload.get("due_hours", 0)
+    due_in = dt.timedelta(hours=hours) if isinstance(hours, int | float) else dt.timedelta()
+    return Task(
+        key=row.key,
+        title=str(payload.get("title", "")) or row.name,
+        deal=row.deal,
+        owner=row.owner,
+        due_at=row.due_at + due_in,
+        payload=payload,
+    )

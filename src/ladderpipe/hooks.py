@@ -1,0 +1,284 @@
+"""Running hooks: what a hook is given, and the effects that moves ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from .canonical import canonical, canonical_text
+from .deals import Deal, Move
+from .deciding import Decision
+from .effects import TASK, EffectState, effect_key
+from .errors import HookError, InvalidEventError, LadderError, ReentrancyError
+from .events import Event
+from .pipeline import Hook, Pipeline
+from .stages import DoStep, Stage, WaitStep
+from .stores.base import NewEffect
+
+__all__ = ["HookContext"]
+
+_inside_hook: Final[contextvars.ContextVar[str | None]] = contextvars.ContextVar(
+    "ladderpipe_hook", default=None
+)
+
+
+class HookContext:
+    """What a hook is given: the move, the deal, and a way to ask for effects.
+
+    A hook runs inside the transaction and may run again when the transaction is retried, so it
+    touches nothing outside it.
+
+    Attributes:
+        move: the move that sets the hook off. On a refold, the one that begins the visit that is
+            current now; when the deal turns out not to be open, the one that is withdrawn.
+        deal: the deal in the stage that is left, or entered.
+        event: what caused the move; ``None`` for a timer.
+        refold: whether a late event changed the history, so that this hook makes up for it.
+        connection: the database connection, for the caller's own tables; ``None`` in memory.
+    """
+
+    __slots__ = ("_requests", "connection", "deal", "event", "move", "refold")
+
+    def __init__(
+        self, move: Move, deal: Deal, refold: bool, connection: Any, requests: EffectRequests
+    ) -> None:
+        self.move = move
+        self.deal = deal
+        self.event: Event | None = move.event
+        self.refold = refold
+        self.connection = connection
+        self._requests = requests
+
+    def do(
+        self,
+        name: str,
+        *,
+        wait: dt.timedelta | None = None,
+        expires: dt.timedelta | None = None,
+        run_to_completion: bool = False,
+        **payload: Any,
+    ) -> None:
+        """Ask for an effect, delivered after the commit.
+
+        Args:
+            name: which handler delivers it; ``"task"`` lands in ``board.tasks()``.
+            wait: how long after the move it is due.
+            expires: drop it, on record, when it is this late.
+            run_to_completion: deliver it even when the deal has left the stage. What a
+                move-out-of hook asks for always is.
+            **payload: JSON values for the handler.
+
+        Raises:
+            InvalidEventError: the payload is not JSON.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidEventError(f"ctx.do({name!r}): an effect needs a name such as 'email'")
+        step = DoStep(name, canonical(payload), expires, run_to_completion)
+        self._requests.add(step, wait or dt.timedelta(), self.deal.owner)
+
+
+class EffectRequests:
+    """Collects what one visit's hooks and sequence ask for, with their stable keys."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        deal: str,
+        visit_key: str,
+        phase: str,
+        since: dt.datetime,
+        state: EffectState | None,
+    ) -> None:
+        """Collect for one visit.
+
+        Args:
+            since: the instant that delays count from.
+            state: what to record instead of pending: expired when quiet, cancelled when the
+                visit has ended already.
+        """
+        self.found: list[NewEffect] = []
+        self._pipeline = pipeline
+        self._deal = deal
+        self._visit_key = visit_key
+        self._phase = phase
+        self._since = since
+        self._state = state
+        self._positions: Counter[str] = Counter()
+
+    def add(self, step: DoStep, wait: dt.timedelta, deal_owner: str | None) -> None:
+        """Note one effect."""
+        position = self._positions[step.name]
+        self._positions[step.name] += 1
+        keep = step.run_to_completion or self._phase == "out_of"
+        due_at = self._since + wait
+        waiting = EffectState.OPEN if step.name == TASK else EffectState.PENDING
+        ended = self._state is EffectState.CANCELLED and keep
+        owner = step.payload.get("owner") or deal_owner if step.name == TASK else None
+        self.found.append(
+            NewEffect(
+                key=effect_key(
+                    self._pipeline.name,
+                    self._deal,
+                    self._visit_key,
+                    self._phase,
+                    step.name,
+                    position,
+                ),
+                visit_key=self._visit_key,
+                phase=self._phase,
+                name=step.name,
+                position=position,
+                payload=canonical_text(step.payload),
+                state=(waiting if self._state is None or ended else self._state).value,
+                due_at=due_at,
+                expires_at=None if step.expires is None else due_at + step.expires,
+                run_to_completion=keep,
+                owner=owner,
+            )
+        )
+
+    def add_sequence(self, stage: Stage, deal_owner: Callable[[], str | None]) -> None:
+        """Note a stage's sequence, waits added up."""
+        waited = dt.timedelta()
+        for step in stage.sequence:
+            if isinstance(step, WaitStep):
+                waited += step.delay
+            else:
+                self.add(step, waited, deal_owner())
+
+
+@contextlib.contextmanager
+def hook_running(name: str) -> Iterator[None]:
+    """Mark the block as a hook, in which no board may be called."""
+    token = _inside_hook.set(name)
+    try:
+        yield
+    finally:
+        _inside_hook.reset(token)
+
+
+def refuse_inside_hook(call: str) -> None:
+    """Refuse a call of a board from inside a hook.
+
+    Raises:
+        ReentrancyError: a hook is running.
+    """
+    hook = _inside_hook.get()
+    if hook is not None:
+        raise ReentrancyError(
+            f"hook {hook} called {call}: a hook runs inside the board's own transaction and cannot "
+            "move deals; ask for an effect with ctx.do(...), whose handler may send an event after "
+            "the commit"
+        )
+
+
+def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
+    """Run hooks in the order they were registered.
+
+    Raises:
+        HookError: one raised; the original is the cause.
+        ReentrancyError: one called a board.
+    """
+    for hook in hooks:
+        name = getattr(hook, "__qualname__", repr(hook))
+        try:
+            with hook_running(name):
+                hook(context)
+        except ReentrancyError:
+            raise
+        except Exception as error:
+            hint = f" ({error})" if isinstance(error, LadderError) else ""
+            raise HookError(
+                f"hook {name} ({what}) raised {type(error).__name__} for deal "
+                f"{context.deal.id!r}{hint}: nothing was stored; mend the hook, then send the "
+                "event again"
+            ) from error
+
+
+def effects_asked(
+    pipeline: Pipeline, decision: Decision, connection: Any, quiet: bool
+) -> list[NewEffect]:
+    """Run the hooks of what a decision changed and return the effects asked for.
+
+    Every new move runs its hooks; after a refold only what changed at the end does.
+
+    Raises:
+        HookError: a hook raised.
+    """
+    if decision.refolded:
+        return _after_refold(pipeline, decision, connection, quiet)
+    found: list[NewEffect] = []
+    snapshots = decision.draft.snapshots or {}
+    left_key = decision.left_key
+    last = len(decision.moves) - 1
+    for index, (row, key) in enumerate(zip(decision.moves, decision.keys, strict=True)):
+        move = Move._make(row)
+        before, after = snapshots.get(move.n, (None, None))
+        visit = _Visit(pipeline, decision, connection, quiet, refold=False)
+        if before is not None and left_key is not None:
+            found += visit.left(move, before, left_key)
+        found += visit.entered(move, after, key, ended=index < last)
+        left_key = key
+    return found
+
+
+def _after_refold(
+    pipeline: Pipeline, decision: Decision, connection: Any, quiet: bool
+) -> list[NewEffect]:
+    if not decision.current_changed:
+        return []
+    found: list[NewEffect] = []
+    visit = _Visit(pipeline, decision, connection, quiet, refold=True)
+    current = decision.current_move(pipeline)
+    left, left_key = decision.before, decision.stored.visit_key
+    if left is not None and left.stage is not None and left_key is not None:
+        move = current or decision.withdrawn(pipeline)
+        found += visit.left(move, left.as_deal(), left_key)
+    if current is not None and decision.visit_key is not None:
+        found += visit.entered(current, decision.draft.as_deal(), decision.visit_key, ended=False)
+    return found
+
+
+class _Visit:
+    """Runs the hooks of leaving or entering one visit."""
+
+    def __init__(
+        self, pipeline: Pipeline, decision: Decision, connection: Any, quiet: bool, refold: bool
+    ) -> None:
+        self._pipeline = pipeline
+        self._decision = decision
+        self._connection = connection
+        self._quiet = EffectState.EXPIRED if quiet else None
+        self._refold = refold
+
+    def left(self, move: Move, deal: Deal, key: str) -> list[NewEffect]:
+        hooks = self._pipeline.hooks("out_of", deal.stage)
+        return self._run(hooks, "out_of", move, deal, self._requests(key, "out_of", move, None))
+
+    def entered(self, move: Move, deal: Deal | None, key: str, ended: bool) -> list[NewEffect]:
+        state = EffectState.CANCELLED if ended else None
+        requests = self._requests(key, "into", move, state)
+        if deal is not None:
+            self._run(self._pipeline.hooks("into", move.into), "into", move, deal, requests)
+        if move.into.sequence:
+            requests.add_sequence(move.into, lambda: self._decision.draft.data.owner)
+        return requests.found
+
+    def _requests(
+        self, key: str, phase: str, move: Move, state: EffectState | None
+    ) -> EffectRequests:
+        return EffectRequests(
+            self._pipeline, move.deal, key, phase, move.at, self._quiet or state
+        )
+
+    def _run(
+        self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests
+    ) -> list[NewEffect]:
+        if hooks:
+            context = HookContext(move, deal, self._refold, self._connection, requests)
+            run_hooks(hooks, context, f"move {phase.replace('_', ' ')} {deal.stage}")
+        return requests.found

@@ -1,0 +1,116 @@
+"""What a board is bound to: pipeline, store, clock and settings; begins units of work."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Iterator
+
+import attrs
+
+from .clock import Clock, instant
+from .effects import Backoff, Handler
+from .definition import to_dict
+from .errors import DefinitionError, PipelineChangedError
+from .fingerprint import differences, fold_definition
+from .pipeline import Pipeline
+from .stores.base import PipelineRow, Store, Transaction
+from .unit import Unit
+
+__all__ = ["Session"]
+
+
+@attrs.define
+class Session:
+    """The bindings of one board; boards that join a connection share all but the store.
+
+    Attributes:
+        number: the store's number for the pipeline.
+        max_skew: how far in the future an event may be.
+        lease: how long a worker may take over one delivery before another may try.
+    """
+
+    pipeline: Pipeline
+    store: Store
+    clock: Clock
+    number: int = 0
+    max_skew: dt.timedelta = dt.timedelta(minutes=5)
+    lease: dt.timedelta = dt.timedelta(minutes=5)
+    backoff: Backoff = attrs.field(factory=Backoff)
+    handlers: dict[str, Handler] = attrs.field(factory=dict)
+
+    def now(self) -> dt.datetime:
+        """Return the clock's time in UTC.
+
+        Raises:
+            InstantError: the clock is naive.
+        """
+        return instant(self.clock.now())
+
+    @contextlib.contextmanager
+    def writing(self, now: dt.datetime | None = None, quiet: bool = False) -> Iterator[Unit]:
+        """Begin a unit that is written and committed when the block ends."""
+        now = now or self.now()
+        with self.store.transaction() as transaction:
+            unit = Unit(self.pipeline, self.number, transaction, now, quiet)
+            yield unit
+            unit.flush()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Begin a transaction that only reads."""
+        with self.store.transaction(write=False) as transaction:
+            yield transaction
+
+    def adopt_or_refuse(self, refuse: bool) -> None:
+        """Note the pipeline in a store that does not know it, or compare with what it knows.
+
+        Raises:
+            PipelineChangedError: it knows another definition, and *refuse* says to mind.
+        """
+        fingerprint = self.pipeline.fingerprint
+        with self.reading() as transaction:
+            row = transaction.pipeline(self.pipeline.name)
+        if row is None:
+            definition = definition_text(self.pipeline)
+            with self.store.transaction() as transaction:
+                row = transaction.pipeline(self.pipeline.name) or transaction.save_pipeline(
+                    self.pipeline.name, fingerprint, definition, None
+                )
+        self.number = row.id
+        if refuse and (row.migrating is not None or row.fingerprint != fingerprint):
+            raise PipelineChangedError(self._what_changed(row))
+
+    def _what_changed(self, row: PipelineRow) -> str:
+        if row.migrating is not None:
+            return (
+                f"a migration of pipeline {row.name!r} is not finished: open the board with "
+                "adopting=True and call board.migrate with the same mapping to resume it"
+            )
+        found = differences(json.loads(row.definition)["fold"], fold_definition(self.pipeline))
+        with self.reading() as transaction:
+            counts = transaction.stage_counts(row.id)
+        gone = [
+            f"{count} in {stage!r}"
+            for stage, count in sorted(counts.items())
+            if stage not in self.pipeline.rungs
+        ]
+        stranded = f"; deals in stages that no longer exist: {', '.join(gone)}" if gone else ""
+        return (
+            f"the store holds another definition of pipeline {row.name!r}: "
+            f"{'; '.join(found) or 'the order of rules or stages'}{stranded}. Open the board with "
+            "adopting=True and call board.migrate({'old_stage': new_stage}) to adopt this one, "
+            "or go back to the old definition"
+        )
+
+
+def definition_text(pipeline: Pipeline) -> str:
+    """Return what a store keeps of a definition: what matters to the fold, and if it has a
+    plain form, all of it, so that the command line can read a store by its URL alone.
+    """
+    try:
+        whole = to_dict(pipeline, hooks=False)
+    except DefinitionError:
+        whole = None
+    return json.dumps({"fold": fold_definition(pipeline), "whole": whole})

@@ -1,0 +1,336 @@
+"""What a store is: the rows it keeps and the transaction that a board drives.
+
+A board makes one load, takes one pure decision and asks for one commit. Stores hold no rules
+of their own beyond the invariants in their schema.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+import attrs
+
+from ..events import Event
+
+__all__ = [
+    "DealChange",
+    "DealFilter",
+    "EffectRow",
+    "MoveRecord",
+    "NewEffect",
+    "NewEvent",
+    "PipelineRow",
+    "Store",
+    "StoredDeal",
+    "Transaction",
+]
+
+
+class PipelineRow(NamedTuple):
+    """A pipeline as the store knows it; ``migrating`` holds a mapping while one is under way."""
+
+    id: int
+    name: str
+    fingerprint: str
+    definition: str
+    migrating: str | None
+
+
+class StoredDeal(NamedTuple):
+    """The narrow row of a deal. ``stage`` is ``None`` while no rule has opened it.
+
+    ``cursor_*`` is the place in the deal's one order up to which events were folded,
+    ``horizon`` when its last timer was tried, ``timers`` the fold's notes on timers as JSON.
+    """
+
+    id: int
+    deal: str
+    stage: str | None = None
+    visit: int = 0
+    visit_key: str | None = None
+    entered_at: dt.datetime | None = None
+    activity_at: dt.datetime | None = None
+    opened_at: dt.datetime | None = None
+    closed_at: dt.datetime | None = None
+    lost_from: str | None = None
+    due_at: dt.datetime | None = None
+    horizon: dt.datetime | None = None
+    swept_to: dt.datetime | None = None
+    last_event_at: dt.datetime | None = None
+    cursor_at: dt.datetime | None = None
+    cursor_phase: int = 0
+    cursor_seq: int = 0
+    cursor_rung: int = 0
+    cursor_source: str = ""
+    cursor_id: str = ""
+    timers: str | None = None
+    owner: str | None = None
+    currency: str | None = None
+    value: str | None = None
+    has_effects: bool = False
+    baseline_at: dt.datetime | None = None
+    definition: str | None = None
+    failures: int = 0
+    retry_at: dt.datetime | None = None
+    removed_at: dt.datetime | None = None
+
+
+class NewEvent(NamedTuple):
+    """An event about to be stored, its data already as canonical text."""
+
+    deal_id: int
+    source: str
+    id: str
+    type: str
+    at: dt.datetime
+    seq: int
+    data: str
+    digest: str
+    recorded_at: dt.datetime
+
+
+class MoveRecord(NamedTuple):
+    """A stored move, which is also the visit it begins."""
+
+    n: int
+    visit_key: str
+    out_of: str | None
+    into: str
+    at: dt.datetime
+    left_at: dt.datetime | None
+    recorded_at: dt.datetime
+    rule: str
+    event_source: str | None
+    event_id: str | None
+
+
+class NewEffect(NamedTuple):
+    """An effect about to be stored."""
+
+    key: str
+    visit_key: str
+    phase: str
+    name: str
+    position: int
+    payload: str
+    state: str
+    due_at: dt.datetime
+    expires_at: dt.datetime | None
+    run_to_completion: bool
+    owner: str | None
+
+
+class EffectRow(NamedTuple):
+    """A stored effect; ``ready_at`` is its due time, its next try or the end of its lease."""
+
+    key: str
+    deal_id: int
+    deal: str
+    visit_key: str
+    phase: str
+    name: str
+    payload: str
+    state: str
+    due_at: dt.datetime
+    ready_at: dt.datetime
+    expires_at: dt.datetime | None
+    run_to_completion: bool
+    attempts: int
+    lease: str | None
+    error: str | None
+    owner: str | None
+
+
+@attrs.define
+class DealChange:
+    """All that one decision writes for one deal.
+
+    Attributes:
+        deal: the row after the decision.
+        document: the deal's data as JSON text, ``None`` when unchanged.
+        cut_from: moves with this number or a higher one are removed first.
+        close: (n, instant) of the stored visit that ends, if one does.
+        reopen: n of the stored visit that is current again, if one is.
+        moves: rows to add.
+        effects: rows to add, or to revive where the key is known.
+        ended: keys of visits that ended: their effects are cancelled unless run to completion.
+        vanished: keys of visits that never were: all their pending effects are cancelled.
+        revived: key of a past visit that is current again: what moving out cancelled is pending.
+    """
+
+    deal: StoredDeal
+    document: str | None = None
+    cut_from: int | None = None
+    close: tuple[int, dt.datetime] | None = None
+    reopen: int | None = None
+    moves: Sequence[MoveRecord] = ()
+    effects: Sequence[NewEffect] = ()
+    ended: Sequence[str] = ()
+    vanished: Sequence[str] = ()
+    revived: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DealFilter:
+    """Which deals to list; ``None`` means any."""
+
+    stages: tuple[str, ...] | None = None
+    owner: str | None = None
+
+
+class Transaction(Protocol):
+    """One unit of work on a store. Everything in it happens or nothing does."""
+
+    @property
+    def connection(self) -> Any:
+        """The database connection, for the caller's own tables; ``None`` in memory."""
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Return a context that undoes what happened in it when it raises."""
+
+    def pipeline(self, name: str) -> PipelineRow | None:
+        """Return what is known of a pipeline."""
+
+    def save_pipeline(
+        self, name: str, fingerprint: str, definition: str, migrating: str | None
+    ) -> PipelineRow:
+        """Insert or replace a pipeline's row."""
+
+    def load(
+        self, pipeline: int, deal: str, create: bool
+    ) -> tuple[StoredDeal | None, str | None, str | None]:
+        """Lock and return a deal's row, its document and the pipeline's fingerprint.
+
+        The fingerprint is ``None`` while a migration is under way.
+        """
+
+    def load_many(
+        self, pipeline: int, deals: Sequence[str]
+    ) -> dict[str, tuple[StoredDeal, str | None]]:
+        """Lock, creating where missing, and return rows and documents by deal."""
+
+    def load_by_id(self, deal_id: int) -> tuple[StoredDeal, str | None] | None:
+        """Lock and return one deal's row and document."""
+
+    def document(self, deal_id: int) -> str | None:
+        """Return a deal's document."""
+
+    def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
+        """Store events whose identity is new; return how many were."""
+
+    def known_events(
+        self, pipeline: int, identities: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], str | None]:
+        """Return the digests of those that are stored; ``None`` for a forgotten one."""
+
+    def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
+        """Remove events that were stored in this transaction and turned out bad."""
+
+    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
+        """Return a deal's stored events with when each was recorded."""
+
+    def replace_event_data(
+        self, pipeline: int, replacements: Sequence[tuple[Event, str]]
+    ) -> None:
+        """Put other data text into stored events and forget their digests."""
+
+    def remove_deal_events(self, deal_id: int) -> None:
+        """Remove all events, moves, effects and the document of a deal; the row stays."""
+
+    def moves(self, deal_id: int) -> list[MoveRecord]:
+        """Return a deal's moves in order."""
+
+    def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
+        """Rename stages in a deal's stored moves."""
+
+    def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
+        """Write what decisions ask for."""
+
+    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+        """Lock and return deals with a timer due, the longest overdue first."""
+
+    def next_wake(
+        self, pipeline: int, names: Sequence[str]
+    ) -> dt.datetime | None:
+        """Return when the next timer or effect of these names is due."""
+
+    def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
+        """Note that sweeping this deal failed."""
+
+    def deals(
+        self, pipeline: int, wanted: DealFilter, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        """Return open deals with an id above *after*, in the order of their ids."""
+
+    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
+        """Lock and return deals whose row was written under another definition."""
+
+    def stage_counts(self, pipeline: int) -> dict[str, int]:
+        """Return how many deals stand in each stage."""
+
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
+        """Yield (stage, currency, value) of every open deal."""
+
+    def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
+        """Return ids of deals whose data or events name this contact."""
+
+    def effects(
+        self, pipeline: int, deal_id: int | None, states: Sequence[str] | None
+    ) -> list[EffectRow]:
+        """Return effects, optionally of one deal and in some states, by due time."""
+
+    def effect(self, pipeline: int, key: str) -> EffectRow | None:
+        """Return one effect."""
+
+    def ready_effects(
+        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+    ) -> list[EffectRow]:
+        """Return effects that may be claimed now, the longest waiting first."""
+
+    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
+        """Mark an effect as being delivered by the holder of *lease* until then."""
+
+    def settle_effect(
+        self,
+        key: str,
+        state: str,
+        ready_at: dt.datetime | None = None,
+        error: str | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        """Put an effect into a state; with *lease* only while it is held. Return if it was."""
+
+    def replace_effect_payload(self, key: str, payload: str) -> None:
+        """Put another payload into an effect."""
+
+
+class Store(Protocol):
+    """Where boards keep their deals."""
+
+    def transaction(self, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Begin a unit of work: committed when the block ends, undone when it raises."""
+
+    def using(self, connection: Any) -> Store:
+        """Return this store on the caller's own connection, inside its transaction.
+
+        Raises:
+            StoreError: it cannot be used on that connection.
+        """
+
+    def close(self) -> None:
+        """Let go of every connection."""
+
+
+def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield *items* in lists of at most *size*."""
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,455 @@
+"""The in-memory store: for tests and trying things out, kept honest by the same tests as SQLite.
+
+Every value in it is immutable and every write notes how to undo itself, so a transaction that
+fails leaves nothing behind and no reader is handed a live object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any, Final, TypeVar
+
+from ..errors import StoreError
+from ..events import Event
+from .base import (
+    DealChange,
+    DealFilter,
+    EffectRow,
+    MoveRecord,
+    NewEffect,
+    NewEvent,
+    PipelineRow,
+    StoredDeal,
+)
+
+__all__ = ["MemoryStore"]
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_GONE: Final = object()
+_UNSETTLED: Final = ("pending", "open")
+
+
+class MemoryStore:
+    """Deals in this process's memory. One transaction at a time; gone when it is closed."""
+
+    def __init__(self) -> None:
+        self._tables = _Tables()
+        self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def transaction(self, write: bool = True) -> Iterator[MemoryTransaction]:
+        """Begin a unit of work: kept when the block ends, undone when it raises."""
+        with self._lock:
+            transaction = MemoryTransaction(self._tables)
+            with transaction.savepoint():
+                yield transaction
+
+    def using(self, connection: Any) -> MemoryStore:
+        """Refuse: memory has no connection to share.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("a board in memory has no connection to join: open it on a database")
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._tables = _Tables()
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self._tables.deals)} deals)"
+
+
+class _Tables:
+    def __init__(self) -> None:
+        self.pipelines: dict[str, PipelineRow] = {}
+        self.deals: dict[int, tuple[int, StoredDeal]] = {}
+        self.deal_ids: dict[tuple[int, str], int] = {}
+        self.documents: dict[int, str] = {}
+        self.events: dict[tuple[int, str, str], NewEvent] = {}
+        self.events_of: dict[int, tuple[tuple[int, str, str], ...]] = {}
+        self.moves: dict[int, tuple[MoveRecord, ...]] = {}
+        self.effects: dict[str, tuple[int, EffectRow]] = {}
+        self.next_id = 1
+
+
+class MemoryTransaction:
+    """One unit of work on the tables."""
+
+    connection = None
+
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+        self._undo: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what happens in the block when it raises."""
+        mark = len(self._undo)
+        try:
+            yield
+        except BaseException:
+            while len(self._undo) > mark:
+                table, key, before = self._undo.pop()
+                if before is _GONE:
+                    table.pop(key, None)
+                else:
+                    table[key] = before
+            raise
+
+    def _put(self, table: MutableMapping[Key, Value], key: Key, value: Value) -> None:
+        self._undo.append((table, key, table.get(key, _GONE)))
+        table[key] = value
+
+    def _drop(self, table: MutableMapping[Key, Value], key: Key) -> None:
+        if key in table:
+            self._undo.append((table, key, table.pop(key)))
+
+    def pipeline(self, name: str) -> PipelineRow | None:
+        return self._tables.pipelines.get(name)
+
+    def save_pipeline(
+        self, name: str, fingerprint: str, definition: str, migrating: str | None
+    ) -> PipelineRow:
+        known = self._tables.pipelines.get(name)
+        number = known.id if known else len(self._tables.pipelines) + 1
+        row = PipelineRow(number, name, fingerprint, definition, migrating)
+        self._put(self._tables.pipelines, name, row)
+        return row
+
+    def load(
+        self, pipeline: int, deal: str, create: bool
+    ) -> tuple[StoredDeal | None, str | None, str | None]:
+        row = next(p for p in self._tables.pipelines.values() if p.id == pipeline)
+        fingerprint = None if row.migrating is not None else row.fingerprint
+        if (pipeline, deal) not in self._tables.deal_ids and not create:
+            return None, None, fingerprint
+        stored, document = self.load_many(pipeline, [deal])[deal]
+        return stored, document, fingerprint
+
+    def load_many(
+        self, pipeline: int, deals: Sequence[str]
+    ) -> dict[str, tuple[StoredDeal, str | None]]:
+        found = {}
+        for deal in deals:
+            deal_id = self._tables.deal_ids.get((pipeline, deal))
+            if deal_id is None:
+                deal_id = self._tables.next_id
+                self._tables.next_id += 1
+                self._put(self._tables.deal_ids, (pipeline, deal), deal_id)
+                self._put(self._tables.deals, deal_id, (pipeline, StoredDeal(deal_id, deal)))
+            found[deal] = (self._tables.deals[deal_id][1], self._tables.documents.get(deal_id))
+        return found
+
+    def load_by_id(self, deal_id: int) -> tuple[StoredDeal, str | None] | None:
+        found = self._tables.deals.get(deal_id)
+        return None if found is None else (found[1], self._tables.documents.get(deal_id))
+
+    def document(self, deal_id: int) -> str | None:
+        return self._tables.documents.get(deal_id)
+
+    def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
+        added = 0
+        for event in events:
+            key = (pipeline, event.source, event.id)
+            if key in self._tables.events:
+                continue
+            self._put(self._tables.events, key, event)
+            of_deal = self._tables.events_of.get(event.deal_id, ())
+            self._put(self._tables.events_of, event.deal_id, (*of_deal, key))
+            added += 1
+        return added
+
+    def known_events(
+        self, pipeline: int, identities: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], str | None]:
+        found = {}
+        for source, id in identities:
+            event = self._tables.events.get((pipeline, source, id))
+            if event is not None:
+                found[(source, id)] = event.digest
+        return found
+
+    def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
+        for source, id in identities:
+            key = (pipeline, source, id)
+            deal_id = self._tables.events[key].deal_id
+            self._drop(self._tables.events, key)
+            rest = tuple(k for k in self._tables.events_of[deal_id] if k != key)
+            self._put(self._tables.events_of, deal_id, rest)
+
+    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
+        deal = self._tables.deals[deal_id][1].deal
+        stored = [self._tables.events[key] for key in self._tables.events_of.get(deal_id, ())]
+        return [
+            (
+                Event(
+                    event.type,
+                    deal=deal,
+                    id=event.id,
+                    at=event.at,
+                    source=event.source,
+                    seq=event.seq,
+                    data=json.loads(event.data),
+                ),
+                event.recorded_at,
+            )
+            for event in sorted(stored, key=lambda event: event.at)
+        ]
+
+    def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
+        for event, data in replacements:
+            key = (pipeline, event.source, event.id)
+            known = self._tables.events[key]
+            self._put(self._tables.events, key, known._replace(data=data, digest=None))
+
+    def remove_deal_events(self, deal_id: int) -> None:
+        for key in self._tables.events_of.get(deal_id, ()):
+            self._drop(self._tables.events, key)
+        for table in (self._tables.events_of, self._tables.moves, self._tables.documents):
+            self._drop(table, deal_id)  # type: ignore[arg-type]
+        for key in [k for k, (_, e) in self._tables.effects.items() if e.deal_id == deal_id]:
+            self._drop(self._tables.effects, key)
+
+    def moves(self, deal_id: int) -> list[MoveRecord]:
+        return list(self._tables.moves.get(deal_id, ()))
+
+    def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
+        renamed = tuple(
+            move._replace(
+                out_of=mapping.get(move.out_of, move.out_of) if move.out_of else None,
+                into=mapping.get(move.into, move.into),
+            )
+            for move in self.moves(deal_id)
+        )
+        self._put(self._tables.moves, deal_id, renamed)
+
+    def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
+        for change in changes:
+            self._save_moves(change)
+            self._put(self._tables.deals, change.deal.id, (pipeline, change.deal))
+            if change.document is not None:
+                self._put(self._tables.documents, change.deal.id, change.document)
+            self._save_effects(pipeline, change)
+
+    def _save_moves(self, change: DealChange) -> None:
+        deal_id = change.deal.id
+        moves = list(self._tables.moves.get(deal_id, ()))
+        if change.cut_from is not None:
+            moves = [move for move in moves if move.n < change.cut_from]
+        for index, move in enumerate(moves):
+            if move.n == change.reopen:
+                moves[index] = move._replace(left_at=None)
+            if change.close and move.n == change.close[0]:
+                moves[index] = move._replace(left_at=change.close[1])
+        moves.extend(change.moves)
+        current = [move for move in moves if move.left_at is None]
+        numbers = [move.n for move in moves]
+        if len(current) > 1 or numbers != sorted(set(numbers)):
+            raise StoreError(f"deal {change.deal.deal!r} would be in two stages at once")
+        self._put(self._tables.moves, deal_id, tuple(moves))
+
+    def _save_effects(self, pipeline: int, change: DealChange) -> None:
+        deal_id = change.deal.id
+        for key in change.vanished:
+            self._cancel(deal_id, key, ("into", "out_of"), keep_running=False)
+        for key in change.ended:
+            self._cancel(deal_id, key, ("into", "out_of"), keep_running=True)
+        if change.revived is not None:
+            self._cancel(deal_id, change.revived, ("out_of",), keep_running=False)
+            for effect in self._of_visit(deal_id, change.revived):
+                if effect.phase == "into" and effect.state == "cancelled":
+                    state = "open" if effect.name == "task" else "pending"
+                    self._replace(effect.key, state=state)
+        for new in change.effects:
+            self._add_effect(pipeline, change.deal, new)
+
+    def _add_effect(self, pipeline: int, deal: StoredDeal, new: NewEffect) -> None:
+        known = self._tables.effects.get(new.key)
+        if known is None:
+            row = EffectRow(
+                key=new.key,
+                deal_id=deal.id,
+                deal=deal.deal,
+                visit_key=new.visit_key,
+                phase=new.phase,
+                name=new.name,
+                payload=new.payload,
+                state=new.state,
+                due_at=new.due_at,
+                ready_at=new.due_at,
+                expires_at=new.expires_at,
+                run_to_completion=new.run_to_completion,
+                attempts=0,
+                lease=None,
+                error=None,
+                owner=new.owner,
+            )
+            self._put(self._tables.effects, new.key, (pipeline, row))
+        elif known[1].state == "cancelled":
+            self._replace(
+                new.key,
+                state=new.state,
+                payload=new.payload,
+                due_at=new.due_at,
+                ready_at=new.due_at,
+                expires_at=new.expires_at,
+            )
+
+    def _cancel(
+        self, deal_id: int, visit_key: str, phases: tuple[str, ...], keep_running: bool
+    ) -> None:
+        for effect in self._of_visit(deal_id, visit_key):
+            spared = keep_running and effect.run_to_completion
+            if effect.phase in phases and effect.state in _UNSETTLED and not spared:
+                self._replace(effect.key, state="cancelled", lease=None)
+
+    def _of_visit(self, deal_id: int, visit_key: str) -> list[EffectRow]:
+        return [
+            effect
+            for _, effect in self._tables.effects.values()
+            if effect.deal_id == deal_id and effect.visit_key == visit_key
+        ]
+
+    def _replace(self, key: str, **fields: Any) -> None:
+        pipeline, effect = self._tables.effects[key]
+        self._put(self._tables.effects, key, (pipeline, effect._replace(**fields)))
+
+    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+        found = [
+            deal
+            for deal in self._deals_of(pipeline)
+            if deal.due_at is not None
+            and deal.due_at <= now
+            and (deal.retry_at is None or deal.retry_at <= now)
+        ]
+        found.sort(key=lambda deal: deal.due_at or now)
+        return found[:limit]
+
+    def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
+        instants = [
+            max(deal.due_at, deal.retry_at or deal.due_at)
+            for deal in self._deals_of(pipeline)
+            if deal.due_at is not None
+        ]
+        instants += [
+            effect.ready_at
+            for effect in self._effects_of(pipeline)
+            if effect.state in ("pending", "claimed") and effect.name in names
+        ]
+        return min(instants, default=None)
+
+    def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
+        pipeline, deal = self._tables.deals[deal_id]
+        noted = deal._replace(failures=failures, retry_at=retry_at)
+        self._put(self._tables.deals, deal_id, (pipeline, noted))
+
+    def deals(
+        self, pipeline: int, wanted: DealFilter, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        found = [
+            (deal, self._tables.documents.get(deal.id))
+            for deal in self._deals_of(pipeline)
+            if deal.stage is not None
+            and deal.id > after
+            and (wanted.stages is None or deal.stage in wanted.stages)
+            and (wanted.owner is None or deal.owner == wanted.owner)
+        ]
+        return found[:limit]
+
+    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
+        found = [
+            deal
+            for deal in self._deals_of(pipeline)
+            if deal.removed_at is None and deal.definition != fingerprint
+        ]
+        return found[:limit]
+
+    def stage_counts(self, pipeline: int) -> dict[str, int]:
+        return dict(Counter(d.stage for d in self._deals_of(pipeline) if d.stage is not None))
+
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
+        for deal in self._deals_of(pipeline):
+            if deal.stage is not None:
+                yield deal.stage, deal.currency, deal.value or "0"
+
+    def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
+        documents: dict[int, list[str]] = defaultdict(list)
+        for deal in self._deals_of(pipeline):
+            documents[deal.id].append(self._tables.documents.get(deal.id, "{}"))
+        for (of_pipeline, _, _), event in self._tables.events.items():
+            if of_pipeline == pipeline:
+                documents[event.deal_id].append(event.data)
+        return sorted(
+            deal_id
+            for deal_id, texts in documents.items()
+            if any(_contact(json.loads(text)).get(key) == value for text in texts)
+        )
+
+    def effects(
+        self, pipeline: int, deal_id: int | None, states: Sequence[str] | None
+    ) -> list[EffectRow]:
+        found = [
+            effect
+            for effect in self._effects_of(pipeline)
+            if (deal_id is None or effect.deal_id == deal_id)
+            and (states is None or effect.state in states)
+        ]
+        return sorted(found, key=lambda effect: (effect.due_at, effect.key))
+
+    def effect(self, pipeline: int, key: str) -> EffectRow | None:
+        found = self._tables.effects.get(key)
+        return found[1] if found and found[0] == pipeline else None
+
+    def ready_effects(
+        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+    ) -> list[EffectRow]:
+        found = [
+            effect
+            for effect in self._effects_of(pipeline)
+            if effect.state in ("pending", "claimed")
+            and effect.ready_at <= now
+            and effect.name in names
+        ]
+        return sorted(found, key=lambda effect: effect.ready_at)[:limit]
+
+    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
+        self._replace(key, state="claimed", lease=lease, ready_at=until, attempts=attempts)
+
+    def settle_effect(
+        self,
+        key: str,
+        state: str,
+        ready_at: dt.datetime | None = None,
+        error: str | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        effect = self._tables.effects[key][1]
+        if lease is not None and effect.lease != lease:
+            return False
+        ready_at = effect.ready_at if ready_at is None else ready_at
+        self._replace(key, state=state, lease=None, ready_at=ready_at, error=error)
+        return True
+
+    def replace_effect_payload(self, key: str, payload: str) -> None:
+        self._replace(key, payload=payload)
+
+    def _deals_of(self, pipeline: int) -> list[StoredDeal]:
+        rows = (self._tables.deals[deal_id] for deal_id in sorted(self._tables.deals))
+        return [deal for of_pipeline, deal in rows if of_pipeline == pipeline]
+
+    def _effects_of(self, pipeline: int) -> list[EffectRow]:
+        return [e for of_pipeline, e in self._tables.effects.values() if of_pipeline == pipeline]
+
+
+def _contact(document: Any) -> dict[str, Any]:
+    contact = document.get("contact")
+    return contact if isinstance(contact, dict) else {}

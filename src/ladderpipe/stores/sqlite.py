@@ -1,0 +1,572 @@
+"""The SQLite store: one file, several threads and processes, no server."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+from ..errors import StoreError
+from ..events import Event
+from . import sqlite_statements as sql
+from .base import (
+    DealChange,
+    DealFilter,
+    EffectRow,
+    MoveRecord,
+    NewEvent,
+    PipelineRow,
+    StoredDeal,
+)
+from .sqlite_schema import MIGRATIONS
+
+__all__ = ["SqliteStore"]
+
+BUSY_SECONDS: Final = 60.0
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def to_micros(at: dt.datetime | None) -> int | None:
+    """Return microseconds since 1970."""
+    if at is None:
+        return None
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def from_micros(micros: int | None) -> dt.datetime | None:
+    """Return the instant that :func:`to_micros` wrote."""
+    return None if micros is None else _EPOCH + dt.timedelta(microseconds=micros)
+
+
+class SqliteStore:
+    """Deals in one SQLite file (3.38 or later), in write-ahead-log mode.
+
+    Every writing transaction takes the write lock before it reads (``BEGIN IMMEDIATE``), so
+    that threads and processes that share the file serialise instead of conflicting. Connections
+    are pooled, and never carried across a fork.
+
+    Args:
+        path: the file; created when missing. ``":memory:"`` keeps one database in this process.
+        synchronous: SQLite's ``PRAGMA synchronous``. ``NORMAL`` survives a crash of the process
+            without loss and of the machine without damage; ``FULL`` loses nothing then either.
+
+    Raises:
+        StoreError: the file cannot be opened, or is newer than this version understands.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, synchronous: str = "NORMAL") -> None:
+        self.path = os.fspath(path)
+        if synchronous.upper() not in ("NORMAL", "FULL", "EXTRA", "OFF"):
+            raise StoreError(f"synchronous={synchronous!r}: choose NORMAL, FULL, EXTRA or OFF")
+        self._synchronous = synchronous.upper()
+        self._in_memory = self.path in (":memory:", "")
+        self._lock = threading.RLock()
+        self._idle: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        self._closed = False
+        try:
+            with self._borrowed() as connection:
+                migrate(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open SQLite database {self.path!r}: {error}") from error
+
+    @classmethod
+    def from_url(cls, url: str) -> SqliteStore:
+        """Open ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite://`` (memory).
+
+        ``?synchronous=FULL`` may follow.
+
+        Raises:
+            StoreError: the URL is malformed.
+        """
+        rest, _, query = url.partition("?")
+        if not rest.startswith("sqlite://"):
+            raise StoreError(f"{url!r}: write sqlite:///file.db, with three slashes")
+        host, slash, path = rest.removeprefix("sqlite://").partition("/")
+        if host:
+            raise StoreError(
+                f"{url!r} names a host, and SQLite has none: sqlite:///{host}{slash}{path} is the "
+                "file below this folder"
+            )
+        options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+        unknown = set(options) - {"synchronous"}
+        if unknown:
+            raise StoreError(f"{url!r}: unknown option {sorted(unknown)[0]!r}; try synchronous")
+        return cls(unquote(path) or ":memory:", **options)
+
+    @contextlib.contextmanager
+    def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
+        """Begin a unit of work: committed when the block ends, undone when it raises."""
+        with self._borrowed() as connection:
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield SqliteTransaction(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def using(self, connection: Any) -> JoinedSqliteStore:
+        """Return the store on the caller's own connection, inside its transaction."""
+        return JoinedSqliteStore(connection)
+
+    def close(self) -> None:
+        """Close every idle connection; those in use close when they are returned."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        if self._in_memory:
+            with self._lock:
+                yield self._take()
+            return
+        connection = self._take()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _take(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"the store on {self.path!r} is closed: open a new one")
+            if self._pid != os.getpid():
+                self._idle, self._pid = [], os.getpid()
+            if self._idle:
+                return self._idle[-1] if self._in_memory else self._idle.pop()
+        connection = self._connect()
+        if self._in_memory:
+            self._idle.append(connection)
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and self._pid == os.getpid():
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not self._in_memory:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return connection
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.path!r})"
+
+
+class JoinedSqliteStore:
+    """The store on a connection that belongs to the caller: savepoints only, never a commit."""
+
+    def __init__(self, connection: Any) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            raise StoreError(
+                f"a SQLite board joins a sqlite3.Connection, not {type(connection).__name__}"
+            )
+        self._connection = connection
+        found = connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ladder_schema'"
+        ).fetchone()
+        if found is None:
+            raise StoreError(
+                "this connection's database has no ladderpipe tables: open the board on the same "
+                "file that the connection is on"
+            )
+
+    @contextlib.contextmanager
+    def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
+        """Work inside the caller's transaction; it is the caller who commits.
+
+        Raises:
+            StoreError: the connection commits by itself and no transaction was begun.
+        """
+        connection = self._connection
+        if write and not connection.in_transaction:
+            if connection.isolation_level is None:
+                raise StoreError(
+                    "this connection is in autocommit mode and no transaction is open: "
+                    'execute("BEGIN IMMEDIATE") first, so that your rows and the move commit '
+                    "together"
+                )
+            connection.execute("BEGIN IMMEDIATE")
+        transaction = SqliteTransaction(connection)
+        with transaction.savepoint():
+            yield transaction
+
+    def using(self, connection: Any) -> JoinedSqliteStore:
+        """Return the store on yet another connection."""
+        return JoinedSqliteStore(connection)
+
+    def close(self) -> None:
+        """Leave the connection alone: it is the caller's."""
+
+
+class SqliteTransaction:
+    """The statements of :mod:`.sqlite_statements`, run on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+        self._depth = 0
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for the caller's own tables."""
+        return self._connection
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what happens in the block when it raises."""
+        self._depth += 1
+        name = f"ladderpipe_{self._depth}"
+        self._execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._execute(f"ROLLBACK TO {name}")
+                self._execute(f"RELEASE {name}")
+            raise
+        else:
+            self._execute(f"RELEASE {name}")
+        finally:
+            self._depth -= 1
+
+    def pipeline(self, name: str) -> PipelineRow | None:
+        row = self._execute(sql.PIPELINE, (name,)).fetchone()
+        return None if row is None else PipelineRow(*row)
+
+    def save_pipeline(
+        self, name: str, fingerprint: str, definition: str, migrating: str | None
+    ) -> PipelineRow:
+        self._execute(sql.SAVE_PIPELINE, (name, fingerprint, definition, migrating))
+        return PipelineRow(*self._execute(sql.PIPELINE, (name,)).fetchone())
+
+    def load(
+        self, pipeline: int, deal: str, create: bool
+    ) -> tuple[StoredDeal | None, str | None, str | None]:
+        fingerprint, document, *row = self._execute(sql.LOAD_DEAL, (deal, pipeline)).fetchone()
+        if row[0] is not None:
+            return _deal(row), document, fingerprint
+        if not create:
+            return None, None, fingerprint
+        added = self._execute(sql.ADD_DEAL, (pipeline, deal)).lastrowid
+        assert added is not None
+        return StoredDeal(added, deal), None, fingerprint
+
+    def load_many(
+        self, pipeline: int, deals: Sequence[str]
+    ) -> dict[str, tuple[StoredDeal, str | None]]:
+        wanted = (json.dumps(list(deals)), pipeline)
+        found = self._execute(sql.LOAD_DEALS, wanted).fetchall()
+        if len(found) < len(deals):
+            known = {row[2] for row in found}
+            self._executemany(
+                sql.ADD_DEAL, [(pipeline, deal) for deal in deals if deal not in known]
+            )
+            found = self._execute(sql.LOAD_DEALS, wanted).fetchall()
+        return {row[2]: (_deal(row[1:]), row[0]) for row in found}
+
+    def load_by_id(self, deal_id: int) -> tuple[StoredDeal, str | None] | None:
+        row = self._execute(sql.LOAD_DEAL_BY_ID, (deal_id,)).fetchone()
+        return None if row is None else (_deal(row[1:]), row[0])
+
+    def document(self, deal_id: int) -> str | None:
+        row = self._execute(sql.DOCUMENT, (deal_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
+        rows = [
+            (pipeline, e[0], e[1], e[2], e[3], to_micros(e[4]), e[5], e[6], e[7], to_micros(e[8]))
+            for e in events
+        ]
+        if len(rows) == 1:
+            return self._execute(sql.ADD_EVENT, rows[0]).rowcount
+        return self._executemany(sql.ADD_EVENT, rows).rowcount
+
+    def known_events(
+        self, pipeline: int, identities: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], str | None]:
+        rows = self._execute(sql.KNOWN_EVENTS, (json.dumps(identities), pipeline))
+        return {(source, id): digest for source, id, digest in rows}
+
+    def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
+        self._executemany(sql.REMOVE_EVENT, [(pipeline, *identity) for identity in identities])
+
+    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
+        (deal,) = self._execute("SELECT deal FROM ladder_deals WHERE id = ?", (deal_id,)).fetchone()
+        return [
+            (
+                Event(
+                    kind,
+                    deal=deal,
+                    id=id,
+                    at=_at(at),
+                    source=source,
+                    seq=seq,
+                    data=json.loads(data),
+                ),
+                _at(recorded_at),
+            )
+            for source, id, kind, at, seq, data, recorded_at in self._execute(
+                sql.EVENTS, (deal_id,)
+            )
+        ]
+
+    def replace_event_data(
+        self, pipeline: int, replacements: Sequence[tuple[Event, str]]
+    ) -> None:
+        self._executemany(
+            sql.REPLACE_EVENT_DATA,
+            [(data, pipeline, event.source, event.id) for event, data in replacements],
+        )
+
+    def remove_deal_events(self, deal_id: int) -> None:
+        for statement in sql.REMOVE_DEAL:
+            self._execute(statement, (deal_id,))
+
+    def moves(self, deal_id: int) -> list[MoveRecord]:
+        return [
+            MoveRecord(
+                n, key, out_of, into, _at(at), from_micros(left), _at(recorded), rule, source, id
+            )
+            for n, key, out_of, into, at, left, recorded, rule, source, id in self._execute(
+                sql.MOVES, (deal_id,)
+            )
+        ]
+
+    def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
+        # Old names may also be new ones (a swap), so each goes by way of a name no stage can have.
+        for statement in (sql.RENAME_OUT_OF, sql.RENAME_INTO):
+            for old in mapping:
+                self._execute(statement, (f"->{old}", deal_id, old))
+            for old, new in mapping.items():
+                self._execute(statement, (new, deal_id, f"->{old}"))
+
+    def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
+        recorded_at = to_micros(now)
+        cut = [(c.deal.id, c.cut_from) for c in changes if c.cut_from is not None]
+        self._each(sql.CUT_MOVES, cut)
+        reopened = [(None, c.deal.id, c.reopen) for c in changes if c.reopen is not None]
+        self._each(sql.CLOSE_VISIT, reopened)
+        closed = [(to_micros(c.close[1]), c.deal.id, c.close[0]) for c in changes if c.close]
+        self._each(sql.CLOSE_VISIT, closed)
+        self._each(sql.SAVE_DEAL, [_deal_values(c.deal) for c in changes])
+        moves = [_move_values(c.deal.id, m) for c in changes for m in c.moves]
+        self._each(sql.ADD_MOVE, moves)
+        documents = [(c.deal.id, c.document) for c in changes if c.document is not None]
+        self._each(sql.SAVE_DOCUMENT, documents)
+        self._each(sql.VANISH_VISIT_EFFECTS, [(c.deal.id, k) for c in changes for k in c.vanished])
+        self._each(sql.END_VISIT_EFFECTS, [(c.deal.id, k) for c in changes for k in c.ended])
+        revived = [(c.deal.id, c.revived) for c in changes if c.revived is not None]
+        self._each(sql.UNDO_LEAVING_EFFECTS, revived)
+        self._each(sql.REVIVE_VISIT_EFFECTS, revived)
+        effects = [
+            (pipeline, c.deal.id, recorded_at, *e[:7], to_micros(e.due_at))
+            + (to_micros(e.expires_at), e.run_to_completion, e.owner, to_micros(e.due_at))
+            for c in changes
+            for e in c.effects
+        ]
+        self._each(sql.ADD_EFFECT, effects)
+
+    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+        micros = to_micros(now)
+        return [_deal(r) for r in self._execute(sql.DUE_DEALS, (pipeline, micros, micros, limit))]
+
+    def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
+        timer = self._execute(sql.NEXT_TIMER, (pipeline,)).fetchone()[0]
+        effect = self._execute(sql.NEXT_EFFECT, (pipeline, json.dumps(list(names)))).fetchone()
+        found = [micros for micros in (timer, effect and effect[0]) if micros is not None]
+        return from_micros(min(found)) if found else None
+
+    def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
+        self._execute(sql.NOTE_FAILURE, (failures, to_micros(retry_at), deal_id))
+
+    def deals(
+        self, pipeline: int, wanted: DealFilter, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        where, values = ["d.pipeline = ?", "d.stage IS NOT NULL", "d.id > ?"], [pipeline, after]
+        parameters: list[Any] = list(values)
+        if wanted.stages is not None:
+            where.append("d.stage IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps(wanted.stages))
+        if wanted.owner is not None:
+            where.append("d.owner = ?")
+            parameters.append(wanted.owner)
+        rows = self._execute(
+            f"SELECT c.data, {sql._DEAL} FROM ladder_deals d "
+            "LEFT JOIN ladder_documents c ON c.deal = d.id "
+            f"WHERE {' AND '.join(where)} ORDER BY d.id LIMIT ?",
+            (*parameters, limit),
+        )
+        return [(_deal(row[1:]), row[0]) for row in rows]
+
+    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
+        rows = self._execute(sql.UNADOPTED, (pipeline, fingerprint, limit))
+        return [_deal(row) for row in rows]
+
+    def stage_counts(self, pipeline: int) -> dict[str, int]:
+        return dict(self._execute(sql.STAGE_COUNTS, (pipeline,)).fetchall())
+
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
+        yield from self._execute(sql.TOTALS, (pipeline,))
+
+    def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
+        found: set[int] = set()
+        for statement in (sql.EVENTS_WITH_CONTACT, sql.DEALS_WITH_CONTACT):
+            found.update(row[0] for row in self._execute(statement, (pipeline, key, value)))
+        return sorted(found)
+
+    def effects(
+        self, pipeline: int, deal_id: int | None, states: Sequence[str] | None
+    ) -> list[EffectRow]:
+        if deal_id is None and states == ("open",):
+            return [_effect(row) for row in self._execute(sql.OPEN_TASKS, (pipeline,))]
+        if deal_id is None and states == ("dead",):
+            return [_effect(row) for row in self._execute(sql.DEAD_LETTERS, (pipeline,))]
+        listed = None if states is None else json.dumps(list(states))
+        values = (pipeline, deal_id, deal_id, listed, listed)
+        return [_effect(row) for row in self._execute(sql.EFFECTS, values)]
+
+    def effect(self, pipeline: int, key: str) -> EffectRow | None:
+        row = self._execute(sql.EFFECT, (pipeline, key)).fetchone()
+        return None if row is None else _effect(row)
+
+    def ready_effects(
+        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+    ) -> list[EffectRow]:
+        values = (pipeline, to_micros(now), json.dumps(list(names)), limit)
+        return [_effect(row) for row in self._execute(sql.READY_EFFECTS, values)]
+
+    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
+        self._execute(sql.CLAIM_EFFECT, (lease, to_micros(until), attempts, key))
+
+    def settle_effect(
+        self,
+        key: str,
+        state: str,
+        ready_at: dt.datetime | None = None,
+        error: str | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        values = (state, to_micros(ready_at), error, key, lease)
+        return self._execute(sql.SETTLE_EFFECT, values).rowcount == 1
+
+    def replace_effect_payload(self, key: str, payload: str) -> None:
+        self._execute(sql.REPLACE_EFFECT_PAYLOAD, (payload, key))
+
+    def _each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(rows) == 1:
+            self._execute(statement, rows[0])
+        elif rows:
+            self._executemany(statement, rows)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to the newest version, one numbered step after another.
+
+    Raises:
+        StoreError: the file was written by a later version of the library.
+    """
+    if _version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS ladder_schema (version INTEGER NOT NULL)")
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"this file has schema version {version} and this ladderpipe knows "
+                f"{len(MIGRATIONS)}: install a later ladderpipe"
+            )
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute("DELETE FROM ladder_schema")
+        connection.execute("INSERT INTO ladder_schema VALUES (?)", (len(MIGRATIONS),))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    try:
+        row = connection.execute("SELECT version FROM ladder_schema").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    return row[0] if row else 0
+
+
+def _at(micros: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=micros)
+
+
+_INSTANTS: Final = frozenset(
+    index for index, name in enumerate(StoredDeal._fields) if name.endswith("_at")
+) | {StoredDeal._fields.index("horizon"), StoredDeal._fields.index("swept_to")}
+
+
+def _deal(row: Sequence[Any]) -> StoredDeal:
+    values = list(row)
+    for index in _INSTANTS:
+        micros = values[index]
+        if micros is not None:
+            values[index] = _EPOCH + dt.timedelta(microseconds=micros)
+    return StoredDeal._make(values)
+
+
+def _deal_values(deal: StoredDeal) -> tuple[Any, ...]:
+    values: list[Any] = list(deal)
+    for index in _INSTANTS:
+        at = values[index]
+        if at is not None:
+            since = at - _EPOCH
+            values[index] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (*values[2:], values[0])
+
+
+def _move_values(deal_id: int, move: MoveRecord) -> tuple[Any, ...]:
+    n, key, out_of, into, at, left_at, recorded_at, rule, source, id = move
+    return (
+        deal_id,
+        n,
+        key,
+        out_of,
+        into,
+        to_micros(at),
+        to_micros(left_at),
+        to_micros(recorded_at),
+        rule,
+        source,
+        id,
+    )
+
+
+def _effect(row: Iterable[Any]) -> EffectRow:
+    effect = EffectRow._make(row)
+    return effect._replace(
+        due_at=_at(effect.due_at),  # type: ignore[arg-type]
+        ready_at=_at(effect.ready_at),  # type: ignore[arg-type]
+        expires_at=from_micros(effect.expires_at),  # type: ignore[arg-type]
+        run_to_completion=bool(effect.run_to_completion),
+    )

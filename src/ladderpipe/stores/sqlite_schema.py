@@ -1,0 +1,126 @@
+"""The tables on SQLite, as numbered migrations. Instants are microseconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["MIGRATIONS"]
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+CREATE TABLE ladder_pipelines (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    fingerprint TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    migrating TEXT
+);
+
+CREATE TABLE ladder_deals (
+    id INTEGER PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    deal TEXT NOT NULL,
+    stage TEXT,
+    visit INTEGER NOT NULL DEFAULT 0,
+    visit_key TEXT,
+    entered_at INTEGER,
+    activity_at INTEGER,
+    opened_at INTEGER,
+    closed_at INTEGER,
+    lost_from TEXT,
+    due_at INTEGER,
+    horizon INTEGER,
+    swept_to INTEGER,
+    last_event_at INTEGER,
+    cursor_at INTEGER,
+    cursor_phase INTEGER NOT NULL DEFAULT 0,
+    cursor_seq INTEGER NOT NULL DEFAULT 0,
+    cursor_rung INTEGER NOT NULL DEFAULT 0,
+    cursor_source TEXT NOT NULL DEFAULT '',
+    cursor_id TEXT NOT NULL DEFAULT '',
+    timers TEXT,
+    owner TEXT,
+    currency TEXT,
+    value TEXT,
+    has_effects INTEGER NOT NULL DEFAULT 0,
+    baseline_at INTEGER,
+    definition TEXT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    retry_at INTEGER,
+    removed_at INTEGER,
+    UNIQUE (pipeline, deal),
+    CHECK ((stage IS NULL) = (visit = 0)),
+    CHECK (stage IS NULL OR (visit_key IS NOT NULL AND entered_at >= opened_at)),
+    CHECK (stage IS NOT NULL OR due_at IS NULL),
+    CHECK (due_at >= entered_at)
+);
+CREATE INDEX ladder_deals_due ON ladder_deals (pipeline, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX ladder_deals_stage ON ladder_deals (pipeline, stage) WHERE stage IS NOT NULL;
+
+CREATE TABLE ladder_documents (
+    deal INTEGER PRIMARY KEY REFERENCES ladder_deals (id),
+    data TEXT NOT NULL
+);
+
+CREATE TABLE ladder_events (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    data TEXT NOT NULL,
+    digest TEXT,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (deal, at, seq, source, id),
+    UNIQUE (pipeline, source, id)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_moves (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    n INTEGER NOT NULL CHECK (n > 0),
+    visit_key TEXT NOT NULL,
+    out_of TEXT,
+    into_stage TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    left_at INTEGER CHECK (left_at >= at),
+    recorded_at INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    event_source TEXT,
+    event_id TEXT,
+    PRIMARY KEY (deal, n),
+    CHECK ((out_of IS NULL) = (n = 1)),
+    CHECK ((event_source IS NULL) = (event_id IS NULL))
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX ladder_moves_one_current ON ladder_moves (deal) WHERE left_at IS NULL;
+
+CREATE TABLE ladder_effects (
+    key TEXT PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    visit_key TEXT NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN ('into', 'out_of')),
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN
+        ('pending', 'claimed', 'delivered', 'cancelled', 'expired', 'dead', 'open')),
+    due_at INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    run_to_completion INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease TEXT,
+    error TEXT,
+    owner TEXT,
+    recorded_at INTEGER NOT NULL,
+    CHECK ((state = 'claimed') = (lease IS NOT NULL))
+) WITHOUT ROWID;
+CREATE INDEX ladder_effects_ready ON ladder_effects (pipeline, ready_at)
+    WHERE state IN ('pending', 'claimed');
+CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, due_at) WHERE state = 'open';
+CREATE INDEX ladder_effects_dead ON ladder_effects (pipeline, due_at) WHERE state = 'dead';
+CREATE INDEX ladder_effects_deal ON ladder_effects (deal, visit_key);
+""",
+)

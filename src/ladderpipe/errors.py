@@ -1,4 +1,4 @@
-"""Every error the library raises on purpose; each message says what was refused, why, what to do."""
+"""Every error the library raises on purpose; a message says what was refused, why, what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class InstantError(LadderError, ValueError):
 
 
 class ClockError(LadderError, ValueError):
-    """A manual clock that was asked to go back."""
+    """A manual clock that was asked to go back, or a sweep beyond the clock's time."""
 
 
 class InvalidEventError(LadderError, ValueError):

@@ -47,7 +47,7 @@ def _seq(instance: Any, attribute: attrs.Attribute[int], value: Any) -> None:
         raise InvalidEventError(f"event seq={value!r} must be a whole number of at most 64 bits")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Event:
     """Something that happened, and to which deal.
 
@@ -69,13 +69,13 @@ class Event:
         InstantError: ``at`` has no time zone.
     """
 
-    type: str = attrs.field(validator=_name, kw_only=False)
-    deal: str = attrs.field(validator=_name)
-    id: str = attrs.field(validator=_name)
-    at: dt.datetime = attrs.field(converter=instant)
-    source: str = attrs.field(default="", validator=_name)
-    seq: int = attrs.field(default=0, validator=_seq)
-    data: Mapping[str, Any] = attrs.field(factory=dict, converter=canonical)
+    type: str = attrs.field(validator=_name)
+    deal: str = attrs.field(validator=_name, kw_only=True)
+    id: str = attrs.field(validator=_name, kw_only=True)
+    at: dt.datetime = attrs.field(converter=instant, kw_only=True)
+    source: str = attrs.field(default="", validator=_name, kw_only=True)
+    seq: int = attrs.field(default=0, validator=_seq, kw_only=True)
+    data: Mapping[str, Any] = attrs.field(factory=dict, converter=canonical, kw_only=True)
 
     def __hash__(self) -> int:
         return hash((self.source, self.id))

@@ -1,0 +1,12 @@
+"""Handlers for the effect ``email``: over SMTP, or into a local mailbox file.
+
+Needs the extra ``ladderpipe[mail]`` (Jinja2). Rendering, composing and sending are apart, so that
+both handlers, and one of your own, send the same messages.
+"""
+
+from .composing import EmailHandler
+from .mailbox import FileMailbox
+from .rendering import Mail, MailTemplates
+from .smtp import Mailer
+
+__all__ = ["EmailHandler", "FileMailbox", "Mail", "MailTemplates", "Mailer"]

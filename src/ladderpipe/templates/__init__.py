@@ -1,0 +1,29 @@
+"""Ready ladders to start from: each function returns a new pipeline, to use as it is or to extend.
+
+| function | ladder |
+|---|---|
+| `sales_management` | a B2B shop's carts, from the quote request to the order |
+| `new_to_won` | New Opportunity, Contacting, Working, Won, Lost |
+| `kanban` | a board that people drag cards on, from new contact to customer |
+| `crm_default` | New, Qualified, Demo, Proposal, Negotiation, Won, Lost |
+| `prospecting` | the six phases of selling, from prospecting to closing |
+
+Every title is in Italian and English; `language="en"` puts English first, and writes the tasks for
+salespeople in it. What a ladder asks for are the effects `email` (see `ladderpipe.mail`) and
+`task` (see `Board.tasks`). A pipeline that no board is bound to yet takes more hooks:
+
+    ladder = sales_management()
+
+
+    @ladder.move_into(ladder.stage("order_confirmed"))
+    def tell_the_warehouse(ctx):
+        ctx.do("warehouse", order=ctx.deal.id)
+"""
+
+from .contacts import kanban
+from .crm import crm_default
+from .opportunities import new_to_won
+from .phases import prospecting
+from .shop import sales_management
+
+__all__ = ["crm_default", "kanban", "new_to_won", "prospecting", "sales_management"]

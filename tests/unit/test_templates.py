@@ -1,0 +1,348 @@
+"""The ready ladders: what each one tells, asks for, and makes of a typical story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ladderpipe import Board, ManualClock, Pipeline, templates
+from ladderpipe.errors import DefinitionError, MissingPropertyError
+from ladderpipe.mail import MailTemplates
+from ladderpipe.stages import DoStep
+from tests.ladders import sales_ladder
+from tests.stories import ADA, START, Story, event
+
+LADDERS = [getattr(templates, name) for name in templates.__all__]
+
+every_ladder = pytest.mark.parametrize("ladder", LADDERS, ids=templates.__all__)
+
+LINE = {"sku": "NB-15", "title": "Notebook 15", "quantity": 2, "unit_price": "899.00"}
+"""What Ada puts in her cart."""
+
+
+# -- every ladder -------------------------------------------------------------------------------
+
+
+@every_ladder
+def test_each_call_makes_a_new_pipeline(ladder: Callable[[], Pipeline]):
+    first, second = ladder(), ladder()
+    first.bind()
+    second.move_into(second.stages[0])(lambda ctx: None)
+    assert first.fingerprint == second.fingerprint
+
+
+@every_ladder
+def test_check_has_nothing_to_say(ladder: Callable[[], Pipeline]):
+    assert ladder().check() == []
+
+
+@every_ladder
+def test_titles_are_in_both_languages(ladder: Callable[[], Pipeline]):
+    pipeline = ladder()
+    for titles in (pipeline.titles, *(stage.titles for stage in pipeline.stages)):
+        assert set(titles) == {"it", "en"}
+        assert titles["it"] != titles["en"]
+
+
+@every_ladder
+def test_the_chosen_language_comes_first_and_changes_no_history(ladder: Callable[..., Pipeline]):
+    italian, english = ladder("it"), ladder("en")
+    assert [stage.title for stage in italian.stages] == [s.titles["it"] for s in english.stages]
+    assert [stage.title for stage in english.stages] == [s.titles["en"] for s in italian.stages]
+    assert italian.fingerprint == english.fingerprint
+
+
+@every_ladder
+def test_a_language_we_do_not_write_is_refused(ladder: Callable[..., Pipeline]):
+    with pytest.raises(DefinitionError, match="the ladders speak it and en"):
+        ladder("de")
+
+
+@every_ladder
+def test_a_definition_survives_being_written_down(ladder: Callable[[], Pipeline]):
+    pipeline = ladder()
+    written = pipeline.to_dict()
+    again = Pipeline.from_dict(written, allow=["ladderpipe"])
+    assert again.to_dict() == written
+    assert again.fingerprint == pipeline.fingerprint
+    for stage in pipeline.stages:
+        assert again.hooks("into", stage) == pipeline.hooks("into", stage)
+
+
+@every_ladder
+def test_winning_grows_likelier_on_the_way_up(ladder: Callable[[], Pipeline]):
+    pipeline = ladder()
+    climb = [stage.probability for stage in pipeline.stages if stage.status == "open"]
+    if pipeline.name == "sales-management":
+        climb.remove(0.05)  # a parked cart is the one open stage that is a step down
+    assert climb == sorted(climb)
+    assert all(stage.probability is not None for stage in pipeline.stages)
+
+
+@every_ladder
+def test_losing_needs_a_reason(ladder: Callable[[], Pipeline]):
+    (lost,) = (stage for stage in ladder().stages if stage.status == "lost")
+    assert lost.requires == ("loss_reason",)
+
+
+@every_ladder
+def test_every_mail_that_a_hook_asks_for_is_written(ladder: Callable[[], Pipeline]):
+    templates_asked = {payload["template"] for payload in every_mail(ladder())}
+    mails = MailTemplates()
+    assert templates_asked
+    assert templates_asked <= set(mails.names("it"))
+    assert templates_asked <= set(mails.names("en"))
+
+
+@every_ladder
+def test_whoever_has_no_address_is_sent_nothing(ladder: Callable[[], Pipeline]):
+    assert every_mail(ladder(), contact={"name": "Ada"}) == []
+
+
+@every_ladder
+def test_tasks_are_written_in_the_chosen_language(ladder: Callable[..., Pipeline]):
+    italian, english = tasks(ladder("it")), tasks(ladder("en"))
+    assert len(italian) == len(english) > 0
+    assert not set(italian) & set(english)
+
+
+def test_no_mail_is_written_for_nobody():
+    asked = {payload["template"] for ladder in LADDERS for payload in every_mail(ladder())}
+    assert asked == set(MailTemplates().names("it"))
+
+
+def tasks(pipeline: Pipeline) -> list[str]:
+    steps = (step for stage in pipeline.stages for step in stage.sequence)
+    return [step.payload["title"] for step in steps if isinstance(step, DoStep)]
+
+
+def every_mail(pipeline: Pipeline, contact: dict[str, Any] = ADA) -> list[dict[str, Any]]:
+    """Return the payloads of the mails that being in each stage once asks for."""
+    opening = next(rule for rule in pipeline.rules if rule.opens).trigger.types[0]
+    sent: list[dict[str, Any]] = []
+    facts = {"demo_at": "2026-02-03T15:00:00+01:00", "loss_reason": "price"}
+    clock = ManualClock(START)
+    with Board(pipeline, clock=clock) as board:
+        board.handles("email")(lambda delivery: sent.append(dict(delivery.payload)))
+        board.handle(event(opening, {"contact": contact, "properties": facts}))
+        for stage in (*pipeline.stages, pipeline.stages[0]):
+            board.override("d", stage, by="test")
+            for _ in range(5):
+                clock.advance(days=1)
+                board.deliver()
+    return sent
+
+
+# -- sales_management ---------------------------------------------------------------------------
+
+
+def test_the_shops_ladder_is_the_one_of_the_readme():
+    assert templates.sales_management().fingerprint == sales_ladder().fingerprint
+
+
+def test_an_abandoned_cart_is_reminded_of_twice():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.after(hours=48)
+    assert story.stage == "checkout_abandoned"
+    story.after(hours=24)
+    assert story.open_tasks == ["Chiamare il cliente: carrello abbandonato"]
+    story.after(days=7)
+    assert story.mails == ["cart-reminder", "cart-last-reminder"]
+
+
+def test_whoever_comes_back_is_not_reminded_again():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.after(hours=50)
+    story.tell("cart.item_added", line=LINE)
+    story.tell("checkout.started")
+    story.tell("order.confirmed")
+    story.after(days=30)
+    assert story.stages == [
+        "quote_requested",
+        "checkout_abandoned",
+        "quote_requested",
+        "order_review",
+        "order_confirmed",
+    ]
+    assert story.mails == ["cart-reminder", "order-thanks"]
+    assert story.open_tasks == []
+
+
+def test_a_reminder_that_is_a_week_late_is_dropped():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.clock.advance(days=9)
+    story.board.tick()
+    story.board.deliver()
+    assert story.stage == "checkout_abandoned"
+    assert story.mails == []
+
+
+def test_reminders_respect_an_unsubscribed_contact_and_thanks_are_still_sent():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact={**ADA, "unsubscribed": True})
+    story.after(days=10)
+    story.tell("order.confirmed")
+    story.after(hours=1)
+    assert story.mails == ["order-thanks"]
+
+
+def test_a_saved_cart_is_confirmed_and_taken_up_again():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("cart.saved")
+    story.after(days=10)
+    assert story.stage == "cart_saved"
+    assert story.mails == ["cart-saved", "cart-saved-reminder"]
+
+
+def test_an_order_brings_back_a_cart_that_was_given_up():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("cart.item_removed", line={"sku": "NB-15"})
+    assert story.stage == "cart_parked"
+    with pytest.raises(MissingPropertyError):
+        story.board.move("d", "lost", by="marta")
+    story.board.move("d", "lost", by="marta", properties={"loss_reason": "price"})
+    story.tell("order.confirmed")
+    assert story.stage == "order_confirmed"
+
+
+# -- the salespeople's ladders ------------------------------------------------------------------
+
+
+def test_a_lead_is_won_after_a_step_back():
+    story = Story(templates.new_to_won())
+    story.tell("lead.created", contact=ADA)
+    story.tell("contact.attempted")
+    story.tell("contact.replied")
+    story.after(days=14)
+    assert story.stage == "contacting"
+    story.tell("contact.replied")
+    story.tell("deal.won")
+    story.after(days=30)
+    assert story.stages == [
+        "new_opportunity",
+        "contacting",
+        "working",
+        "contacting",
+        "working",
+        "won",
+    ]
+    assert story.mails == ["lead-welcome", "customer-welcome"]
+    assert story.open_tasks == []
+
+
+def test_a_lost_contact_that_comes_back_is_a_new_opportunity():
+    story = Story(templates.new_to_won())
+    story.tell("lead.created", contact=ADA)
+    story.tell("deal.lost")
+    assert story.stage == "new_opportunity", "a loss without a reason is no loss"
+    story.tell("deal.lost", properties={"loss_reason": "price"})
+    assert story.stage == "lost"
+    story.tell("lead.created")
+    assert story.stage == "new_opportunity"
+
+
+def test_a_card_may_be_dragged_to_any_column():
+    pipeline = templates.kanban()
+    for left in pipeline.stages:
+        for entered in pipeline.stages:
+            if left == entered:
+                continue
+            story = Story(templates.kanban())
+            story.board.move("d", "new_contact", by="marta", properties={"loss_reason": "price"})
+            for column in (left, entered):
+                if story.stage != column:
+                    story.board.move("d", column, by="marta")
+            assert story.stage == entered
+
+
+def test_a_quote_that_nobody_answers_is_called_back_later():
+    story = Story(templates.kanban("en"))
+    story.tell("lead.created", contact=ADA)
+    story.tell("contact.replied")
+    story.tell("quote.sent")
+    story.after(days=30)
+    assert story.stage == "call_back_later"
+    assert story.mails == ["lead-welcome", "quote-follow-up"]
+    story.after(days=61)
+    assert story.open_tasks == ["Call the contact back"]
+    story.tell("negotiation.started")
+    story.tell("deal.won")
+    assert story.stage == "customer_acquired"
+
+
+def test_a_card_made_by_hand_is_not_thanked_for_writing():
+    story = Story(templates.kanban())
+    story.board.move("d", "new_contact", by="marta")
+    story.tell("note.added", contact=ADA)
+    story.after(days=3)
+    assert story.mails == []
+
+
+def test_a_demo_is_worth_a_quarter_of_the_deal():
+    story = Story(templates.crm_default())
+    story.tell("lead.created", contact=ADA, value="1000", currency="EUR")
+    story.tell("lead.qualified")
+    story.tell("demo.scheduled", properties={"demo_at": "2026-02-03T15:00:00+01:00"})
+    assert story.stage == "demo"
+    assert story.board.deal("d").weighted_value == 250
+    story.after(hours=1)
+    assert story.mails == ["lead-welcome", "demo-confirmation"]
+
+
+def test_a_proposal_without_an_answer_is_only_qualified():
+    story = Story(templates.crm_default())
+    for kind in ("lead.created", "lead.qualified", "demo.scheduled", "proposal.sent"):
+        story.tell(kind, contact=ADA)
+    story.after(days=20)
+    story.tell("note.added")
+    story.after(days=29)
+    assert story.stage == "proposal", "activity starts the month again"
+    story.after(days=1)
+    assert story.stage == "qualified"
+    story.tell("proposal.sent")
+    story.tell("negotiation.started")
+    story.tell("deal.won")
+    assert story.stage == "won"
+
+
+def test_an_objection_leads_back_from_the_closing():
+    story = Story(templates.prospecting())
+    for kind in (
+        "prospect.found",
+        "prospect.qualified",
+        "contact.attempted",
+        "demo.scheduled",
+        "objection.raised",
+        "proposal.accepted",
+        "objection.raised",
+        "proposal.accepted",
+        "deal.won",
+    ):
+        story.tell(kind, contact=ADA)
+    assert story.stages == [
+        "prospecting",
+        "preparation",
+        "approach",
+        "presentation",
+        "objections",
+        "closing",
+        "objections",
+        "closing",
+        "won",
+    ]
+
+
+def test_a_prospect_that_cannot_be_reached_goes_back_to_the_list():
+    story = Story(templates.prospecting())
+    story.tell("prospect.found", contact=ADA)
+    story.tell("contact.attempted")
+    story.after(weeks=3)
+    assert story.stage == "prospecting"
+    assert story.mails == ["contact-follow-up"]

@@ -42,9 +42,7 @@ def migrate(
     carried = 0
     while True:
         with session.writing() as unit:
-            deals = unit.transaction.unadopted(
-                session.number, session.pipeline.fingerprint, batch
-            )
+            deals = unit.transaction.unadopted(session.number, session.pipeline.fingerprint, batch)
             for stored in deals:
                 _carry_over(unit, stored, renamed)
             unit.flush()
@@ -62,7 +60,8 @@ def migrate(
 def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, str] | None:
     """Note the migration in the store; return the renames, ``None`` when nothing changed."""
     pipeline = session.pipeline
-    with session.store.transaction() as transaction:
+    with session.writing() as unit:
+        transaction = unit.transaction
         row = transaction.pipeline(pipeline.name)
         assert row is not None
         if row.migrating is not None:

@@ -45,9 +45,11 @@ class Board:
         lease: how long a worker may take over one delivery before another may try.
         backoff: when failed deliveries and sweeps are tried again.
         adopting: open although the store holds another definition, to call :meth:`migrate`.
+        read_only: write nothing, not even titles that have changed; for reports.
 
     Raises:
         PipelineChangedError: the store holds another definition of this pipeline.
+        StoreError: the board only reads, and the store does not know the pipeline.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Board:
         lease: dt.timedelta = DEFAULT_LEASE,
         backoff: Backoff | None = None,
         adopting: bool = False,
+        read_only: bool = False,
     ) -> None:
         refuse_inside_hook("Board(...)")
         self._session = Session(
@@ -69,6 +72,7 @@ class Board:
             max_skew=max_skew,
             lease=lease,
             backoff=backoff or Backoff(),
+            read_only=read_only,
         )
         self._session.adopt_or_refuse(refuse=not adopting)
         pipeline.bind()
@@ -119,9 +123,7 @@ class Board:
         """
         refuse_inside_hook("board.using")
         joined = object.__new__(type(self))
-        joined._session = attrs.evolve(
-            self._session, store=self._session.store.using(connection)
-        )
+        joined._session = attrs.evolve(self._session, store=self._session.store.using(connection))
         return joined
 
     # -- events -------------------------------------------------------------------------------
@@ -147,6 +149,7 @@ class Board:
 
         Args:
             quiet: record effects as expired instead of sending them; for replays of the past.
+                It stays quiet about timers that were due before, whoever notices them later.
         """
         refuse_inside_hook("board.handle_many")
         return handling.handle_many(self._session, events, quiet, batch)
@@ -160,7 +163,7 @@ class Board:
         reason: str | None = None,
         properties: Mapping[str, Any] | None = None,
     ) -> Receipt:
-        """Move a deal by hand, as the ``by_hand`` rules allow; in the history with actor and reason.
+        """Move a deal by hand, as the ``by_hand`` rules allow; the history tells who and why.
 
         Args:
             by: who moves it.
@@ -192,13 +195,21 @@ class Board:
 
     # -- time ---------------------------------------------------------------------------------
 
-    def tick(self, limit: int | None = None) -> sweeping.TickReport:
+    def tick(
+        self, limit: int | None = None, *, until: dt.datetime | str | None = None
+    ) -> sweeping.TickReport:
         """Fire every timer that is due by now, of at most *limit* deals.
 
         When, how often and whether this runs changes no history, only when effects go out.
+
+        Args:
+            until: go only as far as this instant, to see the board as it stood then.
+
+        Raises:
+            ClockError: *until* lies after the clock's time.
         """
         refuse_inside_hook("board.tick")
-        return sweeping.tick(self._session, limit)
+        return sweeping.tick(self._session, limit, until)
 
     def handles(self, name: str) -> Callable[[Handler], Handler]:
         """Register the decorated function to deliver effects of this name.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -171,18 +172,38 @@ class Outcome(enum.StrEnum):
     """Its deal was removed; recorded nowhere, changes nothing."""
 
 
-@attrs.frozen
+class _Stands(Protocol):
+    """A deal, or the fold's draft of one."""
+
+    def as_deal(self) -> Deal: ...
+
+
+def _as_deal(stands: _Stands | None) -> Deal | None:
+    return None if stands is None else stands.as_deal()
+
+
+@attrs.frozen(repr=False)
 class Receipt:
     """What a board answers to an event.
 
     Attributes:
         outcome: what became of *this* event.
-        deal: the deal as it stands now; ``None`` while none is open.
         moves: the moves that are newly current, timers that were due before included.
         refolded: whether the event was late and the deal's history was folded again.
     """
 
     outcome: Outcome
-    deal: Deal | None
+    _stands: _Stands | None = attrs.field(alias="deal", eq=_as_deal)
     moves: tuple[Move, ...] = ()
     refolded: bool = False
+
+    @functools.cached_property
+    def deal(self) -> Deal | None:
+        """The deal as it stands now; ``None`` while none is open."""
+        return _as_deal(self._stands)
+
+    def __repr__(self) -> str:
+        return f"Receipt({self.outcome!r}, {self.deal!r}, {self.moves!r}, {self.refolded!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Receipt, (self.outcome, self.deal, self.moves, self.refolded))

@@ -72,18 +72,20 @@ class Decision:
         """Key of the visit that the first of the new moves leaves."""
         return self.stored.visit_key if self.before is None else self.draft.visit_key
 
-    def current_move(self, pipeline: Pipeline) -> Move | None:
+    def current_move(self) -> Move | None:
         """Return the move that began the visit that is current after the decision."""
         if self.moves:
             return Move._make(self.moves[-1])
-        return self._move(pipeline, self.kept_moves[-1]) if self.kept_moves else None
+        if self.draft.stage is None or not self.kept_moves:
+            return None
+        return self._move(self.kept_moves[-1])
 
-    def withdrawn(self, pipeline: Pipeline) -> Move:
+    def withdrawn(self) -> Move:
         """Return the stored move that began the visit which, it turns out, never was."""
-        return self._move(pipeline, self.old_moves[-1])
+        return self._move(self.old_moves[-1])
 
-    def _move(self, pipeline: Pipeline, record: MoveRecord) -> Move:
-        return move_of(pipeline, self.stored.deal, record, self.events)
+    def _move(self, record: MoveRecord) -> Move:
+        return move_of(self.draft.pipeline, self.stored.deal, record, self.events)
 
     @property
     def current_changed(self) -> bool:
@@ -100,9 +102,7 @@ class Decision:
                 return Outcome.OPENED if move[1] == 1 else Outcome.MOVED
         return Outcome.WAITING if self.draft.stage is None else Outcome.STAYED
 
-    def change(
-        self, pipeline: Pipeline, now: dt.datetime, has_effects: bool
-    ) -> DealChange:
+    def change(self, pipeline: Pipeline, now: dt.datetime, has_effects: bool) -> DealChange:
         """Return what the store has to write, effects aside."""
         records = self._records(now)
         change = DealChange(
@@ -158,7 +158,7 @@ class Decision:
         if self.current_changed:
             if left in surviving:
                 change.ended = [left] if left else []
-            if self.visit_key in self.old_keys:
+            if not self.moves and kept:
                 change.revived = self.visit_key
 
 
@@ -255,7 +255,9 @@ def _goes_last(before: Draft, key: OrderKey) -> bool:
 
 
 def _is_same(stored: MoveRecord, move: MoveRow, key: str) -> bool:
-    return stored.visit_key == key and stored.at == move[4] and stored.into == move[3].key
+    out_of = None if move[2] is None else move[2].key
+    was = (stored.visit_key, stored.rule, stored.out_of, stored.into, stored.at)
+    return was == (key, move[6], out_of, move[3].key, move[4])
 
 
 def _reaches(draft: Draft, until: dt.datetime) -> bool:
@@ -267,9 +269,7 @@ def _latest(*instants: dt.datetime | None) -> dt.datetime | None:
     return max((at for at in instants if at is not None), default=None)
 
 
-def draft_of(
-    pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str | None]
-) -> Draft:
+def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str | None]) -> Draft:
     """Return the fold's draft of a stored deal; its data is decoded only when asked for.
 
     Raises:
@@ -359,6 +359,7 @@ def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> Stored
         due_at=draft.due_at if is_open else None,
         horizon=draft.horizon,
         swept_to=decision.swept_to,
+        quiet_to=stored.quiet_to,
         last_event_at=draft.last_event_at,
         cursor_at=cursor[0] if cursor else None,
         cursor_phase=cursor[1] if cursor else 0,

@@ -1,10 +1,11 @@
-"""Delivering effects at least once: claim, call the handler, settle. Also tasks and dead letters."""
+"""Delivering effects at least once: claim, call the handler, settle. Tasks and dead letters."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import logging
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,13 @@ import attrs
 
 from .deals import Deal
 from .effects import TASK, Delivery, Effect, EffectState, Handler, Task
-from .errors import DefinitionError, EffectNotFoundError, LadderError, UndeliverableError
+from .errors import (
+    DefinitionError,
+    EffectNotFoundError,
+    LadderError,
+    PipelineChangedError,
+    UndeliverableError,
+)
 from .session import Session
 from .stores.base import EffectRow
 from .sweeping import sweep
@@ -65,8 +72,10 @@ def register(session: Session, name: str) -> Callable[[Handler], Handler]:
     return keep
 
 
-def deliver(session: Session, limit: int | None) -> DeliveryReport:
-    """Deliver every effect that is due and has a handler, at most *limit* of them."""
+def deliver(
+    session: Session, limit: int | None, stop: threading.Event | None = None
+) -> DeliveryReport:
+    """Deliver every effect that is due and has a handler, at most *limit*, or until stopped."""
     counts: Counter[EffectState] = Counter()
     now = session.now()
     names = list(session.handlers)
@@ -76,6 +85,8 @@ def deliver(session: Session, limit: int | None) -> DeliveryReport:
         with session.reading() as transaction:
             ready = transaction.ready_effects(session.number, now, names, wanted)
         for row in ready:
+            if stop is not None and stop.is_set():
+                return DeliveryReport(dict(counts))
             state = _deliver_one(session, row)
             if state is not None:
                 counts[state] += 1
@@ -90,6 +101,8 @@ def _deliver_one(session: Session, seen: EffectRow) -> EffectState | None:
     """Claim one effect and deliver it; return what became of it, ``None`` if another has it."""
     try:
         claimed = _claim(session, seen)
+    except PipelineChangedError:
+        raise
     except LadderError as error:
         return _postpone(session, seen, error)
     if not isinstance(claimed, _Claim):
@@ -116,16 +129,14 @@ def _claim(session: Session, seen: EffectRow) -> _Claim | EffectState | None:
     """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
     with session.writing() as unit:
         row, deal = _bring_up_to_date(unit, seen)
-        if row is None or row.state not in ("pending", "claimed") or row.ready_at > unit.now:
+        if row is None or not _is_ready(row, unit.now):
             return None
         ended = _why_not(unit, row, deal)
         if ended is not None:
             unit.transaction.settle_effect(row.key, ended.value)
             return ended
         lease = uuid.uuid4().hex
-        unit.transaction.claim_effect(
-            row.key, lease, unit.now + session.lease, row.attempts + 1
-        )
+        unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
         assert deal is not None
         delivery = Delivery(
             key=row.key,
@@ -182,11 +193,10 @@ def _settle(
     session: Session, claim: _Claim, state: EffectState, error: Exception | None
 ) -> EffectState | None:
     delivery = claim.delivery
-    now = session.now()
     ready_at: dt.datetime | None = None
-    if state is EffectState.PENDING:
-        ready_at = now + session.backoff.delay(delivery.attempt)
-    with session.writing(now) as unit:
+    with session.writing() as unit:
+        if state is EffectState.PENDING:
+            ready_at = unit.now + session.backoff.delay(delivery.attempt)
         held = unit.transaction.settle_effect(
             delivery.key,
             state.value,
@@ -198,16 +208,25 @@ def _settle(
 
 
 def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
-    """Put off an effect whose deal cannot be brought up to date."""
+    """Put off an effect whose deal cannot be brought up to date, as long as its sweep is."""
     _log.warning("effect %s of deal %s cannot be claimed: %r", seen.name, seen.deal, error)
-    now = session.now()
-    with session.writing(now) as unit:
+    with session.writing() as unit:
         row = unit.transaction.effect(session.number, seen.key)
-        if row is None or row.state != "pending":
+        found = unit.transaction.load_by_id(seen.deal_id)
+        if row is None or found is None or not _is_ready(row, unit.now):
             return None
-        later = now + session.backoff.delay(1)
-        unit.transaction.settle_effect(row.key, "pending", later, str(error)[:2000])
+        stored = found[0]
+        retry_at = stored.retry_at
+        if retry_at is None or retry_at <= unit.now:
+            failures = stored.failures + 1
+            retry_at = unit.now + session.backoff.delay(failures)
+            unit.transaction.note_failure(stored.id, failures, retry_at)
+        unit.transaction.settle_effect(row.key, "pending", retry_at, str(error)[:2000])
     return EffectState.PENDING
+
+
+def _is_ready(row: EffectRow, now: dt.datetime) -> bool:
+    return row.state in ("pending", "claimed") and row.ready_at <= now
 
 
 def effects(
@@ -248,7 +267,8 @@ def tasks(
     """Return the open tasks, the most urgent first."""
     with session.reading() as transaction:
         rows = transaction.effects(session.number, None, ("open",))
-    found = [_task(row) for row in rows]
+    now = session.now()
+    found = [_task(row) for row in rows if row.expires_at is None or now <= row.expires_at]
     return sorted(
         (
             task

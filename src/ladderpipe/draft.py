@@ -172,6 +172,10 @@ class Draft:
             data.title = _title(data) or self.deal
             self.changed = True
 
+    def if_open(self) -> Draft | None:
+        """Return itself, or ``None`` while no rule has opened the deal."""
+        return None if self.rung.stage is None else self
+
     def as_deal(self) -> Deal:
         """Return the deal as a frozen record. Before its opening its stage is a stand-in."""
         data = self.data
@@ -260,9 +264,7 @@ def visit_key(parent: str | None, rule: str, event: Event | None) -> str:
     An event's visit is named by the event's identity; a timer's by the visit it ended and its
     rule, so that folding again with other events in between finds the same visit again.
     """
-    cause = (
-        f"event\x00{event.source}\x00{event.id}" if event else f"timer\x00{parent}\x00{rule}"
-    )
+    cause = f"event\x00{event.source}\x00{event.id}" if event else f"timer\x00{parent}\x00{rule}"
     return hashlib.blake2b(cause.encode(), digest_size=12).hexdigest()
 
 

@@ -126,7 +126,7 @@ class Backoff:
     def delay(self, failures: int) -> dt.timedelta:
         """Return how long to wait after the given number of failures (from 1)."""
         full = min(self.longest, self.first * self.factor ** min(failures - 1, 64))
-        return dt.timedelta(seconds=full / 2 + random.random() * full / 2)  # noqa: S311
+        return dt.timedelta(seconds=full / 2 + random.random() * full / 2)
 
 
 def effect_key(

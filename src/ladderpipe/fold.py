@@ -351,8 +351,6 @@ def hand_instant(draft: Draft, now: dt.datetime) -> tuple[dt.datetime, int]:
     return at + dt.timedelta(microseconds=1), 0
 
 
-
-
 def reschedule(draft: Draft) -> None:
     """Work out anew which timer is due next."""
     draft.due_at = draft.next_timer = None

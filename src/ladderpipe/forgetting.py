@@ -44,9 +44,7 @@ class ForgetReport:
     deals: tuple[str, ...]
 
 
-def forget(
-    session: Session, contact: Mapping[str, str], properties: Iterable[str]
-) -> ForgetReport:
+def forget(session: Session, contact: Mapping[str, str], properties: Iterable[str]) -> ForgetReport:
     """Remove personal data of one contact from every deal that names it."""
     if len(contact) != 1:
         raise InvalidEventError(
@@ -86,14 +84,16 @@ def _forget_deal(unit: Unit, deal_id: int, value: str, dropped: frozenset[str]) 
 
 
 def _forget_effects(unit: Unit, stored: StoredDeal, eraser: Eraser) -> None:
-    """Erase payloads, and send nothing more: there is nobody to send it to."""
+    """Erase payloads, and send nothing more: there is nobody left to send it to.
+
+    What was not delivered counts as expired, so that no late event can revive it.
+    """
     for row in unit.transaction.effects(unit.number, stored.id, None):
         payload = eraser.value(json.loads(row.payload))
         unit.transaction.replace_effect_payload(row.key, canonical_text(payload))
-        if row.state in ("pending", "dead"):
-            unit.transaction.settle_effect(row.key, "cancelled")
-        elif row.error is not None and row.state != "claimed":
-            unit.transaction.settle_effect(row.key, row.state, error=eraser.text(row.error))
+        error = None if row.error is None else eraser.text(row.error)
+        state = row.state if row.state in ("delivered", "open") else "expired"
+        unit.transaction.settle_effect(row.key, state, error=error)
 
 
 class Eraser:
@@ -111,7 +111,8 @@ class Eraser:
 
     def event_data(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return an event's data without contact, title and reason, and without what names them."""
-        return self.value({k: v for k, v in data.items() if k not in _FREE_TEXT})
+        gone = _FREE_TEXT | _PERSONAL
+        return {k: self.value(part) for k, part in data.items() if k not in gone}
 
     def value(self, value: Any) -> Any:
         """Return a JSON value without what is personal."""

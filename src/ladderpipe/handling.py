@@ -70,9 +70,8 @@ class BatchReport:
 
 def handle(session: Session, event: Event) -> Receipt:
     """Take one event: one load, one decision, one commit."""
-    now = session.now()
-    _check(session, event, now)
-    with session.writing(now) as unit:
+    _check(session, event, session.now())
+    with session.writing() as unit:
         return _take(unit, event)
 
 
@@ -82,8 +81,9 @@ def _take(unit: Unit, event: Event) -> Receipt:
     if stored.removed_at is not None:
         return Receipt(Outcome.ARCHIVED, None)
     if not unit.add_event(stored, event):
-        draft = unit.draft(stored, document)
-        return Receipt(Outcome.DUPLICATE, None if draft.stage is None else draft.as_deal())
+        if stored.definition is None:
+            unit.transaction.remove_unused_deals([stored.id])
+        return Receipt(Outcome.DUPLICATE, unit.draft(stored, document).if_open())
     answer = receipt(unit.decide(stored, document, [event]), event)
     unit.flush()
     return answer
@@ -101,7 +101,7 @@ def handle_many(
         work = _Batch(session, part)
         work.run(quiet)
         outcomes.update(work.outcomes)
-        failures.extend(work.failures)
+        failures.extend(sorted(work.failures, key=lambda failure: failure.position))
     return BatchReport(dict(outcomes), tuple(failures))
 
 
@@ -111,45 +111,49 @@ class _Batch:
     def __init__(self, session: Session, numbered: Sequence[tuple[int, Event]]) -> None:
         self._session = session
         self._numbered = numbered
+        self._repeated: list[tuple[int, Event]] = []
         self.outcomes: Counter[Outcome] = Counter()
         self.failures: list[EventFailure] = []
 
     def run(self, quiet: bool) -> None:
         """Take the events. What fails for a reason outside them undoes the whole batch."""
-        now = self._session.now()
-        by_deal = self._sort_by_deal(now)
+        by_deal = self._sort_by_deal(self._session.now())
         if not by_deal:
             return
-        with self._session.writing(now, quiet) as unit:
+        with self._session.writing(quiet) as unit:
             unit.check_pipeline()
             stored = unit.transaction.load_many(unit.number, list(by_deal))
             for deal, (row, _) in stored.items():
                 if row.removed_at is not None:
                     self.outcomes[Outcome.ARCHIVED] += len(by_deal.pop(deal))
             self._store(unit, stored, by_deal)
-            troubled = [
-                deal
+            troubled = {
+                deal: None
                 for deal, events in by_deal.items()
                 if events and not self._take_all(unit, *stored[deal], events)
-            ]
+            }
             unit.flush()
+            left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]
+            unit.transaction.remove_unused_deals([stored[deal][0].id for deal in left_out])
             for deal in troubled:
                 self._take_each(unit, by_deal[deal])
+            self._take_each(unit, self._repeated)
 
     def _sort_by_deal(self, now: dt.datetime) -> dict[str, list[tuple[int, Event]]]:
+        """Return what can be taken together; a name's second event waits for the first's fate."""
         by_deal: dict[str, list[tuple[int, Event]]] = {}
-        seen: dict[tuple[str, str], Event] = {}
+        seen: set[tuple[str, str]] = set()
         for position, event in self._numbered:
             try:
                 _check(self._session, event, now)
-                first = seen.setdefault((event.source, event.id), event)
-                if first is not event:
-                    check_same(event, event.digest(), first.digest())
-                    self.outcomes[Outcome.DUPLICATE] += 1
-                    continue
             except LadderError as error:
                 self.failures.append(EventFailure(position, event, error))
+                continue
+            identity = (event.source, event.id)
+            if identity in seen:
+                self._repeated.append((position, event))
             else:
+                seen.add(identity)
                 by_deal.setdefault(event.deal, []).append((position, event))
         return by_deal
 
@@ -183,7 +187,7 @@ class _Batch:
         self,
         numbered: tuple[int, Event],
         known: Mapping[tuple[str, str], str | None],
-        digests: Mapping[tuple[str, str], str],
+        digests: Mapping[tuple[str, str], str | None],
     ) -> bool:
         position, event = numbered
         identity = (event.source, event.id)
@@ -244,14 +248,14 @@ def _check(session: Session, event: Event, now: dt.datetime) -> None:
 def move(
     session: Session,
     deal: str,
-    into: Stage,
+    into: Stage | str,
     by: str,
     reason: str | None,
     properties: Mapping[str, Any] | None,
     override: bool = False,
 ) -> Receipt:
     """Move a deal by hand, within the ``by_hand`` rules or, overriding, past them."""
-    into = _own_stage(session.pipeline, into)
+    target = _own_stage(session.pipeline, into)
     with session.writing() as unit:
         stored, document = unit.load(deal, create=True)
         assert stored is not None
@@ -268,12 +272,13 @@ def move(
         assert stored is not None
         draft = unit.draft(stored, document)
         at, seq = hand_instant(draft, unit.now)
-        event = _hand(OVERRIDE if override else BY_HAND, deal, at, seq, into, by, reason, properties)
+        kind = OVERRIDE if override else BY_HAND
+        event = _hand(kind, deal, at, seq, target, by, reason, properties)
         unit.add_event(stored, event)
         decision = unit.decide(stored, document, [event])
         answer = receipt(decision, event)
         if answer.outcome not in (Outcome.MOVED, Outcome.OPENED):
-            _refuse(decision.draft, into, event)
+            _refuse(decision.draft, target, event)
         unit.flush()
         return attrs.evolve(answer, moves=(*receipt(swept, event).moves, *answer.moves))
 

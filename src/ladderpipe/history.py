@@ -86,21 +86,19 @@ class History:
         if keys is None:
             keys = visit_keys(self._start.key if self._start else None, self._rows)
         moves = self.moves
+        ends = [*(move.at for move in moves), None]
         visits = [
-            Visit(move.deal, move.n, key, move.into, move.at, left.at if left else None)
-            for move, key, left in zip(moves, keys, (*moves[1:], None), strict=True)
+            Visit(move.deal, move.n, key, move.into, move.at, end)
+            for move, key, end in zip(moves, keys, ends[1:], strict=True)
         ]
         if self._start is not None:
-            left_at = moves[0].at if moves else None
-            visits.insert(0, self._start._replace(left_at=left_at))
+            visits.insert(0, self._start._replace(left_at=ends[0]))
         return visits
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, History):
             return NotImplemented
-        return (
-            self.deal == other.deal and self.moves == other.moves and self.visits == other.visits
-        )
+        return self.deal == other.deal and self.moves == other.moves and self.visits == other.visits
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copy
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+import attrs
 
 from .canonical import canonical, canonical_text
 from .deals import Deal, Move
@@ -197,46 +200,56 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
                 f"{context.deal.id!r}{hint}: nothing was stored; mend the hook, then send the "
                 "event again"
             ) from error
+        if not getattr(context.connection, "in_transaction", True):
+            raise HookError(
+                f"hook {name} ({what}) ended the transaction it ran in, for deal "
+                f"{context.deal.id!r}: the board commits, after all hooks; take COMMIT and ROLLBACK "
+                "out of the hook, and raise to undo"
+            )
 
 
 def effects_asked(
-    pipeline: Pipeline, decision: Decision, connection: Any, quiet: bool
+    pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
 ) -> list[NewEffect]:
     """Run the hooks of what a decision changed and return the effects asked for.
 
     Every new move runs its hooks; after a refold only what changed at the end does.
 
+    Args:
+        is_quiet: whether the effects that a move asks for are recorded as expired.
+
     Raises:
         HookError: a hook raised.
     """
     if decision.refolded:
-        return _after_refold(pipeline, decision, connection, quiet)
+        return _after_refold(pipeline, decision, connection, is_quiet)
     found: list[NewEffect] = []
+    visit = _Visit(pipeline, decision, connection, is_quiet, refold=False)
     snapshots = decision.draft.snapshots or {}
     left_key = decision.left_key
     last = len(decision.moves) - 1
     for index, (row, key) in enumerate(zip(decision.moves, decision.keys, strict=True)):
         move = Move._make(row)
         before, after = snapshots.get(move.n, (None, None))
-        visit = _Visit(pipeline, decision, connection, quiet, refold=False)
         if before is not None and left_key is not None:
             found += visit.left(move, before, left_key)
-        found += visit.entered(move, after, key, ended=index < last)
+        if after is not None or move.into.sequence:
+            found += visit.entered(move, after, key, ended=index < last)
         left_key = key
     return found
 
 
 def _after_refold(
-    pipeline: Pipeline, decision: Decision, connection: Any, quiet: bool
+    pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
 ) -> list[NewEffect]:
     if not decision.current_changed:
         return []
     found: list[NewEffect] = []
-    visit = _Visit(pipeline, decision, connection, quiet, refold=True)
-    current = decision.current_move(pipeline)
+    visit = _Visit(pipeline, decision, connection, is_quiet, refold=True)
+    current = decision.current_move()
     left, left_key = decision.before, decision.stored.visit_key
     if left is not None and left.stage is not None and left_key is not None:
-        move = current or decision.withdrawn(pipeline)
+        move = current or decision.withdrawn()
         found += visit.left(move, left.as_deal(), left_key)
     if current is not None and decision.visit_key is not None:
         found += visit.entered(current, decision.draft.as_deal(), decision.visit_key, ended=False)
@@ -247,12 +260,17 @@ class _Visit:
     """Runs the hooks of leaving or entering one visit."""
 
     def __init__(
-        self, pipeline: Pipeline, decision: Decision, connection: Any, quiet: bool, refold: bool
+        self,
+        pipeline: Pipeline,
+        decision: Decision,
+        connection: Any,
+        is_quiet: Callable[[Move], bool],
+        refold: bool,
     ) -> None:
         self._pipeline = pipeline
         self._decision = decision
         self._connection = connection
-        self._quiet = EffectState.EXPIRED if quiet else None
+        self._is_quiet = is_quiet
         self._refold = refold
 
     def left(self, move: Move, deal: Deal, key: str) -> list[NewEffect]:
@@ -271,14 +289,24 @@ class _Visit:
     def _requests(
         self, key: str, phase: str, move: Move, state: EffectState | None
     ) -> EffectRequests:
-        return EffectRequests(
-            self._pipeline, move.deal, key, phase, move.at, self._quiet or state
-        )
+        if self._is_quiet(move):
+            state = EffectState.EXPIRED
+        return EffectRequests(self._pipeline, move.deal, key, phase, move.at, state)
 
     def _run(
         self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests
     ) -> list[NewEffect]:
         if hooks:
-            context = HookContext(move, deal, self._refold, self._connection, requests)
+            context = HookContext(move, _own_copy(deal), self._refold, self._connection, requests)
             run_hooks(hooks, context, f"move {phase.replace('_', ' ')} {deal.stage}")
         return requests.found
+
+
+def _own_copy(deal: Deal) -> Deal:
+    """Return a deal on which a hook can write without changing what is stored."""
+    return attrs.evolve(
+        deal,
+        contact=copy.deepcopy(deal.contact),
+        company=copy.deepcopy(deal.company),
+        properties=copy.deepcopy(deal.properties),
+    )

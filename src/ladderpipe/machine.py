@@ -7,9 +7,10 @@ it in declared order, and everything else (fold, explain, check, diagram) looks 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from transitions import Machine
+from transitions import Machine, State
 from transitions.core import Transition
 
 from .errors import DefinitionError
@@ -29,7 +30,7 @@ HAND_PREFIX: Final = "ladder.by_hand:"
 TIMER_PREFIX: Final = "ladder.timer:"
 
 
-class RuleTransition(Transition):  # type: ignore[misc]
+class RuleTransition(Transition):
     """A transition that knows which rule it came from."""
 
     def __init__(self, source: str, dest: str, *args: Any, rule: Rule, **kwargs: Any) -> None:
@@ -37,7 +38,7 @@ class RuleTransition(Transition):  # type: ignore[misc]
         self.rule = rule
 
 
-class LadderMachine(Machine):  # type: ignore[misc]
+class LadderMachine(Machine):
     """A ``transitions`` machine whose triggers take ``(deal, event)``."""
 
     transition_cls = RuleTransition
@@ -130,7 +131,7 @@ def build_machine(name: str, stages: Iterable[Stage], rules: Iterable[Rule]) -> 
     )
     taken = {"state", "trigger", "may_trigger", *(f"is_{key}" for key in (NOT_OPEN, *keys))}
     for rule in rules:
-        sources = [stage.key for stage in stages if rule.leaves(stage)]
+        sources: list[str | Enum | State] = [stage.key for stage in stages if rule.leaves(stage)]
         if rule.opens:
             sources.insert(0, NOT_OPEN)
         condition = Condition(rule) if rule.when is not None or rule.into.requires else None
@@ -153,7 +154,7 @@ def read_rungs(
     timers: dict[str, list[Candidate]] = {state: [] for state in rungs}
     for trigger, state, transition in _transitions(machine):
         rule = transition.rule
-        candidate = Candidate(rule, order[id(rule)], rungs[transition.dest])
+        candidate = Candidate(rule, order[id(rule)], rungs[rule.into.key])
         if isinstance(rule.trigger, OnEvents | ByHand):
             known = rungs[state].by_trigger.get(trigger, ())
             rungs[state].by_trigger[trigger] = (*known, candidate)
@@ -169,7 +170,8 @@ def _transitions(machine: LadderMachine) -> Iterator[tuple[str, str, RuleTransit
     for trigger, event in machine.events.items():
         for state, transitions in event.transitions.items():
             for transition in transitions:
-                yield trigger, state, transition
+                if isinstance(transition, RuleTransition):
+                    yield trigger, state, transition
 
 
 def _counts_from_activity(timer: OnEvents | Timer | ByHand) -> bool:

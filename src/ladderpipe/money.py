@@ -51,7 +51,8 @@ def amount(value: Any, what: str) -> Decimal:
     exponent = number.as_tuple().exponent
     if number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -MOST_PLACES):
         raise InvalidEventError(
-            f"{what} is {value!r}: amounts are below {LARGEST:.0e} with at most {MOST_PLACES} places"
+            f"{what} is {value!r}: amounts are below {LARGEST:.0e} and have at most "
+            f"{MOST_PLACES} decimal places"
         )
     return number
 

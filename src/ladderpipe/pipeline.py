@@ -69,7 +69,8 @@ class Pipeline:
         if not isinstance(name, str) or not name.strip():
             raise DefinitionError(f"a pipeline needs a name, not {name!r}")
         self.name = name
-        self.titles: Mapping[str, str] = {"": title} if isinstance(title, str) else dict(title or {})
+        titles = {"": title} if isinstance(title, str) else title
+        self.titles: Mapping[str, str] = dict(titles or {})
         self.reducer = reducer
         self.stages: tuple[Stage, ...] = _checked_stages(name, stages)
         self._by_key = {stage.key: stage for stage in self.stages}
@@ -335,7 +336,7 @@ def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:
     found = tuple(stages)
     for stage in found:
         if not isinstance(stage, Stage):
-            raise DefinitionError(f"pipeline {name!r}: {stage!r} is no Stage; write Stage({stage!r})")
+            raise DefinitionError(f"pipeline {name!r}: {stage!r} is no Stage: build it with Stage")
         if stage == NOT_OPEN:
             raise DefinitionError(f"stage key {NOT_OPEN!r} is taken: it means no stage yet")
     if not found:
@@ -349,7 +350,7 @@ def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:
 
 
 def _with_keys(name: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Derive the keys that were not given: from trigger and target, more where that is not enough."""
+    """Derive the keys that were not given: from trigger and target, and more where needed."""
     for describe in (_short_key, _long_key, _full_key):
         keys = [rule.key or describe(rule) for rule in rules]
         twice = [key for key, count in Counter(keys).items() if count > 1]

@@ -85,9 +85,7 @@ def history(session: Session, deal_id: str) -> History:
     """Return all that a deal has been through, the moves before a baseline included."""
     with session.reading() as transaction:
         stored, document = _find(session, transaction, deal_id)
-        events = {
-            (event.source, event.id): event for event, _ in transaction.events(stored.id)
-        }
+        events = {(event.source, event.id): event for event, _ in transaction.events(stored.id)}
         records = transaction.moves(stored.id)
     rows = [move_of(session.pipeline, stored.deal, record, events) for record in records]
     draft = draft_of(session.pipeline, stored, lambda: document)

@@ -224,7 +224,7 @@ def _set_contact(deal: DealData, value: Any) -> None:
 
 
 def _set_properties(deal: DealData, value: Any) -> None:
-    deal.properties = {**deal.properties, **_mapping("properties", value)}
+    deal.properties = {**deal.properties, **canonical(_mapping("properties", value))}
 
 
 def _set_value(deal: DealData, value: Any) -> None:
@@ -239,7 +239,7 @@ def _set_currency(deal: DealData, value: Any) -> None:
 def _set_company(deal: DealData, value: Any) -> None:
     if not isinstance(value, str | Mapping | None):
         raise InvalidEventError(f"company is {value!r}: send its name, or a mapping")
-    deal.company = value
+    deal.company = canonical(value) if isinstance(value, Mapping) else value
 
 
 def _set_text(name: str) -> Callable[[DealData, Any], None]:

@@ -263,9 +263,10 @@ def timer_arguments(timer: Timer) -> dict[str, Any]:
     Raises:
         DefinitionError: it is neither an attrs nor a data class, so nobody can tell.
     """
-    if attrs.has(type(timer)):
-        return {a.alias: getattr(timer, a.name) for a in attrs.fields(type(timer)) if a.init}
-    declared = getattr(type(timer), "__dataclass_fields__", None)
+    kind: Any = type(timer)
+    if attrs.has(kind):
+        return {a.alias: getattr(timer, a.name) for a in attrs.fields(kind) if a.init}
+    declared = getattr(kind, "__dataclass_fields__", None)
     if declared is not None:
         return {name: getattr(timer, name) for name, field in declared.items() if field.init}
     raise DefinitionError(
@@ -330,5 +331,5 @@ def _short(delay: dt.timedelta) -> str:
     seconds = delay.total_seconds()
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
+            return f"{seconds / size:.15g} {unit}"
+    return f"{seconds:.15g} s"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import attrs
 
 from .clock import Clock, instant
-from .effects import Backoff, Handler
 from .definition import to_dict
-from .errors import DefinitionError, PipelineChangedError
+from .effects import Backoff, Handler
+from .errors import DefinitionError, PipelineChangedError, StoreError
 from .fingerprint import differences, fold_definition
 from .pipeline import Pipeline
 from .stores.base import PipelineRow, Store, Transaction
@@ -29,6 +29,7 @@ class Session:
         number: the store's number for the pipeline.
         max_skew: how far in the future an event may be.
         lease: how long a worker may take over one delivery before another may try.
+        read_only: whether every write is refused.
     """
 
     pipeline: Pipeline
@@ -39,6 +40,7 @@ class Session:
     lease: dt.timedelta = dt.timedelta(minutes=5)
     backoff: Backoff = attrs.field(factory=Backoff)
     handlers: dict[str, Handler] = attrs.field(factory=dict)
+    read_only: bool = False
 
     def now(self) -> dt.datetime:
         """Return the clock's time in UTC.
@@ -49,11 +51,19 @@ class Session:
         return instant(self.clock.now())
 
     @contextlib.contextmanager
-    def writing(self, now: dt.datetime | None = None, quiet: bool = False) -> Iterator[Unit]:
-        """Begin a unit that is written and committed when the block ends."""
-        now = now or self.now()
+    def writing(self, quiet: bool = False) -> Iterator[Unit]:
+        """Begin a unit that is written and committed when the block ends.
+
+        The clock is read once the store's lock is held: nothing is recorded at an instant that
+        a reader has already seen pass, and no claim overlooks a timer that fell due meanwhile.
+
+        Raises:
+            StoreError: the board was opened only to read.
+        """
+        if self.read_only:
+            raise StoreError("this board only reads: open it without read_only=True to write")
         with self.store.transaction() as transaction:
-            unit = Unit(self.pipeline, self.number, transaction, now, quiet)
+            unit = Unit(self.pipeline, self.number, transaction, self.now(), quiet)
             yield unit
             unit.flush()
 
@@ -68,19 +78,33 @@ class Session:
 
         Raises:
             PipelineChangedError: it knows another definition, and *refuse* says to mind.
+            StoreError: it knows none, and the board only reads.
         """
         fingerprint = self.pipeline.fingerprint
         with self.reading() as transaction:
             row = transaction.pipeline(self.pipeline.name)
+        if row is None and self.read_only:
+            raise StoreError(
+                f"the store holds no pipeline {self.pipeline.name!r}: check which one is meant"
+            )
         if row is None:
             definition = definition_text(self.pipeline)
             with self.store.transaction() as transaction:
                 row = transaction.pipeline(self.pipeline.name) or transaction.save_pipeline(
                     self.pipeline.name, fingerprint, definition, None
                 )
+        elif row.migrating is None and row.fingerprint == fingerprint and not self.read_only:
+            self._refresh(row)
         self.number = row.id
         if refuse and (row.migrating is not None or row.fingerprint != fingerprint):
             raise PipelineChangedError(self._what_changed(row))
+
+    def _refresh(self, row: PipelineRow) -> None:
+        """Keep titles, probabilities and sequences up to date, which no history depends on."""
+        definition = definition_text(self.pipeline)
+        if row.definition != definition:
+            with self.store.transaction() as transaction:
+                transaction.save_pipeline(row.name, row.fingerprint, definition, None)
 
     def _what_changed(self, row: PipelineRow) -> str:
         if row.migrating is not None:
@@ -106,8 +130,10 @@ class Session:
 
 
 def definition_text(pipeline: Pipeline) -> str:
-    """Return what a store keeps of a definition: what matters to the fold, and if it has a
-    plain form, all of it, so that the command line can read a store by its URL alone.
+    """Return what a store keeps of a definition.
+
+    That is what matters to the fold and, if it has a plain form, all of it: so the command line
+    can read a store by its URL alone.
     """
     try:
         whole = to_dict(pipeline, hooks=False)

@@ -38,6 +38,7 @@ class WaitStep:
 
 def do(
     name: str,
+    /,
     *,
     expires: dt.timedelta | None = None,
     run_to_completion: bool = False,

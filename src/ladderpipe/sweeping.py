@@ -7,7 +7,8 @@ from typing import Final
 
 import attrs
 
-from .errors import LadderError
+from .clock import instant
+from .errors import ClockError, LadderError
 from .session import Session
 from .stores.base import StoredDeal
 from .unit import Unit
@@ -39,14 +40,20 @@ class TickReport:
     failures: tuple[DealFailure, ...] = ()
 
 
-def tick(session: Session, limit: int | None) -> TickReport:
-    """Fire every timer due by now, of at most *limit* deals."""
+def tick(session: Session, limit: int | None, until: dt.datetime | str | None = None) -> TickReport:
+    """Fire every timer due by *until*, which is now unless given, of at most *limit* deals."""
     now = session.now()
+    until = now if until is None else instant(until)
+    if until > now:
+        raise ClockError(
+            f"tick(until={until.isoformat()}) lies after the board's clock ({now.isoformat()}): "
+            "timers fire when they are due, not before"
+        )
     deals = moves = 0
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:
         wanted = BATCH if limit is None else min(BATCH, limit - deals - len(failures))
-        swept, moved, failed = _sweep_batch(session, now, wanted)
+        swept, moved, failed = _sweep_batch(session, now, until, wanted)
         deals += swept
         moves += moved
         failures += failed
@@ -56,26 +63,26 @@ def tick(session: Session, limit: int | None) -> TickReport:
 
 
 def _sweep_batch(
-    session: Session, now: dt.datetime, limit: int
+    session: Session, now: dt.datetime, until: dt.datetime, limit: int
 ) -> tuple[int, int, list[DealFailure]]:
     failed: list[tuple[StoredDeal, LadderError]] = []
     moved = 0
     with session.reading() as transaction:
-        if not transaction.due(session.number, now, 1):
+        if not transaction.due(session.number, until, 1):
             return 0, 0, []
-    with session.writing(now) as unit:
+    with session.writing() as unit:
         unit.check_pipeline()
-        due = unit.transaction.due(session.number, now, limit)
+        due = unit.transaction.due(session.number, until, limit)
         for stored in due:
             try:
-                moved += sweep(unit, stored, now)
+                moved += sweep(unit, stored, until)
             except LadderError as error:
                 failed.append((stored, error))
         unit.flush()
         for stored, _ in failed:
             failures = stored.failures + 1
             unit.transaction.note_failure(
-                stored.id, failures, now + session.backoff.delay(failures)
+                stored.id, failures, unit.now + session.backoff.delay(failures)
             )
     report = [DealFailure(stored.deal, error) for stored, error in failed]
     return len(due) - len(failed), moved, report

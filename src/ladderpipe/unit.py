@@ -6,12 +6,11 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .deals import Deal, Move, Outcome, Receipt
+from .deals import Move, Outcome, Receipt
 from .deciding import Decision, decide, draft_of
 from .draft import Draft
 from .errors import EventConflictError, PipelineChangedError
 from .events import Event
-from .fold import MoveRow
 from .hooks import effects_asked
 from .pipeline import Pipeline
 from .stores.base import DealChange, NewEvent, StoredDeal, Transaction
@@ -107,7 +106,7 @@ class Unit:
     def decide(
         self,
         stored: StoredDeal,
-        document: str | None | Callable[[], str | None],
+        document: str | Callable[[], str | None] | None,
         events: Sequence[Event],
         sweep_to: dt.datetime | None = None,
     ) -> Decision:
@@ -127,23 +126,47 @@ class Unit:
             lambda: self._everything(stored),
             sweep_to,
         )
-        self.note(decision)
+        self._note(decision, events)
         return decision
 
-    def note(self, decision: Decision) -> None:
+    def _note(self, decision: Decision, events: Sequence[Event]) -> None:
         """Run a decision's hooks and note what has to be written."""
-        has_effects = decision.stored.has_effects
-        effects = []
+        # Before the hooks, so that nothing they write on finds its way into the store.
+        change = decision.change(self.pipeline, self.now, decision.stored.has_effects)
         if decision.moves or decision.before is not None:
-            effects = effects_asked(
-                self.pipeline, decision, self.transaction.connection, self.quiet
+            is_quiet = self._quietness(decision.stored.quiet_to, events)
+            change.effects = effects_asked(
+                self.pipeline, decision, self.transaction.connection, is_quiet
             )
-            current = decision.visit_key
             if decision.current_changed:
-                has_effects = decision.refolded or any(e.visit_key == current for e in effects)
-        change = decision.change(self.pipeline, self.now, has_effects)
-        change.effects = effects
+                current = decision.visit_key
+                asked = any(effect.visit_key == current for effect in change.effects)
+                change.deal = change.deal._replace(has_effects=decision.refolded or asked)
+        if self.quiet:
+            change.deal = change.deal._replace(quiet_to=self.now)
         self._changes.append(change)
+
+    def _quietness(
+        self, quiet_to: dt.datetime | None, events: Sequence[Event]
+    ) -> Callable[[Move], bool]:
+        """Return which moves ask for nothing that is sent.
+
+        In a quiet unit all of them; later, those that belong to the replayed past and are noticed
+        only now: timers due before the replay, and what its events did. What *events*, told
+        aloud, do is always sent.
+        """
+        if self.quiet:
+            return lambda move: True
+        if quiet_to is None:
+            return lambda move: False
+        told = {(event.source, event.id) for event in events}
+
+        def is_quiet(move: Move) -> bool:
+            cause = move.event
+            aloud = cause is not None and (cause.source, cause.id) in told
+            return move.at <= quiet_to and not aloud
+
+        return is_quiet
 
     def note_baseline(self, stored: StoredDeal, carried: Draft) -> None:
         """Note that a deal goes on from what a baseline carries."""
@@ -152,9 +175,7 @@ class Unit:
 
     def note_removal(self, stored: StoredDeal) -> None:
         """Note that only a tombstone stays of a deal."""
-        self._changes.append(
-            DealChange(StoredDeal(stored.id, stored.deal, removed_at=self.now))
-        )
+        self._changes.append(DealChange(StoredDeal(stored.id, stored.deal, removed_at=self.now)))
 
     def flush(self) -> None:
         """Write what was noted."""
@@ -171,7 +192,7 @@ class Unit:
         return events, self.transaction.moves(stored.id)
 
 
-def check_same(event: Event, digest: str, known: str | None) -> None:
+def check_same(event: Event, digest: str | None, known: str | None) -> None:
     """Refuse an event whose identity is known with other content.
 
     A forgotten event has no digest any more, so whatever comes under its name is a duplicate.
@@ -191,18 +212,15 @@ def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) ->
     """Return what a board answers to one event."""
     return Receipt(
         outcome or decision.outcome(event),
-        _deal(decision.draft),
-        tuple(map(Move._make, newly_current(decision))),
+        decision.draft.if_open(),
+        newly_current(decision),
         decision.refolded,
     )
 
 
-def newly_current(decision: Decision) -> Sequence[MoveRow]:
+def newly_current(decision: Decision) -> tuple[Move, ...]:
     """Return the moves that are newly current: all new ones, or after a refold the last."""
     if not decision.refolded:
-        return decision.moves
-    return decision.moves[-1:] if decision.current_changed else ()
-
-
-def _deal(draft: Draft) -> Deal | None:
-    return None if draft.stage is None else draft.as_deal()
+        return tuple(map(Move._make, decision.moves))
+    current = decision.current_move() if decision.current_changed else None
+    return () if current is None else (current,)

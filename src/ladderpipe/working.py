@@ -37,7 +37,7 @@ def run(
     with _stopping_on_signals(stop):
         while not stop.is_set():
             try:
-                _round(session, on_round)
+                _round(session, stop, on_round)
                 pause = _pause(session, poll)
             except Exception:
                 _log.exception("the worker's round failed; it goes on after a pause")
@@ -45,9 +45,9 @@ def run(
             stop.wait(pause)
 
 
-def _round(session: Session, on_round: Round | None) -> None:
+def _round(session: Session, stop: threading.Event, on_round: Round | None) -> None:
     swept = tick(session, None)
-    delivered = deliver(session, None)
+    delivered = deliver(session, None, stop)
     for failure in swept.failures:
         _log.warning("deal %s cannot be swept: %s", failure.deal, failure.error)
     if on_round is not None and (swept.deals or swept.failures or delivered.counts):

@@ -44,6 +44,7 @@ class StoredDeal(NamedTuple):
 
     ``cursor_*`` is the place in the deal's one order up to which events were folded,
     ``horizon`` when its last timer was tried, ``timers`` the fold's notes on timers as JSON.
+    Timers due up to ``quiet_to`` are the past of a replay: whoever notices them sends nothing.
     """
 
     id: int
@@ -59,6 +60,7 @@ class StoredDeal(NamedTuple):
     due_at: dt.datetime | None = None
     horizon: dt.datetime | None = None
     swept_to: dt.datetime | None = None
+    quiet_to: dt.datetime | None = None
     last_event_at: dt.datetime | None = None
     cursor_at: dt.datetime | None = None
     cursor_phase: int = 0
@@ -88,7 +90,7 @@ class NewEvent(NamedTuple):
     at: dt.datetime
     seq: int
     data: str
-    digest: str
+    digest: str | None
     recorded_at: dt.datetime
 
 
@@ -194,6 +196,12 @@ class Transaction(Protocol):
     def pipeline(self, name: str) -> PipelineRow | None:
         """Return what is known of a pipeline."""
 
+    def pipelines(self) -> list[PipelineRow]:
+        """Return what is known of every pipeline, in the order they were first heard of."""
+
+    def faults(self) -> list[str]:
+        """Say in words what the database itself finds wrong with its tables."""
+
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None
     ) -> PipelineRow:
@@ -232,10 +240,11 @@ class Transaction(Protocol):
     def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
         """Return a deal's stored events with when each was recorded."""
 
-    def replace_event_data(
-        self, pipeline: int, replacements: Sequence[tuple[Event, str]]
-    ) -> None:
+    def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
         """Put other data text into stored events and forget their digests."""
+
+    def remove_unused_deals(self, deal_ids: Sequence[int]) -> None:
+        """Remove those of these rows that were made for events which were then not stored."""
 
     def remove_deal_events(self, deal_id: int) -> None:
         """Remove all events, moves, effects and the document of a deal; the row stays."""
@@ -252,9 +261,7 @@ class Transaction(Protocol):
     def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
         """Lock and return deals with a timer due, the longest overdue first."""
 
-    def next_wake(
-        self, pipeline: int, names: Sequence[str]
-    ) -> dt.datetime | None:
+    def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         """Return when the next timer or effect of these names is due."""
 
     def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
@@ -264,6 +271,14 @@ class Transaction(Protocol):
         self, pipeline: int, wanted: DealFilter, after: int, limit: int
     ) -> list[tuple[StoredDeal, str | None]]:
         """Return open deals with an id above *after*, in the order of their ids."""
+
+    def every_deal(
+        self, pipeline: int, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        """Return deals like :meth:`deals`, those that wait and tombstones included."""
+
+    def count_deals(self, pipeline: int) -> int:
+        """Return how many rows :meth:`every_deal` pages over."""
 
     def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
         """Lock and return deals whose row was written under another definition."""

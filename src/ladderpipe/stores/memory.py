@@ -116,6 +116,12 @@ class MemoryTransaction:
     def pipeline(self, name: str) -> PipelineRow | None:
         return self._tables.pipelines.get(name)
 
+    def pipelines(self) -> list[PipelineRow]:
+        return list(self._tables.pipelines.values())
+
+    def faults(self) -> list[str]:
+        return []
+
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None
     ) -> PipelineRow:
@@ -171,7 +177,7 @@ class MemoryTransaction:
     def known_events(
         self, pipeline: int, identities: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], str | None]:
-        found = {}
+        found: dict[tuple[str, str], str | None] = {}
         for source, id in identities:
             event = self._tables.events.get((pipeline, source, id))
             if event is not None:
@@ -211,13 +217,23 @@ class MemoryTransaction:
             known = self._tables.events[key]
             self._put(self._tables.events, key, known._replace(data=data, digest=None))
 
+    def remove_unused_deals(self, deal_ids: Sequence[int]) -> None:
+        for deal_id in deal_ids:
+            pipeline, deal = self._tables.deals[deal_id]
+            used = self._tables.events_of.get(deal_id) or deal.definition is not None
+            if not used and deal.removed_at is None:
+                self._drop(self._tables.deals, deal_id)
+                self._drop(self._tables.deal_ids, (pipeline, deal.deal))
+                self._drop(self._tables.events_of, deal_id)
+
     def remove_deal_events(self, deal_id: int) -> None:
         for key in self._tables.events_of.get(deal_id, ()):
             self._drop(self._tables.events, key)
-        for table in (self._tables.events_of, self._tables.moves, self._tables.documents):
-            self._drop(table, deal_id)  # type: ignore[arg-type]
-        for key in [k for k, (_, e) in self._tables.effects.items() if e.deal_id == deal_id]:
-            self._drop(self._tables.effects, key)
+        self._drop(self._tables.events_of, deal_id)
+        self._drop(self._tables.moves, deal_id)
+        self._drop(self._tables.documents, deal_id)
+        for effect in [e for _, e in self._tables.effects.values() if e.deal_id == deal_id]:
+            self._drop(self._tables.effects, effect.key)
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
         return list(self._tables.moves.get(deal_id, ()))
@@ -365,6 +381,15 @@ class MemoryTransaction:
         ]
         return found[:limit]
 
+    def every_deal(
+        self, pipeline: int, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        found = [deal for deal in self._deals_of(pipeline) if deal.id > after]
+        return [(deal, self._tables.documents.get(deal.id)) for deal in found[:limit]]
+
+    def count_deals(self, pipeline: int) -> int:
+        return len(self._deals_of(pipeline))
+
     def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
         found = [
             deal
@@ -432,9 +457,10 @@ class MemoryTransaction:
         error: str | None = None,
         lease: str | None = None,
     ) -> bool:
-        effect = self._tables.effects[key][1]
-        if lease is not None and effect.lease != lease:
+        found = self._tables.effects.get(key)
+        if found is None or (lease is not None and found[1].lease != lease):
             return False
+        effect = found[1]
         ready_at = effect.ready_at if ready_at is None else ready_at
         self._replace(key, state=state, lease=None, ready_at=ready_at, error=error)
         return True

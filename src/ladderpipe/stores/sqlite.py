@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import unquote
 
 from ..errors import StoreError
@@ -20,6 +21,7 @@ from .base import (
     DealFilter,
     EffectRow,
     MoveRecord,
+    NewEffect,
     NewEvent,
     PipelineRow,
     StoredDeal,
@@ -42,7 +44,13 @@ def to_micros(at: dt.datetime | None) -> int | None:
 
 def from_micros(micros: int | None) -> dt.datetime | None:
     """Return the instant that :func:`to_micros` wrote."""
-    return None if micros is None else _EPOCH + dt.timedelta(microseconds=micros)
+    return None if micros is None else _at(micros)
+
+
+@functools.lru_cache(maxsize=4096)
+def _at(micros: int) -> dt.datetime:
+    # Most instants of a deal are the same few, so that remembering them pays.
+    return _EPOCH + dt.timedelta(0, 0, micros)
 
 
 class SqliteStore:
@@ -56,12 +64,15 @@ class SqliteStore:
         path: the file; created when missing. ``":memory:"`` keeps one database in this process.
         synchronous: SQLite's ``PRAGMA synchronous``. ``NORMAL`` survives a crash of the process
             without loss and of the machine without damage; ``FULL`` loses nothing then either.
+        create: whether to make the file and its tables when they are missing.
 
     Raises:
         StoreError: the file cannot be opened, or is newer than this version understands.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, synchronous: str = "NORMAL") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, synchronous: str = "NORMAL", create: bool = True
+    ) -> None:
         self.path = os.fspath(path)
         if synchronous.upper() not in ("NORMAL", "FULL", "EXTRA", "OFF"):
             raise StoreError(f"synchronous={synchronous!r}: choose NORMAL, FULL, EXTRA or OFF")
@@ -72,6 +83,8 @@ class SqliteStore:
         self._pid = os.getpid()
         self._closed = False
         try:
+            if not create and not self._in_memory:
+                refuse_missing(self.path)
             with self._borrowed() as connection:
                 migrate(connection)
         except sqlite3.Error as error:
@@ -81,7 +94,8 @@ class SqliteStore:
     def from_url(cls, url: str) -> SqliteStore:
         """Open ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite://`` (memory).
 
-        ``?synchronous=FULL`` may follow.
+        ``?synchronous=FULL`` may follow, and ``?create=false`` to refuse a file that is missing
+        instead of making it.
 
         Raises:
             StoreError: the URL is malformed.
@@ -96,10 +110,12 @@ class SqliteStore:
                 "file below this folder"
             )
         options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+        create = options.pop("create", "true")
         unknown = set(options) - {"synchronous"}
-        if unknown:
-            raise StoreError(f"{url!r}: unknown option {sorted(unknown)[0]!r}; try synchronous")
-        return cls(unquote(path) or ":memory:", **options)
+        if unknown or create not in ("true", "false"):
+            wrong = f"option {sorted(unknown)[0]!r}" if unknown else f"create={create}"
+            raise StoreError(f"{url!r}: unknown {wrong}; try synchronous=FULL or create=false")
+        return cls(unquote(path) or ":memory:", create=create == "true", **options)
 
     @contextlib.contextmanager
     def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
@@ -160,16 +176,58 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=OwnConnection,
         )
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not self._in_memory:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            if not self._in_memory:
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def __repr__(self) -> str:
         return f"SqliteStore({self.path!r})"
+
+
+class OwnConnection(sqlite3.Connection):
+    """A connection of the store's, on which nobody else ends a transaction.
+
+    Hooks are given it; the habit of committing after an insert would break a move in two.
+    """
+
+    def commit(self) -> None:
+        """Refuse.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("the board commits this transaction itself: leave commit() out")
+
+    def rollback(self) -> None:
+        """Refuse.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("the board ends this transaction itself: raise to undo it")
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """Refuse, since it commits first.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("executescript() commits first: execute the statements one by one")
+
+    def __enter__(self) -> Self:
+        raise StoreError("'with connection' commits, and the board does that: leave it out")
 
 
 class JoinedSqliteStore:
@@ -254,6 +312,18 @@ class SqliteTransaction:
         row = self._execute(sql.PIPELINE, (name,)).fetchone()
         return None if row is None else PipelineRow(*row)
 
+    def pipelines(self) -> list[PipelineRow]:
+        return [PipelineRow(*row) for row in self._execute(sql.PIPELINES)]
+
+    def faults(self) -> list[str]:
+        damage = [row[0] for row in self._execute("PRAGMA integrity_check(10)")]
+        orphans = [
+            f"a row of {table} belongs to a row of {parent} that is not there"
+            for table, _, parent, _ in self._execute("PRAGMA foreign_key_check")
+            if table.startswith("ladder_")
+        ]
+        return [text for text in damage if text != "ok"] + orphans[:10]
+
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None
     ) -> PipelineRow:
@@ -331,13 +401,15 @@ class SqliteTransaction:
             )
         ]
 
-    def replace_event_data(
-        self, pipeline: int, replacements: Sequence[tuple[Event, str]]
-    ) -> None:
+    def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
         self._executemany(
             sql.REPLACE_EVENT_DATA,
             [(data, pipeline, event.source, event.id) for event, data in replacements],
         )
+
+    def remove_unused_deals(self, deal_ids: Sequence[int]) -> None:
+        if deal_ids:
+            self._executemany(sql.REMOVE_UNUSED_DEAL, [(deal_id,) for deal_id in deal_ids])
 
     def remove_deal_events(self, deal_id: int) -> None:
         for statement in sql.REMOVE_DEAL:
@@ -363,29 +435,17 @@ class SqliteTransaction:
 
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
         recorded_at = to_micros(now)
-        cut = [(c.deal.id, c.cut_from) for c in changes if c.cut_from is not None]
-        self._each(sql.CUT_MOVES, cut)
-        reopened = [(None, c.deal.id, c.reopen) for c in changes if c.reopen is not None]
-        self._each(sql.CLOSE_VISIT, reopened)
-        closed = [(to_micros(c.close[1]), c.deal.id, c.close[0]) for c in changes if c.close]
-        self._each(sql.CLOSE_VISIT, closed)
-        self._each(sql.SAVE_DEAL, [_deal_values(c.deal) for c in changes])
-        moves = [_move_values(c.deal.id, m) for c in changes for m in c.moves]
-        self._each(sql.ADD_MOVE, moves)
-        documents = [(c.deal.id, c.document) for c in changes if c.document is not None]
-        self._each(sql.SAVE_DOCUMENT, documents)
-        self._each(sql.VANISH_VISIT_EFFECTS, [(c.deal.id, k) for c in changes for k in c.vanished])
-        self._each(sql.END_VISIT_EFFECTS, [(c.deal.id, k) for c in changes for k in c.ended])
-        revived = [(c.deal.id, c.revived) for c in changes if c.revived is not None]
-        self._each(sql.UNDO_LEAVING_EFFECTS, revived)
-        self._each(sql.REVIVE_VISIT_EFFECTS, revived)
-        effects = [
-            (pipeline, c.deal.id, recorded_at, *e[:7], to_micros(e.due_at))
-            + (to_micros(e.expires_at), e.run_to_completion, e.owner, to_micros(e.due_at))
-            for c in changes
-            for e in c.effects
-        ]
-        self._each(sql.ADD_EFFECT, effects)
+        if len(changes) == 1:
+            for statement, values in _writes(pipeline, changes[0], recorded_at):
+                self._execute(statement, values)
+            return
+        rows: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in sql.SAVING}
+        for change in changes:
+            for statement, values in _writes(pipeline, change, recorded_at):
+                rows[statement].append(values)
+        for statement, found in rows.items():
+            if found:
+                self._executemany(statement, found)
 
     def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
         micros = to_micros(now)
@@ -403,7 +463,7 @@ class SqliteTransaction:
     def deals(
         self, pipeline: int, wanted: DealFilter, after: int, limit: int
     ) -> list[tuple[StoredDeal, str | None]]:
-        where, values = ["d.pipeline = ?", "d.stage IS NOT NULL", "d.id > ?"], [pipeline, after]
+        where, values = ["+d.pipeline = ?", "d.stage IS NOT NULL", "d.id > ?"], [pipeline, after]
         parameters: list[Any] = list(values)
         if wanted.stages is not None:
             where.append("d.stage IN (SELECT value FROM json_each(?))")
@@ -418,6 +478,16 @@ class SqliteTransaction:
             (*parameters, limit),
         )
         return [(_deal(row[1:]), row[0]) for row in rows]
+
+    def every_deal(
+        self, pipeline: int, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        rows = self._execute(sql.EVERY_DEAL, (pipeline, after, limit))
+        return [(_deal(row[1:]), row[0]) for row in rows]
+
+    def count_deals(self, pipeline: int) -> int:
+        count: int = self._execute(sql.COUNT_DEALS, (pipeline,)).fetchone()[0]
+        return count
 
     def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
         rows = self._execute(sql.UNADOPTED, (pipeline, fingerprint, limit))
@@ -443,8 +513,11 @@ class SqliteTransaction:
         if deal_id is None and states == ("dead",):
             return [_effect(row) for row in self._execute(sql.DEAD_LETTERS, (pipeline,))]
         listed = None if states is None else json.dumps(list(states))
-        values = (pipeline, deal_id, deal_id, listed, listed)
-        return [_effect(row) for row in self._execute(sql.EFFECTS, values)]
+        if deal_id is None:
+            rows = self._execute(sql.EFFECTS, (pipeline, listed, listed))
+        else:
+            rows = self._execute(sql.EFFECTS_OF_DEAL, (pipeline, deal_id, listed, listed))
+        return [_effect(row) for row in rows]
 
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         row = self._execute(sql.EFFECT, (pipeline, key)).fetchone()
@@ -473,11 +546,20 @@ class SqliteTransaction:
     def replace_effect_payload(self, key: str, payload: str) -> None:
         self._execute(sql.REPLACE_EFFECT_PAYLOAD, (payload, key))
 
-    def _each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if len(rows) == 1:
-            self._execute(statement, rows[0])
-        elif rows:
-            self._executemany(statement, rows)
+
+def refuse_missing(path: str) -> None:
+    """Refuse a file that is not there or holds no tables of ours; nothing is written.
+
+    Raises:
+        StoreError: it is so.
+    """
+    if not os.path.exists(path):
+        raise StoreError(f"there is no file {path!r}: check the path")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        if not _version(connection):
+            raise StoreError(
+                f"the SQLite database {path!r} has no ladderpipe tables: check the path"
+            )
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -517,13 +599,9 @@ def _version(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
-def _at(micros: int) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=micros)
-
-
 _INSTANTS: Final = frozenset(
     index for index, name in enumerate(StoredDeal._fields) if name.endswith("_at")
-) | {StoredDeal._fields.index("horizon"), StoredDeal._fields.index("swept_to")}
+) | {StoredDeal._fields.index(name) for name in ("horizon", "swept_to", "quiet_to")}
 
 
 def _deal(row: Sequence[Any]) -> StoredDeal:
@@ -531,7 +609,7 @@ def _deal(row: Sequence[Any]) -> StoredDeal:
     for index in _INSTANTS:
         micros = values[index]
         if micros is not None:
-            values[index] = _EPOCH + dt.timedelta(microseconds=micros)
+            values[index] = _at(micros)
     return StoredDeal._make(values)
 
 
@@ -540,9 +618,36 @@ def _deal_values(deal: StoredDeal) -> tuple[Any, ...]:
     for index in _INSTANTS:
         at = values[index]
         if at is not None:
-            since = at - _EPOCH
-            values[index] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+            values[index] = to_micros(at)
     return (*values[2:], values[0])
+
+
+def _writes(
+    pipeline: int, change: DealChange, recorded_at: int | None
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield what one decision writes, each statement with its values, in the order of SAVING."""
+    deal = change.deal.id
+    if change.cut_from is not None:
+        yield sql.CUT_MOVES, (deal, change.cut_from)
+    if change.reopen is not None:
+        yield sql.REOPEN_VISIT, (deal, change.reopen)
+    if change.close is not None:
+        n, at = change.close
+        yield sql.CLOSE_VISIT, (to_micros(at), deal, n)
+    yield sql.SAVE_DEAL, _deal_values(change.deal)
+    for move in change.moves:
+        yield sql.ADD_MOVE, _move_values(deal, move)
+    if change.document is not None:
+        yield sql.SAVE_DOCUMENT, (deal, change.document)
+    for key in change.vanished:
+        yield sql.VANISH_VISIT_EFFECTS, (deal, key)
+    for key in change.ended:
+        yield sql.END_VISIT_EFFECTS, (deal, key)
+    if change.revived is not None:
+        yield sql.UNDO_LEAVING_EFFECTS, (deal, change.revived)
+        yield sql.REVIVE_VISIT_EFFECTS, (deal, change.revived)
+    for effect in change.effects:
+        yield sql.ADD_EFFECT, (pipeline, deal, recorded_at, *_effect_values(effect))
 
 
 def _move_values(deal_id: int, move: MoveRecord) -> tuple[Any, ...]:
@@ -560,6 +665,11 @@ def _move_values(deal_id: int, move: MoveRecord) -> tuple[Any, ...]:
         source,
         id,
     )
+
+
+def _effect_values(effect: NewEffect) -> tuple[Any, ...]:
+    due_at, expires_at = to_micros(effect.due_at), to_micros(effect.expires_at)
+    return (*effect[:7], due_at, expires_at, effect.run_to_completion, effect.owner, due_at)
 
 
 def _effect(row: Iterable[Any]) -> EffectRow:

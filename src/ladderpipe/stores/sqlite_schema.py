@@ -31,6 +31,7 @@ CREATE TABLE ladder_deals (
     due_at INTEGER,
     horizon INTEGER,
     swept_to INTEGER,
+    quiet_to INTEGER,
     last_event_at INTEGER,
     cursor_at INTEGER,
     cursor_phase INTEGER NOT NULL DEFAULT 0,

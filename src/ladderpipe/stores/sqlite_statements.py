@@ -6,6 +6,9 @@ from typing import Final
 
 from .base import EffectRow, MoveRecord, StoredDeal
 
+# CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
+# goes through the table. A plus before a column keeps it from an index that would need sorting.
+
 _DEAL: Final = ", ".join(f"d.{name}" for name in StoredDeal._fields)
 _DEAL_FIELDS: Final = StoredDeal._fields[2:]
 _MOVE: Final = ", ".join("into_stage" if f == "into" else f for f in MoveRecord._fields)
@@ -16,6 +19,9 @@ _EFFECT: Final = ", ".join(
 
 PIPELINE: Final = (
     "SELECT id, name, fingerprint, definition, migrating FROM ladder_pipelines WHERE name = ?"
+)
+PIPELINES: Final = (
+    "SELECT id, name, fingerprint, definition, migrating FROM ladder_pipelines ORDER BY id"
 )
 SAVE_PIPELINE: Final = """
 INSERT INTO ladder_pipelines (name, fingerprint, definition, migrating) VALUES (?, ?, ?, ?)
@@ -34,13 +40,18 @@ INSERT INTO ladder_deals (pipeline, deal) VALUES (?, ?) ON CONFLICT (pipeline, d
 """
 LOAD_DEALS: Final = f"""
 SELECT c.data, {_DEAL} FROM json_each(?) wanted
-JOIN ladder_deals d ON d.pipeline = ? AND d.deal = wanted.value
+CROSS JOIN ladder_deals d ON d.pipeline = ? AND d.deal = wanted.value
 LEFT JOIN ladder_documents c ON c.deal = d.id
 """
 LOAD_DEAL_BY_ID: Final = f"""
 SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
 WHERE d.id = ?
 """
+EVERY_DEAL: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE +d.pipeline = ? AND d.id > ? ORDER BY d.id LIMIT ?
+"""
+COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
 SAVE_DEAL: Final = (
     "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in _DEAL_FIELDS) + " WHERE id = ?"
 )
@@ -80,7 +91,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pipeline, source, id) DO NOTH
 """
 KNOWN_EVENTS: Final = """
 SELECT e.source, e.id, e.digest FROM json_each(?) wanted
-JOIN ladder_events e ON e.pipeline = ?
+CROSS JOIN ladder_events e ON e.pipeline = ?
     AND e.source = wanted.value ->> 0 AND e.id = wanted.value ->> 1
 """
 REMOVE_EVENT: Final = "DELETE FROM ladder_events WHERE pipeline = ? AND source = ? AND id = ?"
@@ -103,11 +114,16 @@ ADD_MOVE: Final = f"""
 INSERT INTO ladder_moves (deal, {_MOVE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 CLOSE_VISIT: Final = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n = ?"
+REOPEN_VISIT: Final = "UPDATE ladder_moves SET left_at = NULL WHERE deal = ? AND n = ?"
 CUT_MOVES: Final = "DELETE FROM ladder_moves WHERE deal = ? AND n >= ?"
 MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? ORDER BY n"
 RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of = ? WHERE deal = ? AND out_of = ?"
 RENAME_INTO: Final = "UPDATE ladder_moves SET into_stage = ? WHERE deal = ? AND into_stage = ?"
 
+REMOVE_UNUSED_DEAL: Final = """
+DELETE FROM ladder_deals WHERE id = ? AND definition IS NULL AND removed_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM ladder_events WHERE deal = ladder_deals.id)
+"""
 REMOVE_DEAL: Final = tuple(
     f"DELETE FROM {table} WHERE deal = ?"
     for table in ("ladder_effects", "ladder_moves", "ladder_events", "ladder_documents")
@@ -139,8 +155,12 @@ WHERE deal = ? AND visit_key = ? AND phase = 'out_of' AND state IN ('pending', '
 """
 EFFECTS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
-WHERE e.pipeline = ? AND (? IS NULL OR e.deal = ?)
-    AND (? IS NULL OR e.state IN (SELECT value FROM json_each(?)))
+WHERE e.pipeline = ? AND (? IS NULL OR e.state IN (SELECT value FROM json_each(?)))
+ORDER BY e.due_at, e.key
+"""
+EFFECTS_OF_DEAL: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.deal = ? AND (? IS NULL OR e.state IN (SELECT value FROM json_each(?)))
 ORDER BY e.due_at, e.key
 """
 OPEN_TASKS: Final = f"""
@@ -174,3 +194,19 @@ UPDATE ladder_effects SET state = ?1, lease = NULL, ready_at = coalesce(?2, read
 WHERE key = ?4 AND (?5 IS NULL OR lease = ?5)
 """
 REPLACE_EFFECT_PAYLOAD: Final = "UPDATE ladder_effects SET payload = ? WHERE key = ?"
+
+SAVING: Final = (
+    CUT_MOVES,
+    REOPEN_VISIT,
+    CLOSE_VISIT,
+    SAVE_DEAL,
+    ADD_MOVE,
+    SAVE_DOCUMENT,
+    VANISH_VISIT_EFFECTS,
+    END_VISIT_EFFECTS,
+    UNDO_LEAVING_EFFECTS,
+    REVIVE_VISIT_EFFECTS,
+    ADD_EFFECT,
+)
+"""The order in which a transaction writes what its decisions ask for: a visit ends before the
+next begins, and effects are cancelled before the same ones are asked for again."""

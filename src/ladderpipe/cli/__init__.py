@@ -1,0 +1,30 @@
+"""The command line, ``ladderpipe``. Needs the extra ``ladderpipe[cli]`` (typer and rich)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    The code is 0 when all is well, 1 when something failed or was found, 2 for arguments that
+    make no sense, 130 after Ctrl-C and 141 when nobody reads the output any more.
+
+    Args:
+        arguments: what follows the program's name; the process's own when left out.
+    """
+    try:
+        from .app import run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("typer", "rich"):
+            raise
+        sys.stderr.write(
+            f"ladderpipe: the command line needs {error.name}, which is not installed: "
+            "pip install 'ladderpipe[cli]'\n"
+        )
+        return 1
+    return run(sys.argv[1:] if arguments is None else arguments)

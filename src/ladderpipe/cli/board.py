@@ -1,0 +1,93 @@
+"""``board``: the kanban in the terminal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ..board import Board
+from ..clock import Clock, ManualClock, SystemClock
+from ..errors import InstantError
+from .kanban import Column, columns_of, layout
+from .loading import reading_board
+from .options import Allow, Json, Language, Name, StoredPipeline, Url
+from .printing import console, instant_text, moment, printable, title_of, write_json
+from .records import deal_record, total_record
+
+__all__ = ["board", "show_board"]
+
+PIPED_WIDTH = 120
+
+
+def board(
+    url: Url,
+    oldest: Annotated[
+        int, typer.Option("--oldest", min=0, metavar="N", help="how many deals to show a stage")
+    ] = 3,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            "--now", metavar="TIME", help="count ages up to this instant, in ISO 8601; now if not"
+        ),
+    ] = None,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Show the board: a column a stage, with count, value and the deals that wait longest.
+
+    It shows what is stored: timers that are due move deals when a worker notices them.
+    """
+    with reading_board(url, pipeline, allow, name, _clock(now)) as found:
+        if json:
+            write_json(_record(found, columns_of(found, oldest), language))
+        else:
+            show_board(found, oldest, language)
+
+
+def show_board(found: Board, oldest: int, language: str | None) -> None:
+    """Print the board on standard output, as wide as the terminal is."""
+    columns = columns_of(found, oldest)
+    out = console(PIPED_WIDTH)
+    now = found.clock.now()
+    count = sum(column.count for column in columns)
+    titles = found.pipeline.titles
+    heading = titles.get(language or "", found.pipeline.title)
+    told = f" · {count:,} deal{'' if count == 1 else 's'} · {moment(now)} UTC"
+    out.print(Text.assemble((printable(heading), "bold"), told))
+    out.print(layout(columns, out.width, now, language))
+
+
+def _clock(now: str | None) -> Clock:
+    if now is None:
+        return SystemClock()
+    try:
+        return ManualClock(now)
+    except InstantError as error:
+        raise typer.BadParameter(f"--now: {error}") from None
+
+
+def _record(found: Board, columns: Sequence[Column], language: str | None) -> dict[str, Any]:
+    now: dt.datetime = found.clock.now()
+    return {
+        "pipeline": found.pipeline.name,
+        "now": instant_text(now),
+        "stages": [
+            {
+                "stage": column.stage.key,
+                "title": title_of(column.stage, language),
+                "status": column.stage.status,
+                "probability": column.stage.probability,
+                "count": column.count,
+                "totals": [total_record(total) for total in column.totals],
+                "oldest": [deal_record(deal) for deal in column.oldest],
+            }
+            for column in columns
+        ],
+    }

@@ -1,0 +1,240 @@
+"""``deals``, ``history``, ``explain`` and ``move``: commands about single deals."""
+
+from __future__ import annotations
+
+import itertools
+import json as json_text
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ..board import Board
+from ..deals import Deal, Move, Receipt, Visit
+from ..errors import StoreError
+from ..events import BASELINE, BY_HAND, OVERRIDE
+from ..history import History
+from ..stages import Status
+from .loading import existing_store, reading_board, stored_pipeline
+from .options import Allow, DealId, Json, Language, Name, OwnPipeline, StoredPipeline, Url
+from .printing import (
+    age,
+    console,
+    duration,
+    moment,
+    money,
+    printable,
+    status_text,
+    table,
+    title_of,
+    write_json,
+    write_json_lines,
+)
+from .records import deal_record, history_record, receipt_record
+
+__all__ = ["deals", "explain", "history", "move"]
+
+LIMIT = 100
+
+
+def deals(
+    url: Url,
+    stage: Annotated[
+        str | None, typer.Option("--stage", metavar="STAGE", help="only in the stage of this key")
+    ] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="only of this status")] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="NAME", help="only of this owner")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", min=0, metavar="N", help=f"at most so many; 0 for all; {LIMIT} in a table"
+        ),
+    ] = None,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """List deals, in the order in which they were first heard of."""
+    most = limit if limit is not None else None if json else LIMIT
+    with reading_board(url, pipeline, allow, name) as found:
+        listed = found.deals(stage=stage, status=status, owner=owner)
+        wanted = itertools.islice(listed, most or None)
+        if json:
+            write_json_lines(map(deal_record, wanted))
+            return
+        shown = list(wanted)
+        _show_deals(found, shown, language)
+        if next(listed, None) is not None:
+            console().print(f"… and more: the first {len(shown)} are shown, --limit 0 shows all")
+
+
+def _show_deals(found: Board, shown: Iterable[Deal], language: str | None) -> None:
+    rows = table(
+        "deal", "title", "stage", "value", "owner", "for", right=("value", "for"), cut=("title",)
+    )
+    now = found.clock.now()
+    for deal in shown:
+        rows.add_row(
+            printable(deal.id),
+            printable(deal.title),
+            status_text(title_of(deal.stage, language), deal.status),
+            money(deal.value, deal.currency),
+            printable(deal.owner or ""),
+            age(deal.entered_at, now),
+        )
+    console().print(rows if rows.row_count else "no such deals")
+
+
+def history(
+    url: Url,
+    deal: DealId,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Show every stage that a deal has been in, since when, how long and why."""
+    with reading_board(url, pipeline, allow, name) as found:
+        told = found.history(deal)
+        if json:
+            write_json(history_record(told))
+            return
+        _show_history(found, told, language)
+
+
+def _show_history(found: Board, told: History, language: str | None) -> None:
+    deal = told.deal
+    out = console()
+    title = "" if deal.title == deal.id else f"  {deal.title}"
+    out.print(Text(printable(f"{deal.id}{title}"), style="bold"))
+    facts = [f"{title_of(deal.stage, language)} ({deal.status})", money(deal.value, deal.currency)]
+    facts += [f"owner {deal.owner}"] if deal.owner else []
+    facts += [f"next timer {moment(deal.due_at)} UTC"] if deal.due_at else []
+    out.print(printable(" · ".join(facts)), "\n")
+    rows = table("", "since (UTC)", "for", "stage", "because", right=("", "for"), cut=("because",))
+    moves = {move.n: move for move in told.moves}
+    for visit in told.visits:
+        rows.add_row(*_visit_row(found, visit, moves.get(visit.n), language))
+    out.print(rows)
+
+
+def _visit_row(
+    found: Board, visit: Visit, move: Move | None, language: str | None
+) -> tuple[str | Text, ...]:
+    stayed = duration(visit.duration) or age(visit.entered_at, found.clock.now())
+    return (
+        str(visit.n),
+        moment(visit.entered_at),
+        stayed,
+        status_text(title_of(visit.stage, language), visit.stage.status),
+        printable(_because(found, move)),
+    )
+
+
+def _because(found: Board, move: Move | None) -> str:
+    if move is None:
+        return "it stood here when the baseline was written"
+    event = move.event
+    if event is None:
+        triggers = {rule.key: rule.trigger_text for rule in found.pipeline.rules}
+        return triggers.get(move.rule, move.rule)
+    if event.type in (BY_HAND, OVERRIDE):
+        how = "by hand" if event.type == BY_HAND else "past the rules"
+        reason = event.data.get("reason")
+        return f"{how}: {event.data.get('by')}" + (f", {reason}" if reason else "")
+    return "migrated" if event.type == BASELINE else event.type
+
+
+def explain(
+    url: Url,
+    deal: DealId,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    json: Json = False,
+) -> None:
+    """Say of every event, hand and timer of a deal what it did, and why other rules did not."""
+    with reading_board(url, pipeline, allow, name) as found:
+        told = found.explain(deal)
+    if json:
+        write_json(told.to_dict())
+        return
+    out = console()
+    for line in str(told).splitlines():
+        style = "bold" if not line.startswith(" ") else ""
+        out.print(Text("\n".join(_wrapped(printable(line), out.width)), style=style))
+
+
+def _wrapped(line: str, width: int) -> Iterator[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    yield from textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def move(
+    url: Url,
+    deal: DealId,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="key of the stage to move into")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who moves it")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="why; kept in the history")
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="a property to set with the move; NAME:=JSON for what is not text; repeatable",
+        ),
+    ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="move past the rules; the history says so")
+    ] = False,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Move a deal by hand, as the pipeline's by_hand rules allow."""
+    if pipeline is None:
+        raise StoreError(
+            "moving a deal runs the pipeline's hooks, which a store does not keep: "
+            "pass --pipeline module:name"
+        )
+    given = dict(map(_property, properties or ()))
+    with existing_store(url) as store:
+        board = Board(stored_pipeline(store, pipeline, allow), store=store)
+        act = board.override if override else board.move
+        receipt = act(deal, stage, by=by, reason=reason, properties=given or None)
+    if json:
+        write_json(receipt_record(receipt))
+    else:
+        _show_receipt(deal, receipt, language)
+
+
+def _property(written: str) -> tuple[str, Any]:
+    name, equals, value = written.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise typer.BadParameter(f"--set {written}: write NAME=VALUE")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], json_text.loads(value)
+    except ValueError:
+        raise typer.BadParameter(f"--set {written}: {value!r} is not JSON") from None
+
+
+def _show_receipt(deal: str, receipt: Receipt, language: str | None) -> None:
+    for made in receipt.moves:
+        out_of = title_of(made.out_of, language) if made.out_of else "not open"
+        timer = "" if made.event else f" (a timer, due {moment(made.at)} UTC)"
+        line = f"{deal}: {out_of} → {title_of(made.into, language)}{timer}"
+        console().print(printable(line), soft_wrap=True)

@@ -1,0 +1,125 @@
+"""The kanban in the terminal: what each stage holds, and how it is laid out in a width."""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+from collections.abc import Iterator, Sequence
+
+import attrs
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..board import Board
+from ..deals import Deal
+from ..reading import StageTotal
+from ..stages import Stage
+from .printing import STATUS_STYLES, age, money, printable, progress, title_of
+
+__all__ = ["Column", "columns_of", "layout"]
+
+NARROWEST = 24
+WIDEST = 40
+
+
+@attrs.frozen
+class Column:
+    """One stage of the board.
+
+    Attributes:
+        totals: what it holds in each currency.
+        oldest: the deals that have been in it longest; none for a closed stage.
+    """
+
+    stage: Stage
+    totals: tuple[StageTotal, ...]
+    oldest: tuple[Deal, ...]
+
+    @property
+    def count(self) -> int:
+        """How many deals are in it."""
+        return sum(total.count for total in self.totals)
+
+
+def columns_of(board: Board, oldest: int) -> list[Column]:
+    """Return a column for every stage, in ladder order but the closed ones last."""
+    summary = board.summary()
+    stages = sorted(board.pipeline.stages, key=lambda stage: stage.is_closed)
+    with progress() as bar:
+        task = bar.add_task("reading deals", total=sum(_read(total) for total in summary))
+        columns = []
+        for stage in stages:
+            totals = tuple(total for total in summary if total.stage == stage)
+            found: Sequence[Deal] = ()
+            if totals and oldest and not stage.is_closed:
+                deals = bar.track(board.deals(stage=stage), task_id=task)
+                found = heapq.nsmallest(oldest, deals, key=lambda deal: (deal.entered_at, deal.id))
+            columns.append(Column(stage, totals, tuple(found)))
+    return columns
+
+
+def _read(total: StageTotal) -> int:
+    return 0 if total.stage.is_closed else total.count
+
+
+def layout(
+    columns: Sequence[Column], width: int, now: dt.datetime, language: str | None
+) -> RenderableType:
+    """Return the board: side by side what fits, the rest below, the closed stages at the end."""
+    abreast = max(1, width // NARROWEST)
+    if len(columns) <= abreast:
+        bands = [list(columns)]
+    else:
+        open_ones = [column for column in columns if not column.stage.is_closed]
+        closed = [column for column in columns if column.stage.is_closed]
+        bands = [*_in_bands(open_ones, abreast), *_in_bands(closed, abreast)]
+    most = max((len(band) for band in bands), default=1)
+    each = min(WIDEST, (width - most - 1) // most)
+    return Group(*(_band(band, each, now, language) for band in bands))
+
+
+def _in_bands(columns: list[Column], most: int) -> Iterator[list[Column]]:
+    for start in range(0, len(columns), most):
+        yield columns[start : start + most]
+
+
+def _band(
+    band: Sequence[Column], width: int, now: dt.datetime, language: str | None
+) -> RenderableType:
+    cards = any(column.oldest for column in band)
+    heads = [Text("\n").join(_head(column, language)) for column in band]
+    table = Table(box=box.ROUNDED, border_style="dim", padding=(0, 0, 0, 1), show_header=cards)
+    for head in heads:
+        table.add_column(head, width=width - 1, no_wrap=True, overflow="ellipsis")
+    table.add_row(*([Text("\n").join(_cards(column, now)) for column in band] if cards else heads))
+    return table
+
+
+def _head(column: Column, language: str | None) -> list[Text]:
+    style = STATUS_STYLES[column.stage.status]
+    lines = [Text(printable(title_of(column.stage, language)), style=f"bold {style}")]
+    if not column.totals:
+        return [*lines, Text("no deals", style="dim")]
+    return [*lines, *(Text(_total(total), style="not bold") for total in column.totals)]
+
+
+def _cards(column: Column, now: dt.datetime) -> list[Text]:
+    lines: list[Text] = []
+    for deal in column.oldest:
+        title = "" if deal.title == deal.id else f" {deal.title}"
+        lines.append(Text.assemble((printable(deal.id), "bold"), printable(title)))
+        value = money(deal.value, deal.currency)
+        lines.append(Text(f"  {value} · {age(deal.entered_at, now)}"))
+    more = column.count - len(column.oldest)
+    if column.oldest and more:
+        lines.append(Text(f"and {more:,} more", style="dim"))
+    return lines
+
+
+def _total(total: StageTotal) -> str:
+    counted = "1 deal" if total.count == 1 else f"{total.count:,} deals"
+    if total.currency is None and not total.value:
+        return counted
+    return f"{counted} · {money(total.value, total.currency)}"

@@ -1,0 +1,194 @@
+"""From what is typed to objects: pipelines by import path or file, boards by store URL."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..board import Board
+from ..clock import Clock
+from ..definition import from_dict
+from ..errors import DefinitionError, StoreError
+from ..files import load
+from ..pipeline import Pipeline
+from ..stores import Store, open_store
+from ..stores.base import PipelineRow
+
+__all__ = ["existing_store", "imported", "loaded_pipeline", "reading_board", "stored_pipeline"]
+
+SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+
+
+def loaded_pipeline(named: str, allow: Sequence[str] | None = None) -> Pipeline:
+    """Return the pipeline that ``module:name`` or the path of a definition file names.
+
+    The name may be a pipeline's, or that of a function which returns one without arguments.
+
+    Args:
+        allow: modules that a definition file may import functions from.
+
+    Raises:
+        DefinitionError: there is none under that name.
+        OSError: the file cannot be read.
+    """
+    find_modules_here()
+    if Path(named).suffix.lower() in SUFFIXES:
+        return load(named, allow or ())
+    if ":" not in named:
+        raise DefinitionError(
+            f"{named!r} names no pipeline: write module:name, for example "
+            f"ladderpipe.templates:sales_management, or a file ending in {', '.join(SUFFIXES)}"
+        )
+    found = imported(named)
+    if not isinstance(found, Pipeline) and callable(found):
+        found = _called(named, found)
+    if not isinstance(found, Pipeline):
+        raise DefinitionError(
+            f"{named!r} is a {type(found).__name__}, not a pipeline: name a Pipeline, or a "
+            "function that returns one"
+        )
+    return found
+
+
+def imported(named: str) -> Any:
+    """Import what ``module:name`` names; the user typed it, so nothing needs to be allowed.
+
+    Raises:
+        DefinitionError: it leads nowhere, or the module does not import.
+    """
+    find_modules_here()
+    module, _, name = named.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise _broken(named, error) from error
+        raise DefinitionError(
+            f"{named!r}: there is no module {error.name!r} here: run this in the folder that "
+            "holds it, or install it"
+        ) from error
+    except Exception as error:
+        raise _broken(named, error) from error
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        raise DefinitionError(f"module {module!r} has no {name!r}: check the name") from None
+    return found
+
+
+def find_modules_here() -> None:
+    """Let modules of the current folder be imported, as ``python -m`` does."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+
+
+def _called(named: str, function: Any) -> Any:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        raise DefinitionError(
+            f"{named!r} cannot be called without arguments: name one that can"
+        ) from None
+    try:
+        return function()
+    except Exception as error:
+        raise _broken(named, error) from error
+
+
+def _broken(named: str, error: Exception) -> DefinitionError:
+    """Say where the user's own module failed; the traceback would show ours as well."""
+    where = ""
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and not isinstance(error, SyntaxError):
+        where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
+    return DefinitionError(
+        f"{named!r} cannot be loaded: {type(error).__name__}: {error}{where}: mend it there"
+    )
+
+
+@contextlib.contextmanager
+def existing_store(url: str) -> Iterator[Store]:
+    """Open a store that is there, and close it at the end; a typo makes no empty database.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if url.startswith("sqlite:"):
+        url = f"{url}{'&' if '?' in url else '?'}create=false"
+    with contextlib.closing(open_store(url)) as store:
+        yield store
+
+
+def stored_pipeline(
+    store: Store,
+    named: str | None = None,
+    allow: Sequence[str] | None = None,
+    name: str | None = None,
+) -> Pipeline:
+    """Return the pipeline to look at a store with: the one named, or the one the store keeps.
+
+    What a store keeps has no hooks: enough for reading, not for moving deals.
+
+    Args:
+        named: see :func:`loaded_pipeline`.
+        name: which of the store's pipelines, where there are several.
+
+    Raises:
+        DefinitionError: the store cannot keep that definition, or it names what is not allowed.
+        StoreError: it is not clear which pipeline is meant.
+    """
+    if named is not None:
+        pipeline = loaded_pipeline(named, allow)
+        _row_of(store, pipeline.name)
+        if name is not None and name != pipeline.name:
+            raise StoreError(
+                f"{named!r} is pipeline {pipeline.name!r}, not {name!r}: leave one out"
+            )
+        return pipeline
+    row = _row_of(store, name)
+    whole = json.loads(row.definition)["whole"]
+    if whole is None:
+        raise DefinitionError(
+            f"pipeline {row.name!r} cannot be read from the store alone, because it holds a "
+            "function without an import path: pass --pipeline module:name"
+        )
+    find_modules_here()
+    return from_dict(whole, allow or ())
+
+
+def _row_of(store: Store, name: str | None) -> PipelineRow:
+    with store.transaction(write=False) as transaction:
+        rows = {row.name: row for row in transaction.pipelines()}
+    if name is None and len(rows) == 1:
+        return next(iter(rows.values()))
+    if name in rows:
+        return rows[name]
+    held = ", ".join(repr(known) for known in rows) or "none"
+    if name is None:
+        what = "pass --name NAME" if rows else "nothing was ever stored in it"
+        raise StoreError(f"the store holds {len(rows)} pipelines ({held}): {what}")
+    raise StoreError(f"the store holds no pipeline {name!r}; it holds {held}")
+
+
+@contextlib.contextmanager
+def reading_board(
+    url: str,
+    named: str | None = None,
+    allow: Sequence[str] | None = None,
+    name: str | None = None,
+    clock: Clock | None = None,
+) -> Iterator[Board]:
+    """Open a board that writes nothing on a store that is there; see :func:`stored_pipeline`."""
+    with existing_store(url) as store:
+        pipeline = stored_pipeline(store, named, allow, name)
+        yield Board(pipeline, store=store, clock=clock, read_only=True)

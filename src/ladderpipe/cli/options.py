@@ -1,0 +1,51 @@
+"""Arguments and options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = [
+    "Allow",
+    "DealId",
+    "Definition",
+    "Json",
+    "Language",
+    "Name",
+    "OwnPipeline",
+    "StoredPipeline",
+    "Url",
+]
+
+_PIPELINE = "module:name of a pipeline or of a function that returns one, or a definition file"
+
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="where the deals are, for example sqlite:///shop.db")
+]
+Definition = Annotated[str, typer.Argument(metavar="PIPELINE", help=_PIPELINE)]
+DealId = Annotated[str, typer.Argument(metavar="DEAL", help="id of the deal")]
+StoredPipeline = Annotated[
+    str | None,
+    typer.Option(
+        "--pipeline", "-p", metavar="PIPELINE", help=f"{_PIPELINE}; what the store keeps if not"
+    ),
+]
+OwnPipeline = Annotated[
+    str | None, typer.Option("--pipeline", "-p", metavar="PIPELINE", help=_PIPELINE)
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="MODULE", help="a module a definition may import; may be repeated"
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="which pipeline, if the store holds several"),
+]
+Language = Annotated[
+    Literal["it", "en"] | None,
+    typer.Option("--language", "-l", help="of the titles; the definition's first when left out"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]

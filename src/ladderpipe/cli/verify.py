@@ -1,0 +1,93 @@
+"""``verify``: folds every stored deal again and says what does not agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from ..board import Board
+from ..stores import Store
+from ..verifying import VerifyReport
+from ..verifying import verify as verify_board
+from .loading import existing_store, stored_pipeline
+from .options import Allow, Json, Name, StoredPipeline, Url
+from .printing import console, printable, progress, write_json
+
+__all__ = ["verify"]
+
+
+def verify(
+    url: Url,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    json: Json = False,
+) -> None:
+    """Fold every deal again from its stored events and compare; writes nothing.
+
+    Exits with 0 only if everything agrees. Without --pipeline and --name, every pipeline in the
+    store is verified with the definition that the store keeps.
+    """
+    with existing_store(url) as store:
+        names = [name] if name or pipeline else _names(store)
+        reports = [_verify(store, pipeline, allow, each) for each in names or [None]]
+    if json:
+        write_json([_record(report) for report in reports])
+    else:
+        for report in reports:
+            _show(report)
+    if not all(report.agrees for report in reports):
+        raise typer.Exit(1)
+
+
+def _names(store: Store) -> list[str | None]:
+    with store.transaction(write=False) as transaction:
+        return [row.name for row in transaction.pipelines()]
+
+
+def _verify(
+    store: Store, pipeline: str | None, allow: Sequence[str] | None, name: str | None
+) -> VerifyReport:
+    board = Board(stored_pipeline(store, pipeline, allow, name), store=store, read_only=True)
+    with progress() as bar:
+        task = bar.add_task(printable(board.pipeline.name), total=None)
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return verify_board(board, on_progress=on_progress)
+
+
+def _show(report: VerifyReport) -> None:
+    out = console()
+    tombstones = f", {report.tombstones:,} tombstones" if report.tombstones else ""
+    compared = (
+        f"{printable(report.pipeline)}: {report.deals:,} deals{tombstones}, {report.events:,} "
+        f"events, {report.moves:,} moves, {report.effects:,} effects"
+    )
+    if report.agrees:
+        out.print(f"{compared}: everything agrees", style="green", soft_wrap=True)
+        return
+    out.print(f"{compared}: {report.differing:,} do not agree", style="red", soft_wrap=True)
+    for difference in report.differences:
+        out.print(printable(str(difference)), soft_wrap=True)
+    if report.differing > len(report.differences):
+        out.print(f"… and {report.differing - len(report.differences):,} more")
+
+
+def _record(report: VerifyReport) -> dict[str, Any]:
+    return {
+        "pipeline": report.pipeline,
+        "agrees": report.agrees,
+        "deals": report.deals,
+        "tombstones": report.tombstones,
+        "events": report.events,
+        "moves": report.moves,
+        "effects": report.effects,
+        "differing": report.differing,
+        "differences": [
+            {"deal": difference.deal, "what": difference.what} for difference in report.differences
+        ],
+    }

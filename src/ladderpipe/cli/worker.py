@@ -1,0 +1,233 @@
+"""``worker``: sweeps and delivers until it is told to stop, and writes a log of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json as json_text
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ..board import Board
+from ..delivering import DeliveryReport
+from ..effects import Delivery, EffectState, Handler
+from ..errors import StoreError
+from ..sweeping import TickReport
+from .loading import existing_store, imported, loaded_pipeline
+from .options import Allow, Json, OwnPipeline, Url
+from .printing import instant_text
+
+if TYPE_CHECKING:
+    from ..mail import EmailHandler
+
+__all__ = ["worker"]
+
+_log = logging.getLogger("ladderpipe")
+
+PASSWORD_VARIABLE = "LADDERPIPE_SMTP_PASSWORD"
+
+
+def worker(
+    url: Url,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    smtp: Annotated[
+        str | None,
+        typer.Option(
+            "--smtp", metavar="HOST[:PORT]", envvar="LADDERPIPE_SMTP", help="send mails by it"
+        ),
+    ] = None,
+    security: Annotated[
+        Literal["starttls", "tls", "none"],
+        typer.Option("--security", envvar="LADDERPIPE_SMTP_SECURITY", help="of the SMTP server"),
+    ] = "starttls",
+    username: Annotated[
+        str | None,
+        typer.Option(
+            "--username",
+            envvar="LADDERPIPE_SMTP_USERNAME",
+            help=f"for the SMTP server; the password is read from {PASSWORD_VARIABLE}",
+        ),
+    ] = None,
+    mailbox: Annotated[
+        Path | None,
+        typer.Option("--mailbox", metavar="FILE", help="append mails to a file instead"),
+    ] = None,
+    sender: Annotated[
+        str | None,
+        typer.Option(
+            "--sender",
+            envvar="LADDERPIPE_SENDER",
+            metavar="ADDRESS",
+            help="who mails come from: 'Shop <shop@example.com>'",
+        ),
+    ] = None,
+    language: Annotated[
+        str, typer.Option("--language", "-l", help="of mails, unless the contact names one")
+    ] = "it",
+    templates: Annotated[
+        Path | None,
+        typer.Option("--templates", metavar="FOLDER", help="mail templates of your own"),
+    ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option("--link", metavar="ADDRESS", help="of a deal's page, with {deal} for its id"),
+    ] = None,
+    handlers: Annotated[
+        str | None,
+        typer.Option(
+            "--handlers", metavar="MODULE:NAME", help="called with the board, to register more"
+        ),
+    ] = None,
+    poll: Annotated[
+        float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")] = False,
+    json: Json = False,
+) -> None:
+    """Fire timers and deliver effects, until SIGTERM or Ctrl-C.
+
+    The log goes to standard error; with --json, each round is a line on standard output.
+    """
+    if pipeline is None:
+        raise StoreError(
+            "a worker runs the pipeline's hooks, which a store does not keep: "
+            "pass --pipeline module:name"
+        )
+    mails = {"language": language, "templates": templates, "link": link}
+    stop = _asked_to_stop()
+    email = _email(smtp, security, username, mailbox, sender, mails)
+    _log_to_stderr()
+    ladder = loaded_pipeline(pipeline, allow)
+    with existing_store(url) as store:
+        board = Board(ladder, store=store)
+        _register(board, email, handlers)
+        _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
+
+
+def _asked_to_stop() -> threading.Event:
+    """Return what a SIGTERM sets that comes before the worker loop listens for one."""
+    stop = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    return stop
+
+
+def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: bool) -> None:
+    """Run the worker loop, or without *poll* one round of it, and tell what each round did."""
+    tell = _print_round if json else _log_round
+    _log.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
+    if poll is None:
+        tell(board.tick(), board.deliver())
+    else:
+        board.run(stop=stop, poll=poll, on_round=tell)
+    _log.info("stopped")
+
+
+def _email(
+    smtp: str | None,
+    security: Literal["starttls", "tls", "none"],
+    username: str | None,
+    mailbox: Path | None,
+    sender: str | None,
+    mails: dict[str, Any],
+) -> EmailHandler | None:
+    if smtp is None and mailbox is None:
+        return None
+    if smtp is not None and mailbox is not None:
+        raise typer.BadParameter("--smtp and --mailbox: mails go one way, so choose one")
+    if sender is None:
+        raise typer.BadParameter("--sender: say who mails come from, 'Shop <shop@example.com>'")
+    from ..mail import FileMailbox, Mailer
+
+    try:
+        if mailbox is not None:
+            return FileMailbox(mailbox, sender=sender, **mails)
+        host, port = _host_and_port(smtp or "")
+        password = os.environ.get(PASSWORD_VARIABLE)
+        return Mailer(
+            host,
+            port=port,
+            security=security,
+            username=username,
+            password=password,
+            sender=sender,
+            **mails,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _host_and_port(smtp: str) -> tuple[str, int | None]:
+    host, _, port = smtp.partition(":")
+    if not host or (port and not port.isdecimal()):
+        raise ValueError(f"--smtp {smtp}: write HOST or HOST:PORT")
+    return host, int(port) if port else None
+
+
+def _register(board: Board, email: EmailHandler | None, handlers: str | None) -> None:
+    if handlers is not None:
+        imported(handlers)(board)
+    if email is None:
+        _log.info("no --smtp and no --mailbox: mails wait until a worker has one of them")
+    else:
+        board.handles("email")(_logged(email))
+
+
+def _logged(handler: Handler) -> Handler:
+    def deliver(delivery: Delivery) -> None:
+        handler(delivery)
+        template = delivery.payload.get("template")
+        _log.info("mail %s for deal %s sent", template, delivery.deal.id)
+
+    return deliver
+
+
+def _log_round(swept: TickReport, delivered: DeliveryReport) -> None:
+    told = []
+    if swept.deals:
+        told.append(f"{swept.deals} deals had a timer due, {swept.moves} moves")
+    if swept.failures:
+        told.append(f"{len(swept.failures)} deals failed")
+    told += [f"{count} effects {state.value}" for state, count in delivered.counts.items()]
+    if told:
+        _log.info("%s", "; ".join(told))
+
+
+def _print_round(swept: TickReport, delivered: DeliveryReport) -> None:
+    record = {
+        "at": instant_text(dt.datetime.now(dt.UTC)),
+        "deals": swept.deals,
+        "moves": swept.moves,
+        "failures": [{"deal": f.deal, "error": str(f.error)} for f in swept.failures],
+        "effects": {state.value: delivered.counts.get(state, 0) for state in EffectState},
+    }
+    sys.stdout.write(json_text.dumps(record, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+class _OneLine(logging.Formatter):
+    """One line an entry, in UTC; of an error its words, not its traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            text = f"{text} ({type(error).__name__}: {error})"
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"{at}  {level}{' '.join(text.split())}"
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine())
+    _log.handlers[:] = [handler]
+    _log.setLevel(logging.INFO)
+    _log.propagate = False

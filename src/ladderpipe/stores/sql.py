@@ -1,0 +1,211 @@
+"""What transactions on SQL databases share: everything but the dialect.
+
+A dialect says how a statement runs, how it is spelled, and how instants look on its connection;
+as it stands here, they are aware datetimes there too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..events import Event
+from .base import (
+    DealChange,
+    DealFilter,
+    EffectRow,
+    MoveRecord,
+    NewEffect,
+    NewEvent,
+    PipelineRow,
+    StoredDeal,
+)
+
+__all__ = ["SqlTransaction"]
+
+Row = tuple[Any, ...]
+
+
+class SqlTransaction:
+    """The named statements of a dialect, run on one connection."""
+
+    def __init__(self, statements: Any) -> None:
+        self._sql = statements
+
+    # -- the dialect --------------------------------------------------------------------------
+
+    def _read(self, statement: Any, values: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and return all its rows."""
+        raise NotImplementedError
+
+    def _write(self, statement: Any, values: Sequence[Any]) -> int:
+        """Run a statement and return how many rows it touched."""
+        raise NotImplementedError
+
+    def _each(self, statement: Any, rows: Sequence[Row]) -> None:
+        """Run a statement for every row; it may wait until something is read."""
+        raise NotImplementedError
+
+    def _list(self, values: Sequence[Any]) -> Any:
+        """Return a list as a parameter."""
+        raise NotImplementedError
+
+    # -- pipelines ----------------------------------------------------------------------------
+
+    def pipelines(self) -> list[PipelineRow]:
+        return [PipelineRow(*row) for row in self._read(self._sql.PIPELINES)]
+
+    def _pipeline(self, name: str) -> PipelineRow | None:
+        rows = self._read(self._sql.PIPELINE, (name,))
+        return PipelineRow(*rows[0]) if rows else None
+
+    # -- deals --------------------------------------------------------------------------------
+
+    def document(self, deal_id: int) -> str | None:
+        rows = self._read(self._sql.DOCUMENT, (deal_id,))
+        return rows[0][0] if rows else None
+
+    def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
+        self._each(self._sql.NOTE_FAILURE, [(failures, retry_at, deal_id)])
+
+    def deals(
+        self, pipeline: int, wanted: DealFilter, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        stages = None if wanted.stages is None else self._list(wanted.stages)
+        values = (pipeline, after, stages, stages, wanted.owner, wanted.owner, limit)
+        return [(_deal(row[1:]), row[0]) for row in self._read(self._sql.DEALS, values)]
+
+    def every_deal(
+        self, pipeline: int, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        rows = self._read(self._sql.EVERY_DEAL, (pipeline, after, limit))
+        return [(_deal(row[1:]), row[0]) for row in rows]
+
+    def count_deals(self, pipeline: int) -> int:
+        count: int = self._read(self._sql.COUNT_DEALS, (pipeline,))[0][0]
+        return count
+
+    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
+        return [_deal(r) for r in self._read(self._sql.UNADOPTED, (pipeline, fingerprint, limit))]
+
+    def stage_counts(self, pipeline: int) -> dict[str, int]:
+        return {row[0]: row[1] for row in self._read(self._sql.STAGE_COUNTS, (pipeline,))}
+
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
+        for stage, currency, value in self._read(self._sql.TOTALS, (pipeline,)):
+            yield stage, currency, value
+
+    # -- events -------------------------------------------------------------------------------
+
+    def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
+        self._each(self._sql.REMOVE_EVENT, [(pipeline, *identity) for identity in identities])
+
+    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
+        ((deal,),) = self._read(self._sql.DEAL_ID, (deal_id,))
+        return [
+            (Event(kind, deal=deal, id=id, at=at, source=source, seq=seq, data=json.loads(data)), t)
+            for source, id, kind, at, seq, data, t in self._read(self._sql.EVENTS, (deal_id,))
+        ]
+
+    def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
+        self._each(
+            self._sql.REPLACE_EVENT_DATA,
+            [(data, pipeline, event.source, event.id) for event, data in replacements],
+        )
+
+    def remove_deal_events(self, deal_id: int) -> None:
+        for statement in self._sql.REMOVE_DEAL:
+            self._each(statement, [(deal_id,)])
+
+    # -- moves --------------------------------------------------------------------------------
+
+    def moves(self, deal_id: int) -> list[MoveRecord]:
+        return [MoveRecord._make(row) for row in self._read(self._sql.MOVES, (deal_id,))]
+
+    def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
+        # Old names may also be new ones (a swap), so each goes by way of a name no stage can have.
+        for statement in (self._sql.RENAME_OUT_OF, self._sql.RENAME_INTO):
+            for old in mapping:
+                self._each(statement, [(f"->{old}", deal_id, old)])
+            for old, new in mapping.items():
+                self._each(statement, [(new, deal_id, f"->{old}")])
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
+        rows: dict[Any, list[Row]] = {statement: [] for statement in self._sql.SAVING}
+        for change in changes:
+            for statement, values in self._writes(pipeline, change, now):
+                rows[statement].append(values)
+        for statement, found in rows.items():
+            if found:
+                self._each(statement, found)
+
+    def _writes(
+        self, pipeline: int, change: DealChange, now: dt.datetime
+    ) -> Iterator[tuple[Any, Row]]:
+        """Yield what one decision writes, each statement with its values."""
+        sql, deal = self._sql, change.deal.id
+        if change.cut_from is not None:
+            yield sql.CUT_MOVES, (deal, change.cut_from)
+        if change.reopen is not None:
+            yield sql.REOPEN_VISIT, (deal, change.reopen)
+        if change.close is not None:
+            yield sql.CLOSE_VISIT, (change.close[1], deal, change.close[0])
+        yield sql.SAVE_DEAL, (*change.deal[2:], deal)
+        for move in change.moves:
+            yield sql.ADD_MOVE, (deal, *move)
+        if change.document is not None:
+            yield sql.SAVE_DOCUMENT, (deal, change.document)
+        for key in change.vanished:
+            yield sql.VANISH_VISIT_EFFECTS, (deal, key)
+        for key in change.ended:
+            yield sql.END_VISIT_EFFECTS, (deal, key)
+        if change.revived is not None:
+            yield sql.UNDO_LEAVING_EFFECTS, (deal, change.revived)
+            yield sql.REVIVE_VISIT_EFFECTS, (deal, change.revived)
+        for effect in change.effects:
+            yield sql.ADD_EFFECT, (pipeline, deal, now, *effect, effect.due_at)
+
+    # -- effects ------------------------------------------------------------------------------
+
+    def effects(
+        self, pipeline: int, deal_id: int | None, states: Sequence[str] | None
+    ) -> list[EffectRow]:
+        if deal_id is None and states == ("open",):
+            return self._effects(self._sql.OPEN_TASKS, (pipeline,))
+        if deal_id is None and states == ("dead",):
+            return self._effects(self._sql.DEAD_LETTERS, (pipeline,))
+        listed = None if states is None else self._list(states)
+        if deal_id is None:
+            return self._effects(self._sql.EFFECTS, (pipeline, listed, listed))
+        return self._effects(self._sql.EFFECTS_OF_DEAL, (pipeline, deal_id, listed, listed))
+
+    def effect(self, pipeline: int, key: str) -> EffectRow | None:
+        found = self._effects(self._sql.EFFECT, (pipeline, key))
+        return found[0] if found else None
+
+    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
+        self._each(self._sql.CLAIM_EFFECT, [(lease, until, attempts, key)])
+
+    def settle_effect(
+        self,
+        key: str,
+        state: str,
+        ready_at: dt.datetime | None = None,
+        error: str | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        return self._write(self._sql.SETTLE_EFFECT, (state, ready_at, error, key, lease)) == 1
+
+    def replace_effect_payload(self, key: str, payload: str) -> None:
+        self._each(self._sql.REPLACE_EFFECT_PAYLOAD, [(payload, key)])
+
+    def _effects(self, statement: Any, values: Sequence[Any]) -> list[EffectRow]:
+        return [EffectRow._make(row) for row in self._read(statement, values)]
+
+
+def _deal(row: Row) -> StoredDeal:
+    return StoredDeal._make(row)

@@ -1,0 +1,50 @@
+"""A test kit for ladders of your own: strategies, a state machine, assertions, fixtures.
+
+The strategies and the state machine need ``ladderpipe[testing]`` (Hypothesis); the pytest
+fixtures ``clock`` and ``board`` are there as soon as pytest is. Everything is imported when it
+is first asked for, since pytest imports this package whenever it starts.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .assertions import assert_single_stage
+    from .machine import ladder_state_machine
+    from .store_contract import assert_store_contract
+    from .strategies import events, events_of_many_deals, pipelines
+
+__all__ = [
+    "assert_single_stage",
+    "assert_store_contract",
+    "events",
+    "events_of_many_deals",
+    "ladder_state_machine",
+    "pipelines",
+]
+
+_HOMES = {
+    "assert_single_stage": "assertions",
+    "assert_store_contract": "store_contract",
+    "events": "strategies",
+    "events_of_many_deals": "strategies",
+    "ladder_state_machine": "machine",
+    "pipelines": "strategies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{home}")
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ImportError(
+            f"ladderpipe.testing.{name} needs Hypothesis: pip install 'ladderpipe[testing]'"
+        ) from error
+    return getattr(module, name)

@@ -1,0 +1,259 @@
+"""A Hypothesis state machine that drives a board the way a bad day would."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ladderpipe import Board, Event, History, ManualClock, MemoryStore, Pipeline
+from ladderpipe.deals import Outcome, Receipt
+from ladderpipe.deciding import stored_until
+from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
+from ladderpipe.stores import Store
+
+from .assertions import assert_single_stage
+from .strategies import START, DataFor, Subject, facts, hands
+
+__all__ = ["LadderStateMachine", "ladder_state_machine"]
+
+DEALS = ("deal-1", "deal-2")
+
+
+class LadderStateMachine(RuleBasedStateMachine):
+    """Events on time, late, early and twice; sweeps, hands and overrides; on a manual clock.
+
+    After every step it checks that each deal is in one stage, that what the board stores is the
+    fold of the deal's events, and that no accepted event is lost. Override :meth:`make_store` for
+    another store, :meth:`check` for what must hold of your own ladder.
+    """
+
+    pipeline: ClassVar[Pipeline]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock(START)
+        self.accepted: dict[str, dict[tuple[str, str], Event]] = {deal: {} for deal in DEALS}
+        self.delivered: list[Event] = []
+        self.subject = Subject(self.pipeline)
+
+    def make_store(self) -> Store:
+        """Return an empty store; in memory unless overridden."""
+        return MemoryStore()
+
+    def make_data(self) -> DataFor | None:
+        """Return the strategies for the data of each event type, if not the standard one."""
+        return None
+
+    def check(self, history: History) -> None:
+        """Assert what must hold of every deal's history on your ladder; nothing by default."""
+
+    @initialize()
+    def open_board(self) -> None:
+        """Open a board on an empty store."""
+        self.board = Board(self.pipeline, store=self.make_store(), clock=self.clock)
+
+    def teardown(self) -> None:
+        """Close the board."""
+        if hasattr(self, "board"):
+            self.board.close()
+
+    # -- what may happen ----------------------------------------------------------------------
+
+    @rule(deal=st.sampled_from(DEALS), draw=st.data())
+    def an_event_happens(self, deal: str, draw: st.DataObject) -> None:
+        """Deliver an event the moment it happens."""
+        self._deliver(deal, draw, self.clock.now())
+
+    @rule(deal=st.sampled_from(DEALS), draw=st.data())
+    def an_event_comes_late(self, deal: str, draw: st.DataObject) -> None:
+        """Deliver an event that happened before now."""
+        self._deliver(deal, draw, self.clock.now() - self._delay(draw))
+
+    @rule(deal=st.sampled_from(DEALS), draw=st.data(), seconds=st.integers(1, 300))
+    def an_event_comes_early(self, deal: str, draw: st.DataObject, seconds: int) -> None:
+        """Deliver an event whose sender's clock is fast."""
+        self._deliver(deal, draw, self.clock.now() + dt.timedelta(seconds=seconds))
+
+    @precondition(lambda self: self.delivered)
+    @rule(draw=st.data())
+    def an_event_comes_twice(self, draw: st.DataObject) -> None:
+        """Deliver a known event again: nothing changes."""
+        event = draw.draw(st.sampled_from(self.delivered), label="event")
+        before = self.history(event.deal)
+        receipt = self.board.handle(event)
+        _expect(receipt.outcome is Outcome.DUPLICATE, f"a second delivery was {receipt.outcome}")
+        _expect(not receipt.moves, "a second delivery moved the deal")
+        _expect(self.history(event.deal) == before, "a second delivery changed the history")
+
+    @rule(draw=st.data())
+    def time_passes(self, draw: st.DataObject) -> None:
+        """Let the clock go on; nobody notices."""
+        self.clock.advance(self._delay(draw))
+
+    @rule()
+    def a_sweep_comes_by(self) -> None:
+        """Fire every timer due by now: every deal is the fold until now."""
+        report = self.board.tick()
+        _expect(not report.failures, f"the sweep failed: {report.failures}")
+        now = self.clock.now()
+        for deal in DEALS:
+            events = self.board.events(deal)
+            is_over = all(event.at <= now for event in events)
+            expected = self.pipeline.fold(events, now if is_over else None)
+            _expect_same(deal, self.history(deal), expected, f"a sweep at {now}")
+
+    @rule(deal=st.sampled_from(DEALS), draw=st.data())
+    def a_person_moves(self, deal: str, draw: st.DataObject) -> None:
+        """Move a deal by hand; the board may refuse, and then nothing is stored."""
+        into, properties = draw.draw(hands(self.subject), label="into")
+        known = self.board.events(deal)
+        try:
+            receipt = self.board.move(deal, into, by="Ada", properties=properties)
+        except MoveNotAllowedError:
+            _expect(self.board.events(deal) == known, "a refused hand was recorded")
+        else:
+            self._note_hand(deal, into, receipt, known)
+
+    @rule(deal=st.sampled_from(DEALS), draw=st.data())
+    def a_person_overrides(self, deal: str, draw: st.DataObject) -> None:
+        """Move a deal past the rules."""
+        into, properties = draw.draw(hands(self.subject), label="into")
+        known = self.board.events(deal)
+        try:
+            receipt = self.board.override(deal, into, by="Ada", properties=properties)
+        except DealNotFoundError:
+            _expect(not known, f"a deal with {len(known)} events cannot be overridden")
+        else:
+            self._note_hand(deal, into, receipt, known)
+
+    # -- what must hold -----------------------------------------------------------------------
+
+    @invariant()
+    def every_deal_is_in_one_stage(self) -> None:
+        """Visits tile each deal's life; what a subclass asks for holds too."""
+        for deal in DEALS:
+            history = self.history(deal)
+            if history is not None:
+                assert_single_stage(history)
+                self.check(history)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """Every accepted event is stored, and nothing else is."""
+        for deal, accepted in self.accepted.items():
+            stored = {(event.source, event.id): event for event in self.board.events(deal)}
+            _expect(stored == accepted, f"the stored events of {deal!r} are not those accepted")
+
+    @invariant()
+    def what_is_stored_is_the_fold(self) -> None:
+        """Each stored history is the fold of the deal's events, up to the deal's last sweep."""
+        for deal in DEALS:
+            events = self.board.events(deal)
+            until = self._folded_until(deal)
+            expected = self.pipeline.fold(events, until)
+            _expect_same(deal, self.history(deal), expected, f"stored until {until}")
+
+    # -- help ---------------------------------------------------------------------------------
+
+    def history(self, deal: str) -> History | None:
+        """Return the stored history, ``None`` while the deal is not open."""
+        try:
+            return self.board.history(deal)
+        except DealNotFoundError:
+            return None
+
+    def _deliver(self, deal: str, draw: st.DataObject, at: dt.datetime) -> None:
+        kind, data = draw.draw(facts(self.subject, self.make_data()), label="event")
+        seq = draw.draw(st.sampled_from([0, 0, 1]), label="seq")
+        event = Event(kind, deal=deal, id=f"e{len(self.delivered)}", at=at, seq=seq, data=data)
+        receipt = self.board.handle(event)
+        self.delivered.append(event)
+        self.accepted[deal][(event.source, event.id)] = event
+        self._check_receipt(receipt, event)
+
+    def _check_receipt(self, receipt: Receipt, event: Event) -> None:
+        history = self.history(event.deal)
+        if history is None:
+            expected = Outcome.WAITING
+        else:
+            made = [move for move in history.moves if move.event == event]
+            opened = bool(made) and made[0].out_of is None
+            moved = Outcome.MOVED if made else Outcome.STAYED
+            expected = Outcome.OPENED if opened else moved
+        _expect(
+            receipt.outcome is expected,
+            f"event {event.id!r} was answered with {receipt.outcome}, and it was {expected}",
+        )
+        stands = None if history is None else history.deal
+        _expect(receipt.deal == stands, f"the receipt shows {receipt.deal}, stored is {stands}")
+
+    def _note_hand(self, deal: str, into: str, receipt: Receipt, known: list[Event]) -> None:
+        new = [event for event in self.board.events(deal) if event not in known]
+        _expect(len(new) == 1, f"a hand is exactly one event, not {new}")
+        hand = new[0]
+        self.accepted[deal][(hand.source, hand.id)] = hand
+        made = [move.into for move in self.board.history(deal).moves if move.event == hand]
+        _expect(made == [into], f"the hand into {into!r} made the moves into {made}")
+        outcomes = (Outcome.MOVED, Outcome.OPENED)
+        _expect(receipt.outcome in outcomes, f"the hand was answered with {receipt.outcome}")
+
+    def _folded_until(self, deal: str) -> dt.datetime | None:
+        with self.board.store.transaction(write=False) as transaction:
+            pipeline = transaction.pipeline(self.pipeline.name)
+            assert pipeline is not None
+            stored, _, _ = transaction.load(pipeline.id, deal, create=False)
+        return None if stored is None else stored_until(stored)
+
+    def _delay(self, draw: st.DataObject) -> dt.timedelta:
+        """Return a time around which a timer may be due."""
+        delays = [*self.subject.delays, sum(self.subject.delays, dt.timedelta())]
+        delay: dt.timedelta = draw.draw(st.sampled_from(delays), label="delay")
+        shift: int = draw.draw(st.sampled_from([0, 0, 1, -1]), label="microseconds")
+        return max(delay + dt.timedelta(microseconds=shift), dt.timedelta())
+
+
+def ladder_state_machine(
+    pipeline: Pipeline,
+    *,
+    make_store: Callable[[], Store] | None = None,
+    data: DataFor | None = None,
+) -> type[LadderStateMachine]:
+    """Return a state machine that tries boards of this pipeline.
+
+    Run it with ``TestMyLadder = ladder_state_machine(my_pipeline).TestCase``, or subclass it and
+    override :meth:`LadderStateMachine.check`.
+
+    Args:
+        make_store: called for an empty store at the start of each run.
+        data: from an event type to a strategy for its data; needed when the pipeline has a
+            reducer that wants something else than the standard one.
+    """
+    members: dict[str, Any] = {"pipeline": pipeline, "__doc__": LadderStateMachine.__doc__}
+    if data is not None:
+        members["make_data"] = lambda self: data
+    if make_store is not None:
+        members["make_store"] = lambda self: make_store()
+    return type("LadderOf" + pipeline.name.title().replace("-", ""), (LadderStateMachine,), members)
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+def _expect_same(deal: str, stored: History | None, expected: History | None, when: str) -> None:
+    """Assert that a stored history is the expected one, but for when it was recorded."""
+    if stored is None or expected is None:
+        _expect(stored is expected, f"{when}: {deal!r} is stored as {stored}, folds to {expected}")
+        return
+    moves = tuple(move._replace(recorded_at=None) for move in stored.moves)
+    for what, one, other in (
+        ("moves", moves, expected.moves),
+        ("visits", stored.visits, expected.visits),
+        ("facts", stored.deal, expected.deal),
+    ):
+        _expect(one == other, f"{when}: the {what} of {deal!r} are stored as {one}, not {other}")

@@ -2,6 +2,8 @@
 
 YAML is read by its version 1.2 rules where they differ from PyYAML's 1.1: ``on`` and ``no`` are
 text, and so are ``18:00`` and ``2026-12-25``. What is written means the same under both.
+
+What only a file needs is imported when there is one: ``import ladderpipe`` stays quick.
 """
 
 from __future__ import annotations
@@ -9,13 +11,10 @@ from __future__ import annotations
 import functools
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .definition import from_dict, to_dict
 from .errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
             not allowed (with the place in it).
         OSError: the file cannot be read.
     """
+    from .definition import from_dict
+
     path = Path(path)
     read = _format(path, _READERS)
     try:
@@ -62,6 +63,8 @@ def dump(pipeline: Pipeline, path: Path | str) -> None:
             function without an import path, or, in TOML, a null in a payload.
         OSError: the file cannot be written.
     """
+    from .definition import to_dict
+
     path = Path(path)
     text = _format(path, _WRITERS)(to_dict(pipeline))
     path.write_text(text, "utf-8", newline="\n")
@@ -69,6 +72,8 @@ def dump(pipeline: Pipeline, path: Path | str) -> None:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of definition files, for editors and validators."""
+    from importlib import resources
+
     text = resources.files("ladderpipe").joinpath("pipeline.schema.json").read_text("utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -112,6 +117,8 @@ _TOML_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of docum
 
 
 def _read_toml(text: str) -> Any:
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -6,7 +6,6 @@ are not in it: changing them changes no history.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import json
@@ -142,6 +141,8 @@ def _words(part: Mapping[str, Any], name: str) -> str:
 
 
 def _moved(was: list[str], now: list[str]) -> list[str]:
+    import difflib  # only a changed ladder needs it
+
     matcher = difflib.SequenceMatcher(None, was, now, autojunk=False)
     return [
         key

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import difflib
 import enum
 import json
 import math
-import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -176,8 +174,10 @@ def plain(value: Any, where: str) -> Any:
         return str.__str__(value)
     if isinstance(value, int | float) and math.isfinite(value):
         return value
-    if isinstance(value, Decimal | zoneinfo.ZoneInfo):
+    if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, dt.tzinfo) and isinstance(getattr(value, "key", None), str):
+        return value.key  # type: ignore[attr-defined]
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, dt.timedelta):
@@ -196,6 +196,8 @@ def plain(value: Any, where: str) -> Any:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a refusal of *name*: what was probably meant, and what there is."""
+    import difflib  # only a refusal needs it
+
     known = list(known)
     close = difflib.get_close_matches(name, known, 1)
     meant = f": did you mean {close[0]!r}? There is " if close else ": there is "

@@ -329,6 +329,8 @@ def _stages(text: str, into: Stage, out_of: OutOf) -> tuple[Stage, ...] | _Any |
 
 def _short(delay: dt.timedelta) -> str:
     seconds = delay.total_seconds()
+    if seconds >= 72 * 3600 and seconds % 86400 == 0:
+        return f"{seconds / 86400:.15g} days"
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds and seconds % size == 0:
             return f"{seconds / size:.15g} {unit}"

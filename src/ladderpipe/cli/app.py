@@ -32,7 +32,7 @@ _ClickException: Final[Any] = typer.BadParameter.__mro__[2]
 _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 
-_SPELLINGS: Final = {"→": "->", "…": "...", "·": "-", "✉": "*", "€": "EUR ", "£": "GBP "}
+_SPELLINGS: Final = {"→": "->", "…": "~", "·": "-", "✉": "*"}
 
 app = typer.Typer(
     name="ladderpipe",

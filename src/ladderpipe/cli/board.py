@@ -15,7 +15,7 @@ from ..errors import InstantError
 from .kanban import Column, columns_of, layout
 from .loading import reading_board
 from .options import Allow, Json, Language, Name, StoredPipeline, Url
-from .printing import console, instant_text, moment, printable, title_of, write_json
+from .printing import console, counted, instant_text, moment, printable, title_of, write_json
 from .records import deal_record, total_record
 
 __all__ = ["board", "show_board"]
@@ -59,7 +59,7 @@ def show_board(found: Board, oldest: int, language: str | None) -> None:
     count = sum(column.count for column in columns)
     titles = found.pipeline.titles
     heading = titles.get(language or "", found.pipeline.title)
-    told = f" · {count:,} deal{'' if count == 1 else 's'} · {moment(now)} UTC"
+    told = f" · {counted(count, 'deal')} · {moment(now)} UTC"
     out.print(Text.assemble((printable(heading), "bold"), told))
     out.print(layout(columns, out.width, now, language))
 
@@ -70,7 +70,7 @@ def _clock(now: str | None) -> Clock:
     try:
         return ManualClock(now)
     except InstantError as error:
-        raise typer.BadParameter(f"--now: {error}") from None
+        raise typer.BadParameter(str(error), param_hint="--now") from None
 
 
 def _record(found: Board, columns: Sequence[Column], language: str | None) -> dict[str, Any]:

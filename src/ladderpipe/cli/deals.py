@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ..board import Board
 from ..deals import Deal, Move, Receipt, Visit
-from ..errors import StoreError
+from ..errors import MissingPropertyError, MoveNotAllowedError, StoreError
 from ..events import BASELINE, BY_HAND, OVERRIDE
 from ..history import History
 from ..stages import Status
@@ -29,6 +29,7 @@ from .printing import (
     status_text,
     table,
     title_of,
+    tracked,
     write_json,
     write_json_lines,
 )
@@ -64,7 +65,7 @@ def deals(
     most = limit if limit is not None else None if json else LIMIT
     with reading_board(url, pipeline, allow, name) as found:
         listed = found.deals(stage=stage, status=status, owner=owner)
-        wanted = itertools.islice(listed, most or None)
+        wanted = tracked(itertools.islice(listed, most or None), "reading deals")
         if json:
             write_json_lines(map(deal_record, wanted))
             return
@@ -213,7 +214,12 @@ def move(
     with existing_store(url) as store:
         board = Board(stored_pipeline(store, pipeline, allow), store=store)
         act = board.override if override else board.move
-        receipt = act(deal, stage, by=by, reason=reason, properties=given or None)
+        try:
+            receipt = act(deal, stage, by=by, reason=reason, properties=given or None)
+        except MissingPropertyError as error:
+            raise MissingPropertyError(f"{error} (here: --set NAME=VALUE)") from error
+        except MoveNotAllowedError as error:
+            raise MoveNotAllowedError(f"{error} (here: --override)") from error
     if json:
         write_json(receipt_record(receipt))
     else:
@@ -223,13 +229,13 @@ def move(
 def _property(written: str) -> tuple[str, Any]:
     name, equals, value = written.partition("=")
     if not equals or not name.rstrip(":"):
-        raise typer.BadParameter(f"--set {written}: write NAME=VALUE")
+        raise typer.BadParameter(f"{written!r}: write NAME=VALUE", param_hint="--set")
     if not name.endswith(":"):
         return name, value
     try:
         return name[:-1], json_text.loads(value)
     except ValueError:
-        raise typer.BadParameter(f"--set {written}: {value!r} is not JSON") from None
+        raise typer.BadParameter(f"{value!r} is not JSON", param_hint="--set") from None
 
 
 def _show_receipt(deal: str, receipt: Receipt, language: str | None) -> None:

@@ -18,10 +18,11 @@ from rich.console import Console
 from ..board import Board
 from ..clock import ManualClock
 from ..errors import StoreError
+from ..pipeline import Pipeline
 from .board import show_board
 from .printing import console
 
-__all__ = ["demo"]
+__all__ = ["demo", "ladder"]
 
 MARK: Final = 0x4C_44_44_4D
 """SQLite's ``application_id`` of a demo file: only such a file is overwritten."""
@@ -38,18 +39,17 @@ def demo(
     """Play a week of a B2B shop and tell what happens, in a minute of reading."""
     mails = path.with_suffix(".mbox")
     _make_room(path, mails)
-    out = console(PIPED_WIDTH)
-    _introduce(out)
     url = f"sqlite:///{quote(str(path))}"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA application_id = {MARK}")
     from ..mail import FileMailbox
-    from ..templates import sales_management
     from .demo_script import START
     from .demo_week import Week
 
+    out = console(PIPED_WIDTH)
+    _introduce(out)
     clock = ManualClock(START)
-    with Board.open(sales_management("en"), url, clock) as board:
+    with Board.open(ladder(), url, clock) as board:
         mailbox = FileMailbox(mails, sender=f"Demo shop <{SENDER}>", language="en", clock=clock)
         week = Week(board, clock, mailbox, out)
         week.play()
@@ -63,6 +63,13 @@ def demo(
     _suggest(out, url, mails)
 
 
+def ladder() -> Pipeline:
+    """Return the demo's ladder, for ``--pipeline ladderpipe.cli.demo:ladder``."""
+    from ..templates import sales_management
+
+    return sales_management("en")
+
+
 def _introduce(out: Console) -> None:
     out.print("A week in a B2B shop, in nine carts", style="bold")
     out.print(
@@ -74,19 +81,18 @@ def _introduce(out: Console) -> None:
 def _suggest(out: Console, url: str, mails: Path) -> None:
     program = _program()
     store = shlex.quote(url)
-    ladder = "ladderpipe.templates:sales_management"
     out.print("\nTry next", style="bold")
     for what, command in (
         ("why Ada's deal is where it is", f"{program} history {store} cart-1"),
         ("every decision about Elena's", f"{program} explain {store} cart-5"),
         ("the board in Italian", f"{program} board {store} -l it --now 2026-01-11T18:00Z"),
         ("do the files tell the truth", f"{program} verify {store}"),
-        ("look for mistakes in a ladder", f"{program} check {ladder}"),
+        ("look for mistakes in a ladder", f"{program} check ladderpipe.templates:sales_management"),
         ("the mails", f"less {shlex.quote(str(mails))}"),
         (
             "give Hugo's deal up by hand",
             f"{program} move {store} cart-8 lost --by You \\\n"
-            f"      --set loss_reason=budget --pipeline {ladder}",
+            f"      --set loss_reason=budget --pipeline ladderpipe.cli.demo:ladder",
         ),
     ):
         out.print(f"  {what}:", style="dim")
@@ -114,8 +120,10 @@ def _make_room(path: Path, mails: Path) -> None:
     """Remove what an earlier demo left, and nothing else.
 
     Raises:
-        StoreError: there is another file in the way.
+        StoreError: there is another file in the way, or no folder to write in.
     """
+    if not path.parent.is_dir():
+        raise StoreError(f"there is no folder {path.parent}: make it, or choose another --path")
     if path.exists() and not _is_demo(path):
         raise _in_the_way(path)
     if mails.exists() and not mails.read_bytes()[:1000].startswith(f"From {SENDER} ".encode()):

@@ -147,7 +147,7 @@ SCRIPT: Final[tuple[Scene | Said, ...]] = (
         "cart-3",
         "cart.saved",
         "Carla saves the cart for later",
-        "and no timer runs here",
+        "it may wait here, no timer runs",
     ),
     Scene(
         "2026-01-06T11:00Z",
@@ -185,7 +185,7 @@ SCRIPT: Final[tuple[Scene | Said, ...]] = (
         "2026-01-08T08:00Z",
         "cart-5",
         "checkout.started",
-        "A webhook comes late: Elena checked out at 16:30 yesterday",
+        "A webhook comes late: Elena began checkout at 16:30 yesterday",
         "put where it belongs, before the lamps",
         happened_at="2026-01-07T16:30Z",
     ),

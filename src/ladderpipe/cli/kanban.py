@@ -16,7 +16,7 @@ from ..board import Board
 from ..deals import Deal
 from ..reading import StageTotal
 from ..stages import Stage
-from .printing import STATUS_STYLES, age, money, printable, progress, title_of
+from .printing import STATUS_STYLES, age, counted, money, printable, progress, title_of
 
 __all__ = ["Column", "columns_of", "layout"]
 
@@ -45,11 +45,12 @@ class Column:
 
 def columns_of(board: Board, oldest: int) -> list[Column]:
     """Return a column for every stage, in ladder order but the closed ones last."""
-    summary = board.summary()
     stages = sorted(board.pipeline.stages, key=lambda stage: stage.is_closed)
+    columns = []
     with progress() as bar:
-        task = bar.add_task("reading deals", total=sum(_read(total) for total in summary))
-        columns = []
+        task = bar.add_task("reading deals", total=None)
+        summary = board.summary()
+        bar.update(task, total=sum(_read(total) for total in summary))
         for stage in stages:
             totals = tuple(total for total in summary if total.stage == stage)
             found: Sequence[Deal] = ()
@@ -89,7 +90,7 @@ def _band(
     band: Sequence[Column], width: int, now: dt.datetime, language: str | None
 ) -> RenderableType:
     cards = any(column.oldest for column in band)
-    heads = [Text("\n").join(_head(column, language)) for column in band]
+    heads = [Text("\n").join(_head(column, width - 1, language)) for column in band]
     table = Table(box=box.ROUNDED, border_style="dim", padding=(0, 0, 0, 1), show_header=cards)
     for head in heads:
         table.add_column(head, width=width - 1, no_wrap=True, overflow="ellipsis")
@@ -97,12 +98,13 @@ def _band(
     return table
 
 
-def _head(column: Column, language: str | None) -> list[Text]:
+def _head(column: Column, width: int, language: str | None) -> list[Text]:
     style = STATUS_STYLES[column.stage.status]
     lines = [Text(printable(title_of(column.stage, language)), style=f"bold {style}")]
     if not column.totals:
         return [*lines, Text("no deals", style="dim")]
-    return [*lines, *(Text(_total(total), style="not bold") for total in column.totals)]
+    told = (line for total in column.totals for line in _total(total, width))
+    return [*lines, *(Text(line, style="not bold") for line in told)]
 
 
 def _cards(column: Column, now: dt.datetime) -> list[Text]:
@@ -118,8 +120,12 @@ def _cards(column: Column, now: dt.datetime) -> list[Text]:
     return lines
 
 
-def _total(total: StageTotal) -> str:
-    counted = "1 deal" if total.count == 1 else f"{total.count:,} deals"
+def _total(total: StageTotal, width: int) -> Iterator[str]:
+    """Yield count and value, on two lines where one is too short."""
+    count = counted(total.count, "deal")
     if total.currency is None and not total.value:
-        return counted
-    return f"{counted} · {money(total.value, total.currency)}"
+        yield count
+        return
+    value = money(total.value, total.currency)
+    together = f"{count} · {value}"
+    yield from [together] if len(together) <= width else [count, f"  {value}"]

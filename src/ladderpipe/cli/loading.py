@@ -22,7 +22,14 @@ from ..pipeline import Pipeline
 from ..stores import Store, open_store
 from ..stores.base import PipelineRow
 
-__all__ = ["existing_store", "imported", "loaded_pipeline", "reading_board", "stored_pipeline"]
+__all__ = [
+    "called",
+    "existing_store",
+    "imported",
+    "loaded_pipeline",
+    "reading_board",
+    "stored_pipeline",
+]
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 
@@ -49,7 +56,7 @@ def loaded_pipeline(named: str, allow: Sequence[str] | None = None) -> Pipeline:
         )
     found = imported(named)
     if not isinstance(found, Pipeline) and callable(found):
-        found = _called(named, found)
+        found = called(named, found)
     if not isinstance(found, Pipeline):
         raise DefinitionError(
             f"{named!r} is a {type(found).__name__}, not a pipeline: name a Pipeline, or a "
@@ -92,15 +99,19 @@ def find_modules_here() -> None:
         sys.path.insert(0, here)
 
 
-def _called(named: str, function: Any) -> Any:
+def called(named: str, function: Any, *arguments: Any) -> Any:
+    """Call what *named* led to.
+
+    Raises:
+        DefinitionError: it cannot be called so, or it raised.
+    """
     try:
-        inspect.signature(function).bind()
+        inspect.signature(function).bind(*arguments)
     except (TypeError, ValueError):
-        raise DefinitionError(
-            f"{named!r} cannot be called without arguments: name one that can"
-        ) from None
+        how = f"with {len(arguments)} argument" if arguments else "without arguments"
+        raise DefinitionError(f"{named!r} cannot be called {how}: name one that can") from None
     try:
-        return function()
+        return function(*arguments)
     except Exception as error:
         raise _broken(named, error) from error
 

@@ -6,9 +6,9 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,6 +20,7 @@ from ..stages import Stage
 __all__ = [
     "age",
     "console",
+    "counted",
     "duration",
     "instant_text",
     "moment",
@@ -29,9 +30,12 @@ __all__ = [
     "status_text",
     "table",
     "title_of",
+    "tracked",
     "write_json",
     "write_json_lines",
 ]
+
+Record = TypeVar("Record")
 
 PIPED_WIDTH = 250
 """Columns when nobody looks: wide enough that rows stay whole for grep."""
@@ -41,10 +45,19 @@ STATUS_STYLES = {"open": "cyan", "won": "green", "lost": "red", "abandoned": "ye
 _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 
+class _Console(Console):
+    """Rich's console, which leaves a closed pipe to the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(piped_width: int = PIPED_WIDTH) -> Console:
     """Return what to print on: standard output, in the terminal's width."""
     fixed = os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty()
-    return Console(width=None if fixed else piped_width, highlight=False, markup=False, emoji=False)
+    return _Console(
+        width=None if fixed else piped_width, highlight=False, markup=False, emoji=False
+    )
 
 
 def progress() -> Progress:
@@ -62,6 +75,14 @@ def progress() -> Progress:
         transient=True,
         disable=not errors.is_terminal,
     )
+
+
+def tracked(records: Iterable[Record], what: str) -> Iterator[Record]:
+    """Yield *records* with a progress bar, unless they are printed on the terminal themselves."""
+    with progress() as bar:
+        if sys.stdout.isatty():
+            bar.stop()
+        yield from bar.track(records, description=what)
 
 
 def table(*columns: str, right: Iterable[str] = (), cut: Iterable[str] = ()) -> Table:
@@ -106,8 +127,22 @@ def money(amount: Decimal, currency: str | None) -> str:
     sign = "-" if amount < 0 else ""
     if currency is None:
         return f"{sign}{number}"
-    symbol = _SYMBOLS.get(currency, f"{currency} ")
-    return f"{sign}{symbol}{number}"
+    return f"{sign}{_symbol(currency)}{number}"
+
+
+def _symbol(currency: str) -> str:
+    """Return what stands before an amount, in letters that the output can take."""
+    symbol = _SYMBOLS.get(currency, "")
+    try:
+        symbol.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        symbol = ""
+    return symbol or f"{currency} "
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things: ``1 deal``, ``2,000 deals``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def moment(at: dt.datetime | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json as json_text
 import logging
@@ -9,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,9 +21,9 @@ from ..delivering import DeliveryReport
 from ..effects import Delivery, EffectState, Handler
 from ..errors import StoreError
 from ..sweeping import TickReport
-from .loading import existing_store, imported, loaded_pipeline
+from .loading import called, existing_store, imported, stored_pipeline
 from .options import Allow, Json, OwnPipeline, Url
-from .printing import instant_text
+from .printing import counted, instant_text
 
 if TYPE_CHECKING:
     from ..mail import EmailHandler
@@ -101,22 +103,25 @@ def worker(
             "pass --pipeline module:name"
         )
     mails = {"language": language, "templates": templates, "link": link}
-    stop = _asked_to_stop()
     email = _email(smtp, security, username, mailbox, sender, mails)
-    _log_to_stderr()
-    ladder = loaded_pipeline(pipeline, allow)
-    with existing_store(url) as store:
-        board = Board(ladder, store=store)
+    with _stopping() as stop, _logging_to_stderr(), existing_store(url) as store:
+        board = Board(stored_pipeline(store, pipeline, allow), store=store)
         _register(board, email, handlers)
         _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
 
 
-def _asked_to_stop() -> threading.Event:
-    """Return what a SIGTERM sets that comes before the worker loop listens for one."""
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Yield what is set by a SIGTERM that comes before the worker loop listens for one."""
     stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
-    return stop
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: bool) -> None:
@@ -141,9 +146,11 @@ def _email(
     if smtp is None and mailbox is None:
         return None
     if smtp is not None and mailbox is not None:
-        raise typer.BadParameter("--smtp and --mailbox: mails go one way, so choose one")
+        raise typer.BadParameter("mails go one way: choose one", param_hint="--smtp and --mailbox")
     if sender is None:
-        raise typer.BadParameter("--sender: say who mails come from, 'Shop <shop@example.com>'")
+        raise typer.BadParameter(
+            "say who mails come from, 'Shop <shop@example.com>'", param_hint="--sender"
+        )
     from ..mail import FileMailbox, Mailer
 
     try:
@@ -173,7 +180,7 @@ def _host_and_port(smtp: str) -> tuple[str, int | None]:
 
 def _register(board: Board, email: EmailHandler | None, handlers: str | None) -> None:
     if handlers is not None:
-        imported(handlers)(board)
+        called(handlers, imported(handlers), board)
     if email is None:
         _log.info("no --smtp and no --mailbox: mails wait until a worker has one of them")
     else:
@@ -192,10 +199,10 @@ def _logged(handler: Handler) -> Handler:
 def _log_round(swept: TickReport, delivered: DeliveryReport) -> None:
     told = []
     if swept.deals:
-        told.append(f"{swept.deals} deals had a timer due, {swept.moves} moves")
+        told.append(f"timers of {counted(swept.deals, 'deal')}: {counted(swept.moves, 'move')}")
     if swept.failures:
-        told.append(f"{len(swept.failures)} deals failed")
-    told += [f"{count} effects {state.value}" for state, count in delivered.counts.items()]
+        told.append(f"{counted(len(swept.failures), 'deal')} failed")
+    told += [f"{counted(n, 'effect')} {state}" for state, n in delivered.counts.items()]
     if told:
         _log.info("%s", "; ".join(told))
 
@@ -225,9 +232,17 @@ class _OneLine(logging.Formatter):
         return f"{at}  {level}{' '.join(text.split())}"
 
 
-def _log_to_stderr() -> None:
+@contextlib.contextmanager
+def _logging_to_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine())
-    _log.handlers[:] = [handler]
+    before = _log.level, _log.propagate
+    _log.addHandler(handler)
     _log.setLevel(logging.INFO)
     _log.propagate = False
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(before[0])
+        _log.propagate = before[1]

@@ -1,0 +1,47 @@
+"""Hypothesis profiles, and the ladder most tests are about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from ladderpipe import Pipeline
+from tests.ladders import sales_ladder
+from tests.postgres import FAST, PostgresServer, running, system_programs, wheel_programs
+
+# HYPOTHESIS_PROFILE=thorough takes ten minutes; the others take one.
+settings.register_profile("dev", deadline=None, max_examples=100)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    max_examples=150,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return sales_ladder()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a PostgreSQL server for this worker's tests, which survives no crash of the machine."""
+    programs = wheel_programs() or system_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL: make test installs one")
+    with running(programs, **FAST) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """Return the URL of an empty database."""
+    return postgres_server.emptied_url()

@@ -1,0 +1,93 @@
+"""What may be inside an event, and the one text that stands for it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import math
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ladderpipe.canonical import MAX_DEPTH, canonical, canonical_text
+from ladderpipe.errors import InvalidEventError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | TEXT
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+@given(st.dictionaries(TEXT, JSON, max_size=4))
+def test_json_stays_what_it_is_and_survives_a_round_trip(data: dict[str, Any]) -> None:
+    assert canonical(data) == data
+    assert json.loads(canonical_text(canonical(data))) == data
+
+
+@given(st.dictionaries(TEXT, JSON, min_size=2, max_size=4))
+def test_the_order_of_keys_does_not_show(data: dict[str, Any]) -> None:
+    backwards = dict(reversed(data.items()))
+    assert canonical_text(canonical(data)) == canonical_text(canonical(backwards))
+
+
+def test_a_copy_is_deep_and_plain() -> None:
+    inner = [1]
+    given_data = MappingProxyType({"a": MappingProxyType({"b": inner}), "c": (1, 2)})
+    copy = canonical(given_data)
+    inner.append(2)
+    assert copy == {"a": {"b": [1]}, "c": [1, 2]}
+
+
+def test_decimals_and_enumerations_become_text() -> None:
+    found = canonical({"price": Decimal("899.00"), "colour": Colour.RED})
+    assert found == {"price": "899.00", "colour": "red"}
+    assert type(found["colour"]) is str
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        Decimal("NaN"),
+        dt.datetime(2026, 1, 5),
+        b"bytes",
+        {1, 2},
+        object(),
+        "\x00",
+        "half \ud800 a pair",
+        {1: "one"},
+        {"a\x00": 1},
+    ],
+)
+def test_what_is_not_json_is_refused_with_its_path(value: Any) -> None:
+    with pytest.raises(InvalidEventError, match=r"data"):
+        canonical({"outer": {"inner": [value]}})
+
+
+def test_too_deep_is_refused_rather_than_a_recursion_error() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(MAX_DEPTH + 1):
+        deep = {"deeper": deep}
+    with pytest.raises(InvalidEventError, match="nested"):
+        canonical(deep)
+
+
+def test_data_must_be_a_mapping() -> None:
+    with pytest.raises(InvalidEventError, match="mapping"):
+        canonical([1, 2])  # type: ignore[arg-type]

@@ -1,0 +1,112 @@
+"""The program as a whole: exit codes, one-line errors, pipes and terminals."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ladderpipe.cli import definitions, main
+from tests.commands import SALES, run, shop
+
+COMMANDS = ["demo", "check", "diagram", "replay", "deals", "history", "explain", "move", "board"]
+COMMANDS += ["worker", "verify"]
+
+
+def start(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the program as a process of its own."""
+    settings = {"capture_output": True, "text": True, "timeout": 60, **options}
+    return subprocess.run([sys.executable, "-m", "ladderpipe.cli", *arguments], **settings)
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert run("--version").out == f"ladderpipe {importlib.metadata.version('ladderpipe')}\n"
+
+
+def test_without_a_command_it_tells_what_there_is() -> None:
+    told = run()
+    assert told.code == 0
+    for command in COMMANDS:
+        assert command in told.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing-of-the-kind"],
+        ["--nothing-of-the-kind"],
+        ["deals"],
+        ["deals", "sqlite:///shop.db", "--status", "happy"],
+        ["deals", "sqlite:///shop.db", "--limit", "-1"],
+        ["diagram", SALES, "--format", "svg"],
+        ["board", "sqlite:///shop.db", "--now", "yesterday"],
+        ["move", "sqlite:///shop.db", "cart-1", "lost", "--by", "me", "-p", SALES, "--set", "x"],
+        ["move", "sqlite:///shop.db", "cart-1", "lost", "--by", "me", "-p", SALES, "--set", "x:={"],
+        ["worker", "sqlite:///shop.db", "-p", SALES, "--smtp", "localhost"],
+        ["worker", "sqlite:///shop.db", "-p", SALES, "--smtp", "a:b", "--sender", "a@b.example"],
+        ["worker", "sqlite:///shop.db", "-p", SALES, "--mailbox", "m", "--sender", "nobody"],
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_with_2(arguments: list[str]) -> None:
+    assert "--help" in run(*arguments).refusal(2)
+
+
+def test_ctrl_c_ends_it_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(definitions, "loaded_pipeline", interrupted)
+    told = run("check", SALES)
+    assert (told.code, told.err) == (130, "")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_a_missing_extra_is_named_in_one_line(missing: str) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from ladderpipe.cli import main; sys.exit(main(['--version']))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert told.returncode == 1
+    assert len(told.stderr.splitlines()) == 1
+    assert "ladderpipe[cli]" in told.stderr
+
+
+def test_an_error_inside_our_own_modules_is_not_taken_for_a_missing_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ladderpipe.cli.app", None)
+    with pytest.raises(ModuleNotFoundError):
+        main(["--version"])
+
+
+@pytest.mark.parametrize("command", ["deals", "board"])
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path, command: str) -> None:
+    url = shop(tmp_path / "shop.db")
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = start(command, url, stdout=writer, stderr=subprocess.PIPE, capture_output=False)
+    os.close(writer)
+    assert (told.returncode, told.stderr) == (141, "")
+
+
+def test_a_terminal_without_the_letters_is_still_written_to(tmp_path: Path) -> None:
+    url = shop(tmp_path / "shop.db")
+    told = start("board", url, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert told.returncode == 0
+    assert "EUR 1,798.00" in told.stdout
+
+
+def test_nothing_is_coloured_when_colour_is_not_wanted(tmp_path: Path) -> None:
+    url = shop(tmp_path / "shop.db")
+    wanting = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80"}
+    assert "\x1b[36m" in start("deals", url, env=wanting).stdout
+    assert "\x1b[36m" not in start("deals", url, env={**wanting, "NO_COLOR": "1"}).stdout
+
+
+def test_progress_is_not_written_where_nobody_looks(tmp_path: Path) -> None:
+    assert start("deals", shop(tmp_path / "shop.db"), "--json").stderr == ""

@@ -89,8 +89,9 @@ class LogFile:
         self._layout = layout
         self._columns = columns
         self.format = layout.format or self._known_format()
-        self._file = self.path.open("rb")
         self.size = self.path.stat().st_size
+        self._file = self.path.open("rb")
+        self._lines = _Lines(self._file, layout.encoding)
 
     def _known_format(self) -> Format:
         found = _BY_SUFFIX.get(self._suffix)
@@ -110,12 +111,11 @@ class LogFile:
             return 0
 
     def __iter__(self) -> Iterator[Row | BadLine]:
-        lines = _Lines(self._file, self._layout.encoding)
-        return self._csv_rows(lines) if self.format == "csv" else _json_rows(lines)
+        return self._csv_rows() if self.format == "csv" else _json_rows(self._lines)
 
-    def _csv_rows(self, lines: _Lines) -> Iterator[Row | BadLine]:
+    def _csv_rows(self) -> Iterator[Row | BadLine]:
         delimiter = self._layout.delimiter or ("\t" if self._suffix == ".tsv" else ",")
-        records = _csv_records(lines, delimiter, self._layout.quote, self._layout.columns)
+        records = _csv_records(self._lines, delimiter, self._layout.quote, self._layout.columns)
         header = self._layout.columns
         if header is not None:
             self._check_columns(header)
@@ -148,6 +148,7 @@ class LogFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._lines.close()
         self._file.close()
 
 
@@ -195,6 +196,10 @@ class _Lines:
                     'another encoding under [read], for example encoding = "cp1252"',
                 ) from None
         return self._number, text
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._text.close()
 
     def _read(self) -> str:
         if self._ended:

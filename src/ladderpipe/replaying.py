@@ -79,7 +79,7 @@ def replay(
         source: the name under which its lines are known again; by default the map's ``source``,
             otherwise the file's name without folder and ``.gz``. Give one for logs that are
             renamed, or when two files share a name. CloudEvents bring their own.
-        on_progress: told after every batch how many bytes of the file were read.
+        on_progress: told after every thousand lines how many bytes of the file were read.
         on_bad_line: told of every bad line.
 
     Raises:
@@ -101,8 +101,8 @@ def replay(
                 work.take(row.number, mapped)
             if len(work.batch) >= BATCH:
                 work.store()
-                if on_progress is not None:
-                    on_progress(file.bytes_read)
+            if on_progress is not None and work.lines % BATCH == 0:
+                on_progress(file.bytes_read)
         work.store()
         if on_progress is not None:
             on_progress(file.size)

@@ -6,21 +6,24 @@ No input or output beyond the loaders that are passed in, and no rules: those ar
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
 from . import fold as folding
 from .deals import Move, Outcome
-from .draft import Draft, visit_keys
+from .draft import Draft, OrderKey, order_key, visit_keys
 from .events import PHASE_BASELINE, Event
-from .fold import MoveRow, OrderKey
+from .fold import MoveRow
 from .pipeline import Pipeline
 from .stores.base import DealChange, MoveRecord, StoredDeal
 
 __all__ = ["Decision", "decide", "draft_of", "stored_of", "stored_until"]
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 LoadAll: TypeAlias = Callable[[], tuple[list[Event], list[MoveRecord]]]
 """Returns all stored events of the deal, the new ones included, and its stored moves."""
@@ -104,11 +107,10 @@ class Decision:
 
     def change(self, pipeline: Pipeline, now: dt.datetime, has_effects: bool) -> DealChange:
         """Return what the store has to write, effects aside."""
-        records = self._records(now)
         change = DealChange(
             stored_of(self, has_effects, pipeline.fingerprint),
             document=self._document(),
-            moves=records,
+            moves=self._records(now) if self.moves else (),
         )
         if self.before is not None:
             self._replace_past(change)
@@ -119,30 +121,16 @@ class Decision:
         return change
 
     def _records(self, now: dt.datetime) -> list[MoveRecord]:
-        records = []
         ends = [*(move[4] for move in self.moves[1:]), None]
-        for move, key, left_at in zip(self.moves, self.keys, ends, strict=False):
-            event = move[7]
-            records.append(
-                MoveRecord(
-                    move[1],
-                    key,
-                    None if move[2] is None else move[2].key,
-                    move[3].key,
-                    move[4],
-                    left_at,
-                    now,
-                    move[6],
-                    None if event is None else event.source,
-                    None if event is None else event.id,
-                )
-            )
-        return records
+        return [
+            _record(move, key, left_at, now)
+            for move, key, left_at in zip(self.moves, self.keys, ends, strict=True)
+        ]
 
     def _document(self) -> str | None:
         if not self.draft.changed:
             return None
-        return json.dumps(self.draft.data.to_dict(), separators=(",", ":"), ensure_ascii=False)
+        return _encode(self.draft.data.to_dict())
 
     def _replace_past(self, change: DealChange) -> None:
         kept = self.kept or 0
@@ -182,16 +170,18 @@ def decide(
         InvalidEventError: the reducer cannot understand an event.
     """
     draft = draft_of(pipeline, stored, document)
-    ordered = folding.in_order(pipeline, events) if len(events) > 1 else list(events)
+    ordered = folding.in_order(pipeline, events) if len(events) > 1 else events
     late: frozenset[tuple[str, str]] = frozenset()
     if stored.baseline_at is not None:
         baseline = (stored.baseline_at, PHASE_BASELINE)
         old = [event for event in ordered if (event.at, event.phase) < baseline]
         late = frozenset((event.source, event.id) for event in old)
         ordered = ordered[len(old) :]
-    swept_to = _latest(stored.swept_to, sweep_to)
+    swept_to = stored.swept_to
+    if sweep_to is not None and (swept_to is None or sweep_to > swept_to):
+        swept_to = sweep_to
     if ordered:
-        key = folding.order_key(pipeline, ordered[0])
+        key = order_key(pipeline, ordered[0])
         if not folding.sorts_after_all(draft, key):
             return _fold_again(pipeline, stored, draft, load_all, swept_to, key, late)
     moves: list[MoveRow] = []
@@ -265,10 +255,6 @@ def _reaches(draft: Draft, until: dt.datetime) -> bool:
     return draft.last_event_at is None or until >= draft.last_event_at
 
 
-def _latest(*instants: dt.datetime | None) -> dt.datetime | None:
-    return max((at for at in instants if at is not None), default=None)
-
-
 def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str | None]) -> Draft:
     """Return the fold's draft of a stored deal; its data is decoded only when asked for.
 
@@ -310,8 +296,7 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
         draft.blocked = tuple(notes.get("blocked", ()))
         if "fired" in notes:
             draft.fired, draft.fired_at = tuple(notes["fired"]), stored.entered_at
-    if draft.rung.timers:
-        folding.reschedule(draft)
+    draft.due_at = stored.due_at
     return draft
 
 
@@ -337,37 +322,41 @@ def move_of(
     )
 
 
+_NO_CURSOR: Final = (None, 0, 0, 0, "", "")
+
+
 def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> StoredDeal:
     """Return the narrow row of a deal after a decision."""
     draft, stored = decision.draft, decision.stored
-    cursor = draft.cursor
+    stage, entered_at = draft.rung.stage, draft.entered_at
+    at, phase, seq, rung, source, id = draft.cursor or _NO_CURSOR
     owner, currency, value = stored.owner, stored.currency, stored.value
     if draft.changed:
-        owner, currency, value = draft.data.owner, draft.data.currency, str(draft.data.value)
-    is_open = draft.stage is not None
+        data = draft.data
+        owner, currency, value = data.owner, data.currency, str(data.value)
     return StoredDeal(
         id=stored.id,
         deal=stored.deal,
-        stage=draft.stage.key if draft.stage is not None else None,
+        stage=None if stage is None else stage.key,
         visit=draft.visit,
         visit_key=decision.visit_key,
-        entered_at=draft.entered_at,
+        entered_at=entered_at,
         activity_at=draft.activity_at,
         opened_at=draft.opened_at,
         closed_at=draft.closed_at,
         lost_from=draft.lost_from.key if draft.lost_from is not None else None,
-        due_at=draft.due_at if is_open else None,
+        due_at=None if stage is None else draft.due_at,
         horizon=draft.horizon,
         swept_to=decision.swept_to,
         quiet_to=stored.quiet_to,
         last_event_at=draft.last_event_at,
-        cursor_at=cursor[0] if cursor else None,
-        cursor_phase=cursor[1] if cursor else 0,
-        cursor_seq=cursor[2] if cursor else 0,
-        cursor_rung=cursor[3] if cursor else 0,
-        cursor_source=cursor[4] if cursor else "",
-        cursor_id=cursor[5] if cursor else "",
-        timers=_timer_notes(draft),
+        cursor_at=at,
+        cursor_phase=phase,
+        cursor_seq=seq,
+        cursor_rung=rung,
+        cursor_source=source,
+        cursor_id=id,
+        timers=_timer_notes(draft.blocked, draft.fired if draft.fired_at == entered_at else ()),
         owner=owner,
         currency=currency,
         value=value,
@@ -377,13 +366,26 @@ def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> Stored
     )
 
 
-def _timer_notes(draft: Draft) -> str | None:
-    notes: dict[str, Any] = {}
-    if draft.blocked:
-        notes["blocked"] = draft.blocked
-    if draft.fired and draft.fired_at == draft.entered_at:
-        notes["fired"] = draft.fired
-    return json.dumps(notes) if notes else None
+def _record(move: MoveRow, key: str, left_at: dt.datetime | None, now: dt.datetime) -> MoveRecord:
+    _, n, out_of, into, at, _, rule, event = move
+    return MoveRecord(
+        n,
+        key,
+        None if out_of is None else out_of.key,
+        into.key,
+        at,
+        left_at,
+        now,
+        rule,
+        None if event is None else event.source,
+        None if event is None else event.id,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _timer_notes(blocked: tuple[str, ...], fired: tuple[str, ...]) -> str | None:
+    notes = {name: keys for name, keys in (("blocked", blocked), ("fired", fired)) if keys}
+    return _encode(notes) if notes else None
 
 
 def stored_until(stored: StoredDeal) -> dt.datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from .deals import Deal, Move, Visit
 from .stages import Stage
 
 __all__ = ["History"]
+
+_as_move = functools.partial(tuple.__new__, Move)
 
 
 class History:
@@ -55,7 +58,7 @@ class History:
     def moves(self) -> tuple[Move, ...]:
         """Every move, in order; those before a baseline are not part of a bare fold."""
         if self._moves is None:
-            self._moves = tuple(map(Move._make, self._rows))
+            self._moves = tuple(map(_as_move, self._rows))
         return self._moves
 
     @property

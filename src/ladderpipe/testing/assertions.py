@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ladderpipe import History, Move, Visit
 
-__all__ = ["assert_single_stage"]
+__all__ = ["assert_single_stage", "expect"]
 
 
 def assert_single_stage(history: History) -> None:
@@ -19,29 +19,29 @@ def assert_single_stage(history: History) -> None:
         AssertionError: it has not; the message says where.
     """
     visits, moves, deal = history.visits, history.moves, history.deal
-    _check(bool(visits), f"deal {deal.id!r} is open and has no visit")
+    expect(bool(visits), f"deal {deal.id!r} is open and has no visit")
     for visit in visits:
-        _check(visit.deal == deal.id, f"{_name(visit)} belongs to {visit.deal!r}, not {deal.id!r}")
+        expect(visit.deal == deal.id, f"{_name(visit)} belongs to {visit.deal!r}, not {deal.id!r}")
     current = [visit for visit in visits if visit.left_at is None]
-    _check(
+    expect(
         current == [visits[-1]],
         f"deal {deal.id!r} has {len(current)} current visits: {', '.join(map(_name, current))}",
     )
     for left, entered in pairwise(visits):
-        _check(entered.n == left.n + 1, f"{_name(entered)} follows {_name(left)}")
-        _check(
+        expect(entered.n == left.n + 1, f"{_name(entered)} follows {_name(left)}")
+        expect(
             left.left_at == entered.entered_at,
             f"{_name(left)} ends at {left.left_at} and {_name(entered)} begins at "
             f"{entered.entered_at}: every instant belongs to exactly one visit",
         )
-        _check(
+        expect(
             left.entered_at <= entered.entered_at,
             f"{_name(entered)} begins at {entered.entered_at}, before {_name(left)}",
         )
-    _check(len({visit.key for visit in visits}) == len(visits), "two visits share one key")
+    expect(len({visit.key for visit in visits}) == len(visits), "two visits share one key")
     _check_moves(visits, moves)
     last = visits[-1]
-    _check(
+    expect(
         (deal.stage, deal.entered_at, deal.visit) == (last.stage, last.entered_at, last.n),
         f"deal {deal.id!r} says {deal.stage!r} since {deal.entered_at} (visit {deal.visit}), and "
         f"its last visit is {_name(last)} since {last.entered_at}",
@@ -50,22 +50,22 @@ def assert_single_stage(history: History) -> None:
 
 def _check_moves(visits: tuple[Visit, ...], moves: tuple[Move, ...]) -> None:
     carried = len(visits) - len(moves)
-    _check(
+    expect(
         carried in (0, 1),
         f"{len(moves)} moves cannot make {len(visits)} visits: each move begins one",
     )
     if not carried:
-        _check(visits[0].n == 1, f"the first visit is {_name(visits[0])}, not number 1")
-        _check(moves[0].out_of is None, f"the opening leaves {moves[0].out_of!r}")
+        expect(visits[0].n == 1, f"the first visit is {_name(visits[0])}, not number 1")
+        expect(moves[0].out_of is None, f"the opening leaves {moves[0].out_of!r}")
     for move, visit in zip(moves, visits[carried:], strict=True):
-        _check(
+        expect(
             (move.deal, move.n, move.into, move.at)
             == (visit.deal, visit.n, visit.stage, visit.entered_at),
             f"move {move.n} into {move.into!r} at {move.at} does not begin {_name(visit)} "
             f"at {visit.entered_at}",
         )
     for visit, move in zip(visits, moves[1 - carried :], strict=False):
-        _check(
+        expect(
             move.out_of == visit.stage,
             f"move {move.n} leaves {move.out_of!r} while the deal is in {_name(visit)}",
         )
@@ -75,6 +75,7 @@ def _name(visit: Visit) -> str:
     return f"visit {visit.n} in {visit.stage!r}"
 
 
-def _check(holds: bool, otherwise: str) -> None:
+def expect(holds: bool, otherwise: str) -> None:
+    """Assert that it holds, also where Python runs without assertions."""
     if not holds:
         raise AssertionError(otherwise)

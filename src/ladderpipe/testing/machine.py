@@ -9,13 +9,25 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ladderpipe import Board, Event, History, ManualClock, MemoryStore, Pipeline
-from ladderpipe.deals import Outcome, Receipt
+from ladderpipe import (
+    Board,
+    Delivery,
+    Effect,
+    EffectState,
+    Event,
+    History,
+    ManualClock,
+    MemoryStore,
+    Outcome,
+    Pipeline,
+    Receipt,
+)
 from ladderpipe.deciding import stored_until
+from ladderpipe.effects import TASK
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
 from ladderpipe.stores import Store
 
-from .assertions import assert_single_stage
+from .assertions import assert_single_stage, expect
 from .strategies import START, DataFor, Subject, facts, hands
 
 __all__ = ["LadderStateMachine", "ladder_state_machine"]
@@ -38,6 +50,8 @@ class LadderStateMachine(RuleBasedStateMachine):
         self.clock = ManualClock(START)
         self.accepted: dict[str, dict[tuple[str, str], Event]] = {deal: {} for deal in DEALS}
         self.delivered: list[Event] = []
+        self.handled: set[str] = set()
+        self.handlers_fail = False
         self.subject = Subject(self.pipeline)
 
     def make_store(self) -> Store:
@@ -85,9 +99,9 @@ class LadderStateMachine(RuleBasedStateMachine):
         event = draw.draw(st.sampled_from(self.delivered), label="event")
         before = self.history(event.deal)
         receipt = self.board.handle(event)
-        _expect(receipt.outcome is Outcome.DUPLICATE, f"a second delivery was {receipt.outcome}")
-        _expect(not receipt.moves, "a second delivery moved the deal")
-        _expect(self.history(event.deal) == before, "a second delivery changed the history")
+        expect(receipt.outcome is Outcome.DUPLICATE, f"a second delivery was {receipt.outcome}")
+        expect(not receipt.moves, "a second delivery moved the deal")
+        expect(self.history(event.deal) == before, "a second delivery changed the history")
 
     @rule(draw=st.data())
     def time_passes(self, draw: st.DataObject) -> None:
@@ -98,7 +112,7 @@ class LadderStateMachine(RuleBasedStateMachine):
     def a_sweep_comes_by(self) -> None:
         """Fire every timer due by now: every deal is the fold until now."""
         report = self.board.tick()
-        _expect(not report.failures, f"the sweep failed: {report.failures}")
+        expect(not report.failures, f"the sweep failed: {report.failures}")
         now = self.clock.now()
         for deal in DEALS:
             events = self.board.events(deal)
@@ -114,7 +128,7 @@ class LadderStateMachine(RuleBasedStateMachine):
         try:
             receipt = self.board.move(deal, into, by="Ada", properties=properties)
         except MoveNotAllowedError:
-            _expect(self.board.events(deal) == known, "a refused hand was recorded")
+            expect(self.board.events(deal) == known, "a refused hand was recorded")
         else:
             self._note_hand(deal, into, receipt, known)
 
@@ -126,9 +140,18 @@ class LadderStateMachine(RuleBasedStateMachine):
         try:
             receipt = self.board.override(deal, into, by="Ada", properties=properties)
         except DealNotFoundError:
-            _expect(not known, f"a deal with {len(known)} events cannot be overridden")
+            expect(not known, f"a deal with {len(known)} events cannot be overridden")
         else:
             self._note_hand(deal, into, receipt, known)
+
+    @rule(fails=st.booleans())
+    def effects_are_delivered(self, fails: bool) -> None:
+        """Deliver what is due; a handler may fail. Nothing is claimed for a visit that ended."""
+        for name in {effect.name for effect in self.board.effects()} - self.handled - {TASK}:
+            self.handled.add(name)
+            self.board.handles(name)(self._handle)
+        self.handlers_fail = fails
+        self.board.deliver()
 
     # -- what must hold -----------------------------------------------------------------------
 
@@ -146,7 +169,13 @@ class LadderStateMachine(RuleBasedStateMachine):
         """Every accepted event is stored, and nothing else is."""
         for deal, accepted in self.accepted.items():
             stored = {(event.source, event.id): event for event in self.board.events(deal)}
-            _expect(stored == accepted, f"the stored events of {deal!r} are not those accepted")
+            expect(stored == accepted, f"the stored events of {deal!r} are not those accepted")
+
+    @invariant()
+    def what_waits_belongs_to_the_current_visit(self) -> None:
+        """Effects are cancelled with their visit, unless they run to completion."""
+        for effect in self.board.effects(states=[EffectState.PENDING, EffectState.OPEN]):
+            self._check_current(effect)
 
     @invariant()
     def what_is_stored_is_the_fold(self) -> None:
@@ -184,22 +213,22 @@ class LadderStateMachine(RuleBasedStateMachine):
             opened = bool(made) and made[0].out_of is None
             moved = Outcome.MOVED if made else Outcome.STAYED
             expected = Outcome.OPENED if opened else moved
-        _expect(
+        expect(
             receipt.outcome is expected,
             f"event {event.id!r} was answered with {receipt.outcome}, and it was {expected}",
         )
         stands = None if history is None else history.deal
-        _expect(receipt.deal == stands, f"the receipt shows {receipt.deal}, stored is {stands}")
+        expect(receipt.deal == stands, f"the receipt shows {receipt.deal}, stored is {stands}")
 
     def _note_hand(self, deal: str, into: str, receipt: Receipt, known: list[Event]) -> None:
         new = [event for event in self.board.events(deal) if event not in known]
-        _expect(len(new) == 1, f"a hand is exactly one event, not {new}")
+        expect(len(new) == 1, f"a hand is exactly one event, not {new}")
         hand = new[0]
         self.accepted[deal][(hand.source, hand.id)] = hand
         made = [move.into for move in self.board.history(deal).moves if move.event == hand]
-        _expect(made == [into], f"the hand into {into!r} made the moves into {made}")
+        expect(made == [into], f"the hand into {into!r} made the moves into {made}")
         outcomes = (Outcome.MOVED, Outcome.OPENED)
-        _expect(receipt.outcome in outcomes, f"the hand was answered with {receipt.outcome}")
+        expect(receipt.outcome in outcomes, f"the hand was answered with {receipt.outcome}")
 
     def _folded_until(self, deal: str) -> dt.datetime | None:
         with self.board.store.transaction(write=False) as transaction:
@@ -207,6 +236,21 @@ class LadderStateMachine(RuleBasedStateMachine):
             assert pipeline is not None
             stored, _, _ = transaction.load(pipeline.id, deal, create=False)
         return None if stored is None else stored_until(stored)
+
+    def _handle(self, delivery: Delivery) -> None:
+        for effect in self.board.effects(delivery.deal.id):
+            if effect.key == delivery.key:
+                self._check_current(effect)
+        if self.handlers_fail:
+            raise ConnectionError("the state machine lets this delivery fail")
+
+    def _check_current(self, effect: Effect) -> None:
+        history = self.history(effect.deal)
+        current = None if history is None else history.visits[-1].key
+        expect(
+            effect.run_to_completion or effect.visit_key == current,
+            f"effect {effect.name!r} of {effect.deal!r} is {effect.state} after its visit",
+        )
 
     def _delay(self, draw: st.DataObject) -> dt.timedelta:
         """Return a time around which a timer may be due."""
@@ -240,15 +284,10 @@ def ladder_state_machine(
     return type("LadderOf" + pipeline.name.title().replace("-", ""), (LadderStateMachine,), members)
 
 
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(otherwise)
-
-
 def _expect_same(deal: str, stored: History | None, expected: History | None, when: str) -> None:
     """Assert that a stored history is the expected one, but for when it was recorded."""
     if stored is None or expected is None:
-        _expect(stored is expected, f"{when}: {deal!r} is stored as {stored}, folds to {expected}")
+        expect(stored is expected, f"{when}: {deal!r} is stored as {stored}, folds to {expected}")
         return
     moves = tuple(move._replace(recorded_at=None) for move in stored.moves)
     for what, one, other in (
@@ -256,4 +295,4 @@ def _expect_same(deal: str, stored: History | None, expected: History | None, wh
         ("visits", stored.visits, expected.visits),
         ("facts", stored.deal, expected.deal),
     ):
-        _expect(one == other, f"{when}: the {what} of {deal!r} are stored as {one}, not {other}")
+        expect(one == other, f"{when}: the {what} of {deal!r} are stored as {one}, not {other}")

@@ -1,0 +1,442 @@
+"""What every store must do, tried through the board; for those who write a store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ladderpipe import (
+    Delivery,
+    EffectState,
+    Event,
+    HookContext,
+    LadderError,
+    Outcome,
+    Pipeline,
+    Stage,
+    after,
+    on,
+)
+from ladderpipe.errors import (
+    DealNotFoundError,
+    EventConflictError,
+    HookError,
+    MoveNotAllowedError,
+    PipelineChangedError,
+)
+from ladderpipe.stores import Store
+
+from .assertions import expect
+from .machine import ladder_state_machine
+from .shop import HOUR, Shop, contract_ladder, refused, same
+from .strategies import START
+
+__all__ = ["assert_store_contract"]
+
+_LARGEST_SEQ = 2**63 - 1
+
+
+def assert_store_contract(make_store: Callable[[], Store], *, examples: int = 25) -> None:
+    """Assert that a store keeps every promise that a board makes.
+
+    Args:
+        make_store: called for a new, empty store each time, some dozens of times. The boards
+            close what it returns.
+        examples: how many random runs the last part makes, on top of the examples that stand
+            in this file.
+
+    Raises:
+        AssertionError: the store breaks a promise; a note on the error says which.
+    """
+    for promise in _PROMISES:
+        try:
+            promise(Shop(make_store()))
+        except Exception as error:
+            error.add_note(f"the store contract asks: {promise.__doc__}")
+            raise
+    run_state_machine_as_test(
+        ladder_state_machine(contract_ladder(), make_store=make_store),
+        settings=settings(max_examples=examples, stateful_step_count=20, deadline=None),
+    )
+
+
+def _keeps_what_it_is_given(shop: Shop) -> None:
+    """Events and deals come back exactly: instants to the microsecond, amounts, every script."""
+    texts = ["", "Ада ☕ 👩‍💻", 'it\'s; -- "100%" \\ {}', "a\tb\nc", "x" * 10_000]
+    line = {"sku": "é" * 50, "quantity": "0.0000000001", "unit_price": "99999999999999.9"}
+    given = [
+        shop.event("cart.item_added", data={"line": line, "currency": "EUR"}),
+        shop.event("told", seq=-_LARGEST_SEQ, source="s" * 512, data={"properties": {"t": texts}}),
+        shop.event("told", seq=_LARGEST_SEQ, id="i" * 512, data={"in": [{"a": [1, 2.5, None]}]}),
+        shop.event("told", hours=-24 * 365 * 50, data={"contact": {"name": texts[1]}}),
+        shop.event("told", hours=-1 / 3_600_000_000, data={"n": 2**60, "yes": True, "title": "Ω"}),
+    ]
+    for event in given:
+        shop.board.handle(event)
+    again = shop.open(contract_ladder())
+    for board in (shop.board, again):
+        found = {(event.source, event.id): event for event in board.events("d")}
+        same(found, {(event.source, event.id): event for event in given}, "events")
+        folded = board.pipeline.fold(given)
+        expect(folded is not None and board.deal("d") == folded.deal, "the deal is not the fold")
+        expect(board.history("d").visits == folded.visits if folded else False, "visits differ")
+    recorded = [move.recorded_at for move in shop.board.history("d").moves]
+    same(recorded, [shop.clock.now()], "the times at which moves were recorded")
+
+
+def _knows_an_event_again(shop: Shop) -> None:
+    """A second delivery changes nothing, and one with other content is refused."""
+    event = shop.event("lead.came", id="e", data={"properties": {"a": 1}})
+    shop.board.handle(event)
+    before = shop.contents()
+    same(shop.board.handle(event).outcome, Outcome.DUPLICATE, "the second delivery")
+    for other in (
+        shop.event("called", id="e"),
+        shop.event("lead.came", "another", id="e", data={"properties": {"a": 1}}),
+    ):
+        with refused(EventConflictError):
+            shop.board.handle(other)
+    same(shop.contents(), before, "the contents")
+    elsewhere = shop.event("called", id="e", source="elsewhere")
+    same(shop.board.handle(elsewhere).outcome, Outcome.MOVED, "another source's event")
+
+
+def _keeps_what_waits(shop: Shop) -> None:
+    """An event before the opening waits, and counts once the deal opens."""
+    same(shop.handle("told", data={"owner": "Ada"}), Outcome.WAITING, "an early event")
+    with refused(DealNotFoundError):
+        shop.board.deal("d")
+    same(list(shop.board.deals()), [], "the open deals")
+    same(shop.handle("lead.came", hours=1), Outcome.OPENED, "the opening")
+    same(shop.board.deal("d").owner, "Ada", "what the early event told")
+
+
+def _puts_a_late_event_in_its_place(shop: Shop) -> None:
+    """A late event changes the history to what it would have been."""
+    shop.handle("lead.came")
+    shop.clock.advance(hours=60)
+    shop.board.tick()
+    same(shop.stage(), "cold", "the stage after 48 hours")
+    receipt = shop.board.handle(shop.event("called", hours=24))
+    expect(receipt.refolded, "the receipt of a late event does not say so")
+    same(shop.stage(), "talking", "the stage after the late event")
+    visits = [(visit.n, visit.stage.key) for visit in shop.board.history("d").visits]
+    same(visits, [(1, "new"), (2, "talking")], "the visits")
+    shop.board.handle(shop.event("told", hours=30, data={"owner": "Bruno"}))
+    same(shop.board.deal("d").owner, "Bruno", "the owner")
+    shop.board.tick()
+    same(shop.board.deal("d").due_at, START + 78 * HOUR, "the next due time")
+
+
+def _fires_what_is_due(shop: Shop) -> None:
+    """A sweep fires exactly the timers due by now, the longest overdue first."""
+    for index in range(5):
+        shop.handle("lead.came", f"d{index}", hours=index)
+    shop.clock.set(START + 50 * HOUR)
+    report = shop.board.tick(limit=2)
+    same((report.deals, report.moves), (2, 2), "a sweep of two deals")
+    same([shop.stage(f"d{i}") for i in range(3)], ["cold", "cold", "new"], "the stages")
+    same(shop.board.tick().deals, 1, "the other deal that is due")
+    same(shop.board.tick().deals, 0, "a sweep with nothing due")
+    shop.clock.advance(hours=24)
+    shop.board.tick()
+    visits = [visit.stage.key for visit in shop.board.history("d0").visits]
+    same(visits, ["new", "cold", "new"], "a chain of timers")
+
+
+def _takes_hands(shop: Shop) -> None:
+    """A hand is recorded when it moves the deal, and only then."""
+    shop.handle("lead.came")
+    before = shop.contents()
+    for into, properties in (("won", {}), ("lost", {}), ("lost", {"reason": ""})):
+        with refused(MoveNotAllowedError):
+            shop.board.move("d", into, by="Ada", properties=properties)
+    with refused(DealNotFoundError):
+        shop.board.override("unheard-of", "won", by="Ada")
+    same(shop.contents(), before, "the contents")
+    shop.board.move("d", "lost", by="Ada", reason="too dear", properties={"reason": "price"})
+    shop.board.override("d", "won", by="Bruno")
+    cause = shop.board.history("d").moves[1].event
+    told = {"into": "lost", "by": "Ada", "reason": "too dear", "properties": {"reason": "price"}}
+    same(cause and dict(cause.data), told, "what the hand's event tells")
+    same(shop.stage(), "won", "the stage after the override")
+
+
+def _undoes_what_fails(shop: Shop) -> None:
+    """A hook that raises leaves the contents exactly as they were."""
+    fails = [False]
+
+    def hook(ctx: HookContext) -> None:
+        ctx.do("before the failure")
+        if fails[0]:
+            raise RuntimeError("the hook of the store contract fails")
+
+    shop.board = shop.open(contract_ladder("hooked", hook))
+    shop.handle("lead.came")
+    shop.handle("called", hours=1)
+    shop.handle("lead.came", "other", hours=2)
+    shop.clock.advance(hours=60)
+    before = shop.contents()
+    fails[0] = True
+    attempts: list[Callable[[], object]] = [
+        lambda: shop.board.handle(shop.event("paid", hours=50)),
+        lambda: shop.board.handle(shop.event("lead.came", "newcomer", hours=50)),
+        lambda: shop.board.handle(shop.event("paid", hours=0.5)),
+        lambda: shop.board.override("d", "won", by="Ada"),
+    ]
+    for attempt in attempts:
+        with refused(HookError):
+            attempt()
+        same(shop.contents(), before, "the contents after a hook failed")
+    same(len(shop.board.tick().failures), 2, "the deals whose sweep failed")
+    same(shop.contents(), before, "the contents after a sweep failed")
+    report = shop.board.handle_many([shop.event("paid", hours=50), shop.event("told", hours=1.5)])
+    same((len(report.failures), report.accepted), (1, 1), "one bad event and one good one")
+
+
+def _commits_all_or_nothing(shop: Shop) -> None:
+    """A transaction or savepoint that raises is undone, what is around a savepoint is not."""
+
+    def fail(transaction: Any, name: str, undone: bool = True) -> None:
+        transaction.save_pipeline(name, "fingerprint", "{}", None)
+        if undone:
+            raise RuntimeError(name)
+
+    with refused(RuntimeError), shop.store.transaction() as transaction:
+        fail(transaction, "undone")
+    with shop.store.transaction() as transaction:
+        fail(transaction, "kept", undone=False)
+        with refused(RuntimeError), transaction.savepoint():
+            fail(transaction, "undone inside")
+        with transaction.savepoint():
+            fail(transaction, "kept inside", undone=False)
+    with shop.store.transaction(write=False) as transaction:
+        names = [row.name for row in transaction.pipelines()]
+    same(names, ["contract", "kept", "kept inside"], "the pipelines that are known")
+
+
+def _delivers_effects(shop: Shop) -> None:
+    """Effects wait, are claimed once, tried again, given up and sent again."""
+    said: list[str] = []
+
+    def note(delivery: Delivery) -> None:
+        said.append(delivery.key)
+        if len(said) < 3:
+            raise ConnectionError("nobody answers")
+
+    shop.handle("lead.came")
+    same(
+        shop.states(),
+        {"note": "pending", "task": "open", "letter": "pending"},
+        "the states of the effects of a new deal",
+    )
+    shop.board.handles("note")(note)
+    shop.board.deliver()
+    same((len(said), shop.states()["note"]), (1, "pending"), "a delivery that failed once")
+    shop.board.deliver()
+    same(len(said), 1, "deliveries before the next try is due")
+    shop.clock.advance(seconds=11)
+    shop.board.deliver()
+    same(shop.states()["note"], "dead", "an effect after its last try")
+    (dead,) = shop.board.dead_letters()
+    expect("nobody answers" in (dead.error or ""), "a dead letter does not say why")
+    shop.board.send_again(dead)
+    same(shop.board.deliver().delivered, 1, "a dead letter that was sent again")
+    same(set(said), {dead.key}, "the keys of the deliveries")
+    shop.clock.advance(hours=2)
+    same(shop.board.deliver().delivered, 0, "deliveries without a handler")
+    same(shop.states()["letter"], "pending", "an effect without a handler")
+
+
+def _cancels_effects(shop: Shop) -> None:
+    """Moving out cancels what waits, and a late event brings it back."""
+    shop.handle("lead.came")
+    shop.handle("called", hours=2, id="call")
+    states = {"note": "cancelled", "task": "cancelled", "letter": "cancelled", "survey": "pending"}
+    same(shop.states(), states, "the effects of a stage that was left")
+    shop.handle("told", hours=3)
+    shop.handle("paid", hours=4)
+    same(shop.states()["survey"], "pending", "an effect that runs to completion")
+
+    shop.handle("lead.came", "e", hours=5)
+    shop.clock.advance(hours=60)
+    shop.board.tick()
+    same(shop.stage("e"), "cold", "the stage after 48 hours")
+    shop.board.handle(shop.event("told", "e", hours=50))
+    same(shop.stage("e"), "new", "the stage, since there was activity after all")
+    states = {"note": "pending", "task": "open", "letter": "pending"}
+    same(shop.states("e"), states, "the effects of a visit that is current again")
+
+
+def _never_delivers_for_a_visit_that_ended(shop: Shop) -> None:
+    """A claim first fires the deal's timers, and then there may be nothing left to send."""
+    sent: list[str] = []
+    shop.handle("lead.came")
+    shop.board.handles("letter")(lambda delivery: sent.append(delivery.key))
+    shop.clock.advance(hours=49)
+    shop.board.deliver()
+    same((sent, shop.stage()), ([], "cold"), "deliveries for a visit that ended unnoticed")
+
+
+def _keeps_tasks(shop: Shop) -> None:
+    """A task is open until somebody completes it or the deal moves on."""
+    shop.handle("lead.came", data={"owner": "Ada"})
+    shop.handle("lead.came", "e", 0.1, data={"owner": "Bruno"})
+    same([task.deal for task in shop.board.tasks()], ["d", "e"], "the open tasks")
+    (mine,) = shop.board.tasks(owner="Ada")
+    shop.board.complete(mine)
+    with refused(LadderError):
+        shop.board.complete(mine)
+    same(shop.board.effects("d", states=[EffectState.DELIVERED])[0].key, mine.key, "done tasks")
+    shop.handle("called", "e", hours=1)
+    same(shop.board.tasks(), [], "the open tasks of deals that moved on")
+
+
+def _separates_pipelines(shop: Shop) -> None:
+    """Pipelines that share a store share neither deals nor events nor effects."""
+    other = shop.open(contract_ladder("another"))
+    event = shop.event("lead.came")
+    shop.board.handle(event)
+    same(list(other.deals()), [], "the other pipeline's deals")
+    same(other.effects(), [], "the other pipeline's effects")
+    same(other.handle(event).outcome, Outcome.OPENED, "the same event in the other pipeline")
+    shop.clock.advance(hours=49)
+    shop.board.tick()
+    same(other.deal("d").stage.key, "new", "the other pipeline's deal after a sweep of this one")
+
+
+def _lists_deals(shop: Shop) -> None:
+    """Deals are listed once each, filtered, in the order in which they were first heard of."""
+    numbers = range(1_200)
+    events = [
+        shop.event(
+            "lead.came", f"d{n}", n / 3600, data={"owner": "Ada" if n % 2 else None, "value": n}
+        )
+        for n in numbers
+    ]
+    shop.clock.advance(hours=1)
+    report = shop.board.handle_many(events)
+    same(dict(report.outcomes), {Outcome.OPENED: 1_200}, "the outcomes")
+    shop.handle("paid", "d7", hours=2, data={"currency": "EUR"})
+    same([deal.id for deal in shop.board.deals()], [f"d{n}" for n in numbers], "the deals")
+    same(len(list(shop.board.deals(owner="Ada"))), 600, "the deals of one owner")
+    same([deal.id for deal in shop.board.deals(status="won")], ["d7"], "the deals that are won")
+    same(len(list(shop.board.deals(stage="new"))), 1_199, "the deals in one stage")
+    totals = [(t.stage.key, t.currency, t.count, int(t.value)) for t in shop.board.summary()]
+    expected = [("new", None, 1_199, sum(numbers) - 7), ("won", "EUR", 1, 7)]
+    same(totals, expected, "the summary")
+
+
+def _keeps_bad_events_from_good_ones(shop: Shop) -> None:
+    """In a batch, what is bad is reported and what is good is stored, as one by one."""
+    known = shop.event("lead.came", "d1")
+    shop.board.handle(known)
+    good = [shop.event("lead.came", "d2"), shop.event("called", "d2"), shop.event("told", "d3")]
+    conflict = shop.event("called", "d1", id=known.id)
+    nonsense = shop.event("cart.item_added", "d2", data={"line": "nonsense"})
+    report = shop.board.handle_many([good[0], conflict, known, nonsense, *good[1:], good[0]])
+    same([failure.event for failure in report.failures], [conflict, nonsense], "the failures")
+    expected = {Outcome.DUPLICATE: 2, Outcome.OPENED: 1, Outcome.MOVED: 1, Outcome.WAITING: 1}
+    same(dict(report.outcomes), expected, "the outcomes")
+    same(len(shop.board.events("d2")), 2, "the stored events of the deal with a bad one")
+    same(shop.stage("d2"), "talking", "its stage")
+
+
+def _adopts_a_changed_ladder(shop: Shop) -> None:
+    """Another definition is refused until it is adopted, stages renamed, the moves kept."""
+    shop.handle("lead.came")
+    shop.handle("lead.came", "gone-cold")
+    shop.clock.advance(hours=49)
+    shop.board.tick()
+    shop.handle("called", hours=49)
+    fresh, won = Stage("fresh"), Stage("won", status="won")
+    changed = Pipeline(
+        "contract",
+        stages=[fresh, won],
+        rules=[on("lead.came", into=fresh, opens=True), after(hours=1, out_of=fresh, into=won)],
+    )
+    with refused(PipelineChangedError):
+        shop.open(changed)
+    board = shop.open(changed, adopting=True)
+    board.migrate({"new": fresh, "talking": fresh, "lost": won, "cold": fresh})
+    with refused(PipelineChangedError):
+        shop.handle("called")
+    shop.board = board
+    same([deal.stage.key for deal in board.deals()], ["fresh", "fresh"], "the stages")
+    same(len(board.history("d").visits), 3, "the visits")
+    shop.clock.advance(hours=1)
+    board.tick()
+    same([shop.stage("d"), shop.stage("gone-cold")], ["won", "won"], "the stages later")
+
+
+def _forgets_and_removes(shop: Shop) -> None:
+    """Personal data goes and the moves stay; a removed deal leaves a tombstone."""
+    secret = {"name": "Ada Rossi", "email": "ada@example.com"}
+    event = shop.event("lead.came", data={"contact": secret, "title": "For Ada Rossi"})
+    shop.board.handle(event)
+    shop.handle("paid", hours=1)
+    same(shop.board.forget(email="ada@example.com").deals, ("d",), "the deals forgotten")
+    expect("Rossi" not in repr(shop.contents()), "the contents still name the person")
+    same(len(shop.board.history("d").moves), 2, "the moves")
+    same(shop.board.handle(event).outcome, Outcome.DUPLICATE, "a redelivery")
+    shop.board.remove("d")
+    same(shop.handle("called", hours=2), Outcome.ARCHIVED, "an event for a removed deal")
+    same(shop.contents()[0], [], "the deals")
+
+
+def _stands_threads(shop: Shop) -> None:
+    """Threads that deliver the same events at once end in the fold."""
+    events = [
+        shop.event(kind, f"d{deal}", hours)
+        for hours, kind in enumerate(["lead.came", "called", "told", "paid"])
+        for deal in range(4)
+    ]
+    shop.clock.advance(hours=4)
+    errors: list[BaseException] = []
+
+    def deliver(mine: list[Event]) -> None:
+        try:
+            for event in mine:
+                shop.board.handle(event)
+                shop.board.tick()
+        except BaseException as error:
+            errors.append(error)
+
+    orders = [events, events[::-1], events[5:] + events[:5], events[1::2] + events[::2]]
+    threads = [threading.Thread(target=deliver, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    same(errors, [], "what the threads raised")
+    for number in range(4):
+        mine = [event for event in events if event.deal == f"d{number}"]
+        folded = shop.board.pipeline.fold(mine, shop.clock.now())
+        stored = shop.board.history(f"d{number}")
+        expect(folded is not None and stored.visits == folded.visits, "a history is not the fold")
+
+
+_PROMISES: tuple[Callable[[Shop], None], ...] = (
+    _keeps_what_it_is_given,
+    _knows_an_event_again,
+    _keeps_what_waits,
+    _puts_a_late_event_in_its_place,
+    _fires_what_is_due,
+    _takes_hands,
+    _undoes_what_fails,
+    _commits_all_or_nothing,
+    _delivers_effects,
+    _cancels_effects,
+    _never_delivers_for_a_visit_that_ended,
+    _keeps_tasks,
+    _separates_pipelines,
+    _lists_deals,
+    _keeps_bad_events_from_good_ones,
+    _adopts_a_changed_ladder,
+    _forgets_and_removes,
+    _stands_threads,
+)

@@ -1,0 +1,32 @@
+"""The fold against a naive one written from the text: every move, every field of the deal."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from ladderpipe import Event, Pipeline
+from tests.ladders import ladders_and_events
+from tests.properties import reference
+
+
+@given(ladders_and_events(min_size=1), st.data())
+def test_the_fold_does_what_the_text_says(
+    case: tuple[Pipeline, list[Event]], data: st.DataObject
+) -> None:
+    pipeline, events = case
+    hours = data.draw(st.sampled_from([None, 0, 1, 2, 3, 5, 48]))
+    until = None
+    if hours is not None:
+        until = data.draw(st.sampled_from(events)).at + dt.timedelta(hours=hours)
+    expected = reference.fold(pipeline, events, until)
+    history = pipeline.fold(events, until)
+    if expected is None:
+        event("never opened")
+        assert history is None
+        return
+    assert history is not None
+    assert history.moves == expected.moves
+    assert history.deal == reference.as_deal(pipeline, expected)

@@ -1,0 +1,46 @@
+"""What the type checker catches in hooks and handlers. Checked by mypy, never run."""
+
+from __future__ import annotations
+
+from ladderpipe import Delivery, HookContext, Pipeline, Stage, on
+from ladderpipe.board import Board
+
+quote = Stage("quote_requested")
+pipeline = Pipeline("sales", stages=[quote], rules=[on("a", into=quote, opens=True)])
+board = Board(pipeline)
+
+
+@pipeline.move_into(quote)
+def greet(ctx: HookContext) -> None:
+    if ctx.event is not None and ctx.deal.contact:
+        ctx.do("email", template="welcome", to=ctx.deal.contact["email"])
+
+
+@board.handles("email")
+def send(delivery: Delivery) -> None:
+    assert delivery.payload["to"]
+
+
+# A hook with another signature.
+@pipeline.move_into(quote)  # type: ignore[type-var]
+def takes_nothing() -> None: ...
+
+
+@pipeline.move_out_of(quote)  # type: ignore[type-var]
+def takes_two(ctx: HookContext, deal: str) -> None: ...
+
+
+@pipeline.move_into(quote)  # type: ignore[type-var]
+def takes_a_number(ctx: int) -> None: ...
+
+
+@pipeline.move_into(quote)  # type: ignore[type-var]
+async def is_asynchronous(ctx: HookContext) -> None: ...
+
+
+# A decorated hook is still itself.
+greet("not a context")  # type: ignore[arg-type]
+
+
+@board.handles("task")  # type: ignore[arg-type]
+def takes_text(delivery: str) -> None: ...

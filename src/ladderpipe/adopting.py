@@ -39,22 +39,21 @@ def migrate(
     renamed = _begin(session, mapping)
     if renamed is None:
         return MigrationReport(0)
-    carried = 0
+    fingerprint = session.pipeline.fingerprint
+    carried = after = 0
     while True:
         with session.writing() as unit:
-            deals = unit.transaction.unadopted(session.number, session.pipeline.fingerprint, batch)
+            deals = unit.transaction.unadopted(session.number, fingerprint, after, batch)
             for stored in deals:
                 _carry_over(unit, stored, renamed)
             unit.flush()
             if len(deals) < batch:
                 unit.transaction.save_pipeline(
-                    session.pipeline.name,
-                    session.pipeline.fingerprint,
-                    definition_text(session.pipeline),
-                    None,
+                    session.pipeline.name, fingerprint, definition_text(session.pipeline), None
                 )
                 return MigrationReport(carried + len(deals))
         carried += len(deals)
+        after = deals[-1].id
 
 
 def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, str] | None:
@@ -127,4 +126,10 @@ def _carry_over(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> N
     if renamed and stored.visit:
         unit.transaction.rename_stages(unit.number, stored.id, dict(renamed))
     draft = draft_of(unit.pipeline, moved, lambda: unit.transaction.document(stored.id))
+    if not draft.rung.is_closed:
+        draft.closed_at = None
+    elif draft.closed_at is None:
+        draft.closed_at = draft.entered_at
+    if draft.stage is None or draft.stage.status != "lost":
+        draft.lost_from = None
     write_baseline(unit, moved, draft)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from . import adopting, delivering, forgetting, handling, reading, sweeping, working
+from . import delivering, handling, reading, sweeping
 from .clock import Clock, SystemClock, instant
 from .deals import Deal, Receipt
 from .effects import Backoff, Effect, EffectState, Handler, Task
@@ -23,6 +23,7 @@ from .stages import Stage, Status
 from .stores import MemoryStore, Store, open_store
 
 if TYPE_CHECKING:
+    from . import adopting, forgetting, working
     from .explain import Explanation
 
 __all__ = ["Board"]
@@ -30,6 +31,7 @@ __all__ = ["Board"]
 DEFAULT_SKEW = dt.timedelta(minutes=5)
 DEFAULT_LEASE = dt.timedelta(minutes=5)
 DEFAULT_POLL = dt.timedelta(seconds=2)
+DEFAULT_BATCH = 500
 
 
 class Board:
@@ -243,6 +245,8 @@ class Board:
             poll: the longest sleep, since other processes may bring new work.
             on_round: told of every round that did something.
         """
+        from . import working
+
         refuse_inside_hook("board.run")
         working.run(self._session, stop, poll, on_round)
 
@@ -346,7 +350,7 @@ class Board:
     # -- the past -----------------------------------------------------------------------------
 
     def migrate(
-        self, mapping: Mapping[str, Stage] | None = None, *, batch: int = adopting.BATCH
+        self, mapping: Mapping[str, Stage] | None = None, *, batch: int = DEFAULT_BATCH
     ) -> adopting.MigrationReport:
         """Adopt this board's definition for every deal in the store; call again to resume.
 
@@ -357,6 +361,8 @@ class Board:
             PipelineChangedError: a stage that is gone is not in the mapping.
             DefinitionError: the mapping names a stage that is in neither definition.
         """
+        from . import adopting
+
         refuse_inside_hook("board.migrate")
         return adopting.migrate(self._session, mapping, batch)
 
@@ -372,6 +378,8 @@ class Board:
         Raises:
             InvalidEventError: not exactly one contact key is given.
         """
+        from . import forgetting
+
         refuse_inside_hook("board.forget")
         return forgetting.forget(self._session, contact, properties)
 
@@ -382,6 +390,8 @@ class Board:
             DealNotFoundError: there is no such deal.
             MoveNotAllowedError: it is not closed.
         """
+        from . import forgetting
+
         refuse_inside_hook("board.remove")
         forgetting.remove(self._session, deal)
 

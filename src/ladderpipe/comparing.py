@@ -15,11 +15,11 @@ from typing import Any, Final
 import attrs
 
 from . import fold as folding
+from .deals import Move
 from .deciding import Decision, stored_until
 from .draft import visit_keys
 from .errors import LadderError
 from .events import Event
-from .fold import MoveRow
 from .pipeline import Pipeline
 from .stores.base import EffectRow, MoveRecord, StoredDeal
 
@@ -125,7 +125,7 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     ordered = folding.in_order(pipeline, found.events)
     draft, first = folding.begin(pipeline, stored.deal, ordered)
     base, base_key = draft.visit, draft.visit_key
-    rows: list[MoveRow] = []
+    rows: list[Move] = []
     folding.step(draft, ordered[first:], rows)
     until = stored_until(stored)
     if until is not None:
@@ -134,7 +134,7 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     keys = visit_keys(base_key, rows)
     decision = Decision(stored, draft, rows, keys, stored.swept_to)
     change = decision.change(pipeline, _NEVER, stored.has_effects)
-    causes = {row[1]: _cause(row) for row in rows}
+    causes = {row.n: _cause(row) for row in rows}
     document = json.loads(change.document or "{}")
     return _Folded(change.deal, document, change.moves, base, causes)
 
@@ -235,9 +235,9 @@ def _effects(found: StoredHistory) -> Iterator[str]:
             yield f"{what} waits in {_visit(visit)}, and the deal's row says that none does"
 
 
-def _cause(row: MoveRow) -> str:
-    event = row[7]
-    return f"the timer of rule {row[6]!r}" if event is None else _event(event)
+def _cause(row: Move) -> str:
+    event = row.event
+    return f"the timer of rule {row.rule!r}" if event is None else _event(event)
 
 
 def _event(event: Event) -> str:

@@ -17,7 +17,6 @@ from . import fold as folding
 from .deals import Move, Outcome
 from .draft import Draft, OrderKey, order_key, visit_keys
 from .events import PHASE_BASELINE, Event
-from .fold import MoveRow
 from .pipeline import Pipeline
 from .stores.base import DealChange, MoveRecord, StoredDeal
 
@@ -48,7 +47,7 @@ class Decision:
 
     stored: StoredDeal
     draft: Draft
-    moves: Sequence[MoveRow]
+    moves: Sequence[Move]
     keys: Sequence[str]
     swept_to: dt.datetime | None
     before: Draft | None = None
@@ -78,7 +77,7 @@ class Decision:
     def current_move(self) -> Move | None:
         """Return the move that began the visit that is current after the decision."""
         if self.moves:
-            return Move._make(self.moves[-1])
+            return self.moves[-1]
         if self.draft.stage is None or not self.kept_moves:
             return None
         return self._move(self.kept_moves[-1])
@@ -100,9 +99,9 @@ class Decision:
         if (event.source, event.id) in self.late:
             return Outcome.LATE
         for move in self.moves:
-            cause = move[7]
+            cause = move.event
             if cause is not None and cause.id == event.id and cause.source == event.source:
-                return Outcome.OPENED if move[1] == 1 else Outcome.MOVED
+                return Outcome.OPENED if move.n == 1 else Outcome.MOVED
         return Outcome.WAITING if self.draft.stage is None else Outcome.STAYED
 
     def change(self, pipeline: Pipeline, now: dt.datetime, has_effects: bool) -> DealChange:
@@ -115,13 +114,13 @@ class Decision:
         if self.before is not None:
             self._replace_past(change)
         elif self.moves and self.stored.visit:
-            change.close = (self.stored.visit, self.moves[0][4])
+            change.close = (self.stored.visit, self.moves[0].at)
             if self.stored.has_effects and self.stored.visit_key:
                 change.ended = [self.stored.visit_key]
         return change
 
     def _records(self, now: dt.datetime) -> list[MoveRecord]:
-        ends = [*(move[4] for move in self.moves[1:]), None]
+        ends = [*(move.at for move in self.moves[1:]), None]
         return [
             _record(move, key, left_at, now)
             for move, key, left_at in zip(self.moves, self.keys, ends, strict=True)
@@ -137,7 +136,7 @@ class Decision:
         if self.old_moves:
             change.cut_from = kept + 1
         if kept and self.moves:
-            change.close = (kept, self.moves[0][4])
+            change.close = (kept, self.moves[0].at)
         elif kept and self.old_moves:
             change.reopen = kept
         surviving = set(self.new_keys)
@@ -184,7 +183,7 @@ def decide(
         key = order_key(pipeline, ordered[0])
         if not folding.sorts_after_all(draft, key):
             return _fold_again(pipeline, stored, draft, load_all, swept_to, key, late)
-    moves: list[MoveRow] = []
+    moves: list[Move] = []
     if ordered:
         folding.step(draft, ordered, moves)
     if swept_to is not None and _reaches(draft, swept_to):
@@ -207,7 +206,7 @@ def _fold_again(
     draft, first = folding.begin(pipeline, stored.deal, ordered)
     draft.snapshots = {} if pipeline.has_hooks else None
     base, base_key = draft.visit, draft.visit_key
-    moves: list[MoveRow] = []
+    moves: list[Move] = []
     folding.step(draft, ordered[first:], moves)
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
@@ -244,10 +243,10 @@ def _goes_last(before: Draft, key: OrderKey) -> bool:
     return before.entered_at is not None and key[0] > before.entered_at
 
 
-def _is_same(stored: MoveRecord, move: MoveRow, key: str) -> bool:
-    out_of = None if move[2] is None else move[2].key
+def _is_same(stored: MoveRecord, move: Move, key: str) -> bool:
+    out_of = None if move.out_of is None else move.out_of.key
     was = (stored.visit_key, stored.rule, stored.out_of, stored.into, stored.at)
-    return was == (key, move[6], out_of, move[3].key, move[4])
+    return was == (key, move.rule, out_of, move.into.key, move.at)
 
 
 def _reaches(draft: Draft, until: dt.datetime) -> bool:
@@ -366,7 +365,7 @@ def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> Stored
     )
 
 
-def _record(move: MoveRow, key: str, left_at: dt.datetime | None, now: dt.datetime) -> MoveRecord:
+def _record(move: Move, key: str, left_at: dt.datetime | None, now: dt.datetime) -> MoveRecord:
     _, n, out_of, into, at, _, rule, event = move
     return MoveRecord(
         n,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import os
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -135,7 +135,7 @@ def _claim(session: Session, seen: EffectRow) -> _Claim | EffectState | None:
         if ended is not None:
             unit.transaction.settle_effect(row.key, ended.value)
             return ended
-        lease = uuid.uuid4().hex
+        lease = os.urandom(16).hex()
         unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
         assert deal is not None
         delivery = Delivery(

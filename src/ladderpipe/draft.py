@@ -7,10 +7,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .clock import instant
-from .deals import Deal
+from .deals import Deal, Move
 from .errors import PipelineChangedError
 from .events import Event
 from .machine import NOT_OPEN, Candidate, Rung
@@ -18,12 +18,19 @@ from .reducer import CartDraft, DealData
 from .stages import Stage
 
 if TYPE_CHECKING:
-    from .fold import MoveRow, OrderKey
     from .pipeline import Pipeline
 
-__all__ = ["Draft", "visit_key", "visit_keys"]
+__all__ = ["Draft", "OrderKey", "order_key", "visit_key", "visit_keys"]
+
+OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
 
 _PENDING: Final = Stage(NOT_OPEN)
+
+
+def order_key(pipeline: Pipeline, event: Event) -> OrderKey:
+    """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
+    rung = pipeline.rung_of(event.type)
+    return (event.at, event.phase, event.seq, rung, event.source, event.id)
 
 
 class Draft:
@@ -129,8 +136,6 @@ class Draft:
     def cursor(self) -> OrderKey | None:
         """The place in the deal's one order up to which events were folded."""
         if self.last_event is not None:
-            from .fold import order_key
-
             return order_key(self.pipeline, self.last_event)
         return self._cursor
 
@@ -226,7 +231,7 @@ class Draft:
         Raises:
             PipelineChangedError: it names a stage that the pipeline does not have.
         """
-        from .fold import order_key, reschedule
+        from .fold import reschedule
 
         state: Mapping[str, Any] = event.data["state"]
         draft = cls(pipeline, event.deal)
@@ -258,22 +263,26 @@ _INSTANTS: Final = (
 _STORED_AS: Final = {"last_event_at": "_last_event_at"}
 
 
-def visit_key(parent: str | None, rule: str, event: Event | None) -> str:
+def visit_key(parent: str | None, into: str, rule: str, event: Event | None) -> str:
     """Return what a visit is, whatever its number.
 
-    An event's visit is named by the event's identity; a timer's by the visit it ended and its
-    rule, so that folding again with other events in between finds the same visit again.
+    An event's visit is named by the event's identity and the stage, since with other events
+    before it the same event may lead elsewhere; a timer's by the visit it ended and its rule. So
+    folding again with other events in between finds the same visit again.
     """
-    cause = f"event\x00{event.source}\x00{event.id}" if event else f"timer\x00{parent}\x00{rule}"
+    if event is None:
+        cause = f"timer\x00{parent}\x00{rule}"
+    else:
+        cause = f"event\x00{event.source}\x00{event.id}\x00{into}"
     return hashlib.blake2b(cause.encode(), digest_size=12).hexdigest()
 
 
-def visit_keys(first: str | None, moves: Iterable[MoveRow]) -> list[str]:
+def visit_keys(first: str | None, moves: Iterable[Move]) -> list[str]:
     """Return the keys of the visits that *moves* begin, one after another."""
     keys: list[str] = []
     parent = first
     for move in moves:
-        parent = visit_key(parent, move[6], move[7])
+        parent = visit_key(parent, move.into.key, move.rule, move.event)
         keys.append(parent)
     return keys
 

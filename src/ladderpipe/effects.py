@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import hashlib
-import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -125,6 +124,8 @@ class Backoff:
 
     def delay(self, failures: int) -> dt.timedelta:
         """Return how long to wait after the given number of failures (from 1)."""
+        import random
+
         full = min(self.longest, self.first * self.factor ** min(failures - 1, 64))
         return dt.timedelta(seconds=full / 2 + random.random() * full / 2)
 

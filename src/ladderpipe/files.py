@@ -12,12 +12,13 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import DefinitionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .pipeline import Pipeline
 
 __all__ = ["dump", "load", "schema"]
@@ -40,6 +41,8 @@ def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
             not allowed (with the place in it).
         OSError: the file cannot be read.
     """
+    from pathlib import Path
+
     from .definition import from_dict
 
     path = Path(path)
@@ -63,6 +66,8 @@ def dump(pipeline: Pipeline, path: Path | str) -> None:
             function without an import path, or, in TOML, a null in a payload.
         OSError: the file cannot be written.
     """
+    from pathlib import Path
+
     from .definition import to_dict
 
     path = Path(path)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from .clock import instant
-from .deals import Deal
-from .draft import Draft
+from .deals import Deal, Move, new_move
+from .draft import Draft, OrderKey, order_key
 from .errors import EventConflictError, GuardError, InvalidEventError, LadderError
 from .events import BASELINE, BY_HAND, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
 from .machine import HAND_PREFIX, Candidate, Rung, missing
@@ -25,23 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer", "advance", "begin", "in_order", "order_key", "step"]
 
-MoveRow: TypeAlias = "tuple[Any, ...]"
-"""The fields of a :class:`~ladderpipe.deals.Move`, not yet built."""
-
 Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.datetime], None]"
 """Told of every decision before it is carried out: the draft, the event or timer that asked,
 the winner if there is one, and the instant."""
 
-OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
-
 _at = attrgetter("at")
 _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE))
-
-
-def order_key(pipeline: Pipeline, event: Event) -> OrderKey:
-    """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
-    rung = pipeline.rung_of(event.type)
-    return (event.at, event.phase, event.seq, rung, event.source, event.id)
 
 
 def in_order(pipeline: Pipeline, events: Iterable[Event]) -> list[Event]:
@@ -87,7 +76,7 @@ def begin(pipeline: Pipeline, deal: str, events: list[Event]) -> tuple[Draft, in
 def step(
     draft: Draft,
     events: Sequence[Event],
-    moves: list[MoveRow],
+    moves: list[Move],
     observer: Observer | None = None,
 ) -> None:
     """Fold ordered *events* onto *draft*, timers in between, appending the moves made."""
@@ -129,7 +118,7 @@ def step(
 
 
 def advance(
-    draft: Draft, until: dt.datetime, moves: list[MoveRow], observer: Observer | None = None
+    draft: Draft, until: dt.datetime, moves: list[Move], observer: Observer | None = None
 ) -> None:
     """Fire every timer that is due up to and at *until*, appending the moves made."""
     if draft.due_at is not None and draft.due_at <= until:
@@ -140,12 +129,15 @@ def _fire(
     draft: Draft,
     limit: dt.datetime,
     at_limit_too: bool,
-    moves: list[MoveRow],
+    moves: list[Move],
     observer: Observer | None,
 ) -> None:
     while (due := draft.due_at) is not None and (due < limit or (at_limit_too and due == limit)):
         timer = draft.next_timer
-        assert timer is not None
+        if timer is None:
+            # Of a stored deal only the time is known.
+            _schedule(draft)
+            continue
         draft.horizon = due
         passed = not draft.has_fired(timer, due) and _passes(timer, draft, None)
         if observer is not None:
@@ -159,7 +151,7 @@ def _fire(
 
 
 def _after_activity(
-    draft: Draft, at: dt.datetime, moves: list[MoveRow], observer: Observer | None
+    draft: Draft, at: dt.datetime, moves: list[Move], observer: Observer | None
 ) -> None:
     """Rearm timers that count from activity, then try the blocked ones again."""
     if draft.rung.rearms:
@@ -270,11 +262,11 @@ def _enter(
     at: dt.datetime,
     rule: str,
     event: Event | None,
-    moves: list[MoveRow],
+    moves: list[Move],
 ) -> None:
     left = draft.rung
     n = draft.visit + 1
-    moves.append((draft.deal, n, left.stage, rung.stage, at, None, rule, event))
+    moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))
     if draft.snapshots is not None:
         draft.snapshots[n] = (_snapshot(draft, "out_of"), None)
     draft.visit = n

@@ -13,7 +13,7 @@ from .baselines import write_baseline
 from .canonical import canonical_text
 from .draft import Draft
 from .errors import DealNotFoundError, InvalidEventError, MoveNotAllowedError
-from .events import Event
+from .events import BASELINE, Event
 from .reducer import CartDraft, DealData
 from .session import Session
 from .stores.base import StoredDeal
@@ -75,7 +75,7 @@ def _forget_deal(unit: Unit, deal_id: int, value: str, dropped: frozenset[str]) 
     draft = unit.draft(stored, document)
     eraser = Eraser(_personal_values(events, draft.data, value), dropped)
     unit.transaction.replace_event_data(
-        unit.number, [(event, canonical_text(eraser.event_data(event.data))) for event in events]
+        unit.number, [(event, canonical_text(eraser.event_data(event))) for event in events]
     )
     eraser.erase(draft)
     write_baseline(unit, stored, draft)
@@ -109,10 +109,13 @@ class Eraser:
         """Return *text* with every personal value replaced."""
         return self._pattern.sub(FORGOTTEN, text)
 
-    def event_data(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def event_data(self, event: Event) -> dict[str, Any]:
         """Return an event's data without contact, title and reason, and without what names them."""
         gone = _FREE_TEXT | _PERSONAL
-        return {k: self.value(part) for k, part in data.items() if k not in gone}
+        kept = {k: self.value(part) for k, part in event.data.items() if k not in gone}
+        if event.type == BASELINE:
+            kept["state"]["data"].pop("title", None)
+        return kept
 
     def value(self, value: Any) -> Any:
         """Return a JSON value without what is personal."""
@@ -122,7 +125,7 @@ class Eraser:
             return [self.value(part) for part in value]
         if isinstance(value, Mapping):
             gone = _PERSONAL | self._properties
-            return {k: self.value(part) for k, part in value.items() if k not in gone}
+            return {self.text(k): self.value(part) for k, part in value.items() if k not in gone}
         return value
 
     def erase(self, draft: Draft) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -301,7 +301,8 @@ def _hand(
         raise InvalidEventError(f"properties={properties!r} must map names to values")
     told = {"into": into.key, "by": by, "reason": reason, "properties": properties or None}
     data = {name: value for name, value in told.items() if value is not None}
-    return Event(kind, deal=deal, id=uuid.uuid4().hex, at=at, source=OWN_SOURCE, seq=seq, data=data)
+    id = os.urandom(16).hex()
+    return Event(kind, deal=deal, id=id, at=at, source=OWN_SOURCE, seq=seq, data=data)
 
 
 def _own_stage(pipeline: Pipeline, into: Stage | str) -> Stage:

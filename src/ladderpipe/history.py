@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,8 +11,6 @@ from .deals import Deal, Move, Visit
 from .stages import Stage
 
 __all__ = ["History"]
-
-_as_move = functools.partial(tuple.__new__, Move)
 
 
 class History:
@@ -25,12 +22,12 @@ class History:
         visits: each stay in a stage; they tile the deal's life without gap or overlap.
     """
 
-    __slots__ = ("_deal", "_keys", "_moves", "_rows", "_start", "_visits")
+    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits")
 
     def __init__(
         self,
         deal: Deal | Any,
-        rows: Iterable[tuple[Any, ...]],
+        moves: Iterable[Move],
         start: Visit | None = None,
         keys: Iterable[str] | None = None,
     ) -> None:
@@ -38,13 +35,12 @@ class History:
 
         Args:
             start: the visit that a baseline began in, when the fold did not see its move.
-            keys: the visit keys of *rows*, when a store knows them.
+            keys: the visit keys of *moves*, when a store knows them.
         """
         self._deal = deal
-        self._rows = rows if isinstance(rows, list) else list(rows)
+        self._moves = tuple(moves)
         self._start = start
         self._keys = None if keys is None else list(keys)
-        self._moves: tuple[Move, ...] | None = None
         self._visits: tuple[Visit, ...] | None = None
 
     @property
@@ -57,8 +53,6 @@ class History:
     @property
     def moves(self) -> tuple[Move, ...]:
         """Every move, in order; those before a baseline are not part of a bare fold."""
-        if self._moves is None:
-            self._moves = tuple(map(_as_move, self._rows))
         return self._moves
 
     @property
@@ -87,7 +81,7 @@ class History:
 
         keys = self._keys
         if keys is None:
-            keys = visit_keys(self._start.key if self._start else None, self._rows)
+            keys = visit_keys(self._start.key if self._start else None, self.moves)
         moves = self.moves
         ends = [*(move.at for move in moves), None]
         visits = [

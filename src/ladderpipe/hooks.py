@@ -208,6 +208,9 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
             )
 
 
+_NOTHING_SEEN: Final = (None, None)
+
+
 def effects_asked(
     pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
 ) -> list[NewEffect]:
@@ -228,9 +231,8 @@ def effects_asked(
     snapshots = decision.draft.snapshots or {}
     left_key = decision.left_key
     last = len(decision.moves) - 1
-    for index, (row, key) in enumerate(zip(decision.moves, decision.keys, strict=True)):
-        move = Move._make(row)
-        before, after = snapshots.get(move.n, (None, None))
+    for index, (move, key) in enumerate(zip(decision.moves, decision.keys, strict=True)):
+        before, after = snapshots.get(move.n, _NOTHING_SEEN)
         if before is not None and left_key is not None:
             found += visit.left(move, before, left_key)
         if after is not None or move.into.sequence:

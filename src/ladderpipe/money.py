@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from decimal import Context, Decimal, InvalidOperation
@@ -14,6 +15,7 @@ __all__ = ["amount", "currency_code", "product", "total"]
 LARGEST = Decimal(10) ** 15
 MOST_PLACES = 10
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_NUMBERS = (str, int, float, Decimal)
 _EXACT = Context(prec=200)
 """Wide enough that no sum or product of accepted amounts is ever rounded."""
 
@@ -40,19 +42,26 @@ def amount(value: Any, what: str) -> Decimal:
     Raises:
         InvalidEventError: not a number, not finite, beyond 10^15 or finer than 10 places.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise InvalidEventError(f"{what} is {value!r}, not an amount: write it as text, '899.00'")
     try:
-        number = Decimal(value) if type(value) is str else Decimal(str(value))
-    except (InvalidOperation, ValueError):
+        return _exact(value)
+    except InvalidOperation:
         raise InvalidEventError(f"{what} is {value!r}, not an amount such as '899.00'") from None
+    except ValueError as error:
+        raise InvalidEventError(f"{what} is {value!r}: {error}") from None
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _exact(value: str | float | Decimal) -> Decimal:
+    # The prices of a catalogue and the quantities in carts come back again and again.
+    number = Decimal(value) if type(value) is str else Decimal(str(value))
     if not number.is_finite():
-        raise InvalidEventError(f"{what} is {value!r}: an amount must be finite")
+        raise ValueError("an amount must be finite")
     exponent = number.as_tuple().exponent
     if number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -MOST_PLACES):
-        raise InvalidEventError(
-            f"{what} is {value!r}: amounts are below {LARGEST:.0e} and have at most "
-            f"{MOST_PLACES} decimal places"
+        raise ValueError(
+            f"amounts are below {LARGEST:.0e} and have at most {MOST_PLACES} decimal places"
         )
     return number
 

@@ -13,7 +13,7 @@ import attrs
 
 from . import fold as folding
 from .clock import instant
-from .deals import Visit
+from .deals import Move, Visit
 from .draft import Draft
 from .errors import DefinitionError
 from .events import Event
@@ -148,7 +148,7 @@ class Pipeline:
         events: Iterable[Event],
         until: dt.datetime | str | None = None,
         observer: folding.Observer | None = None,
-    ) -> tuple[Draft | None, list[folding.MoveRow], Visit | None]:
+    ) -> tuple[Draft | None, list[Move], Visit | None]:
         """Fold one deal's events; return draft, moves, and the visit a baseline began in.
 
         The board and ``explain`` use this; :meth:`fold` is what you want.
@@ -161,7 +161,7 @@ class Pipeline:
             return None, [], None
         draft, first = folding.begin(self, ordered[0].deal, ordered)
         start = _carried_visit(draft)
-        moves: list[folding.MoveRow] = []
+        moves: list[Move] = []
         folding.step(draft, ordered[first:] if first else ordered, moves, observer)
         if until is not None:
             folding.advance(draft, until, moves, observer)

@@ -115,8 +115,11 @@ class DealData:
     def from_dict(cls, document: Mapping[str, Any]) -> DealData:
         """Return what :meth:`to_dict` wrote."""
         data = cls()
-        for name in ("title", "currency", "owner", "company", "source"):
-            setattr(data, name, document.get(name))
+        data.title = document.get("title")
+        data.currency = document.get("currency")
+        data.owner = document.get("owner")
+        data.company = document.get("company")
+        data.source = document.get("source")
         if "value" in document:
             data.explicit_value = Decimal(document["value"])
         for line in document.get("cart", ()):

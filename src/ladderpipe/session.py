@@ -10,10 +10,8 @@ from collections.abc import Iterator
 import attrs
 
 from .clock import Clock, instant
-from .definition import to_dict
 from .effects import Backoff, Handler
 from .errors import DefinitionError, PipelineChangedError, StoreError
-from .fingerprint import differences, fold_definition
 from .pipeline import Pipeline
 from .stores.base import PipelineRow, Store, Transaction
 from .unit import Unit
@@ -112,6 +110,8 @@ class Session:
                 f"a migration of pipeline {row.name!r} is not finished: open the board with "
                 "adopting=True and call board.migrate with the same mapping to resume it"
             )
+        from .fingerprint import differences, fold_definition
+
         found = differences(json.loads(row.definition)["fold"], fold_definition(self.pipeline))
         with self.reading() as transaction:
             counts = transaction.stage_counts(row.id)
@@ -135,6 +135,9 @@ def definition_text(pipeline: Pipeline) -> str:
     That is what matters to the fold and, if it has a plain form, all of it: so the command line
     can read a store by its URL alone.
     """
+    from .definition import to_dict
+    from .fingerprint import fold_definition
+
     try:
         whole = to_dict(pipeline, hooks=False)
     except DefinitionError:

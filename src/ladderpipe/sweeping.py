@@ -49,6 +49,9 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
             f"tick(until={until.isoformat()}) lies after the board's clock ({now.isoformat()}): "
             "timers fire when they are due, not before"
         )
+    with session.reading() as transaction:
+        if not transaction.due(session.number, until, 1):
+            return TickReport(0, 0)
     deals = moves = 0
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:
@@ -67,9 +70,6 @@ def _sweep_batch(
 ) -> tuple[int, int, list[DealFailure]]:
     failed: list[tuple[StoredDeal, LadderError]] = []
     moved = 0
-    with session.reading() as transaction:
-        if not transaction.due(session.number, until, 1):
-            return 0, 0, []
     with session.writing() as unit:
         unit.check_pipeline()
         due = unit.transaction.due(session.number, until, limit)

@@ -141,7 +141,9 @@ class Unit:
             if decision.current_changed:
                 current = decision.visit_key
                 asked = any(effect.visit_key == current for effect in change.effects)
-                change.deal = change.deal._replace(has_effects=decision.refolded or asked)
+                has_effects = decision.refolded or asked
+                if has_effects != change.deal.has_effects:
+                    change.deal = change.deal._replace(has_effects=has_effects)
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
         self._changes.append(change)
@@ -221,6 +223,6 @@ def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) ->
 def newly_current(decision: Decision) -> tuple[Move, ...]:
     """Return the moves that are newly current: all new ones, or after a refold the last."""
     if not decision.refolded:
-        return tuple(map(Move._make, decision.moves))
+        return tuple(decision.moves)
     current = decision.current_move() if decision.current_changed else None
     return () if current is None else (current,)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from .base import Store
 from .memory import MemoryStore
 from .sqlite import SqliteStore
 
-__all__ = ["MemoryStore", "SqliteStore", "Store", "open_store", "register_store"]
+if TYPE_CHECKING:
+    from .postgres import PostgresStore
+
+__all__ = [
+    "MemoryStore",
+    "PostgresStore",
+    "SqliteStore",
+    "Store",
+    "open_store",
+    "register_store",
+]
 
 _openers: dict[str, Callable[[str], Store]] = {}
 
@@ -35,5 +46,29 @@ def open_store(url: str) -> Store:
     return _openers[scheme](url)
 
 
+def _open_postgres(url: str) -> Store:
+    return _postgres_store().from_url(url)
+
+
+def _postgres_store() -> type[PostgresStore]:
+    try:
+        from .postgres import PostgresStore
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool"):
+            raise
+        raise StoreError(
+            "PostgreSQL needs psycopg 3 and its pool: pip install 'ladderpipe[postgres]'"
+        ) from error
+    return PostgresStore
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PostgresStore":
+        return _postgres_store()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+register_store("postgresql", _open_postgres)
+register_store("postgres", _open_postgres)
 register_store("sqlite", SqliteStore.from_url)
 register_store("memory", lambda url: MemoryStore())

@@ -280,8 +280,10 @@ class Transaction(Protocol):
     def count_deals(self, pipeline: int) -> int:
         """Return how many rows :meth:`every_deal` pages over."""
 
-    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
-        """Lock and return deals whose row was written under another definition."""
+    def unadopted(
+        self, pipeline: int, fingerprint: str, after: int, limit: int
+    ) -> list[StoredDeal]:
+        """Lock and return deals with an id above *after*, written under another definition."""
 
     def stage_counts(self, pipeline: int) -> dict[str, int]:
         """Return how many deals stand in each stage."""

@@ -390,11 +390,13 @@ class MemoryTransaction:
     def count_deals(self, pipeline: int) -> int:
         return len(self._deals_of(pipeline))
 
-    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
+    def unadopted(
+        self, pipeline: int, fingerprint: str, after: int, limit: int
+    ) -> list[StoredDeal]:
         found = [
             deal
             for deal in self._deals_of(pipeline)
-            if deal.removed_at is None and deal.definition != fingerprint
+            if deal.removed_at is None and deal.definition != fingerprint and deal.id > after
         ]
         return found[:limit]
 
@@ -444,7 +446,7 @@ class MemoryTransaction:
             and effect.ready_at <= now
             and effect.name in names
         ]
-        return sorted(found, key=lambda effect: effect.ready_at)[:limit]
+        return sorted(found, key=lambda effect: (effect.ready_at, effect.key))[:limit]
 
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
         self._replace(key, state="claimed", lease=lease, ready_at=until, attempts=attempts)

@@ -155,19 +155,25 @@ def column_types(table: str) -> dict[str, str]:
     return dict([*found, *added])
 
 
-def migrate(connection: psycopg.Connection[Any], names: Names) -> None:
+def migrate(connection: psycopg.Connection[Any], names: Names, create: bool = True) -> None:
     """Bring the tables to the newest version, one numbered step after another.
 
     Processes that start together wait for each other on an advisory lock, and all but the first
     find the work done.
 
+    Args:
+        create: whether to make the tables when there are none.
+
     Raises:
-        StoreError: the server is too old, its encoding cannot hold every text, or the tables were
-            written by a later version of the library.
+        StoreError: the server is too old, its encoding cannot hold every text, or the tables are
+            missing or were written by a later version of the library.
     """
     _check_server(connection)
-    if _version(connection, names) == len(MIGRATIONS):
+    version = _version(connection, names)
+    if version == len(MIGRATIONS):
         return
+    if version == 0 and not create:
+        raise StoreError(f"this database has no tables {names.tables}*: check the address")
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (names.lock, -1))
         version = _version(connection, names)
@@ -200,17 +206,21 @@ def _check_server(connection: psycopg.Connection[Any]) -> None:
 
 
 def _version(connection: psycopg.Connection[Any], names: Names) -> int:
-    table = names.fill("{tables}schema").decode()
-    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
-    if found is None or not found[0]:
+    # From the catalogue's tables: to_regclass() may answer from before the wait for the lock.
+    found = connection.execute(
+        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (names.schema, f"{names.prefix}schema"),
+    )
+    if not found.rowcount:
         return 0
     row = connection.execute(names.fill("SELECT version FROM {tables}schema")).fetchone()
     return row[0] if row else 0
 
 
 def _begin(connection: psycopg.Connection[Any], names: Names) -> None:
-    known = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", (names.schema,)).fetchone()
-    if not (known and known[0]):
+    known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (names.schema,))
+    if not known.rowcount:
         connection.execute(names.fill("CREATE SCHEMA {schema}"))
     connection.execute(names.fill("CREATE TABLE {tables}schema (version integer NOT NULL)"))
     connection.execute(names.fill("INSERT INTO {tables}schema VALUES (0)"))

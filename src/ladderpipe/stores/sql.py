@@ -17,13 +17,11 @@ from .base import (
     DealFilter,
     EffectRow,
     MoveRecord,
-    NewEffect,
-    NewEvent,
     PipelineRow,
     StoredDeal,
 )
 
-__all__ = ["SqlTransaction"]
+__all__ = ["Row"]
 
 Row = tuple[Any, ...]
 
@@ -87,15 +85,17 @@ class SqlTransaction:
         count: int = self._read(self._sql.COUNT_DEALS, (pipeline,))[0][0]
         return count
 
-    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
-        return [_deal(r) for r in self._read(self._sql.UNADOPTED, (pipeline, fingerprint, limit))]
+    def unadopted(
+        self, pipeline: int, fingerprint: str, after: int, limit: int
+    ) -> list[StoredDeal]:
+        values = (pipeline, fingerprint, after, limit)
+        return [_deal(row) for row in self._read(self._sql.UNADOPTED, values)]
 
     def stage_counts(self, pipeline: int) -> dict[str, int]:
         return {row[0]: row[1] for row in self._read(self._sql.STAGE_COUNTS, (pipeline,))}
 
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
-        for stage, currency, value in self._read(self._sql.TOTALS, (pipeline,)):
-            yield stage, currency, value
+        yield from self._read(self._sql.TOTALS, (pipeline,))
 
     # -- events -------------------------------------------------------------------------------
 
@@ -103,10 +103,9 @@ class SqlTransaction:
         self._each(self._sql.REMOVE_EVENT, [(pipeline, *identity) for identity in identities])
 
     def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
-        ((deal,),) = self._read(self._sql.DEAL_ID, (deal_id,))
         return [
             (Event(kind, deal=deal, id=id, at=at, source=source, seq=seq, data=json.loads(data)), t)
-            for source, id, kind, at, seq, data, t in self._read(self._sql.EVENTS, (deal_id,))
+            for kind, deal, id, at, source, seq, data, t in self._read(self._sql.EVENTS, (deal_id,))
         ]
 
     def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
@@ -114,6 +113,9 @@ class SqlTransaction:
             self._sql.REPLACE_EVENT_DATA,
             [(data, pipeline, event.source, event.id) for event, data in replacements],
         )
+
+    def remove_unused_deals(self, deal_ids: Sequence[int]) -> None:
+        self._each(self._sql.REMOVE_UNUSED_DEAL, [(deal_id,) for deal_id in deal_ids])
 
     def remove_deal_events(self, deal_id: int) -> None:
         for statement in self._sql.REMOVE_DEAL:

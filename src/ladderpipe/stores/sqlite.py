@@ -9,9 +9,9 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Self
-from urllib.parse import unquote
 
 from ..errors import StoreError
 from ..events import Event
@@ -34,6 +34,11 @@ BUSY_SECONDS: Final = 60.0
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+# Most instants of a deal are the same few, so that remembering them pays.
+_remembering = functools.lru_cache(maxsize=4096)
+
+
+@_remembering
 def to_micros(at: dt.datetime | None) -> int | None:
     """Return microseconds since 1970."""
     if at is None:
@@ -47,9 +52,8 @@ def from_micros(micros: int | None) -> dt.datetime | None:
     return None if micros is None else _at(micros)
 
 
-@functools.lru_cache(maxsize=4096)
+@_remembering
 def _at(micros: int) -> dt.datetime:
-    # Most instants of a deal are the same few, so that remembering them pays.
     return _EPOCH + dt.timedelta(0, 0, micros)
 
 
@@ -80,8 +84,8 @@ class SqliteStore:
         self._in_memory = self.path in (":memory:", "")
         self._lock = threading.RLock()
         self._idle: list[sqlite3.Connection] = []
-        self._pid = os.getpid()
         self._closed = False
+        _open_stores.add(self)
         try:
             if not create and not self._in_memory:
                 refuse_missing(self.path)
@@ -100,6 +104,8 @@ class SqliteStore:
         Raises:
             StoreError: the URL is malformed.
         """
+        from urllib.parse import unquote
+
         rest, _, query = url.partition("?")
         if not rest.startswith("sqlite://"):
             raise StoreError(f"{url!r}: write sqlite:///file.db, with three slashes")
@@ -131,8 +137,12 @@ class SqliteStore:
                 raise
 
     def using(self, connection: Any) -> JoinedSqliteStore:
-        """Return the store on the caller's own connection, inside its transaction."""
-        return JoinedSqliteStore(connection)
+        """Return the store on the caller's own connection, inside its transaction.
+
+        Raises:
+            StoreError: it is no connection to this store's file.
+        """
+        return JoinedSqliteStore(connection, self.path)
 
     def close(self) -> None:
         """Close every idle connection; those in use close when they are returned."""
@@ -148,18 +158,17 @@ class SqliteStore:
             with self._lock:
                 yield self._take()
             return
-        connection = self._take()
+        connection, process = self._take(), os.getpid()
         try:
             yield connection
         finally:
-            self._give_back(connection)
+            if process == os.getpid():
+                self._give_back(connection)
 
     def _take(self) -> sqlite3.Connection:
         with self._lock:
             if self._closed:
                 raise StoreError(f"the store on {self.path!r} is closed: open a new one")
-            if self._pid != os.getpid():
-                self._idle, self._pid = [], os.getpid()
             if self._idle:
                 return self._idle[-1] if self._in_memory else self._idle.pop()
         connection = self._connect()
@@ -169,7 +178,7 @@ class SqliteStore:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed and self._pid == os.getpid():
+            if not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -192,8 +201,26 @@ class SqliteStore:
             raise
         return connection
 
+    def after_fork(self) -> None:
+        """Begin anew in a child process: SQLite's connections must not be carried into it."""
+        self._lock = threading.RLock()
+        if not self._in_memory:
+            self._idle = []
+
     def __repr__(self) -> str:
         return f"SqliteStore({self.path!r})"
+
+
+_open_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_open_stores):
+        store.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class OwnConnection(sqlite3.Connection):
@@ -233,19 +260,20 @@ class OwnConnection(sqlite3.Connection):
 class JoinedSqliteStore:
     """The store on a connection that belongs to the caller: savepoints only, never a commit."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, path: str) -> None:
         if not isinstance(connection, sqlite3.Connection):
             raise StoreError(
                 f"a SQLite board joins a sqlite3.Connection, not {type(connection).__name__}"
             )
         self._connection = connection
-        found = connection.execute(
-            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ladder_schema'"
-        ).fetchone()
-        if found is None:
+        self._path = path
+        cursor = connection.cursor()
+        cursor.row_factory = None
+        found = cursor.execute("PRAGMA database_list").fetchone()[2]
+        if not (found and os.path.exists(path) and os.path.samefile(found, path)):
             raise StoreError(
-                "this connection's database has no ladderpipe tables: open the board on the same "
-                "file that the connection is on"
+                f"this connection is on {found or 'a database in memory'!r} and the board's store "
+                f"on {path!r}: connect to the board's file"
             )
 
     @contextlib.contextmanager
@@ -257,7 +285,7 @@ class JoinedSqliteStore:
         """
         connection = self._connection
         if write and not connection.in_transaction:
-            if connection.isolation_level is None:
+            if connection.isolation_level is None or getattr(connection, "autocommit", 0) is True:
                 raise StoreError(
                     "this connection is in autocommit mode and no transaction is open: "
                     'execute("BEGIN IMMEDIATE") first, so that your rows and the move commit '
@@ -270,7 +298,7 @@ class JoinedSqliteStore:
 
     def using(self, connection: Any) -> JoinedSqliteStore:
         """Return the store on yet another connection."""
-        return JoinedSqliteStore(connection)
+        return JoinedSqliteStore(connection, self._path)
 
     def close(self) -> None:
         """Leave the connection alone: it is the caller's."""
@@ -281,9 +309,15 @@ class SqliteTransaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._execute = connection.execute
+        self._execute = connection.execute if connection.row_factory is None else self._plainly
         self._executemany = connection.executemany
         self._depth = 0
+
+    def _plainly(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement whose rows come as tuples, whatever the caller made of his own."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(statement, values)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -333,9 +367,10 @@ class SqliteTransaction:
     def load(
         self, pipeline: int, deal: str, create: bool
     ) -> tuple[StoredDeal | None, str | None, str | None]:
-        fingerprint, document, *row = self._execute(sql.LOAD_DEAL, (deal, pipeline)).fetchone()
-        if row[0] is not None:
-            return _deal(row), document, fingerprint
+        row = self._execute(sql.LOAD_DEAL, (deal, pipeline)).fetchone()
+        fingerprint, document, number = row[:3]
+        if number is not None:
+            return _deal(row[2:]), document, fingerprint
         if not create:
             return None, None, fingerprint
         added = self._execute(sql.ADD_DEAL, (pipeline, deal)).lastrowid
@@ -489,8 +524,10 @@ class SqliteTransaction:
         count: int = self._execute(sql.COUNT_DEALS, (pipeline,)).fetchone()[0]
         return count
 
-    def unadopted(self, pipeline: int, fingerprint: str, limit: int) -> list[StoredDeal]:
-        rows = self._execute(sql.UNADOPTED, (pipeline, fingerprint, limit))
+    def unadopted(
+        self, pipeline: int, fingerprint: str, after: int, limit: int
+    ) -> list[StoredDeal]:
+        rows = self._execute(sql.UNADOPTED, (pipeline, fingerprint, after, limit))
         return [_deal(row) for row in rows]
 
     def stage_counts(self, pipeline: int) -> dict[str, int]:
@@ -675,8 +712,8 @@ def _effect_values(effect: NewEffect) -> tuple[Any, ...]:
 def _effect(row: Iterable[Any]) -> EffectRow:
     effect = EffectRow._make(row)
     return effect._replace(
-        due_at=_at(effect.due_at),  # type: ignore[arg-type]
-        ready_at=_at(effect.ready_at),  # type: ignore[arg-type]
+        due_at=_at(effect.due_at),
+        ready_at=_at(effect.ready_at),
         expires_at=from_micros(effect.expires_at),  # type: ignore[arg-type]
         run_to_completion=bool(effect.run_to_completion),
     )

@@ -68,7 +68,8 @@ SELECT min(max(due_at, coalesce(retry_at, due_at))) FROM (
 """
 UNADOPTED: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d
-WHERE d.pipeline = ? AND d.removed_at IS NULL AND d.definition IS NOT ? ORDER BY d.id LIMIT ?
+WHERE d.pipeline = ? AND d.removed_at IS NULL AND d.definition IS NOT ? AND d.id > ?
+ORDER BY d.id LIMIT ?
 """
 STAGE_COUNTS: Final = """
 SELECT stage, count(*) FROM ladder_deals WHERE pipeline = ? AND stage IS NOT NULL GROUP BY stage
@@ -179,7 +180,7 @@ READY_EFFECTS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
     AND e.name IN (SELECT value FROM json_each(?))
-ORDER BY e.ready_at LIMIT ?
+ORDER BY e.ready_at, e.key LIMIT ?
 """
 NEXT_EFFECT: Final = """
 SELECT ready_at FROM ladder_effects WHERE pipeline = ? AND state IN ('pending', 'claimed')

@@ -1,0 +1,22 @@
+"""Every test that asks for ``store`` runs over each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ladderpipe.stores import PostgresStore
+from tests.shops import make_store
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "postgres":
+        found: Any = PostgresStore(request.getfixturevalue("postgres_url"))
+    else:
+        found = make_store(request.param, tmp_path)
+    yield found
+    found.close()

@@ -1,0 +1,583 @@
+"""S15 and S16: adopting a changed ladder, forgetting people, removing deals."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from ladderpipe import ANY, Board, Event, Outcome, Pipeline, Stage, after, on
+from ladderpipe.errors import (
+    DealNotFoundError,
+    DefinitionError,
+    LadderError,
+    MoveNotAllowedError,
+    PipelineChangedError,
+)
+from tests.shops import Shop, assert_is_the_fold, believed, contents, lead_ladder, register
+
+# -- a changed ladder ---------------------------------------------------------------------------
+
+
+def ladder(*names: str, hours: float = 72, **status: Any) -> Pipeline:
+    """Return a ladder of these stages; events move into the stage they are called after."""
+    stages = [Stage(name, status=status.get(name, "open")) for name in names]
+    rules = [on(f"to.{s}", into=s, out_of=ANY, opens=True) for s in stages]
+    return Pipeline(
+        "changing", stages=stages, rules=[*rules, after(hours=hours, out_of=stages[0], into=stages[1])]
+    )
+
+
+def adopt(shop: Shop, pipeline: Pipeline, mapping: Mapping[str, str] | None = None) -> Shop:
+    """Return the shop under another definition, adopted."""
+    found = Shop(pipeline, shop.store, start=shop.clock.now().isoformat(), adopting=True)
+    wanted = {old: pipeline.stage(new) for old, new in (mapping or {}).items()}
+    found.board.migrate(wanted)
+    return found
+
+
+@pytest.fixture
+def shop(store: Any) -> Shop:
+    found = Shop(ladder("a", "b", "c"), store)
+    for stage in "abc":
+        found.tell(f"to.{stage}", f"deal-{stage}")
+    found.wait(1)
+    for stage in "ab":
+        found.tell(f"to.{stage}", "deal-c")
+        found.wait(1)
+    return found
+
+
+def stages(shop: Shop) -> dict[str, str]:
+    return {deal.id: deal.stage.key for deal in shop.board.deals()}
+
+
+def visited(shop: Shop, deal: str) -> list[str]:
+    return [visit.stage.key for visit in shop.board.history(deal).visits]
+
+
+def test_a_board_with_another_definition_is_refused_at_opening(shop: Shop):
+    before = contents(shop.store)
+    with pytest.raises(PipelineChangedError) as refused:
+        Board(ladder("a", "x"), store=shop.store)
+    message = str(refused.value)
+    assert "stage 'b' was removed" in message
+    assert "stage 'x' is new" in message
+    assert "2 in 'b'" in message
+    assert contents(shop.store) == before
+
+
+def test_titles_and_probabilities_may_change_freely(store: Any):
+    Shop(lead_ladder(), store).tell("lead")
+    plain = lead_ladder()
+    stages = [Stage(s.key, title="Other", status=s.status, requires=s.requires) for s in plain.stages]
+    by_key = {stage.key: stage for stage in stages}
+    import attrs
+
+    rules = [
+        attrs.evolve(
+            rule,
+            into=by_key[rule.into],
+            out_of=tuple(by_key[s] for s in rule.out_of) if isinstance(rule.out_of, tuple) else rule.out_of,
+        )
+        for rule in plain.rules
+    ]
+    Board(Pipeline("leads", stages=stages, rules=rules), store=store)
+
+
+def test_a_renamed_stage_is_renamed_in_the_whole_history(shop: Shop):
+    now = adopt(shop, ladder("a", "middle", "c"), {"b": "middle"})
+    assert stages(now) == {"deal-a": "a", "deal-b": "middle", "deal-c": "middle"}
+    assert visited(now, "deal-c") == ["c", "a", "middle"]
+    assert_is_migrated(now)
+
+
+def test_merged_stages_are_one_afterwards(shop: Shop):
+    now = adopt(shop, ladder("a", "c"), {"b": "c"})
+    assert stages(now) == {"deal-a": "a", "deal-b": "c", "deal-c": "c"}
+    assert visited(now, "deal-c") == ["c", "a", "c"]
+    assert_is_migrated(now)
+
+
+def test_stages_may_swap_their_names(shop: Shop):
+    now = adopt(shop, ladder("a", "b", "c", hours=1), {"a": "b", "b": "a"})
+    assert stages(now) == {"deal-a": "b", "deal-b": "a", "deal-c": "a"}
+    assert visited(now, "deal-c") == ["c", "b", "a"]
+    assert_is_migrated(now)
+
+
+def assert_is_migrated(now: Shop) -> None:
+    """The fold goes on from the baselines, and the deals kept their times and numbers."""
+    for deal in ("deal-a", "deal-b", "deal-c"):
+        history = now.board.history(deal)
+        folded = now.pipeline.fold(now.board.events(deal))
+        assert folded is not None
+        assert folded.deal == history.deal
+        assert folded.visits[-1] == history.visits[-1]
+        assert [v.n for v in history.visits] == list(range(1, len(history.visits) + 1))
+    now.wait(1)
+    assert now.board.handle(now.event("to.c", "deal-a")).outcome is Outcome.MOVED
+    assert now.board.deal("deal-a").stage == "c"
+
+
+def test_due_times_are_worked_out_anew(shop: Shop):
+    entered = shop.board.deal("deal-a").entered_at
+    assert shop.board.deal("deal-a").due_at == entered + dt.timedelta(hours=72)
+    now = adopt(shop, ladder("a", "b", "c", hours=10))
+    assert now.board.deal("deal-a").due_at == entered + dt.timedelta(hours=10)
+    now.wait(10)
+    assert now.board.tick().moves == 1
+    assert now.board.history("deal-a").moves[-1].at == entered + dt.timedelta(hours=10)
+
+
+def test_a_timer_that_would_have_been_due_long_ago_is_due_now_and_not_before(shop: Shop):
+    adopted_at = shop.clock.now()
+    now = adopt(shop, ladder("a", "b", "c", hours=1))
+    assert now.board.deal("deal-a").due_at == adopted_at
+    now.board.tick()
+    assert now.board.history("deal-a").moves[-1].at == adopted_at
+    assert [v.stage for v in now.board.history("deal-a").visits] == ["a", "b"]
+
+
+def test_a_stage_that_becomes_closed_closes_its_deals(shop: Shop):
+    now = adopt(shop, ladder("a", "b", "c", b="won", c="lost"))
+    deal = now.board.deal("deal-b")
+    assert deal.closed_at == deal.entered_at
+    assert now.board.deal("deal-a").closed_at is None
+    reopened = adopt(now, ladder("a", "b", "c"))
+    assert reopened.board.deal("deal-b").closed_at is None
+
+
+def test_effects_of_a_visit_stay_with_it(store: Any):
+    old = register(ladder("a", "b"), into_a=lambda ctx: ctx.do("email", template="hello"))
+    shop = Shop(old, store)
+    shop.tell("to.a")
+    new = register(ladder("z", "b"), into_z=lambda ctx: ctx.do("email", template="again"))
+    now = adopt(shop, new, {"a": "z"})
+    now.work()
+    assert now.mails == ["hello"], "it entered once, so it is greeted once"
+
+
+def test_an_event_older_than_the_adoption_is_late_and_changes_nothing(shop: Shop):
+    now = adopt(shop, ladder("a", "b", "c", hours=10))
+    before = believed(now.board, "deal-a")
+    receipt = now.tell("to.c", "deal-a", hours=-1)
+    assert receipt.outcome is Outcome.LATE
+    assert believed(now.board, "deal-a") == before
+    assert len(now.board.events("deal-a")) == 3
+    now.wait(1)
+    assert now.tell("to.c", "deal-a").outcome is Outcome.MOVED
+
+
+def test_events_after_the_adoption_may_come_late(shop: Shop):
+    now = adopt(shop, ladder("a", "b", "c", hours=10))
+    now.wait(3)
+    now.tell("to.c", "deal-a")
+    receipt = now.tell("to.b", "deal-a", hours=-1)
+    assert receipt.refolded
+    assert visited(now, "deal-a") == ["a", "b", "c"]
+    assert now.pipeline.fold(now.board.events("deal-a")).deal == now.board.deal("deal-a")
+
+
+def test_a_late_event_brings_the_deal_back_to_the_visit_the_baseline_carried(store: Any):
+    """And with it the effects that leaving it had cancelled."""
+
+    def wary(key: str) -> Pipeline:
+        stage, other = Stage("a"), Stage("b")
+        pipeline = Pipeline(
+            "changing",
+            stages=[stage, other],
+            rules=[
+                on("to.a", into=stage, opens=True, key=key),
+                on("to.b", into=other, when=lambda deal, event: deal.owner is None),
+            ],
+        )
+        pipeline.move_into(stage)(
+            lambda ctx: ctx.do("email", template="hello", wait=dt.timedelta(hours=9))
+        )
+        return pipeline
+
+    shop = Shop(wary("old"), store)
+    shop.tell("to.a")
+    now = adopt(shop, wary("new"))
+    now.wait(3)
+    now.tell("to.b")
+    assert now.states() == {"hello": "cancelled"}
+    assert now.tell("assigned", hours=-1, owner="Bea").refolded
+    assert now.stage == "a"
+    assert now.states() == {"hello": "pending"}
+
+
+def test_a_stage_that_is_gone_must_go_somewhere_and_the_counts_say_what_is_at_stake(shop: Shop):
+    board = Board(ladder("x", "y"), store=shop.store, adopting=True)
+    before = contents(shop.store)
+    with pytest.raises(PipelineChangedError) as refused:
+        board.migrate({"a": board.pipeline.stages[0]})
+    assert "'b' (2 deals), 'c' (0 deals)" in str(refused.value)
+    with pytest.raises(DefinitionError, match="no stage 'moon'"):
+        board.migrate({"moon": board.pipeline.stages[0]})
+    with pytest.raises(DefinitionError, match="no stage of this pipeline"):
+        board.migrate({"a": "moon", "b": "x", "c": "x"})  # type: ignore[dict-item]
+    assert contents(shop.store) == before
+
+
+def test_migrating_to_the_same_definition_is_nothing_to_do(shop: Shop):
+    before = contents(shop.store)
+    assert shop.board.migrate().deals == 0
+    assert contents(shop.store) == before
+
+
+def test_a_board_of_the_old_definition_cannot_write_afterwards(shop: Shop):
+    adopt(shop, ladder("a", "b", "c", hours=10))
+    before = contents(shop.store)
+    for act in (
+        lambda: shop.tell("to.a"),
+        lambda: shop.board.handle_many([shop.event("to.a")]),
+        lambda: shop.board.move("deal-a", "b", by="Bea"),
+        lambda: shop.board.override("deal-a", "b", by="Bea"),
+        lambda: shop.board.remove("deal-a"),
+    ):
+        with pytest.raises(PipelineChangedError, match="another definition"):
+            act()
+    assert contents(shop.store) == before
+
+
+class Crash(BaseException):
+    pass
+
+
+def crashing(store: Any, at: int) -> Any:
+    """Return the store, made to crash at the n-th writing transaction from now."""
+    begin = store.transaction
+    left = at
+
+    def transaction(write: bool = True) -> Any:
+        nonlocal left
+        if write:
+            left -= 1
+            if left == 0:
+                store.transaction = begin
+                raise Crash
+        return begin(write)
+
+    store.transaction = transaction
+    return store
+
+
+@pytest.mark.parametrize("crash_at", [1, 2, 3, 4])
+def test_a_migration_that_crashed_is_resumed(shop: Shop, crash_at: int):
+    new = ladder("a", "middle", "c")
+    board = Board(new, store=shop.store, clock=shop.clock, adopting=True)
+    mapping = {"b": new.stage("middle")}
+    crashing(shop.store, crash_at)
+    with pytest.raises(Crash):
+        board.migrate(mapping, batch=1)
+    if crash_at > 1:
+        for pipeline in (new, ladder("a", "b", "c")):
+            with pytest.raises(PipelineChangedError, match="a migration .* is not finished"):
+                Board(pipeline, store=shop.store)
+        with pytest.raises(PipelineChangedError, match="not finished"):
+            shop.tell("to.a")
+        with pytest.raises(PipelineChangedError, match="another migration"):
+            board.migrate({"b": new.stage("c")})
+    again = Board(new, store=shop.store, clock=shop.clock, adopting=True)
+    again.migrate(None if crash_at > 1 else mapping, batch=1)
+    now = Shop(new, shop.store, start=shop.clock.now().isoformat())
+    assert stages(now) == {"deal-a": "a", "deal-b": "middle", "deal-c": "middle"}
+    baselines = [e for e in now.board.events("deal-c") if e.type == "ladder.baseline"]
+    assert len(baselines) == 1
+    assert_is_migrated(now)
+
+
+def test_a_migration_reports_how_many_deals_it_carried(shop: Shop):
+    board = Board(ladder("a", "b", "c", hours=1), store=shop.store, clock=shop.clock, adopting=True)
+    assert board.migrate(batch=2).deals == 3
+
+
+def test_a_removed_deal_stays_removed_when_the_ladder_changes(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    shop.tell("order")
+    shop.board.remove("d")
+    changed = lead_ladder()
+    changed = Pipeline("leads", stages=changed.stages, rules=changed.rules[:3])
+    now = adopt(shop, changed)
+    assert now.tell("lead").outcome is Outcome.ARCHIVED
+
+
+# -- forgetting ---------------------------------------------------------------------------------
+
+NAME, EMAIL, PHONE = "Ada Rossi", "ada@example.com", "+39 06 5555"
+BRUNO = {"name": "Bruno Verdi", "email": "bruno@example.com", "phone": "123"}
+PERSONAL = (NAME, EMAIL, PHONE, "Rossi", "5555")
+
+
+def shop_of_ada(store: Any) -> Shop:
+    """A shop in which Ada's name is everywhere."""
+
+    def remind(ctx: Any) -> None:
+        contact = ctx.deal.contact
+        ctx.do("email", template="reminder", to=contact["email"], text=f"Dear {contact['name']}")
+        ctx.do("task", title=f"Call {contact['name']}", phone=contact["phone"])
+        ctx.do("sms", to=contact["phone"], contact={"name": contact["name"]})
+        ctx.do("broken", to=contact["email"])
+
+    shop = Shop(register(lead_ladder(), into_new=remind, into_talking=remind), store)
+
+    def fail(delivery: Any) -> None:
+        raise OSError(f"mailbox of {delivery.payload['to']} is full")
+
+    shop.board.handles("broken")(fail)
+    shop.tell(
+        "lead",
+        id="first",
+        contact={"name": NAME, "email": EMAIL, "phones": [PHONE], "phone": PHONE},
+        title=f"Laptops for {NAME}",
+        company={"name": f"{NAME} & Co.", "address": ["Via Roma 1"]},
+        properties={"note": f"ask {EMAIL}", "size": "large", "secret": "her birthday"},
+        source=f"campaign?mail={EMAIL}",
+        line={"sku": "A", "title": f"Engraved: {NAME.upper()}"},
+    )
+    shop.work()
+    shop.wait(1)
+    shop.tell(
+        "cart.item_added", id="second", line={"sku": "A", "title": f"Engraved for {NAME}", "quantity": 2}
+    )
+    shop.board.override("d", "talking", by="Bea", reason=f"{NAME} called from {PHONE}")
+    shop.work()
+    shop.tell("lead", "other", contact=BRUNO)
+    return shop
+
+
+def every_text(store: Any) -> Iterator[str]:
+    """Yield everything in every column of every table."""
+    for name, rows in contents(store).items():
+        for row in rows.items() if isinstance(rows, dict) else rows:
+            yield f"{name}: {row!r}"
+
+
+def test_forgetting_leaves_nothing_personal_anywhere(store: Any):
+    shop = shop_of_ada(store)
+    assert any(EMAIL in text for text in every_text(store))
+    report = shop.board.forget(email=EMAIL, properties=["secret"])
+    assert report.deals == ("d",)
+    for text in every_text(store):
+        for personal in (*PERSONAL, "birthday"):
+            assert personal.lower() not in text.lower()
+
+
+def test_what_is_not_hers_stays(store: Any):
+    shop = shop_of_ada(store)
+    shop.board.forget(email=EMAIL)
+    deal = shop.board.deal("d")
+    assert deal.properties["size"] == "large"
+    assert deal.company["address"] == ["Via Roma 1"]
+    assert deal.cart.lines[0].quantity == 2
+    assert deal.contact == {}
+    assert shop.board.deal("other").contact["name"] == "Bruno Verdi"
+    assert {e.payload["to"] for e in shop.board.effects("other") if e.name == "sms"} == {"123"}
+
+
+def test_the_moves_stay_as_they_were(store: Any):
+    shop = shop_of_ada(store)
+    before = shop.board.history("d")
+    shop.board.forget(email=EMAIL)
+    after_ = shop.board.history("d")
+    assert after_.visits == before.visits
+    strip = [move._replace(event=None) for move in before.moves]
+    assert [move._replace(event=None) for move in after_.moves] == strip
+    assert after_.deal.value == before.deal.value
+
+
+def test_nothing_more_is_sent_to_somebody_forgotten(store: Any):
+    shop = shop_of_ada(store)
+    shop.wait(1)
+    shop.board.override("d", "new", by="Bea")
+    sent = len(shop.sent)
+    shop.board.forget(email=EMAIL)
+    shop.wait(100)
+    shop.work()
+    assert [d.deal.id for d in shop.sent[sent:]] == ["other"] * (len(shop.sent) - sent)
+    assert all("forgotten" not in json.dumps(d.payload) for d in shop.sent)
+
+
+def test_a_mail_on_its_way_leaves_no_trace_of_her_either(store: Any):
+    """Its handler fails after she was forgotten, with her address in the error."""
+    shop = Shop(
+        register(lead_ladder(), into_new=lambda ctx: ctx.do("sms", to=ctx.deal.contact["email"])),
+        store,
+    )
+
+    def fail(delivery: Any) -> None:
+        shop.board.forget(email=EMAIL)
+        raise OSError(f"cannot reach {delivery.payload['to']}")
+
+    shop.board.handles("sms")(fail)
+    shop.tell("lead", contact={"email": EMAIL})
+    shop.board.deliver()
+    assert not any(EMAIL in text for text in every_text(store))
+
+
+def test_a_redelivery_of_a_forgotten_event_is_a_duplicate(store: Any):
+    shop = shop_of_ada(store)
+    first = Event(
+        "lead",
+        deal="d",
+        id="first",
+        at="2026-01-05T09:00:00Z",
+        data={"contact": {"name": NAME, "email": EMAIL}},
+    )
+    shop.board.forget(email=EMAIL)
+    before = contents(store)
+    assert shop.board.handle(first).outcome is Outcome.DUPLICATE
+    assert shop.board.handle_many([first]).outcomes == {Outcome.DUPLICATE: 1}
+    assert contents(store) == before
+    elsewhere = Event("lead", deal="elsewhere", id="first", at=first.at)
+    assert shop.board.handle(elsewhere).outcome is Outcome.DUPLICATE
+    assert contents(store) == before
+
+
+def test_later_events_still_fold(store: Any):
+    shop = shop_of_ada(store)
+    shop.board.forget(email=EMAIL)
+    shop.wait(1)
+    assert shop.tell("order", "d").outcome is Outcome.MOVED
+    history = shop.board.history("d")
+    folded = shop.pipeline.fold(shop.board.events("d"))
+    assert folded.deal == history.deal
+    assert folded.visits == history.visits[-len(folded.visits) :]
+    assert_titled_without_her(shop)
+
+
+def assert_titled_without_her(shop: Shop) -> None:
+    assert "rossi" not in shop.board.deal("d").title.lower()
+
+
+def test_timers_go_on_after_forgetting(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", contact={"email": EMAIL})
+    due = shop.board.deal("d").due_at
+    shop.wait(10)
+    shop.board.forget(email=EMAIL)
+    assert shop.board.deal("d").due_at == due
+    shop.wait(80)
+    assert shop.board.tick().moves == 1
+    assert shop.board.history("d").moves[-1].at == due
+
+
+def test_a_person_may_be_forgotten_twice_and_come_back(store: Any):
+    shop = shop_of_ada(store)
+    assert shop.board.forget(email=EMAIL).deals == ("d",)
+    assert shop.board.forget(email=EMAIL).deals == ()
+    shop.wait(1)
+    shop.tell("chat", "d", contact={"name": NAME, "email": EMAIL}, title="Ada again")
+    assert shop.board.forget(email=EMAIL).deals == ("d",)
+    assert not any(EMAIL in text for text in every_text(store))
+    assert not any("Ada again" in text for text in every_text(store))
+
+
+def test_an_older_baseline_forgets_too(store: Any):
+    """A baseline carries the whole deal, title included."""
+    shop = Shop(ladder("a", "b"), store)
+    shop.tell("to.a", contact={"email": EMAIL}, title="For signora Ada")
+    now = adopt(shop, ladder("a", "b", hours=1))
+    now.wait(1)
+    now.board.forget(email=EMAIL)
+    assert not any("signora Ada" in text for text in every_text(store))
+    assert_is_carried(now)
+
+
+def assert_is_carried(shop: Shop) -> None:
+    folded = shop.pipeline.fold(shop.board.events("d"))
+    assert folded.deal == shop.board.deal("d")
+
+
+def test_personal_names_of_properties_go_too(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", contact={"email": EMAIL}, properties={EMAIL: True})
+    shop.board.forget(email=EMAIL)
+    assert not any(EMAIL in text for text in every_text(store))
+
+
+def test_a_deal_that_waits_forgets_too(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("call", contact={"email": EMAIL, "name": NAME})
+    assert shop.board.forget(email=EMAIL).deals == ("d",)
+    assert not any(EMAIL in text or NAME in text for text in every_text(store))
+    shop.wait(1)
+    assert shop.tell("lead").outcome is Outcome.OPENED
+
+
+def test_any_key_of_the_contact_names_a_person(store: Any):
+    shop = shop_of_ada(store)
+    assert shop.board.forget(phone=PHONE).deals == ("d",)
+    assert not any(EMAIL in text for text in every_text(store))
+
+
+def test_an_old_contact_of_a_deal_is_found_too(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", contact={"email": EMAIL})
+    shop.wait(1)
+    shop.tell("chat", contact={"email": "bruno@example.com"})
+    assert shop.board.forget(email=EMAIL).deals == ("d",)
+    assert not any(EMAIL in text for text in every_text(store))
+
+
+# -- removing -----------------------------------------------------------------------------------
+
+
+def test_a_removed_deal_leaves_a_tombstone_and_nothing_else(store: Any):
+    shop = shop_of_ada(store)
+    shop.board.override("d", "won", by="Bea")
+    shop.board.remove("d")
+    assert not any(EMAIL in text or NAME in text for text in every_text(store))
+    with pytest.raises(DealNotFoundError, match="it was removed at"):
+        shop.board.deal("d")
+    assert [deal.id for deal in shop.board.deals()] == ["other"]
+    assert shop.board.effects("d") == []
+    assert shop.board.events("d") == []
+
+
+def test_events_for_a_removed_deal_are_archived_and_recorded_nowhere(store: Any):
+    shop = Shop(lead_ladder(), store)
+    lead = shop.event("lead")
+    shop.board.handle(lead)
+    shop.tell("order")
+    shop.board.remove("d")
+    before = contents(store)
+    for event in (lead, shop.event("call")):
+        receipt = shop.board.handle(event)
+        assert (receipt.outcome, receipt.deal, receipt.moves) == (Outcome.ARCHIVED, None, ())
+    assert contents(store) == before
+    assert shop.board.tick().deals == 0
+
+
+@pytest.mark.parametrize("act", ["move", "override"])
+def test_a_hand_cannot_raise_the_dead(store: Any, act: str):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    shop.tell("order")
+    shop.board.remove("d")
+    with pytest.raises(DealNotFoundError, match="removed"):
+        getattr(shop.board, act)("d", "new", by="Bea")
+
+
+def test_only_a_closed_deal_is_removed(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    with pytest.raises(MoveNotAllowedError, match="not closed"):
+        shop.board.remove("d")
+    with pytest.raises(LadderError):
+        shop.board.remove("nobody")
+
+
+def test_a_mail_of_a_deal_that_is_removed_meanwhile_ends_quietly(store: Any):
+    shop = Shop(register(lead_ladder(), into_won=lambda ctx: ctx.do("sms")), store)
+    shop.board.handles("sms")(lambda delivery: shop.board.remove("d"))
+    shop.tell("lead")
+    shop.tell("order")
+    assert shop.board.deliver().counts == {}
+    assert shop.board.effects() == []

@@ -1,0 +1,245 @@
+"""``board.using(connection)``: a move and the caller's own rows commit together or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ladderpipe import Board, Event, MemoryStore, Outcome, SqliteStore
+from ladderpipe.errors import EventConflictError, HookError, MoveNotAllowedError, StoreError
+from tests.shops import Shop, assert_is_the_fold, contents, lead_ladder, register
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    store = SqliteStore(tmp_path / "shop.db")
+    with store.transaction() as transaction:
+        transaction.connection.execute("CREATE TABLE orders (id TEXT PRIMARY KEY)")
+    pipeline = register(
+        lead_ladder(),
+        into_won=lambda ctx: ctx.do("email", template="thanks"),
+        out_of_talking=lambda ctx: ctx.deal.owner == "broken" and 1 / 0,
+    )
+    found = Shop(pipeline, store)
+    yield found
+    store.close()
+
+
+@pytest.fixture
+def connection(shop: Shop) -> Iterator[sqlite3.Connection]:
+    """A connection as sqlite3 makes it: it begins by itself before a statement that writes."""
+    found = sqlite3.connect(shop.store.path)
+    yield found
+    found.close()
+
+
+def orders(shop: Shop) -> list[str]:
+    return [row[0] for row in contents(shop.store)["orders"]]
+
+
+def stages(shop: Shop) -> list[str]:
+    return [deal.stage.key for deal in shop.board.deals()]
+
+
+def test_the_order_and_the_move_commit_together(shop: Shop, connection: sqlite3.Connection):
+    shop.tell("lead")
+    shop.wait(1)
+    connection.execute("INSERT INTO orders VALUES ('o-1')")
+    receipt = shop.board.using(connection).handle(shop.event("order"))
+    assert receipt.outcome is Outcome.MOVED
+    assert (orders(shop), stages(shop)) == ([], ["new"]), "nobody sees it before the commit"
+    connection.commit()
+    assert (orders(shop), stages(shop)) == (["o-1"], ["won"])
+    assert_is_the_fold(shop.board)
+    shop.board.deliver()
+    assert shop.mails == ["thanks"]
+
+
+def test_they_roll_back_together(shop: Shop, connection: sqlite3.Connection):
+    shop.tell("lead")
+    before = contents(shop.store)
+    connection.execute("INSERT INTO orders VALUES ('o-1')")
+    event = shop.event("order")
+    shop.board.using(connection).handle(event)
+    connection.rollback()
+    assert contents(shop.store) == before
+    assert shop.board.handle(event).outcome is Outcome.MOVED, "it was never heard of"
+
+
+def test_what_fails_is_undone_alone_and_the_caller_may_go_on(
+    shop: Shop, connection: sqlite3.Connection
+):
+    shop.tell("lead", id="known")
+    board = shop.board.using(connection)
+    connection.execute("INSERT INTO orders VALUES ('o-1')")
+    with pytest.raises(EventConflictError):
+        board.handle(shop.event("lead", "fresh", id="known"))
+    with pytest.raises(MoveNotAllowedError):
+        board.move("d", "won", by="Bea")
+    board.handle(shop.event("call"))
+    connection.commit()
+    assert orders(shop) == ["o-1"]
+    assert stages(shop) == ["talking"]
+    assert [deal.id for deal in shop.board.deals()] == ["d"]
+
+
+def test_a_hook_that_raises_undoes_the_board_and_not_the_caller(
+    shop: Shop, connection: sqlite3.Connection
+):
+    shop.tell("lead", owner="broken")
+    shop.wait(1)
+    shop.tell("call")
+    connection.execute("INSERT INTO orders VALUES ('o-1')")
+    with pytest.raises(HookError):
+        shop.board.using(connection).handle(shop.event("order"))
+    connection.commit()
+    assert (orders(shop), stages(shop)) == (["o-1"], ["talking"])
+
+
+def test_the_board_begins_the_transaction_when_the_caller_has_not(
+    shop: Shop, connection: sqlite3.Connection
+):
+    shop.board.using(connection).handle(shop.event("lead"))
+    assert connection.in_transaction
+    connection.rollback()
+    assert stages(shop) == []
+
+
+def test_hooks_get_the_callers_connection(tmp_path: Path):
+    seen: list[Any] = []
+    store = SqliteStore(tmp_path / "shop.db")
+    shop = Shop(register(lead_ladder(), into_new=lambda ctx: seen.append(ctx.connection)), store)
+    connection = sqlite3.connect(store.path)
+    shop.board.using(connection).handle(shop.event("lead"))
+    connection.close()
+    store.close()
+    assert seen == [connection]
+
+
+def test_a_batch_in_the_callers_transaction_isolates_its_bad_events(
+    shop: Shop, connection: sqlite3.Connection
+):
+    events = [shop.event("lead", f"d{n}") for n in range(5)]
+    bad = shop.event("cart.updated", "d1", cart=1)
+    report = shop.board.using(connection).handle_many([*events, bad], batch=2)
+    assert [failure.event for failure in report.failures] == [bad]
+    assert stages(shop) == []
+    connection.commit()
+    assert stages(shop) == ["new"] * 5
+
+
+def test_sweeping_reading_and_delivering_work_inside_it_too(
+    shop: Shop, connection: sqlite3.Connection
+):
+    board = shop.board.using(connection)
+    board.handle(shop.event("lead"))
+    shop.wait(73)
+    assert board.tick().moves == 1
+    board.handle(shop.event("order"))
+    assert board.deal("d").stage == "won"
+    assert board.deliver().delivered == 1, "the handlers are shared"
+    assert shop.mails == ["thanks"]
+    connection.rollback()
+    assert stages(shop) == []
+
+
+# -- connections as callers have them ------------------------------------------------------------
+
+
+def test_a_connection_in_autocommit_mode_is_refused_while_no_transaction_is_open(shop: Shop):
+    connection = sqlite3.connect(shop.store.path, isolation_level=None)
+    board = shop.board.using(connection)
+    with pytest.raises(StoreError, match="BEGIN IMMEDIATE"):
+        board.handle(shop.event("lead"))
+    connection.execute("BEGIN IMMEDIATE")
+    board.handle(shop.event("lead"))
+    connection.execute("COMMIT")
+    connection.close()
+    assert stages(shop) == ["new"]
+
+
+def test_rows_made_into_dictionaries_do_not_confuse_the_board(
+    shop: Shop, connection: sqlite3.Connection
+):
+    def as_dictionary(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+        return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+    for factory in (as_dictionary, sqlite3.Row):
+        connection.row_factory = factory
+        board = shop.board.using(connection)
+        deal = factory.__name__
+        board.handle(shop.event("lead", deal))
+        board.handle_many([shop.event("order", deal)])
+        board.tick()
+        assert board.deal(deal).stage == "won"
+        assert len(board.history(deal).moves) == 2
+        assert board.effects(deal)
+        assert connection.row_factory is factory
+    connection.commit()
+    assert stages(shop) == ["won", "won"]
+
+
+def test_the_callers_own_savepoints_stay_his(shop: Shop, connection: sqlite3.Connection):
+    board = shop.board.using(connection)
+    connection.execute("BEGIN")
+    connection.execute("SAVEPOINT ladderpipe_1")
+    connection.execute("INSERT INTO orders VALUES ('o-1')")
+    board.handle(shop.event("lead"))
+    connection.execute("ROLLBACK TO ladderpipe_1")
+    connection.execute("COMMIT")
+    assert (orders(shop), stages(shop)) == ([], [])
+
+
+def test_a_connection_to_another_database_is_refused(shop: Shop, tmp_path: Path):
+    SqliteStore(tmp_path / "other.db").close()
+    for path in (str(tmp_path / "other.db"), ":memory:"):
+        other = sqlite3.connect(path)
+        with pytest.raises(StoreError, match="connect to the board's file"):
+            shop.board.using(other)
+        other.close()
+
+
+def test_the_file_may_be_named_in_another_way(shop: Shop, tmp_path: Path):
+    (tmp_path / "link.db").symlink_to(shop.store.path)
+    connection = sqlite3.connect(tmp_path / "link.db")
+    shop.board.using(connection).handle(shop.event("lead"))
+    connection.commit()
+    connection.close()
+    assert stages(shop) == ["new"]
+
+
+def test_what_is_no_sqlite_connection_is_refused(shop: Shop):
+    with pytest.raises(StoreError, match="not str"):
+        shop.board.using("shop.db")
+
+
+def test_memory_has_no_connection_to_share():
+    board = Board(lead_ladder(), store=MemoryStore())
+    with pytest.raises(StoreError, match="open it on a database"):
+        board.using(sqlite3.connect(":memory:"))
+
+
+def test_closing_the_joined_board_leaves_the_connection_alone(
+    shop: Shop, connection: sqlite3.Connection
+):
+    with shop.board.using(connection) as board:
+        board.handle(shop.event("lead"))
+    connection.commit()
+    assert stages(shop) == ["new"]
+
+
+def test_events_of_a_rolled_back_transaction_can_come_again_in_another(
+    shop: Shop, connection: sqlite3.Connection
+):
+    event: Event = shop.event("lead")
+    board = shop.board.using(connection)
+    for _ in range(2):
+        assert board.handle(event).outcome is Outcome.OPENED
+        connection.rollback()
+    assert board.handle(event).outcome is Outcome.OPENED
+    connection.commit()
+    assert board.handle(event).outcome is Outcome.DUPLICATE

@@ -160,6 +160,8 @@ def folded(board: Board, deal: str) -> Any:
     """Return what the fold makes of a deal's stored events."""
     with board.store.transaction(write=False) as transaction:
         stored, _, _ = transaction.load(board._session.number, deal, create=False)
+    if stored is None:
+        return None
     history = board.pipeline.fold(board.events(deal), stored_until(stored))
     return None if history is None else (history.deal, history.moves, history.visits)
 

@@ -391,6 +391,33 @@ def test_a_late_event_for_one_deal_leaves_the_others_alone(shop: Shop):
     assert shop.board.effects("other") == effects
 
 
+def test_an_event_that_leads_elsewhere_after_all_begins_another_visit(store: Any):
+    """The same event, but the cart it found was empty: nothing of the other stage is sent."""
+    pipeline = Pipeline(
+        "carts",
+        stages=[new := Stage("new"), full := Stage("full"), empty := Stage("empty")],
+        rules=[
+            on("lead", into=new, opens=True),
+            on("look", into=full, when=lambda deal, event: deal.owner is None),
+            on("look", into=empty),
+        ],
+    )
+    for stage in (full, empty):
+        pipeline.move_into(stage)(lambda ctx: ctx.do("email", template=ctx.deal.stage.key))
+    shop = Shop(pipeline, store)
+    shop.tell("lead")
+    shop.wait(2)
+    shop.tell("look")
+    before = shop.board.history("d").visits[-1]
+    receipt = shop.tell("assigned", hours=-1, owner="Bea")
+    assert [(m.out_of, m.into) for m in receipt.moves] == [("new", "empty")]
+    assert shop.board.history("d").visits[-1].key != before.key
+    assert shop.states() == {"full": "cancelled", "empty": "pending"}
+    shop.work()
+    assert shop.mails == ["empty"]
+    assert_is_the_fold(shop.board)
+
+
 # -- what was believed --------------------------------------------------------------------------
 
 

@@ -1,0 +1,90 @@
+"""Memory, SQLite and PostgreSQL hold the same rows after the same events."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import ExitStack, closing
+from typing import Any
+from unittest import mock
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ladderpipe import Board, Event, ManualClock, MemoryStore, SqliteStore, Stage
+from ladderpipe.errors import LadderError
+from ladderpipe.stores import PostgresStore
+from ladderpipe.testing.strategies import events_of_many_deals
+from tests.ladders import ladders
+from tests.shops import wide_rows
+
+DEALS = ("deal-1", "deal-2", "deal-3")
+
+_numbers = itertools.count()
+
+
+@given(st.data())
+@settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_all_stores_hold_the_same(postgres_url: str, data: st.DataObject):
+    pipeline = data.draw(ladders(sequences=True))
+    events = data.draw(st.permutations(data.draw(events_of_many_deals(pipeline, deals=DEALS))))
+    clock = ManualClock("2026-01-05T09:00:00Z")
+    with ExitStack() as stack:
+        stores: list[Any] = [
+            MemoryStore(),
+            SqliteStore(":memory:"),
+            PostgresStore(postgres_url, prefix=f"p{next(_numbers)}_", pool_size=2),
+        ]
+        boards = [
+            Board(pipeline, store=stack.enter_context(closing(store)), clock=clock)
+            for store in stores
+        ]
+        latest = max((event.at for event in events), default=clock.now())
+        clock.set(max(latest, clock.now()))
+        while events:
+            step = data.draw(st.sampled_from([handle_one, handle_some, sweep, move_by_hand]))
+            size = data.draw(SIZES[step])
+            batch, events = events[:size], events[size:]
+            clock.advance(hours=0 if batch else data.draw(st.integers(0, 50)))
+            into = data.draw(st.sampled_from(pipeline.stages))
+            answers = {answer(step, board, batch, into) for board in boards}
+            assert len(answers) == 1
+        rows = [wide_rows(board.store, board._session.number, DEALS) for board in boards]
+        assert rows[0] == rows[1]
+        assert rows[0] == rows[2]
+
+
+def handle_one(board: Board, batch: list[Event], into: Stage) -> Any:
+    return board.handle(batch[0])
+
+
+def handle_some(board: Board, batch: list[Event], into: Stage) -> Any:
+    return board.handle_many([*batch, batch[0]])
+
+
+def sweep(board: Board, batch: list[Event], into: Stage) -> Any:
+    return board.tick()
+
+
+def move_by_hand(board: Board, batch: list[Event], into: Stage) -> Any:
+    number = len(board.events(DEALS[0])).to_bytes(16, "big")
+    with mock.patch("os.urandom", return_value=number):
+        return board.move(DEALS[0], into, by="Ada", properties={"a": 1.0, "b": 1e22})
+
+
+SIZES = {
+    handle_one: st.just(1),
+    handle_some: st.integers(1, 8),
+    sweep: st.just(0),
+    move_by_hand: st.just(0),
+}
+
+
+def answer(step: Any, *arguments: Any) -> str:
+    """Return what a board says, or what it complains of."""
+    try:
+        return repr(step(*arguments))
+    except LadderError as error:
+        return repr(error)

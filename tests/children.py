@@ -48,7 +48,9 @@ KINDS = ("lead", "call", "chat", "order", "lead")
 
 def busy_ladder() -> Pipeline:
     """Return a ladder on which every stage asks for mails that say what they are about."""
-    new = Stage("new", sequence=[do("note", text="first"), wait(hours=30), do("note", text="second")])
+    new = Stage(
+        "new", sequence=[do("note", text="first"), wait(hours=30), do("note", text="second")]
+    )
     talking = Stage("talking")
     won = Stage("won", status="won")
     cold = Stage("cold", status="abandoned")
@@ -258,7 +260,8 @@ def events_of_many_deals(deals: int, dice: random.Random) -> list[Event]:
             dice.choice(KINDS),
             deal=f"deal-{deal}",
             id=f"{deal}-{n}",
-            at=START + dice.choice([dice.randrange(200), dice.randrange(200) + dice.random()]) * HOUR,
+            at=START
+            + dice.choice([dice.randrange(200), dice.randrange(200) + dice.random()]) * HOUR,
             source=dice.choice(["", "shop"]),
             data={"properties": {"n": n}},
         )

@@ -9,6 +9,7 @@ import datetime as dt
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Final, TypeAlias
 
 import attrs
@@ -120,11 +121,8 @@ class Decision:
         return change
 
     def _records(self, now: dt.datetime) -> list[MoveRecord]:
-        ends = [*(move.at for move in self.moves[1:]), None]
-        return [
-            _record(move, key, left_at, now)
-            for move, key, left_at in zip(self.moves, self.keys, ends, strict=True)
-        ]
+        ends = [move.at for move in self.moves[1:]]
+        return list(map(_record, self.moves, self.keys, (*ends, None), repeat(now)))
 
     def _document(self) -> str | None:
         if not self.draft.changed:

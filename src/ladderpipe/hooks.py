@@ -203,8 +203,8 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
         if not getattr(context.connection, "in_transaction", True):
             raise HookError(
                 f"hook {name} ({what}) ended the transaction it ran in, for deal "
-                f"{context.deal.id!r}: the board commits, after all hooks; take COMMIT and ROLLBACK "
-                "out of the hook, and raise to undo"
+                f"{context.deal.id!r}: the board commits, after all hooks; take COMMIT and "
+                "ROLLBACK out of the hook, and raise to undo"
             )
 
 

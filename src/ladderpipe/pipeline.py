@@ -80,6 +80,7 @@ class Pipeline:
         self.reduces_without_data = CART_TYPES if reducer is cart_reducer else None
         self._rung_of_type = self._rungs_of_types()
         self._hooks: dict[tuple[str, str], list[Hook]] = {}
+        self._has_sequences = any(stage.sequence for stage in self.stages)
         self._bound = False
 
     @property
@@ -242,6 +243,11 @@ class Pipeline:
     def has_hooks(self) -> bool:
         """Whether any hook is registered."""
         return bool(self._hooks)
+
+    @property
+    def asks_for_effects(self) -> bool:
+        """Whether a move may ask for effects: by a hook, or by the sequence of its stage."""
+        return self._has_sequences or bool(self._hooks)
 
     def bind(self) -> None:
         """Note that a board is bound: from now on no hook is accepted."""

@@ -15,7 +15,7 @@ from .unit import Unit
 
 __all__ = ["DealFailure", "TickReport"]
 
-BATCH: Final = 500
+BATCH: Final = 1000
 
 
 @attrs.frozen

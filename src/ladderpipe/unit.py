@@ -134,14 +134,15 @@ class Unit:
         # Before the hooks, so that nothing they write on finds its way into the store.
         change = decision.change(self.pipeline, self.now, decision.stored.has_effects)
         if decision.moves or decision.before is not None:
-            is_quiet = self._quietness(decision.stored.quiet_to, events)
-            change.effects = effects_asked(
-                self.pipeline, decision, self.transaction.connection, is_quiet
-            )
+            if self.pipeline.asks_for_effects:
+                is_quiet = self._quietness(decision.stored.quiet_to, events)
+                change.effects = effects_asked(
+                    self.pipeline, decision, self.transaction.connection, is_quiet
+                )
             if decision.current_changed:
                 current = decision.visit_key
-                asked = any(effect.visit_key == current for effect in change.effects)
-                has_effects = decision.refolded or asked
+                asked = [effect for effect in change.effects if effect.visit_key == current]
+                has_effects = decision.refolded or bool(asked)
                 if has_effects != change.deal.has_effects:
                     change.deal = change.deal._replace(has_effects=has_effects)
         if self.quiet:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import attrs
 import pytest
 
 from ladderpipe import ANY, Board, Event, Outcome, Pipeline, Stage, after, on
@@ -17,7 +18,8 @@ from ladderpipe.errors import (
     MoveNotAllowedError,
     PipelineChangedError,
 )
-from tests.shops import Shop, assert_is_the_fold, believed, contents, lead_ladder, register
+from ladderpipe.verifying import verify
+from tests.shops import Shop, believed, contents, lead_ladder, register
 
 # -- a changed ladder ---------------------------------------------------------------------------
 
@@ -27,7 +29,9 @@ def ladder(*names: str, hours: float = 72, **status: Any) -> Pipeline:
     stages = [Stage(name, status=status.get(name, "open")) for name in names]
     rules = [on(f"to.{s}", into=s, out_of=ANY, opens=True) for s in stages]
     return Pipeline(
-        "changing", stages=stages, rules=[*rules, after(hours=hours, out_of=stages[0], into=stages[1])]
+        "changing",
+        stages=stages,
+        rules=[*rules, after(hours=hours, out_of=stages[0], into=stages[1])],
     )
 
 
@@ -73,19 +77,18 @@ def test_a_board_with_another_definition_is_refused_at_opening(shop: Shop):
 def test_titles_and_probabilities_may_change_freely(store: Any):
     Shop(lead_ladder(), store).tell("lead")
     plain = lead_ladder()
-    stages = [Stage(s.key, title="Other", status=s.status, requires=s.requires) for s in plain.stages]
-    by_key = {stage.key: stage for stage in stages}
-    import attrs
+    retitled = {
+        stage: Stage(stage.key, title="Other", status=stage.status, requires=stage.requires)
+        for stage in plain.stages
+    }
 
-    rules = [
-        attrs.evolve(
-            rule,
-            into=by_key[rule.into],
-            out_of=tuple(by_key[s] for s in rule.out_of) if isinstance(rule.out_of, tuple) else rule.out_of,
-        )
-        for rule in plain.rules
-    ]
-    Board(Pipeline("leads", stages=stages, rules=rules), store=store)
+    def renewed(rule: Any) -> Any:
+        out_of = rule.out_of
+        if isinstance(out_of, tuple):
+            out_of = tuple(retitled[stage] for stage in out_of)
+        return attrs.evolve(rule, into=retitled[rule.into], out_of=out_of)
+
+    Board(Pipeline("leads", stages=retitled.values(), rules=map(renewed, plain.rules)), store=store)
 
 
 def test_a_renamed_stage_is_renamed_in_the_whole_history(shop: Shop):
@@ -277,7 +280,7 @@ def test_a_migration_that_crashed_is_resumed(shop: Shop, crash_at: int):
         board.migrate(mapping, batch=1)
     if crash_at > 1:
         for pipeline in (new, ladder("a", "b", "c")):
-            with pytest.raises(PipelineChangedError, match="a migration .* is not finished"):
+            with pytest.raises(PipelineChangedError, match=r"a migration .* is not finished"):
                 Board(pipeline, store=shop.store)
         with pytest.raises(PipelineChangedError, match="not finished"):
             shop.tell("to.a")
@@ -306,6 +309,17 @@ def test_a_removed_deal_stays_removed_when_the_ladder_changes(store: Any):
     changed = Pipeline("leads", stages=changed.stages, rules=changed.rules[:3])
     now = adopt(shop, changed)
     assert now.tell("lead").outcome is Outcome.ARCHIVED
+
+
+def test_a_process_whose_clock_is_behind_does_not_reach_back_before_the_baseline(shop: Shop):
+    changed = ladder("a", "b", "c", hours=10)
+    now = adopt(shop, changed)
+    behind = Shop(changed, shop.store, start="2026-01-05T11:00:00Z")
+    assert behind.clock.now() < now.clock.now()
+    with pytest.raises(MoveNotAllowedError):
+        behind.board.move("deal-a", "b", by="Bea")
+    behind.board.override("deal-a", "b", by="Bea")
+    assert verify(behind.board).differences == ()
 
 
 # -- forgetting ---------------------------------------------------------------------------------
@@ -344,7 +358,9 @@ def shop_of_ada(store: Any) -> Shop:
     shop.work()
     shop.wait(1)
     shop.tell(
-        "cart.item_added", id="second", line={"sku": "A", "title": f"Engraved for {NAME}", "quantity": 2}
+        "cart.item_added",
+        id="second",
+        line={"sku": "A", "title": f"Engraved for {NAME}", "quantity": 2},
     )
     shop.board.override("d", "talking", by="Bea", reason=f"{NAME} called from {PHONE}")
     shop.work()

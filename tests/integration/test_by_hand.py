@@ -105,7 +105,7 @@ def test_a_guard_is_asked_and_named_when_it_refuses(store: Any):
     )
     shop = Shop(pipeline, store)
     shop.tell("lead")
-    with pytest.raises(MoveNotAllowedError, match="the guard does not hold .*is_hot"):
+    with pytest.raises(MoveNotAllowedError, match=r"the guard does not hold .*is_hot"):
         shop.board.move("d", talking, by="Bea")
     assert shop.board.move("d", talking, by="Bea", properties={"hot": True}).outcome == "moved"
 
@@ -268,7 +268,7 @@ def test_a_stage_that_is_not_there_is_refused(shop: Shop, act: str):
 
 def test_nobody_but_the_board_writes_hands(shop: Shop):
     for kind in ("ladder.by_hand", "ladder.override", "ladder.baseline", "ladder.more"):
-        with pytest.raises(InvalidEventError, match="use board.move or board.override"):
+        with pytest.raises(InvalidEventError, match=r"use board\.move or board\.override"):
             shop.tell(kind, into="won", by="me")
 
 

@@ -49,81 +49,136 @@ def open_other_definition(shop: Shop) -> None:
 
 REFUSALS: dict[str, tuple[Act, type[LadderError], type[Exception], str]] = {
     "a deal nobody opened": (
-        lambda shop: shop.board.deal("nobody"), DealNotFoundError, LookupError,
+        lambda shop: shop.board.deal("nobody"),
+        DealNotFoundError,
+        LookupError,
         "'leads' has no open deal 'nobody'",
     ),
     "its history": (
-        lambda shop: shop.board.history("nobody"), DealNotFoundError, LookupError, "'nobody'",
+        lambda shop: shop.board.history("nobody"),
+        DealNotFoundError,
+        LookupError,
+        "'nobody'",
     ),
     "its explanation": (
-        lambda shop: shop.board.explain("nobody"), DealNotFoundError, LookupError, "'nobody'",
+        lambda shop: shop.board.explain("nobody"),
+        DealNotFoundError,
+        LookupError,
+        "'nobody'",
     ),
     "its removal": (
-        lambda shop: shop.board.remove("nobody"), DealNotFoundError, LookupError, "'nobody'",
+        lambda shop: shop.board.remove("nobody"),
+        DealNotFoundError,
+        LookupError,
+        "'nobody'",
     ),
     "removing an open deal": (
-        lambda shop: shop.board.remove("d"), MoveNotAllowedError, ValueError,
+        lambda shop: shop.board.remove("d"),
+        MoveNotAllowedError,
+        ValueError,
         "deal 'd' is not closed .it is in new.",
     ),
     "an unknown effect": (
-        lambda shop: shop.board.send_again("k"), EffectNotFoundError, LookupError, "'k'",
+        lambda shop: shop.board.send_again("k"),
+        EffectNotFoundError,
+        LookupError,
+        "'k'",
     ),
     "an unknown task": (
-        lambda shop: shop.board.complete("k"), EffectNotFoundError, LookupError, "'k'",
+        lambda shop: shop.board.complete("k"),
+        EffectNotFoundError,
+        LookupError,
+        "'k'",
     ),
     "a second event of one name": (
-        clash, EventConflictError, ValueError, "event 'known'.*deal 'other'",
+        clash,
+        EventConflictError,
+        ValueError,
+        "event 'known'.*deal 'other'",
     ),
     "an event from the future": (
-        lambda shop: shop.tell("lead", id="e9", hours=1), EventFromFutureError, ValueError,
+        lambda shop: shop.tell("lead", id="e9", hours=1),
+        EventFromFutureError,
+        ValueError,
         "event 'e9' for deal 'd'.*1:00:00 from now.*check the sender's clock",
     ),
     "data the reducer cannot read": (
-        lambda shop: shop.tell("cart.updated", id="e9", cart=7), InvalidEventError, ValueError,
+        lambda shop: shop.tell("cart.updated", id="e9", cart=7),
+        InvalidEventError,
+        ValueError,
         "event 'e9' .cart.updated. for deal 'd' is refused",
     ),
     "another currency": (
-        change_currency, InvalidEventError, ValueError,
+        change_currency,
+        InvalidEventError,
+        ValueError,
         "event 'e9'.*deal 'd'.*EUR",
     ),
     "an event of the board's own": (
-        lambda shop: shop.tell("ladder.override", id="e9"), InvalidEventError, ValueError, "'e9'",
+        lambda shop: shop.tell("ladder.override", id="e9"),
+        InvalidEventError,
+        ValueError,
+        "'e9'",
     ),
     "what is no event": (
-        lambda shop: shop.board.handle("lead"), InvalidEventError, ValueError, "is no Event",
+        lambda shop: shop.board.handle("lead"),
+        InvalidEventError,
+        ValueError,
+        "is no Event",
     ),
     "a forbidden hand": (
-        lambda shop: shop.board.move("d", "won", by="me"), MoveNotAllowedError, ValueError,
+        lambda shop: shop.board.move("d", "won", by="me"),
+        MoveNotAllowedError,
+        ValueError,
         "deal 'd' is in new and cannot be moved into won",
     ),
     "a hand without what is required": (
-        lambda shop: shop.board.move("d", "lost", by="me"), MissingPropertyError, ValueError,
+        lambda shop: shop.board.move("d", "lost", by="me"),
+        MissingPropertyError,
+        ValueError,
         "deal 'd' is in new.*without why",
     ),
     "an unknown stage to list": (
-        lambda shop: list(shop.board.deals(stage="moon")), DefinitionError, ValueError, "'moon'",
+        lambda shop: list(shop.board.deals(stage="moon")),
+        DefinitionError,
+        ValueError,
+        "'moon'",
     ),
     "another definition": (
-        open_other_definition, PipelineChangedError, RuntimeError,
+        open_other_definition,
+        PipelineChangedError,
+        RuntimeError,
         "pipeline 'leads'.*deals in stages that no longer exist: 1 in 'new'.*board.migrate",
     ),
     "a due time without a zone": (
-        lambda shop: shop.board.tasks(due_by="2026-01-01T00:00:00"), InstantError, ValueError,
+        lambda shop: shop.board.tasks(due_by="2026-01-01T00:00:00"),
+        InstantError,
+        ValueError,
         "no time zone",
     ),
     "a sweep into the future": (
-        lambda shop: shop.board.tick(until="2030-01-01T00:00:00Z"), ClockError, ValueError,
+        lambda shop: shop.board.tick(until="2030-01-01T00:00:00Z"),
+        ClockError,
+        ValueError,
         "lies after the board's clock",
     ),
     "forgetting nobody": (
-        lambda shop: shop.board.forget(), InvalidEventError, ValueError, "one contact key",
+        lambda shop: shop.board.forget(),
+        InvalidEventError,
+        ValueError,
+        "one contact key",
     ),
     "forgetting two": (
-        lambda shop: shop.board.forget(email="a@b.c", phone="1"), InvalidEventError, ValueError,
+        lambda shop: shop.board.forget(email="a@b.c", phone="1"),
+        InvalidEventError,
+        ValueError,
         "one contact key",
     ),
     "forgetting emptiness": (
-        lambda shop: shop.board.forget(email=""), InvalidEventError, ValueError, "email",
+        lambda shop: shop.board.forget(email=""),
+        InvalidEventError,
+        ValueError,
+        "email",
     ),
 }
 
@@ -169,9 +224,11 @@ def broken_ladder(part: str) -> Pipeline:
         rules.append(by_hand(into=next_, when=raising, key="the call"))
     options = {}
     if part == "reducer":
+
         def reducer(deal: Any, event: Event) -> None:
             if event.type == "call":
                 raise ZeroDivisionError
+
         options["reducer"] = reducer
     pipeline = Pipeline("broken", stages=[new, next_], rules=rules, **options)
     return pipeline
@@ -220,7 +277,9 @@ def test_a_hook_error_names_hook_stage_and_deal(store: Any):
         raise ZeroDivisionError
 
     shop = Shop(register(lead_ladder(), into_new=greet), store)
-    with pytest.raises(HookError, match=r"greet .move into new. raised ZeroDivisionError.*deal 'd'"):
+    with pytest.raises(
+        HookError, match=r"greet .move into new. raised ZeroDivisionError.*deal 'd'"
+    ):
         shop.tell("lead")
     assert issubclass(HookError, RuntimeError)
     assert issubclass(ReentrancyError, RuntimeError)

@@ -201,7 +201,7 @@ def test_a_hook_that_raises_stores_nothing(store: Any, act: Callable[[Shop], Non
     shop.wait(1)
     before = contents(store)
     with pytest.raises(
-        HookError, match="refuse .move out of new. raised Refused for deal 'd'"
+        HookError, match=r"refuse \(move out of new\) raised Refused for deal 'd'"
     ) as e:
         act(shop)
     assert isinstance(e.value.__cause__, Refused)
@@ -305,7 +305,7 @@ def test_a_hook_cannot_call_the_board(store: Any, call: str):
 
     shop = Shop(register(lead_ladder(), into_new=hook), store)
     before = contents(store)
-    with pytest.raises(ReentrancyError, match="use an effect|ctx.do"):
+    with pytest.raises(ReentrancyError, match=r"ask for an effect with ctx\.do"):
         shop.tell("lead")
     assert contents(store) == before
 
@@ -363,7 +363,7 @@ def test_an_effect_needs_a_name(store: Any):
 def test_no_hook_can_be_registered_once_a_board_is_bound(store: Any):
     pipeline = lead_ladder()
     Board(pipeline, store=store)
-    with pytest.raises(DefinitionError, match="before Board.open"):
+    with pytest.raises(DefinitionError, match=r"before Board\.open"):
         pipeline.move_into(pipeline.stage("new"))(lambda ctx: None)
 
 

@@ -1,4 +1,4 @@
-"""S11: an event that arrives late is put in its place, and the history is what it would have been."""
+"""S11: a late event is put in its place, and the history is what it would have been."""
 
 from __future__ import annotations
 

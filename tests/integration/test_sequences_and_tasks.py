@@ -194,7 +194,7 @@ def test_a_task_can_be_completed_by_its_key(shop: Shop):
 
 def test_an_unknown_task_cannot_be_completed(shop: Shop):
     before = contents(shop.store)
-    with pytest.raises(LookupError, match="see board.tasks"):
+    with pytest.raises(LookupError, match=r"see board\.tasks"):
         shop.board.complete("nothing")
     assert contents(shop.store) == before
 

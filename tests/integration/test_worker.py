@@ -1,4 +1,4 @@
-"""``board.run`` in a real process: wakes for due times, finishes what it began, stops on SIGTERM."""
+"""``board.run`` in a process: wakes for due times, finishes what it began, stops on SIGTERM."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ _BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_READING: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SAVEPOINT: Final = b"ladderpipe"
 _TRANSIENT_CLASSES: Final = ("08", "40")
+_FINAL: Final = (PoolTimeout, PoolClosed, psycopg.errors.PipelineAborted)
 _TRANSIENT: Final = ("53300", "55P03", "57P01", "57P02", "57P03")
 
 
@@ -74,6 +75,7 @@ class PostgresStore:
         self._settings = {} if prepare else {"prepare_threshold": None}
         self._lock = threading.Lock()
         self._closed = False
+        self._left_behind: list[object] = []
         try:
             with psycopg.connect(dsn, autocommit=True, **self._settings) as connection:
                 migrate(connection, self._names, create)
@@ -190,6 +192,8 @@ class PostgresStore:
             if self._closed:
                 raise StoreError(f"the store on {self._where()} is closed: open a new one")
             if self._pid != os.getpid():
+                # The parent's pool is never used here, nor collected: its threads are not here.
+                self._left_behind.append(self._pool)
                 self._begin_process()
             return self._pool
 
@@ -286,7 +290,7 @@ def is_transient(error: BaseException) -> bool:
     """
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, psycopg.Error) and not isinstance(found, PoolTimeout | PoolClosed):
+        if isinstance(found, psycopg.Error) and not isinstance(found, _FINAL):
             state = found.sqlstate
             if state is None and isinstance(found, psycopg.OperationalError):
                 return True

@@ -130,7 +130,7 @@ class PostgresTransaction(SqlTransaction):
                     self._wire.send(self._sql.PIN_PIPELINE, (pipeline,))
             ((fingerprint, document, *row),) = self._read(self._sql.LOAD_DEAL, (deal, pipeline))
             if row[0] is not None:
-                return StoredDeal._make(row), document, fingerprint
+                return self._deal(tuple(row)), document, fingerprint
             if not create:
                 return None, None, fingerprint
             added = self._read(self._sql.ADD_DEAL, (pipeline, deal))
@@ -147,20 +147,19 @@ class PostgresTransaction(SqlTransaction):
             found = self._read(self._sql.LOAD_DEALS, (names, pipeline))
             # One that was there may have been removed, unused, before it could be locked.
             if len(found) >= len(names):
-                return {row[2]: (StoredDeal._make(row[1:]), row[0]) for row in found}
+                return {row[2]: self._with_document(row) for row in found}
 
     def load_by_id(self, deal_id: int) -> tuple[StoredDeal, str | None] | None:
         if self._writes_rows:
             self._wire.send(self._sql.LOCK_DEAL_BY_ID, (deal_id,))
-        found = self._read(self._sql.LOAD_DEAL_BY_ID, (deal_id,))
-        return (StoredDeal._make(found[0][1:]), found[0][0]) if found else None
+        return super().load_by_id(deal_id)
 
     def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
         """Return deals with a timer due; to write, those that no other worker is at."""
-        sql = self._sql
-        statement = sql.LOCK_DUE_DEALS if self._writes_rows else sql.DUE_DEALS
-        found = self._read(statement, (pipeline, now, now, limit))
-        deals = [StoredDeal._make(row) for row in found]
+        if not self._writes_rows:
+            return super().due(pipeline, now, limit)
+        found = self._read(self._sql.LOCK_DUE_DEALS, (pipeline, now, now, limit))
+        deals = [self._deal(row) for row in found]
         self._swept = [deal.id for deal in deals]
         return deals
 
@@ -218,9 +217,9 @@ class PostgresTransaction(SqlTransaction):
         self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
     ) -> list[EffectRow]:
         """Return effects that may be claimed now; to write, those that no other worker is at."""
-        sql = self._sql
-        statement = sql.LOCK_READY_EFFECTS if self._writes_rows else sql.READY_EFFECTS
-        return self._effects(statement, (pipeline, now, list(names), limit))
+        if not self._writes_rows:
+            return super().ready_effects(pipeline, now, names, limit)
+        return self._effects(self._sql.LOCK_READY_EFFECTS, (pipeline, now, list(names), limit))
 
     def settle_effect(
         self,

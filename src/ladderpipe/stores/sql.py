@@ -17,6 +17,7 @@ from .base import (
     DealFilter,
     EffectRow,
     MoveRecord,
+    NewEffect,
     PipelineRow,
     StoredDeal,
 )
@@ -50,6 +51,33 @@ class SqlTransaction:
         """Return a list as a parameter."""
         raise NotImplementedError
 
+    def _instant(self, at: dt.datetime | None) -> Any:
+        """Return an instant as a parameter."""
+        return at
+
+    def _event(self, row: Row) -> tuple[Event, dt.datetime]:
+        kind, deal, id, at, source, seq, data, recorded_at = row
+        event = Event(kind, deal=deal, id=id, at=at, source=source, seq=seq, data=json.loads(data))
+        return event, recorded_at
+
+    def _deal(self, row: Row) -> StoredDeal:
+        return StoredDeal._make(row)
+
+    def _deal_values(self, deal: StoredDeal) -> Row:
+        return (*deal[2:], deal.id)
+
+    def _move(self, row: Row) -> MoveRecord:
+        return MoveRecord._make(row)
+
+    def _move_values(self, deal_id: int, move: MoveRecord) -> Row:
+        return (deal_id, *move)
+
+    def _effect(self, row: Row) -> EffectRow:
+        return EffectRow._make(row)
+
+    def _effect_values(self, effect: NewEffect) -> Row:
+        return (*effect, effect.due_at)
+
     # -- pipelines ----------------------------------------------------------------------------
 
     def pipelines(self) -> list[PipelineRow]:
@@ -61,25 +89,34 @@ class SqlTransaction:
 
     # -- deals --------------------------------------------------------------------------------
 
+    def load_by_id(self, deal_id: int) -> tuple[StoredDeal, str | None] | None:
+        rows = self._read(self._sql.LOAD_DEAL_BY_ID, (deal_id,))
+        return self._with_document(rows[0]) if rows else None
+
     def document(self, deal_id: int) -> str | None:
         rows = self._read(self._sql.DOCUMENT, (deal_id,))
         return rows[0][0] if rows else None
 
+    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+        instant = self._instant(now)
+        rows = self._read(self._sql.DUE_DEALS, (pipeline, instant, instant, limit))
+        return [self._deal(row) for row in rows]
+
     def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
-        self._each(self._sql.NOTE_FAILURE, [(failures, retry_at, deal_id)])
+        self._each(self._sql.NOTE_FAILURE, [(failures, self._instant(retry_at), deal_id)])
 
     def deals(
         self, pipeline: int, wanted: DealFilter, after: int, limit: int
     ) -> list[tuple[StoredDeal, str | None]]:
         stages = None if wanted.stages is None else self._list(wanted.stages)
         values = (pipeline, after, stages, stages, wanted.owner, wanted.owner, limit)
-        return [(_deal(row[1:]), row[0]) for row in self._read(self._sql.DEALS, values)]
+        return [self._with_document(row) for row in self._read(self._sql.DEALS, values)]
 
     def every_deal(
         self, pipeline: int, after: int, limit: int
     ) -> list[tuple[StoredDeal, str | None]]:
         rows = self._read(self._sql.EVERY_DEAL, (pipeline, after, limit))
-        return [(_deal(row[1:]), row[0]) for row in rows]
+        return [self._with_document(row) for row in rows]
 
     def count_deals(self, pipeline: int) -> int:
         count: int = self._read(self._sql.COUNT_DEALS, (pipeline,))[0][0]
@@ -88,8 +125,8 @@ class SqlTransaction:
     def unadopted(
         self, pipeline: int, fingerprint: str, after: int, limit: int
     ) -> list[StoredDeal]:
-        values = (pipeline, fingerprint, after, limit)
-        return [_deal(row) for row in self._read(self._sql.UNADOPTED, values)]
+        rows = self._read(self._sql.UNADOPTED, (pipeline, fingerprint, after, limit))
+        return [self._deal(row) for row in rows]
 
     def stage_counts(self, pipeline: int) -> dict[str, int]:
         return {row[0]: row[1] for row in self._read(self._sql.STAGE_COUNTS, (pipeline,))}
@@ -97,16 +134,16 @@ class SqlTransaction:
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
         yield from self._read(self._sql.TOTALS, (pipeline,))
 
+    def _with_document(self, row: Row) -> tuple[StoredDeal, str | None]:
+        return self._deal(row[1:]), row[0]
+
     # -- events -------------------------------------------------------------------------------
 
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
         self._each(self._sql.REMOVE_EVENT, [(pipeline, *identity) for identity in identities])
 
     def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
-        return [
-            (Event(kind, deal=deal, id=id, at=at, source=source, seq=seq, data=json.loads(data)), t)
-            for kind, deal, id, at, source, seq, data, t in self._read(self._sql.EVENTS, (deal_id,))
-        ]
+        return [self._event(row) for row in self._read(self._sql.EVENTS, (deal_id,))]
 
     def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
         self._each(
@@ -124,7 +161,7 @@ class SqlTransaction:
     # -- moves --------------------------------------------------------------------------------
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
-        return [MoveRecord._make(row) for row in self._read(self._sql.MOVES, (deal_id,))]
+        return [self._move(row) for row in self._read(self._sql.MOVES, (deal_id,))]
 
     def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
         # Old names may also be new ones (a swap), so each goes by way of a name no stage can have.
@@ -137,28 +174,34 @@ class SqlTransaction:
     # -- writing ------------------------------------------------------------------------------
 
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
+        recorded_at = self._instant(now)
+        if len(changes) == 1:
+            for statement, values in self._writes(pipeline, changes[0], recorded_at):
+                self._each(statement, [values])
+            return
         rows: dict[Any, list[Row]] = {statement: [] for statement in self._sql.SAVING}
         for change in changes:
-            for statement, values in self._writes(pipeline, change, now):
+            for statement, values in self._writes(pipeline, change, recorded_at):
                 rows[statement].append(values)
         for statement, found in rows.items():
             if found:
                 self._each(statement, found)
 
     def _writes(
-        self, pipeline: int, change: DealChange, now: dt.datetime
+        self, pipeline: int, change: DealChange, recorded_at: Any
     ) -> Iterator[tuple[Any, Row]]:
-        """Yield what one decision writes, each statement with its values."""
+        """Yield what one decision writes, each statement with its values, in order of SAVING."""
         sql, deal = self._sql, change.deal.id
         if change.cut_from is not None:
             yield sql.CUT_MOVES, (deal, change.cut_from)
         if change.reopen is not None:
             yield sql.REOPEN_VISIT, (deal, change.reopen)
         if change.close is not None:
-            yield sql.CLOSE_VISIT, (change.close[1], deal, change.close[0])
-        yield sql.SAVE_DEAL, (*change.deal[2:], deal)
+            n, at = change.close
+            yield sql.CLOSE_VISIT, (self._instant(at), deal, n)
+        yield sql.SAVE_DEAL, self._deal_values(change.deal)
         for move in change.moves:
-            yield sql.ADD_MOVE, (deal, *move)
+            yield sql.ADD_MOVE, self._move_values(deal, move)
         if change.document is not None:
             yield sql.SAVE_DOCUMENT, (deal, change.document)
         for key in change.vanished:
@@ -169,7 +212,7 @@ class SqlTransaction:
             yield sql.UNDO_LEAVING_EFFECTS, (deal, change.revived)
             yield sql.REVIVE_VISIT_EFFECTS, (deal, change.revived)
         for effect in change.effects:
-            yield sql.ADD_EFFECT, (pipeline, deal, now, *effect, effect.due_at)
+            yield sql.ADD_EFFECT, (pipeline, deal, recorded_at, *self._effect_values(effect))
 
     # -- effects ------------------------------------------------------------------------------
 
@@ -189,8 +232,14 @@ class SqlTransaction:
         found = self._effects(self._sql.EFFECT, (pipeline, key))
         return found[0] if found else None
 
+    def ready_effects(
+        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+    ) -> list[EffectRow]:
+        values = (pipeline, self._instant(now), self._list(names), limit)
+        return self._effects(self._sql.READY_EFFECTS, values)
+
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
-        self._each(self._sql.CLAIM_EFFECT, [(lease, until, attempts, key)])
+        self._each(self._sql.CLAIM_EFFECT, [(lease, self._instant(until), attempts, key)])
 
     def settle_effect(
         self,
@@ -200,14 +249,11 @@ class SqlTransaction:
         error: str | None = None,
         lease: str | None = None,
     ) -> bool:
-        return self._write(self._sql.SETTLE_EFFECT, (state, ready_at, error, key, lease)) == 1
+        values = (state, self._instant(ready_at), error, key, lease)
+        return self._write(self._sql.SETTLE_EFFECT, values) == 1
 
     def replace_effect_payload(self, key: str, payload: str) -> None:
         self._each(self._sql.REPLACE_EFFECT_PAYLOAD, [(payload, key)])
 
     def _effects(self, statement: Any, values: Sequence[Any]) -> list[EffectRow]:
-        return [EffectRow._make(row) for row in self._read(statement, values)]
-
-
-def _deal(row: Row) -> StoredDeal:
-    return StoredDeal._make(row)
+        return [self._effect(row) for row in self._read(statement, values)]

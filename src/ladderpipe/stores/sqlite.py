@@ -31,6 +31,8 @@ from .sqlite_schema import MIGRATIONS
 __all__ = ["SqliteStore"]
 
 BUSY_SECONDS: Final = 60.0
+CACHE_KIBIBYTES: Final = 8_000
+"""Enough for the pages of one batch, which would otherwise be written twice."""
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -196,6 +198,7 @@ class SqliteStore:
             if not self._in_memory:
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
         except BaseException:
             connection.close()
             raise

@@ -1,0 +1,1 @@
+"""What ladderpipe costs, measured beside its peers: ``python -m benchmarks``."""

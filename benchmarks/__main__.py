@@ -1,0 +1,54 @@
+"""Run the benchmarks: ``python -m benchmarks [--quick] [--write] [name ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import batches, folding, handling, importing, size, sweeping
+from .harness import Report
+from .results import RESULTS, as_line, as_markdown
+
+BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
+    "fold": lambda quick, folder: folding.run(quick),
+    "handle": handling.run,
+    "batches": batches.run,
+    "sweep": sweeping.run,
+    "bytes": size.run,
+    "import": importing.run,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(
+            f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}"
+        )
+    start = time.monotonic()
+    reports = [_run(name, options.quick) for name in options.names or BENCHMARKS]
+    if options.write:
+        RESULTS.write_text(as_markdown(reports, time.monotonic() - start))
+    return 0 if all(row.is_met for report in reports for row in report.rows) else 1
+
+
+def _run(name: str, quick: bool) -> Report:
+    with tempfile.TemporaryDirectory(prefix="ladderpipe-bench-") as folder:
+        report = BENCHMARKS[name](quick, Path(folder))
+    print(report.title)
+    for row in report.rows:
+        print(as_line(row), flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""The sales ladder written out by hand on the store's own tables: batches of events, in plain SQL.
+
+It knows this one ladder and this one stream: no late events, no duplicates, no timer that falls
+due. What it writes is the same to the last byte.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import sqlite3
+from decimal import Decimal
+from typing import Any
+
+from ladderpipe import Event
+from ladderpipe.draft import visit_key
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MICROSECOND = dt.timedelta(microseconds=1)
+TWO_DAYS = 48 * 3600 * 1_000_000
+RUNGS = {
+    "cart.updated": 0,
+    "cart.item_added": 0,
+    "cart.item_removed": 0,
+    "cart.emptied": 0,
+    "cart.saved": 2,
+    "checkout.started": 3,
+    "order.confirmed": 4,
+}
+
+COLUMNS = (
+    "id", "deal", "stage", "visit", "visit_key", "entered_at", "activity_at", "opened_at",
+    "closed_at", "due_at", "last_event_at", "cursor_at", "cursor_rung", "cursor_source",
+    "cursor_id", "currency", "value", "definition",
+)  # fmt: skip
+LOAD = f"""
+SELECT {", ".join(f"d.{name}" for name in COLUMNS)}, c.data FROM json_each(?) wanted
+CROSS JOIN ladder_deals d ON d.pipeline = 1 AND d.deal = wanted.value
+LEFT JOIN ladder_documents c ON c.deal = d.id
+"""
+SAVE_DEAL = f"""
+UPDATE ladder_deals SET {", ".join(f"{name} = ?" for name in COLUMNS[2:])} WHERE id = ?
+"""
+ADD_DEAL = "INSERT INTO ladder_deals (pipeline, deal) VALUES (1, ?)"
+ADD_EVENT = """
+INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+CLOSE_VISIT = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n = ?"
+ADD_MOVE = """
+INSERT INTO ladder_moves (deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule,
+    event_source, event_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+SAVE_DOCUMENT = """
+INSERT INTO ladder_documents (deal, data) VALUES (?, ?)
+ON CONFLICT (deal) DO UPDATE SET data = excluded.data
+"""
+
+encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+encode_sorted = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
+
+
+def micros(at: dt.datetime) -> int:
+    return (at - EPOCH) // MICROSECOND
+
+
+class SalesByHand:
+    """A writer of batches on one connection."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, definition: str, now: dt.datetime, rules: list[str]
+    ) -> None:
+        self._connection = connection
+        self._definition = definition
+        self._recorded_at = micros(now)
+        self._into_confirmed, self._into_review, self._into_saved = rules[:3]
+        self._into_parked, self._into_quote = rules[3:5]
+        self._moves: dict[tuple[int, int], list[Any]] = {}
+        self._closed: list[tuple[int, int, int]] = []
+
+    def take(self, events: list[Event]) -> None:
+        """Write a batch in one transaction."""
+        self._moves, self._closed = {}, []
+        documents: dict[int, dict[str, Any]] = {}
+        self._connection.execute("BEGIN IMMEDIATE")
+        deals = self._load(list({event.deal: None for event in events}))
+        rows = []
+        for event in events:
+            row, document = deals[event.deal]
+            at = micros(event.at)
+            data = encode_sorted(event.data) if event.data else "{}"
+            named = (row["id"], event.source, event.id, event.type, at, event.seq)
+            rows.append((*named, data, self._digest(event, data), self._recorded_at))
+            if event.data or event.type == "cart.emptied":
+                self._reduce(document, event)
+                documents[row["id"]] = document
+            into = self._ask(event.type, row["stage"], bool(document.get("cart")))
+            if into is not None:
+                self._move(row, document, event, at, *into)
+            row["activity_at"] = row["last_event_at"] = row["cursor_at"] = at
+            row["cursor_rung"] = RUNGS.get(event.type, -1)
+            row["cursor_source"], row["cursor_id"] = event.source, event.id
+        for row, document in deals.values():
+            row["currency"], row["value"] = document.get("currency"), _value(document)
+            row["definition"] = self._definition
+        self._write(rows, deals, documents)
+        self._connection.execute("COMMIT")
+
+    def _load(self, names: list[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        wanted = (json.dumps(names),)
+        found = self._connection.execute(LOAD, wanted).fetchall()
+        if len(found) < len(names):
+            known = {row[1] for row in found}
+            new = [(name,) for name in names if name not in known]
+            self._connection.executemany(ADD_DEAL, new)
+            found = self._connection.execute(LOAD, wanted).fetchall()
+        return {
+            row[1]: (dict(zip(COLUMNS, row, strict=False)), json.loads(row[-1] or "{}"))
+            for row in found
+        }
+
+    def _digest(self, event: Event, data: str) -> str:
+        text = "\x00".join((event.type, event.deal, event.at.isoformat(), data))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _reduce(self, document: dict[str, Any], event: Event) -> None:
+        lines = document.setdefault("cart", [])
+        data = event.data
+        if event.type == "cart.emptied":
+            lines.clear()
+        line = data.get("line")
+        if line is not None:
+            quantity = None if "quantity" not in line else Decimal(line["quantity"])
+            known = next((other for other in lines if other["sku"] == line["sku"]), None)
+            if event.type == "cart.item_added":
+                _add(lines, known, line, Decimal(1) if quantity is None else quantity)
+            elif known is not None:
+                _take(lines, known, quantity)
+        for name in ("contact", "currency", "properties"):
+            if name in data:
+                document[name] = data[name]
+
+    def _ask(self, kind: str, stage: str | None, has_items: bool) -> tuple[str, str] | None:
+        """Return stage and rule of the move an event makes, if it makes one."""
+        if kind == "order.confirmed":
+            return None if stage == "order_confirmed" else ("order_confirmed", self._into_confirmed)
+        if kind in ("checkout.started", "cart.saved") and stage in (None, "order_confirmed"):
+            return None
+        if kind == "checkout.started":
+            return None if stage == "order_review" else ("order_review", self._into_review)
+        if kind == "cart.saved":
+            return ("cart_saved", self._into_saved) if has_items and stage != "cart_saved" else None
+        if kind not in RUNGS:
+            return None
+        if not has_items and stage not in (None, "cart_parked", "order_confirmed"):
+            return "cart_parked", self._into_parked
+        if has_items and stage in (None, "cart_parked", "checkout_abandoned"):
+            return "quote_requested", self._into_quote
+        return None
+
+    def _move(
+        self,
+        row: dict[str, Any],
+        document: dict[str, Any],
+        event: Event,
+        at: int,
+        into: str,
+        rule: str,
+    ) -> None:
+        key = visit_key(row["visit_key"], into, rule, event)
+        if row["visit"] == 0:
+            row["opened_at"] = at
+            lines = document["cart"]
+            more = f" + {len(lines) - 1}" if len(lines) > 1 else ""
+            document["title"] = lines[0]["title"] + more
+        elif (current := self._moves.get((row["id"], row["visit"]))) is not None:
+            current[6] = at
+        else:
+            self._closed.append((at, row["id"], row["visit"]))
+        visit = row["visit"] + 1
+        self._moves[row["id"], visit] = [
+            *(row["id"], visit, key, row["stage"], into, at, None, self._recorded_at, rule),
+            *(event.source, event.id),
+        ]
+        row["stage"], row["visit"], row["visit_key"], row["entered_at"] = into, visit, key, at
+        row["due_at"] = at + TWO_DAYS if into == "quote_requested" else None
+        row["closed_at"] = at if into == "order_confirmed" else None
+
+    def _write(
+        self,
+        events: list[tuple[Any, ...]],
+        deals: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+        documents: dict[int, dict[str, Any]],
+    ) -> None:
+        many = self._connection.executemany
+        many(ADD_EVENT, events)
+        many(CLOSE_VISIT, self._closed)
+        many(SAVE_DEAL, [(*list(row.values())[2:], row["id"]) for row, _ in deals.values()])
+        many(ADD_MOVE, self._moves.values())
+        many(SAVE_DOCUMENT, [(deal, _text(document)) for deal, document in documents.items()])
+
+
+def _add(
+    lines: list[dict[str, Any]], known: dict[str, Any] | None, line: Any, quantity: Decimal
+) -> None:
+    if known is None:
+        known = {"sku": line["sku"], "quantity": str(quantity)}
+        lines.append(known)
+    else:
+        known["quantity"] = str(Decimal(known["quantity"]) + quantity)
+    for name in ("title", "unit_price"):
+        if name in line:
+            known[name] = line[name]
+
+
+def _take(lines: list[dict[str, Any]], known: dict[str, Any], quantity: Decimal | None) -> None:
+    rest = Decimal(0) if quantity is None else Decimal(known["quantity"]) - quantity
+    if rest > 0:
+        known["quantity"] = str(rest)
+    else:
+        lines.remove(known)
+
+
+def _value(document: dict[str, Any]) -> str:
+    total = Decimal()
+    for line in document.get("cart", ()):
+        total += Decimal(line["quantity"]) * Decimal(line["unit_price"])
+    return str(total)
+
+
+def _text(document: dict[str, Any]) -> str:
+    names = ("title", "currency", "cart", "contact", "properties")
+    return encode({name: document[name] for name in names if document.get(name)})

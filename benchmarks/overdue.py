@@ -1,0 +1,148 @@
+"""Files full of deals with a timer due, written directly; and their sweep, written by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ladderpipe import Event, ManualClock, Pipeline, Stage, after, on
+from ladderpipe.draft import visit_key
+
+from .by_hand import ADD_EVENT, ADD_MOVE, CLOSE_VISIT, SAVE_DOCUMENT, encode, micros
+from .ladders import START
+from .stores import assert_same_rows, connect, open_board
+
+TWO_DAYS = 48 * 3600 * 1_000_000
+ONE_DAY = dt.timedelta(days=1)
+RECORDED = START + ONE_DAY
+"""When the deals were recorded: after the last of them was opened, before the first is due."""
+ALL_DUE = START + dt.timedelta(days=30)
+
+
+def timed_ladder() -> Pipeline:
+    """Return a ladder whose deals turn cold two days after they were opened."""
+    lead, cold = Stage("lead"), Stage("cold", status="abandoned")
+    return Pipeline(
+        "timed",
+        stages=[lead, cold],
+        rules=[on("lead.created", into=lead, opens=True), after(hours=48, out_of=lead, into=cold)],
+    )
+
+
+def build(path: Path, deals: int) -> None:
+    """Write a file as it stands when that many deals were handled, in no order of their due time.
+
+    The first hundred deals are handled by a board, too, and the rows compared.
+    """
+    _write(path, deals)
+    written, handled = path.with_suffix(".written"), path.with_suffix(".handled")
+    _write(written, 100)
+    board = open_board(timed_ladder(), handled, ManualClock(RECORDED))
+    for event in _events(100):
+        board.handle(event)
+    board.close()
+    assert_same_rows(written, handled)
+    written.unlink()
+    handled.unlink()
+
+
+def _events(deals: int) -> Iterator[Event]:
+    numbers = random.Random(0)
+    for n in range(deals):
+        at = START + numbers.random() * ONE_DAY
+        data = {"contact": {"email": f"{n}@example.com"}}
+        yield Event("lead.created", deal=f"deal-{n}", id=f"e{n}", at=at, data=data)
+
+
+def _write(path: Path, deals: int) -> None:
+    pipeline = timed_ladder()
+    open_board(pipeline, path, ManualClock(RECORDED)).close()
+    connection = connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("BEGIN")
+    rows: list[tuple[Any, ...]] = []
+    for number, event in enumerate(_events(deals), 1):
+        rows.append(_rows(number, event, pipeline))
+        if len(rows) == 10_000 or number == deals:
+            deal_rows, event_rows, move_rows, document_rows = zip(*rows, strict=True)
+            connection.executemany(_ADD_OPEN_DEAL, deal_rows)
+            connection.executemany(ADD_EVENT, event_rows)
+            connection.executemany(ADD_MOVE, move_rows)
+            connection.executemany(SAVE_DOCUMENT, document_rows)
+            rows.clear()
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+_ADD_OPEN_DEAL = """
+INSERT INTO ladder_deals (id, pipeline, deal, stage, visit, visit_key, entered_at, activity_at,
+    opened_at, due_at, last_event_at, cursor_at, cursor_id, value, definition)
+VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, '0', ?)
+"""
+
+
+def _rows(number: int, event: Event, pipeline: Pipeline) -> tuple[tuple[Any, ...], ...]:
+    at, recorded_at = micros(event.at), micros(RECORDED)
+    rule = pipeline.rules[0].key or ""
+    key = visit_key(None, "lead", rule, event)
+    data = event.data_text()
+    document = encode({"title": event.deal, **event.data})
+    fingerprint = pipeline.fingerprint
+    return (
+        (number, event.deal, key, at, at, at, at + TWO_DAYS, at, at, event.id, fingerprint),
+        (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at),
+        (number, 1, key, None, "lead", at, None, recorded_at, rule, "", event.id),
+        (number, document),
+    )
+
+
+DUE = """
+SELECT id, visit, visit_key, stage, due_at FROM ladder_deals
+WHERE pipeline = 1 AND due_at <= ? AND (retry_at IS NULL OR retry_at <= ?) ORDER BY due_at LIMIT ?
+"""
+SAVE_DEAL = """
+UPDATE ladder_deals SET stage = ?, visit = ?, visit_key = ?, entered_at = ?, activity_at = ?,
+    due_at = NULL, horizon = ?, swept_to = ?, timers = ?, definition = ? WHERE id = ?
+"""
+
+
+class SweepByHand:
+    """The sweep of :func:`timed_ladder`, and of nothing else, on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, now: dt.datetime) -> None:
+        pipeline = timed_ladder()
+        self._connection = connection
+        self._now = micros(now)
+        self._rule = pipeline.rules[1].key or ""
+        self._definition = pipeline.fingerprint
+
+    def sweep(self, limit: int, batch: int) -> None:
+        """Sweep *limit* deals, *batch* to a transaction."""
+        for _ in range(limit // batch):
+            self._connection.execute("BEGIN IMMEDIATE")
+            fingerprint = self._connection.execute(
+                "SELECT fingerprint FROM ladder_pipelines WHERE name = 'timed'"
+            ).fetchone()[0]
+            assert fingerprint == self._definition
+            self._write(self._connection.execute(DUE, (self._now, self._now, batch)).fetchall())
+            self._connection.execute("COMMIT")
+
+    def _write(self, due: list[tuple[Any, ...]]) -> None:
+        closed, deals, moves = [], [], []
+        now, rule = self._now, self._rule
+        timers = encode({"fired": [rule]})
+        for number, visit, left_key, stage, at in due:
+            key = visit_key(left_key, "cold", rule, None)
+            closed.append((at, number, visit))
+            deals.append(
+                ("cold", visit + 1, key, at, at, at, now, timers, self._definition, number)
+            )
+            moves.append((number, visit + 1, key, stage, "cold", at, None, now, rule, None, None))
+        self._connection.executemany(CLOSE_VISIT, closed)
+        self._connection.executemany(SAVE_DEAL, deals)
+        self._connection.executemany(ADD_MOVE, moves)

@@ -25,9 +25,15 @@ from ladderpipe import (
     MemoryStore,
     Pipeline,
     SqliteStore,
+    Stage,
+    after,
+    do,
+    on,
+    wait,
 )
 from ladderpipe.canonical import canonical_text
 from ladderpipe.errors import HookError, LadderError, MoveNotAllowedError
+from ladderpipe.guards import property_equals
 from ladderpipe.testing.strategies import START, events_of_many_deals
 from tests.ladders import ladders, sales_ladder
 from tests.shops import assert_is_the_fold, contents, wide_rows
@@ -88,11 +94,33 @@ class Complete:
 Action = Handle | HandleMany | Wait | Tick | Deliver | Hand | Complete
 
 
+def fickle_ladder() -> Pipeline:
+    """Return a ladder on which one property decides which of the moves are made.
+
+    So a late event often takes a move back, and a visit that was left is current again.
+    """
+    calm = Stage("calm", sequence=[do("note", text="now"), wait(hours=2), do("note", text="later")])
+    warm, hot = Stage("warm"), Stage("hot", sequence=[do("letter", run_to_completion=True)])
+    is_hot = property_equals("hot", True)
+    return Pipeline(
+        "fickle",
+        stages=[calm, warm, hot],
+        rules=[
+            on("lead.called", into=calm, out_of=hot, opens=True),
+            on("lead.answered", into=warm, when=~is_hot),
+            on("order.confirmed", into=hot, when=is_hot),
+            after(hours=3, out_of=warm, into=calm),
+            after(hours=5, out_of=calm, into=hot, when=is_hot),
+        ],
+    )
+
+
 @st.composite
 def stories(draw: st.DrawFn, quiet: bool = True) -> tuple[Pipeline, list[Action]]:
     """Return a ladder with hooks, and what is done to a board on it."""
-    on_random_ladder = draw(st.sampled_from([True, True, False]))
-    pipeline = draw(ladders(sequences=True)) if on_random_ladder else sales_ladder()
+    pipeline = draw(
+        st.one_of(st.builds(fickle_ladder), st.builds(sales_ladder), ladders(sequences=True))
+    )
     left = draw(events_of_many_deals(pipeline, deals=DEALS, max_size=8))
     if draw(st.booleans()):
         left = draw(st.permutations(left))
@@ -329,6 +357,7 @@ def test_effects_are_those_of_the_visits_that_are_and_were(
 ) -> None:
     pipeline, actions = story
     desk = Desk(with_hooks(pipeline), make_store())
+    left: dict[str, set[str]] = {deal: set() for deal in DEALS}
     subjects: dict[str, tuple[str, ...]] = {}
     keys: dict[tuple[str, ...], str] = {}
     for action in actions:
@@ -338,6 +367,9 @@ def test_effects_are_those_of_the_visits_that_are_and_were(
         for deal in DEALS:
             history = _history(desk.board, deal)
             visits = [] if history is None else [visit.key for visit in history.visits]
+            if visits and visits[-1] in left[deal]:
+                label("a visit is current again")
+            left[deal].update(visits[:-1])
             effects = desk.board.effects(deal)
             for effect in effects:
                 subject = (deal, effect.visit_key, effect.name, canonical_text(effect.payload))

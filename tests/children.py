@@ -180,11 +180,26 @@ def crash(files: Files, times: int) -> None:
     started = time.time()
     for number in range(times):
         child = FORKS.Process(target=work_until_killed, args=(files, number, started))
+        sizes = [_size(path) for path in (files.accepted, files.delivered)]
         child.start()
-        child.join(dice.uniform(0.01, 0.15))
+        _wait_until_both_grow((files.accepted, files.delivered), sizes)
+        child.join(dice.choice((0, dice.uniform(0, 0.15))))
         child.kill()
         child.join()
     Lines(files.ended).append((FastClock(started).now() + HOUR).isoformat())
+
+
+def _wait_until_both_grow(paths: Sequence[Path], sizes: Sequence[int]) -> None:
+    """Let a child get to work, however slow the machine is; it has half a minute."""
+    patience = time.monotonic() + 30
+    while time.monotonic() < patience:
+        if all(_size(path) > size for path, size in zip(paths, sizes, strict=True)):
+            return
+        time.sleep(0.0005)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def work_until_killed(files: Files, number: int, started: float) -> None:

@@ -36,6 +36,7 @@ _SHARED: Final = (
     "SAVE_DOCUMENT",
     "ADD_EVENT",
     "REMOVE_EVENT",
+    "EVENTS",
     "REPLACE_EVENT_DATA",
     "ADD_MOVE",
     "CLOSE_VISIT",
@@ -125,11 +126,6 @@ CROSS JOIN LATERAL (
 LEFT JOIN {{tables}}documents c ON c.deal = d.id
 """,
     "DOCUMENTS": "SELECT deal, data FROM {tables}documents WHERE deal = ANY(%s)",
-    "EVENTS": """
-SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
-FROM {tables}events e JOIN {tables}deals d ON d.id = e.deal WHERE e.deal = %s
-ORDER BY e.at, e.seq, e.source, e.id
-""",
     "KNOWN_EVENTS": """
 SELECT e.source, e.id, e.digest FROM unnest(%s::text[], %s::text[]) wanted (of_source, of_id)
 CROSS JOIN LATERAL (

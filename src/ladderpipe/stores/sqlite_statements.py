@@ -97,7 +97,9 @@ CROSS JOIN ladder_events e ON e.pipeline = ?
 """
 REMOVE_EVENT: Final = "DELETE FROM ladder_events WHERE pipeline = ? AND source = ? AND id = ?"
 EVENTS: Final = """
-SELECT source, id, type, at, seq, data, recorded_at FROM ladder_events WHERE deal = ? ORDER BY at
+SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
+ORDER BY e.at, e.seq, e.source, e.id
 """
 REPLACE_EVENT_DATA: Final = """
 UPDATE ladder_events SET data = ?, digest = NULL WHERE pipeline = ? AND source = ? AND id = ?

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import logging
 import os
@@ -100,7 +101,7 @@ def deliver(
 def _deliver_one(session: Session, seen: EffectRow) -> EffectState | None:
     """Claim one effect and deliver it; return what became of it, ``None`` if another has it."""
     try:
-        claimed = _claim(session, seen)
+        claimed = session.retried(functools.partial(_claim, session, seen))
     except PipelineChangedError:
         raise
     except LadderError as error:
@@ -190,6 +191,12 @@ def _why_not(unit: Unit, row: EffectRow, deal: _Standing | None) -> EffectState 
 
 
 def _settle(
+    session: Session, claim: _Claim, state: EffectState, error: Exception | None
+) -> EffectState | None:
+    return session.retried(functools.partial(_settle_once, session, claim, state, error))
+
+
+def _settle_once(
     session: Session, claim: _Claim, state: EffectState, error: Exception | None
 ) -> EffectState | None:
     delivery = claim.delivery

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,8 +72,12 @@ class BatchReport:
 def handle(session: Session, event: Event) -> Receipt:
     """Take one event: one load, one decision, one commit."""
     _check(session, event, session.now())
-    with session.writing() as unit:
-        return _take(unit, event)
+
+    def take() -> Receipt:
+        with session.writing() as unit:
+            return _take(unit, event)
+
+    return session.retried(take)
 
 
 def _take(unit: Unit, event: Event) -> Receipt:
@@ -98,11 +103,16 @@ def handle_many(
     outcomes: Counter[Outcome] = Counter()
     failures: list[EventFailure] = []
     for part in chunks(enumerate(events), batch):
-        work = _Batch(session, part)
-        work.run(quiet)
+        work = session.retried(functools.partial(_take_batch, session, part, quiet))
         outcomes.update(work.outcomes)
         failures.extend(sorted(work.failures, key=lambda failure: failure.position))
     return BatchReport(dict(outcomes), tuple(failures))
+
+
+def _take_batch(session: Session, part: Sequence[tuple[int, Event]], quiet: bool) -> _Batch:
+    work = _Batch(session, part)
+    work.run(quiet)
+    return work
 
 
 class _Batch:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 import attrs
 
@@ -17,6 +20,13 @@ from .stores.base import PipelineRow, Store, Transaction
 from .unit import Unit
 
 __all__ = ["Session"]
+
+RETRIES: Final = 6
+"""How often a transaction is begun again before its error is the caller's."""
+FIRST_PAUSE: Final = 0.02
+"""The longest pause before the first retry, in seconds; it doubles."""
+
+Result = TypeVar("Result")
 
 
 @attrs.define
@@ -64,6 +74,20 @@ class Session:
             unit = Unit(self.pipeline, self.number, transaction, self.now(), quiet)
             yield unit
             unit.flush()
+
+    def retried(self, work: Callable[[], Result]) -> Result:
+        """Do one transaction's work, again where the store says that it may succeed then.
+
+        What was stored by a try whose answer got lost is found to be a duplicate by the next.
+        """
+        for number in range(RETRIES):
+            try:
+                return work()
+            except Exception as error:
+                if not self.store.may_retry(error):
+                    raise
+            time.sleep(random.uniform(0, FIRST_PAUSE * 2**number))
+        return work()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from typing import Final
 
 import attrs
@@ -56,7 +57,9 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:
         wanted = BATCH if limit is None else min(BATCH, limit - deals - len(failures))
-        swept, moved, failed = _sweep_batch(session, now, until, wanted)
+        swept, moved, failed = session.retried(
+            functools.partial(_sweep_batch, session, now, until, wanted)
+        )
         deals += swept
         moves += moved
         failures += failed

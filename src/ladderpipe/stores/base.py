@@ -330,6 +330,9 @@ class Store(Protocol):
     def transaction(self, write: bool = True) -> AbstractContextManager[Transaction]:
         """Begin a unit of work: committed when the block ends, undone when it raises."""
 
+    def may_retry(self, error: BaseException) -> bool:
+        """Return whether a transaction that failed so may succeed when it is begun again."""
+
     def using(self, connection: Any) -> Store:
         """Return this store on the caller's own connection, inside its transaction.
 

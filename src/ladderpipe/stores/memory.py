@@ -51,6 +51,10 @@ class MemoryStore:
             with transaction.savepoint():
                 yield transaction
 
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``: one transaction at a time cannot get in the way of another."""
+        return False
+
     def using(self, connection: Any) -> MemoryStore:
         """Refuse: memory has no connection to share.
 

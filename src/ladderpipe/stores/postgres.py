@@ -154,6 +154,10 @@ class PostgresStore:
         """Whether the same transaction may succeed when it is tried again."""
         return is_transient(error)
 
+    def may_retry(self, error: BaseException) -> bool:
+        """Return whether the board may begin this transaction again: it began it itself."""
+        return is_transient(error)
+
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
         """Sleep until another process brings work, at most so long, or until *stop* is set."""
         if self._listener is None:
@@ -274,6 +278,10 @@ class JoinedPostgresStore:
     def is_transient(self, error: BaseException) -> bool:
         """Whether the caller's whole transaction may succeed when it is tried again."""
         return is_transient(error)
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``: it is the caller who would have to begin again."""
+        return False
 
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
         """Sleep: nobody is told of work before the caller commits."""

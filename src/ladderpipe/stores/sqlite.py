@@ -100,6 +100,10 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
 
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``: the write lock is taken first, and SQLite has waited for it."""
+        return False
+
     def using(self, connection: Any) -> JoinedSqliteStore:
         """Return the store on the caller's own connection, inside its transaction.
 
@@ -260,6 +264,10 @@ class JoinedSqliteStore:
         transaction = SqliteTransaction(connection)
         with transaction.savepoint():
             yield transaction
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``: it is the caller who would have to begin again."""
+        return False
 
     def using(self, connection: Any) -> JoinedSqliteStore:
         """Return the store on yet another connection."""

@@ -41,10 +41,7 @@ def test_idle_connections_that_were_cut_are_replaced(shop: Shop, postgres_url: s
         connections = [one.connection, two.connection]
     for connection in connections:
         cut(postgres_url, connection)
-    with pytest.raises(psycopg.OperationalError) as raised:
-        shop.tell("lead")
-    assert shop.store.is_transient(raised.value)
-    assert shop.tell("lead").outcome is Outcome.OPENED
+    assert shop.tell("lead").outcome is Outcome.OPENED, "the board began the transaction again"
 
 
 def test_a_connection_lost_while_committing_says_that_nobody_knows(

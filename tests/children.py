@@ -135,6 +135,10 @@ class Files:
         return self.folder / "delivered"
 
     @property
+    def refolded(self) -> Path:
+        return self.folder / "refolded"
+
+    @property
     def troubles(self) -> Path:
         return self.folder / "troubles"
 
@@ -209,7 +213,7 @@ def work_until_killed(files: Files, number: int, started: float) -> None:
     board = open_board(files, clock, dice)
     accepted = Lines(files.accepted)
     work = (
-        lambda: _handle_in_order(board, clock, accepted, f"calm-{number}", dice),
+        lambda: _handle_in_order(board, clock, files, f"calm-{number}", dice),
         lambda: _handle_in_any_order(board, clock, accepted, f"wild-{number}", dice),
         lambda: _sweep_and_deliver(board),
     )
@@ -229,13 +233,16 @@ def _noting_troubles(files: Files, job: Callable[[], None]) -> None:
 
 
 def _handle_in_order(
-    board: Board, clock: FastClock, accepted: Lines, prefix: str, dice: random.Random
+    board: Board, clock: FastClock, files: Files, prefix: str, dice: random.Random
 ) -> None:
+    """Handle events as they happen; a sweep may still be faster, so note which came late."""
+    accepted, refolded = Lines(files.accepted), Lines(files.refolded)
     for n in itertools.count():
         event = Event(
-            dice.choice(KINDS), deal=f"{prefix}-{n // 6}", id=f"{prefix}-{n}", at=clock.now()
+            dice.choice(KINDS), deal=f"{prefix}-{n // 3}", id=f"{prefix}-{n}", at=clock.now()
         )
-        board.handle(event)
+        if board.handle(event).refolded:
+            refolded.append(event.deal)
         accepted.append(event.id, sync=True)
 
 

@@ -13,7 +13,14 @@ from .errors import EventConflictError, PipelineChangedError
 from .events import Event
 from .hooks import effects_asked
 from .pipeline import Pipeline
-from .stores.base import DealChange, NewEvent, StoredDeal, Transaction
+from .stores.base import (
+    DealChange,
+    EffectRow,
+    NewEffect,
+    NewEvent,
+    StoredDeal,
+    Transaction,
+)
 
 __all__ = ["Unit"]
 
@@ -145,9 +152,30 @@ class Unit:
                 has_effects = decision.refolded or bool(asked)
                 if has_effects != change.deal.has_effects:
                     change.deal = change.deal._replace(has_effects=has_effects)
+            elif decision.stored.has_effects:
+                self._retime(decision, change)
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
         self._changes.append(change)
+
+    def _retime(self, decision: Decision, change: DealChange) -> None:
+        """Move what the current visit waits for, when a late event changed when it began.
+
+        Each effect is cancelled and asked for again under its own key, so none is doubled.
+        """
+        began, begins = decision.stored.entered_at, decision.draft.entered_at
+        key = decision.visit_key
+        if began is None or begins is None or began == begins or key is None:
+            return
+        waiting = self.transaction.effects(self.number, decision.stored.id, ("pending", "open"))
+        moved = [
+            retimed(row, begins - began)
+            for row in waiting
+            if row.visit_key == key and row.phase == "into"
+        ]
+        if moved:
+            change.vanished = [*change.vanished, key]
+            change.effects = [*change.effects, *moved]
 
     def _quietness(
         self, quiet_to: dt.datetime | None, events: Sequence[Event]
@@ -193,6 +221,23 @@ class Unit:
     def _everything(self, stored: StoredDeal) -> tuple[list[Event], list[Any]]:
         events = [event for event, _ in self.transaction.events(stored.id)]
         return events, self.transaction.moves(stored.id)
+
+
+def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:
+    """Return a stored effect as it is asked for again, that much later."""
+    return NewEffect(
+        key=row.key,
+        visit_key=row.visit_key,
+        phase=row.phase,
+        name=row.name,
+        position=0,  # the row is known, and keeps its own
+        payload=row.payload,
+        state=row.state,
+        due_at=row.due_at + by,
+        expires_at=None if row.expires_at is None else row.expires_at + by,
+        run_to_completion=row.run_to_completion,
+        owner=row.owner,
+    )
 
 
 def check_same(event: Event, digest: str | None, known: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
-from ladderpipe import ANY, Outcome, Pipeline, Stage, after, by_hand, on
-from tests.shops import Shop, assert_is_the_fold, contents, lead_ladder, register
+from ladderpipe import ANY, Outcome, Pipeline, Stage, after, by_hand, do, on, wait
+from tests.shops import HOUR, Shop, assert_is_the_fold, contents, lead_ladder, register
 
 
 def mailing_ladder() -> Pipeline:
@@ -481,3 +482,50 @@ def test_a_duplicate_of_a_late_event_changes_nothing(shop: Shop):
     before = contents(shop.store)
     assert shop.board.handle(late).outcome is Outcome.DUPLICATE
     assert contents(shop.store) == before
+
+
+def patient_ladder() -> Pipeline:
+    """Return a ladder whose cold stage waits a day, then asks for a task and a last mail."""
+    steps = [
+        do("email", template="cold"),
+        wait(hours=24),
+        do("task", title="Call"),
+        do("email", template="last", expires=dt.timedelta(hours=6)),
+        do("letter", run_to_completion=True),
+    ]
+    new, cold = Stage("new"), Stage("cold", status="abandoned", sequence=steps)
+    return Pipeline(
+        "patience",
+        stages=[cold, new, Stage("won", status="won")],
+        rules=[
+            on("lead", into=new, out_of=[cold], opens=True),
+            after(hours=48, out_of=new, since="activity", into=cold),
+        ],
+    )
+
+
+@pytest.mark.parametrize("late", [1, 8, 11])
+def test_what_a_visit_waits_for_moves_with_its_beginning(late: int, store: Any):
+    shop = Shop(patient_ladder(), store)
+    shop.tell("lead")
+    shop.wait(60)
+    shop.work()
+    began = shop.board.deal("d").entered_at
+    waiting = {effect.key: effect for effect in shop.board.effects("d")}
+    shop.tell("looked", hours=late - 60)
+    assert shop.board.deal("d").entered_at == began + late * HOUR
+    moved = {effect.key: effect for effect in shop.board.effects("d")}
+    assert moved.keys() == waiting.keys()
+    for key, before in waiting.items():
+        shift = dt.timedelta() if before.state == "delivered" else late * HOUR
+        assert moved[key].state == before.state
+        assert moved[key].due_at == before.due_at + shift
+        if before.expires_at is not None:
+            assert moved[key].expires_at == before.expires_at + shift
+    shop.wait(11 + late)
+    shop.work()
+    assert shop.mails == ["cold"], "an hour too early"
+    shop.wait(1)
+    shop.work()
+    assert shop.mails == ["cold", "last"]
+    assert_is_the_fold(shop.board)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = [
+    "ArchiveError",
     "ClockError",
     "DealNotFoundError",
     "DefinitionError",
@@ -23,8 +26,21 @@ __all__ = [
 ]
 
 
+LONGEST_MESSAGE: Final = 4_000
+"""Characters; a message quotes what was refused, which may be a megabyte."""
+
+
 class LadderError(Exception):
     """The top of the family: catching it catches everything ladderpipe refuses."""
+
+    def __str__(self) -> str:
+        """Return the message, its middle left out where somebody sent a very long text."""
+        message = super().__str__()
+        if len(message) <= LONGEST_MESSAGE:
+            return message
+        half = LONGEST_MESSAGE // 2
+        left_out = len(message) - 2 * half
+        return f"{message[:half]} … ({left_out:,} characters left out) … {message[-half:]}"
 
 
 class DefinitionError(LadderError, ValueError):
@@ -36,7 +52,7 @@ class InstantError(LadderError, ValueError):
 
 
 class ClockError(LadderError, ValueError):
-    """A manual clock that was asked to go back, or a sweep beyond the clock's time."""
+    """A clock asked to go back, a sweep beyond its time, or one by a machine's wrong clock."""
 
 
 class InvalidEventError(LadderError, ValueError):
@@ -85,6 +101,10 @@ class PipelineChangedError(LadderError, RuntimeError):
 
 class StoreError(LadderError, RuntimeError):
     """A store that cannot be opened or used as asked."""
+
+
+class ArchiveError(LadderError, ValueError):
+    """An archive that is damaged, another ladder's, or does not go with what is stored."""
 
 
 class UndeliverableError(LadderError, RuntimeError):

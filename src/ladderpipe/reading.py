@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from .canonical import is_storable
 from .deals import Deal
 from .deciding import draft_of, move_of, stored_until
 from .errors import DealNotFoundError
@@ -57,6 +59,8 @@ def deals(
 ) -> Iterator[Deal]:
     """Yield deals page by page, so that a long list needs little memory."""
     wanted = DealFilter(stages=_stages(session, stage, status), owner=owner)
+    if owner is not None and not is_storable(owner):
+        return
     after = 0
     while True:
         with session.reading() as transaction:
@@ -95,7 +99,7 @@ def history(session: Session, deal_id: str) -> History:
 def events(session: Session, deal_id: str) -> list[Event]:
     """Return a deal's stored events in the order in which they happened; waiting ones too."""
     with session.reading() as transaction:
-        stored, _, _ = transaction.load(session.number, deal_id, create=False)
+        stored, _ = stored_deal(session, transaction, deal_id)
         found = [] if stored is None else transaction.events(stored.id)
     return [event for event, _ in found]
 
@@ -103,7 +107,7 @@ def events(session: Session, deal_id: str) -> list[Event]:
 def explain(session: Session, deal_id: str) -> Explanation:
     """Explain what is stored of a deal: every event, hand and timer, and what it did."""
     with session.reading() as transaction:
-        stored, _, _ = transaction.load(session.number, deal_id, create=False)
+        stored, _ = stored_deal(session, transaction, deal_id)
         if stored is None:
             raise _not_found(session, deal_id)
         found = [event for event, _ in transaction.events(stored.id)]
@@ -112,27 +116,39 @@ def explain(session: Session, deal_id: str) -> Explanation:
 
 def summary(session: Session) -> list[StageTotal]:
     """Return count, value and weighted value per stage and currency, in ladder order."""
-    values: dict[tuple[str, str | None], list[Decimal]] = {}
+    counts: Counter[tuple[str, str | None]] = Counter()
+    sums: dict[tuple[str, str | None], Decimal] = {}
     with session.reading() as transaction:
         for stage, currency, value in transaction.totals(session.number):
-            values.setdefault((stage, currency), []).append(Decimal(value))
+            key = stage, currency
+            counts[key] += 1
+            sums[key] = total((sums.get(key, Decimal()), Decimal(value)))
     rows = []
     for stage in session.pipeline.stages:
-        found = [(c, v) for (key, c), v in values.items() if key == stage.key]
-        for currency, amounts in sorted(found, key=lambda pair: pair[0] or ""):
-            summed = total(amounts)
+        found = [(code, summed) for (key, code), summed in sums.items() if key == stage.key]
+        for currency, summed in sorted(found, key=lambda pair: pair[0] or ""):
             weight = stage.probability
             weighted = None if weight is None else product(summed, Decimal(str(weight)))
-            rows.append(StageTotal(stage, currency, len(amounts), summed, weighted))
+            rows.append(StageTotal(stage, currency, counts[stage.key, currency], summed, weighted))
     return rows
 
 
 def _find(
     session: Session, transaction: Transaction, deal_id: str
 ) -> tuple[StoredDeal, str | None]:
-    stored, document, _ = transaction.load(session.number, deal_id, create=False)
+    stored, document = stored_deal(session, transaction, deal_id)
     if stored is None or stored.stage is None:
         raise _not_found(session, deal_id, stored)
+    return stored, document
+
+
+def stored_deal(
+    session: Session, transaction: Transaction, deal_id: str
+) -> tuple[StoredDeal | None, str | None]:
+    """Return a deal's row and document, where there is one."""
+    if not is_storable(deal_id):
+        return None, None
+    stored, document, _ = transaction.load(session.number, deal_id, create=False)
     return stored, document
 
 

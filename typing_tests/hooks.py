@@ -34,7 +34,8 @@ def takes_two(ctx: HookContext, deal: str) -> None: ...
 def takes_a_number(ctx: int) -> None: ...
 
 
-@pipeline.move_into(quote)  # type: ignore[type-var]
+# An asynchronous one is right: an AsyncBoard awaits it, and a Board says so when it is opened.
+@pipeline.move_into(quote)
 async def is_asynchronous(ctx: HookContext) -> None: ...
 
 

@@ -1,4 +1,11 @@
-"""A ladder-style pipeline state machine for deals: always in exactly one stage."""
+"""A ladder-style pipeline state machine for deals: always in exactly one stage.
+
+``AsyncBoard`` and ``PostgresStore`` are here too, and are loaded when they are first asked for:
+they need an event loop, or the extra ``postgres``. That is why ``from ladderpipe import *`` leaves
+them out.
+"""
+
+from typing import TYPE_CHECKING
 
 from .board import Board
 from .clock import Clock, ManualClock, SystemClock
@@ -13,6 +20,10 @@ from .pipeline import Pipeline
 from .rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .stages import Stage, do, wait
 from .stores import MemoryStore, SqliteStore
+
+if TYPE_CHECKING:
+    from .asynchronous import AsyncBoard as AsyncBoard
+    from .stores import PostgresStore as PostgresStore
 
 __all__ = [
     "ANY",
@@ -52,3 +63,19 @@ __all__ = [
     "on",
     "wait",
 ]
+
+_LOADED_WHEN_ASKED_FOR = {"AsyncBoard": ".asynchronous", "PostgresStore": ".stores"}
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Load what needs an extra.
+
+        Raises:
+            StoreError: it is not installed.
+        """
+        if name not in _LOADED_WHEN_ASKED_FOR:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(_LOADED_WHEN_ASKED_FOR[name], __name__), name)

@@ -1,14 +1,18 @@
-"""Adopting a changed ladder: every deal gets a baseline under the new definition."""
+"""Adopting a changed ladder: every deal gets a baseline under the new definition.
+
+Deals that wait get none, and may be opened by it; nothing is sent then, as in a replay.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
-from .baselines import write_baseline
+from .baselines import folded_anew, write_baseline
 from .deciding import draft_of
 from .errors import DefinitionError, PipelineChangedError
 from .session import Session, definition_text
@@ -36,24 +40,41 @@ def migrate(
     session: Session, mapping: Mapping[str, Stage] | None, batch: int = BATCH
 ) -> MigrationReport:
     """Adopt the session's pipeline; resumable after a crash, in transactions of *batch* deals."""
-    renamed = _begin(session, mapping)
+    renamed = session.retried(functools.partial(_begin, session, mapping))
     if renamed is None:
         return MigrationReport(0)
-    fingerprint = session.pipeline.fingerprint
     carried = after = 0
     while True:
-        with session.writing() as unit:
-            deals = unit.transaction.unadopted(session.number, fingerprint, after, batch)
-            for stored in deals:
-                _carry_over(unit, stored, renamed)
-            unit.flush()
-            if len(deals) < batch:
-                unit.transaction.save_pipeline(
-                    session.pipeline.name, fingerprint, definition_text(session.pipeline), None
-                )
-                return MigrationReport(carried + len(deals))
+        deals = session.retried(functools.partial(_carry_batch, session, renamed, after, batch))
         carried += len(deals)
+        if len(deals) < batch:
+            return MigrationReport(carried)
         after = deals[-1].id
+
+
+def _carry_batch(
+    session: Session, renamed: Mapping[str, str], after: int, batch: int
+) -> list[StoredDeal]:
+    """Carry the next deals over; when they are the last, the migration is finished."""
+    pipeline = session.pipeline
+    with session.writing(quiet=True) as unit:
+        transaction = unit.transaction
+        row = transaction.pipeline(pipeline.name)
+        if row is None or row.fingerprint != pipeline.fingerprint:
+            raise PipelineChangedError(
+                f"another process has finished this migration of pipeline {pipeline.name!r} and "
+                "begun one to yet another definition: start this one with that definition"
+            )
+        deals = transaction.unadopted(session.number, pipeline.fingerprint, after, batch)
+        for stored in deals:
+            if not folded_anew(unit, stored, may_open=True):
+                _carry_over(unit, stored, renamed)
+        unit.flush()
+        if len(deals) < batch:
+            transaction.save_pipeline(
+                pipeline.name, pipeline.fingerprint, definition_text(pipeline), None
+            )
+    return deals
 
 
 def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, str] | None:
@@ -61,7 +82,7 @@ def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, s
     pipeline = session.pipeline
     with session.writing() as unit:
         transaction = unit.transaction
-        row = transaction.pipeline(pipeline.name)
+        row = transaction.pipeline(pipeline.name, change=True)
         assert row is not None
         if row.migrating is not None:
             return _resumed(session, row, mapping)

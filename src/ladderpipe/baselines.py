@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from .draft import Draft
+from .errors import LadderError
 from .events import BASELINE, OWN_SOURCE, Event
 from .fold import hand_instant
 from .stores.base import StoredDeal
 from .unit import Unit
 
-__all__ = ["write_baseline"]
+__all__ = ["folded_anew", "write_baseline"]
+
+
+def folded_anew(unit: Unit, stored: StoredDeal, may_open: bool) -> bool:
+    """Fold a deal that waits once more from its events, and return whether that was possible.
+
+    It has no past that a baseline would have to keep, and what happened before a baseline is late
+    for ever, its opening too.
+
+    Args:
+        may_open: whether it may be open afterwards.
+    """
+    if stored.stage is not None:
+        return False
+    try:
+        with unit.transaction.savepoint():
+            return unit.decide_anew(stored, may_open)
+    except LadderError:
+        return False
 
 
 def write_baseline(unit: Unit, stored: StoredDeal, draft: Draft) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
 from . import delivering, handling, reading, sweeping
 from .clock import Clock, SystemClock, instant
+from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .deals import Deal, Receipt
 from .effects import Backoff, Effect, EffectState, Handler, Task
 from .events import Event
 from .history import History
 from .hooks import refuse_inside_hook
+from .observing import Observer
 from .pipeline import Pipeline
 from .session import Session
 from .stages import Stage, Status
@@ -25,6 +28,8 @@ from .stores import MemoryStore, Store, open_store
 if TYPE_CHECKING:
     from . import adopting, forgetting, working
     from .explain import Explanation
+    from .health import Health
+    from .retention import archiving, restoring
 
 __all__ = ["Board"]
 
@@ -32,6 +37,7 @@ DEFAULT_SKEW = dt.timedelta(minutes=5)
 DEFAULT_LEASE = dt.timedelta(minutes=5)
 DEFAULT_POLL = dt.timedelta(seconds=2)
 DEFAULT_BATCH = 500
+DEFAULT_ARCHIVE_BATCH = 100
 
 
 class Board:
@@ -48,11 +54,16 @@ class Board:
         backoff: when failed deliveries and sweeps are tried again.
         adopting: open although the store holds another definition, to call :meth:`migrate`.
         read_only: write nothing, not even titles that have changed; for reports.
+        max_clock_difference: how far the machine's clock may be from the database's for
+            sweeping and delivering; ``None`` to compare none.
+        candid: name deals and quote errors in log records and spans, which may be personal data.
 
     Raises:
         PipelineChangedError: the store holds another definition of this pipeline.
         StoreError: the board only reads, and the store does not know the pipeline.
     """
+
+    _bound_by: ClassVar[type[Session]] = Session
 
     def __init__(
         self,
@@ -65,9 +76,11 @@ class Board:
         backoff: Backoff | None = None,
         adopting: bool = False,
         read_only: bool = False,
+        max_clock_difference: dt.timedelta | None = DEFAULT_BOUND,
+        candid: bool = False,
     ) -> None:
         refuse_inside_hook("Board(...)")
-        self._session = Session(
+        self._session = self._bound_by(
             pipeline=pipeline,
             store=MemoryStore() if store is None else store,
             clock=SystemClock() if clock is None else clock,
@@ -75,9 +88,11 @@ class Board:
             lease=lease,
             backoff=backoff or Backoff(),
             read_only=read_only,
+            clock_watch=ClockWatch(max_clock_difference),
+            observer=Observer.of(pipeline.name, candid),
         )
         self._session.adopt_or_refuse(refuse=not adopting)
-        pipeline.bind()
+        pipeline.bind(asynchronous=self._bound_by is not Session)
 
     @classmethod
     def open(
@@ -208,7 +223,8 @@ class Board:
             until: go only as far as this instant, to see the board as it stood then.
 
         Raises:
-            ClockError: *until* lies after the clock's time.
+            ClockError: *until* lies after the clock's time, or this machine's clock is too far
+                from the database's.
         """
         refuse_inside_hook("board.tick")
         return sweeping.tick(self._session, limit, until)
@@ -225,6 +241,9 @@ class Board:
         """Deliver at most *limit* effects that are due and have a handler.
 
         Before each claim the deal's due timers fire: nothing is claimed for a visit that ended.
+
+        Raises:
+            ClockError: this machine's clock is too far from the database's.
         """
         refuse_inside_hook("board.deliver")
         return delivering.deliver(self._session, limit)
@@ -300,6 +319,17 @@ class Board:
         refuse_inside_hook("board.summary")
         return reading.summary(self._session)
 
+    def health(self, *, thorough: bool = False) -> Health:
+        """Say how board and store are doing, and what a person should look at; writes nothing.
+
+        Args:
+            thorough: let the database look for damage too, which reads all of a SQLite file.
+        """
+        from . import health
+
+        refuse_inside_hook("board.health")
+        return health.of_session(self._session, thorough)
+
     # -- effects and tasks --------------------------------------------------------------------
 
     def effects(
@@ -366,7 +396,9 @@ class Board:
         refuse_inside_hook("board.migrate")
         return adopting.migrate(self._session, mapping, batch)
 
-    def forget(self, *, properties: Iterable[str] = (), **contact: str) -> forgetting.ForgetReport:
+    def forget(
+        self, /, *, properties: Iterable[str] = (), **contact: str
+    ) -> forgetting.ForgetReport:
         """Remove personal data of a contact, for example ``forget(email="ada@example.com")``.
 
         It goes from events, deals, titles, reasons, tasks and effects; the moves stay.
@@ -394,6 +426,59 @@ class Board:
 
         refuse_inside_hook("board.remove")
         forgetting.remove(self._session, deal)
+
+    def archive(
+        self,
+        *,
+        before: dt.datetime | str,
+        to: Path | str,
+        batch: int = DEFAULT_ARCHIVE_BATCH,
+        remove: bool = True,
+    ) -> archiving.ArchiveReport:
+        """Write deals closed before an instant to a file, check it, and remove them.
+
+        Tombstones stay, as after :meth:`remove`. Calling it again with the same arguments goes on
+        after a crash, or removes what was only written.
+
+        Args:
+            before: compared with ``closed_at``.
+            to: a new file, JSON lines; compressed if its name ends in ``.gz``.
+            batch: how many deals to a transaction.
+            remove: ``False`` leaves the deals in the store.
+
+        Raises:
+            ArchiveError: the file is there and is another archive, or it turned out damaged;
+                nothing is removed then.
+            OSError: it cannot be written.
+        """
+        from .retention import archiving
+
+        refuse_inside_hook("board.archive")
+        return archiving.archive(self._session, before, to, batch, remove)
+
+    def restore(
+        self,
+        path: Path | str,
+        *,
+        deals: Iterable[str] | None = None,
+        batch: int = DEFAULT_ARCHIVE_BATCH,
+    ) -> restoring.RestoreReport:
+        """Put deals of an archive back as they were; nothing that waited then is sent now.
+
+        Calling it again goes on after a crash.
+
+        Args:
+            deals: ids of those wanted; all when left out.
+
+        Raises:
+            ArchiveError: the archive is damaged or another ladder's, or one of the deals is in
+                the store, and not as it was archived.
+            DealNotFoundError: one that is wanted is not in the archive.
+        """
+        from .retention import restoring
+
+        refuse_inside_hook("board.restore")
+        return restoring.restore(self._session, path, deals, batch)
 
     # -- end ----------------------------------------------------------------------------------
 

@@ -17,11 +17,12 @@ import attrs
 from . import fold as folding
 from .deals import Move, Outcome
 from .draft import Draft, OrderKey, order_key, visit_keys
+from .errors import InvalidEventError
 from .events import PHASE_BASELINE, Event
 from .pipeline import Pipeline
 from .stores.base import DealChange, MoveRecord, StoredDeal
 
-__all__ = ["Decision", "decide", "draft_of", "stored_of", "stored_until"]
+__all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -180,7 +181,7 @@ def decide(
     if ordered:
         key = order_key(pipeline, ordered[0])
         if not folding.sorts_after_all(draft, key):
-            return _fold_again(pipeline, stored, draft, load_all, swept_to, key, late)
+            return _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
     moves: list[Move] = []
     if ordered:
         folding.step(draft, ordered, moves)
@@ -196,8 +197,8 @@ def _fold_again(
     before: Draft,
     load_all: LoadAll,
     swept_to: dt.datetime | None,
-    key: OrderKey,
-    late: frozenset[tuple[str, str]],
+    new: Sequence[Event],
+    late: frozenset[tuple[str, str]] = frozenset(),
 ) -> Decision:
     events, old_moves = load_all()
     ordered = folding.in_order(pipeline, events)
@@ -205,7 +206,12 @@ def _fold_again(
     draft.snapshots = {} if pipeline.has_hooks else None
     base, base_key = draft.visit, draft.visit_key
     moves: list[Move] = []
-    folding.step(draft, ordered[first:], moves)
+    try:
+        folding.step(draft, ordered[first:], moves)
+    except InvalidEventError as error:
+        if _is_about(draft.last_event, new):
+            raise
+        raise _because_of(new, error) from error
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
     draft.changed = True
@@ -223,7 +229,7 @@ def _fold_again(
         keys[same:],
         swept_to,
         before=before,
-        refolded=not _goes_last(before, key),
+        refolded=not (new and _goes_last(before, order_key(pipeline, new[0]))),
         old_moves=old[same:],
         kept_moves=[move for move in old_moves if move.n <= base + same],
         events={(event.source, event.id): event for event in events},
@@ -231,6 +237,32 @@ def _fold_again(
         new_keys=keys if base_key is None else [base_key, *keys],
         kept=base + same,
         late=late,
+    )
+
+
+def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> Decision:
+    """Fold all events of a deal that waits, as another definition of its ladder has it.
+
+    Raises:
+        GuardError: a guard raised.
+        InvalidEventError: the reducer cannot understand an event.
+    """
+    before = Draft(pipeline, stored.deal)
+    return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
+
+
+def _is_about(failed: Event | None, new: Sequence[Event]) -> bool:
+    """Whether an event that could not be folded is one of the new ones, if there are any."""
+    identities = {(event.source, event.id) for event in new}
+    return not new or failed is None or (failed.source, failed.id) in identities
+
+
+def _because_of(new: Sequence[Event], error: InvalidEventError) -> InvalidEventError:
+    """Return the error for new events with which a stored one cannot be folded any more."""
+    names = ", ".join(f"{event.id!r} ({event.type})" for event in new)
+    return InvalidEventError(
+        f"event {names} for deal {new[0].deal!r} is refused: it happened before what is stored of "
+        f"this deal, and {error}"
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import inspect
 import json
-import logging
 import os
 import threading
 from collections import Counter
@@ -14,6 +14,8 @@ from typing import Final
 
 import attrs
 
+from . import bridging
+from .canonical import is_storable
 from .deals import Deal
 from .effects import TASK, Delivery, Effect, EffectState, Handler, Task
 from .errors import (
@@ -23,6 +25,8 @@ from .errors import (
     PipelineChangedError,
     UndeliverableError,
 )
+from .observing import Observer, observed
+from .reading import stored_deal
 from .session import Session
 from .stores.base import EffectRow
 from .sweeping import sweep
@@ -31,7 +35,6 @@ from .unit import Unit
 __all__ = ["DeliveryReport"]
 
 BATCH: Final = 100
-_log = logging.getLogger("ladderpipe")
 
 
 @attrs.frozen
@@ -67,6 +70,11 @@ def register(session: Session, name: str) -> Callable[[Handler], Handler]:
         raise DefinitionError(f"effects {name!r} have a handler already: one name, one handler")
 
     def keep(handler: Handler) -> Handler:
+        if inspect.iscoroutinefunction(handler):
+            raise DefinitionError(
+                f"handler {handler.__qualname__} is asynchronous, and a Board awaits nothing: "
+                "open an AsyncBoard, or make it a plain function"
+            )
         session.handlers[name] = handler
         return handler
 
@@ -84,40 +92,24 @@ def deliver(
     while names and (left is None or left > 0):
         wanted = BATCH if left is None else min(BATCH, left)
         with session.reading() as transaction:
+            session.clock_watch.check(session.clock, transaction)
             ready = transaction.ready_effects(session.number, now, names, wanted)
-        for row in ready:
-            if stop is not None and stop.is_set():
-                return DeliveryReport(dict(counts))
-            state = _deliver_one(session, row)
+        keys = [row.key for row in ready]
+        while keys and (stop is None or not stop.is_set()):
+            taken = _take_next(session, now, keys)
+            if taken is None:
+                break
+            keys.remove(taken.effect.key)
+            state = _deliver_one(session, taken.effect, taken.found)
             if state is not None:
                 counts[state] += 1
+        if stop is not None and stop.is_set():
+            break
         if left is not None:
             left -= len(ready)
         if len(ready) < wanted:
             break
     return DeliveryReport(dict(counts))
-
-
-def _deliver_one(session: Session, seen: EffectRow) -> EffectState | None:
-    """Claim one effect and deliver it; return what became of it, ``None`` if another has it."""
-    try:
-        claimed = session.retried(functools.partial(_claim, session, seen))
-    except PipelineChangedError:
-        raise
-    except LadderError as error:
-        return _postpone(session, seen, error)
-    if not isinstance(claimed, _Claim):
-        return claimed
-    try:
-        session.handlers[seen.name](claimed.delivery)
-    except UndeliverableError as error:
-        return _settle(session, claimed, EffectState.DEAD, error)
-    except Exception as error:
-        _log.warning("effect %s of deal %s failed: %r", seen.name, seen.deal, error)
-        last = claimed.delivery.attempt >= session.backoff.tries
-        state = EffectState.DEAD if last else EffectState.PENDING
-        return _settle(session, claimed, state, error)
-    return _settle(session, claimed, EffectState.DELIVERED, None)
 
 
 @attrs.frozen
@@ -126,29 +118,87 @@ class _Claim:
     lease: str
 
 
-def _claim(session: Session, seen: EffectRow) -> _Claim | EffectState | None:
+@attrs.frozen
+class _Taken:
+    """An effect that this worker went for, and what it found.
+
+    That is a claim, the state it was put into because it must not be sent, why its deal cannot
+    be brought up to date, or ``None`` if it was not to be claimed any more.
+    """
+
+    effect: EffectRow
+    found: _Claim | EffectState | LadderError | None
+
+
+def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Taken | None:
+    """Claim the first of these effects that nobody else is at, without waiting for anybody.
+
+    So workers that have read the same list share it. The deal is locked with the effect, and
+    before any other row of it, as by everybody who writes.
+    """
+    effect: EffectRow | None = None
+
+    def take() -> _Claim | EffectState | None:
+        nonlocal effect
+        effect = None
+        with session.writing() as unit:
+            unit.check_pipeline()
+            effect = unit.transaction.free_effect(session.number, now, keys)
+            return None if effect is None else _claim(session, unit, effect)
+
+    try:
+        found: _Claim | EffectState | LadderError | None = session.retried(take)
+    except PipelineChangedError:
+        raise
+    except LadderError as error:
+        if effect is None:
+            raise
+        found = error
+    return None if effect is None else _Taken(effect, found)
+
+
+@observed("ladderpipe.deliver", Observer.delivered)
+def _deliver_one(
+    session: Session, effect: EffectRow, found: _Claim | EffectState | LadderError | None
+) -> EffectState | None:
+    """Deliver what was claimed; return what became of it, ``None`` if another worker has it."""
+    if isinstance(found, LadderError):
+        return _postpone(session, effect, found)
+    if not isinstance(found, _Claim):
+        return found
+    try:
+        bridging.finished(session.handlers[effect.name](found.delivery))
+    except UndeliverableError as error:
+        return _settle(session, found, EffectState.DEAD, error)
+    except Exception as error:
+        last = found.delivery.attempt >= session.backoff.tries
+        state = EffectState.DEAD if last else EffectState.PENDING
+        return _settle(session, found, state, error)
+    return _settle(session, found, EffectState.DELIVERED, None)
+
+
+def _claim(session: Session, unit: Unit, seen: EffectRow) -> _Claim | EffectState | None:
     """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
-    with session.writing() as unit:
-        row, deal = _bring_up_to_date(unit, seen)
-        if row is None or not _is_ready(row, unit.now):
-            return None
-        ended = _why_not(unit, row, deal)
-        if ended is not None:
-            unit.transaction.settle_effect(row.key, ended.value)
-            return ended
-        lease = os.urandom(16).hex()
-        unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
-        assert deal is not None
-        delivery = Delivery(
-            key=row.key,
-            name=row.name,
-            payload=json.loads(row.payload),
-            deal=deal.deal,
-            pipeline=session.pipeline.name,
-            due_at=row.due_at,
-            attempt=row.attempts + 1,
-        )
-        return _Claim(delivery, lease)
+    row, deal = _bring_up_to_date(unit, seen)
+    if row is None or not _is_ready(row, unit.now):
+        return None
+    ended = _why_not(unit, row, deal)
+    if ended is not None:
+        unit.transaction.settle_effect(row.key, ended.value)
+        return ended
+    lease = os.urandom(16).hex()
+    unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
+    assert deal is not None
+    delivery = Delivery(
+        key=row.key,
+        name=row.name,
+        payload=json.loads(row.payload),
+        deal=deal.deal,
+        pipeline=session.pipeline.name,
+        due_at=row.due_at,
+        attempt=row.attempts + 1,
+    )
+    return _Claim(delivery, lease)
 
 
 @attrs.frozen
@@ -161,7 +211,6 @@ class _Standing:
 
 def _bring_up_to_date(unit: Unit, seen: EffectRow) -> tuple[EffectRow | None, _Standing | None]:
     """Lock the effect's deal, fire its due timers, and read both again."""
-    unit.check_pipeline()
     found = unit.transaction.load_by_id(seen.deal_id)
     if found is None:
         return None, None
@@ -193,6 +242,8 @@ def _why_not(unit: Unit, row: EffectRow, deal: _Standing | None) -> EffectState 
 def _settle(
     session: Session, claim: _Claim, state: EffectState, error: Exception | None
 ) -> EffectState | None:
+    if error is not None:
+        session.observer.delivery_failed(claim.delivery, state, error)
     return session.retried(functools.partial(_settle_once, session, claim, state, error))
 
 
@@ -216,7 +267,7 @@ def _settle_once(
 
 def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
     """Put off an effect whose deal cannot be brought up to date, as long as its sweep is."""
-    _log.warning("effect %s of deal %s cannot be claimed: %r", seen.name, seen.deal, error)
+    session.observer.claim_failed(seen, error)
     with session.writing() as unit:
         row = unit.transaction.effect(session.number, seen.key)
         found = unit.transaction.load_by_id(seen.deal_id)
@@ -243,7 +294,7 @@ def effects(
     with session.reading() as transaction:
         deal_id = None
         if deal is not None:
-            stored, _, _ = transaction.load(session.number, deal, create=False)
+            stored, _ = stored_deal(session, transaction, deal)
             if stored is None:
                 return []
             deal_id = stored.id
@@ -258,7 +309,7 @@ def send_again(session: Session, key: str) -> None:
         EffectNotFoundError: there is no dead letter of that key.
     """
     with session.writing() as unit:
-        row = unit.transaction.effect(session.number, key)
+        row = _row_of(unit, key)
         if row is None or row.state != EffectState.DEAD:
             state = "there is none" if row is None else f"it is {row.state}"
             raise EffectNotFoundError(
@@ -296,7 +347,8 @@ def complete(session: Session, key: str) -> Task:
     """
     refused: str | None = None
     with session.writing() as unit:
-        row = unit.transaction.effect(session.number, key)
+        unit.check_pipeline()
+        row = _row_of(unit, key)
         if row is not None:
             row, deal = _bring_up_to_date(unit, row)
             if row is not None and row.state == "open":
@@ -312,6 +364,10 @@ def complete(session: Session, key: str) -> Task:
         f"no open task has the key {key!r}: "
         + ("see board.tasks() for the open ones" if refused is None else f"it is {refused}")
     )
+
+
+def _row_of(unit: Unit, key: str) -> EffectRow | None:
+    return unit.transaction.effect(unit.number, key) if is_storable(key) else None
 
 
 def _effect(row: EffectRow) -> Effect:

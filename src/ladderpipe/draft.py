@@ -113,6 +113,11 @@ class Draft:
         return self.rung.stage
 
     @property
+    def title(self) -> str:
+        """What people call the deal; its id when nothing better is known."""
+        return self.data.title or _title(self.data) or self.deal
+
+    @property
     def cart(self) -> CartDraft:
         """The cart, for guards."""
         return self.data.cart
@@ -189,7 +194,7 @@ class Draft:
         return Deal(
             id=self.deal,
             pipeline=self.pipeline.name,
-            title=data.title or _title(data) or self.deal,
+            title=self.title,
             stage=self.rung.stage or _PENDING,
             entered_at=self.entered_at or seen_at,
             opened_at=self.opened_at or seen_at,

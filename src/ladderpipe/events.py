@@ -28,11 +28,21 @@ PHASE_EVENT, PHASE_TIMER, PHASE_HAND, PHASE_BASELINE = range(4)
 _PHASES: Final = {BY_HAND: PHASE_HAND, OVERRIDE: PHASE_HAND, BASELINE: PHASE_BASELINE}
 
 MAX_NAME = 512
+MAX_NAME_BYTES = 1024
+"""In UTF-8: PostgreSQL's index on (pipeline, source, id) holds at most 2,704 bytes an entry."""
 MAX_SEQ = 2**63 - 1
 
 
 def _name(instance: Any, attribute: attrs.Attribute[str], value: Any) -> None:
-    field = attribute.name
+    check_name(value, attribute.name)
+
+
+def check_name(value: Any, field: str) -> None:
+    """Refuse what cannot be a name in an event, on whatever store.
+
+    Raises:
+        InvalidEventError: it is no text, empty, too long, or no Unicode.
+    """
     if not isinstance(value, str) or (not value and field != "source"):
         raise InvalidEventError(f"event {field}={value!r} must be text that is not empty")
     if len(value) > MAX_NAME:
@@ -40,6 +50,11 @@ def _name(instance: Any, attribute: attrs.Attribute[str], value: Any) -> None:
             f"event {field} has {len(value)} characters, more than the {MAX_NAME} a key may have"
         )
     check_text(value, f"event {field}")
+    if len(value) * 4 > MAX_NAME_BYTES and (size := len(value.encode())) > MAX_NAME_BYTES:
+        raise InvalidEventError(
+            f"event {field} {value[:20]!r}… takes {size} bytes in UTF-8, more than the "
+            f"{MAX_NAME_BYTES} that every store can keep: make it shorter, for example a digest"
+        )
 
 
 def _seq(instance: Any, attribute: attrs.Attribute[int], value: Any) -> None:
@@ -57,7 +72,8 @@ class Event:
     Args:
         type: what happened, for example ``"cart.item_added"``.
         deal: id of the deal it happened to.
-        id: identity within ``source``.
+        id: identity within ``source``. Like every name of an event (``type``, ``deal``,
+            ``source``) it has at most 512 characters, and 1,024 bytes in UTF-8.
         at: when it happened; aware, or ISO 8601 text with an offset.
         source: who tells; empty when there is only one.
         seq: order among events of one instant, for sources that number theirs.

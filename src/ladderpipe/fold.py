@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -28,6 +29,9 @@ __all__ = ["Observer", "advance", "begin", "in_order", "order_key", "step"]
 Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.datetime], None]"
 """Told of every decision before it is carried out: the draft, the event or timer that asked,
 the winner if there is one, and the instant."""
+
+Frozen: TypeAlias = "tuple[CartDraft, Decimal | None]"
+"""Cart and explicit value of a deal that is closed, as they were before an event."""
 
 _at = attrgetter("at")
 _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE))
@@ -108,11 +112,11 @@ def step(
         if observer is not None:
             observer(draft, event, winner, at)
         if winner is not None:
-            _enter(draft, winner.into, at, winner.key, event, moves)
+            _enter(draft, winner.into, at, winner.key, event, moves, frozen)
         elif rung.stage is not None:
             draft.activity_at = at
             if rung.timers:
-                _after_activity(draft, at, moves, observer)
+                _after_activity(draft, at, moves, observer, frozen)
         if frozen is not None and draft.rung.is_closed:
             draft.data.cart, draft.data.explicit_value = frozen
 
@@ -151,7 +155,11 @@ def _fire(
 
 
 def _after_activity(
-    draft: Draft, at: dt.datetime, moves: list[Move], observer: Observer | None
+    draft: Draft,
+    at: dt.datetime,
+    moves: list[Move],
+    observer: Observer | None,
+    frozen: Frozen | None,
 ) -> None:
     """Rearm timers that count from activity, then try the blocked ones again."""
     if draft.rung.rearms:
@@ -172,7 +180,7 @@ def _after_activity(
             observer(draft, timer, timer if passed else None, at)
         if passed:
             draft.note_fired(timer, at)
-            _enter(draft, timer.into, at, timer.key, None, moves)
+            _enter(draft, timer.into, at, timer.key, None, moves, frozen)
             return
 
 
@@ -263,7 +271,11 @@ def _enter(
     rule: str,
     event: Event | None,
     moves: list[Move],
+    frozen: Frozen | None = None,
 ) -> None:
+    """Make a move; from closed to closed, hooks see cart and value as they were *frozen*."""
+    if frozen is not None and rung.is_closed:
+        draft.data.cart, draft.data.explicit_value = frozen
     left = draft.rung
     n = draft.visit + 1
     moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import attrs
 
-from .baselines import write_baseline
-from .canonical import canonical_text
+from .baselines import folded_anew, write_baseline
+from .canonical import canonical_text, is_storable
 from .draft import Draft
 from .errors import DealNotFoundError, InvalidEventError, MoveNotAllowedError
 from .events import BASELINE, Event
@@ -53,6 +53,8 @@ def forget(session: Session, contact: Mapping[str, str], properties: Iterable[st
     ((key, value),) = contact.items()
     if not isinstance(value, str) or not value or not re.fullmatch(r"[\w-]+", key):
         raise InvalidEventError(f"forget({key}={value!r}): give the contact's {key} as text")
+    if not is_storable(value):
+        return ForgetReport(())
     dropped = frozenset(properties)
     with session.reading() as transaction:
         found = transaction.deals_with_contact(session.number, key, value)
@@ -61,6 +63,7 @@ def forget(session: Session, contact: Mapping[str, str], properties: Iterable[st
         with session.writing() as unit:
             unit.check_pipeline()
             forgotten.append(_forget_deal(unit, deal_id, value, dropped))
+    session.store.erase_traces()
     return ForgetReport(tuple(name for name in forgotten if name is not None))
 
 
@@ -77,8 +80,9 @@ def _forget_deal(unit: Unit, deal_id: int, value: str, dropped: frozenset[str]) 
     unit.transaction.replace_event_data(
         unit.number, [(event, canonical_text(eraser.event_data(event))) for event in events]
     )
-    eraser.erase(draft)
-    write_baseline(unit, stored, draft)
+    if not folded_anew(unit, stored, may_open=False):
+        eraser.erase(draft)
+        write_baseline(unit, stored, draft)
     _forget_effects(unit, stored, eraser)
     return stored.deal
 
@@ -184,3 +188,4 @@ def remove(session: Session, deal_id: str) -> None:
             )
         unit.transaction.remove_deal_events(stored.id)
         unit.note_removal(stored)
+    session.store.erase_traces()

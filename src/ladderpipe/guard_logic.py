@@ -27,7 +27,7 @@ from .guards import (
 )
 from .rules import Rule
 
-__all__ = ["Condition", "can_hold", "condition_of", "is_opaque"]
+__all__ = ["Condition", "Filled", "atoms_of", "can_hold", "condition_of", "is_opaque", "is_same"]
 
 MOST_ATOMS: Final = 12
 """Conditions with more different parts are not looked into: the table doubles with each."""
@@ -56,8 +56,8 @@ def can_hold(holds: Iterable[Condition], fails: Iterable[Condition] = ()) -> boo
     """
     wanted = AllOf((*holds, *map(Not, fails)))
     atoms: list[Guard] = []
-    for atom in _atoms(wanted):
-        if not any(_same(atom, known) for known in atoms):
+    for atom in atoms_of(wanted):
+        if not any(is_same(atom, known) for known in atoms):
             atoms.append(atom)
     if len(atoms) > MOST_ATOMS:
         return True
@@ -67,15 +67,16 @@ def can_hold(holds: Iterable[Condition], fails: Iterable[Condition] = ()) -> boo
 def is_opaque(condition: Condition) -> bool:
     """Return whether a part of *condition* is a function, of which nothing is known."""
     known = (CartHasItems, Filled, PropertyEquals, PropertyIsSet, ValueAtLeast)
-    return not all(isinstance(atom, known) for atom in _atoms(condition))
+    return not all(isinstance(atom, known) for atom in atoms_of(condition))
 
 
-def _atoms(guard: Guard) -> Iterator[Guard]:
+def atoms_of(guard: Guard) -> Iterator[Guard]:
+    """Yield the parts of a guard that are not put together from others, repetitions included."""
     if isinstance(guard, AllOf | AnyOf):
         for part in guard.parts:
-            yield from _atoms(part)
+            yield from atoms_of(part)
     elif isinstance(guard, Not):
-        yield from _atoms(guard.inner)
+        yield from atoms_of(guard.inner)
     else:
         yield CartHasItems() if isinstance(guard, CartIsEmpty) else guard
 
@@ -104,10 +105,11 @@ def _is_true(guard: Guard, atoms: list[Guard], values: list[bool]) -> bool:
         return not _is_true(guard.inner, atoms, values)
     if isinstance(guard, CartIsEmpty):
         return not _is_true(CartHasItems(), atoms, values)
-    return next(v for atom, v in zip(atoms, values, strict=True) if _same(atom, guard))
+    return next(v for atom, v in zip(atoms, values, strict=True) if is_same(atom, guard))
 
 
-def _same(one: Guard, other: Guard) -> bool:
+def is_same(one: Guard, other: Guard) -> bool:
+    """Return whether two atoms ask the same, so that they always give the same answer."""
     if isinstance(one, PropertyEquals) and isinstance(other, PropertyEquals):
         # As in PropertyEquals.holds, 1 is not True.
         return one == other and type(one.expected) is type(other.expected)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 
 from .deals import Outcome, Receipt
+from .deciding import move_of
 from .draft import Draft
 from .errors import (
     DealNotFoundError,
@@ -23,9 +24,10 @@ from .errors import (
     MissingPropertyError,
     MoveNotAllowedError,
 )
-from .events import BY_HAND, OVERRIDE, OWN_SOURCE, Event, check_from_outside
+from .events import BY_HAND, OVERRIDE, OWN_SOURCE, Event, check_from_outside, check_name
 from .fold import hand_instant
 from .machine import HAND_PREFIX, missing
+from .observing import Observer, observed
 from .pipeline import Pipeline
 from .session import Session
 from .stages import Stage
@@ -69,6 +71,7 @@ class BatchReport:
         return sum(count for outcome, count in self.outcomes.items() if outcome not in skipped)
 
 
+@observed("ladderpipe.handle", Observer.took, Observer.refused)
 def handle(session: Session, event: Event) -> Receipt:
     """Take one event: one load, one decision, one commit."""
     _check(session, event, session.now())
@@ -86,14 +89,17 @@ def _take(unit: Unit, event: Event) -> Receipt:
     if stored.removed_at is not None:
         return Receipt(Outcome.ARCHIVED, None)
     if not unit.add_event(stored, event):
-        if stored.definition is None:
-            unit.transaction.remove_unused_deals([stored.id])
-        return Receipt(Outcome.DUPLICATE, unit.draft(stored, document).if_open())
+        draft = unit.draft(stored, document)
+        if not unit.was_cut_short(stored, draft, event):
+            if stored.definition is None:
+                unit.transaction.remove_unused_deals([stored.id])
+            return Receipt(Outcome.DUPLICATE, draft.if_open())
     answer = receipt(unit.decide(stored, document, [event]), event)
     unit.flush()
     return answer
 
 
+@observed("ladderpipe.handle_many", Observer.took_many)
 def handle_many(
     session: Session, events: Iterable[Event], quiet: bool, batch: int = BATCH
 ) -> BatchReport:
@@ -255,6 +261,7 @@ def _check(session: Session, event: Event, now: dt.datetime) -> None:
         )
 
 
+@observed("ladderpipe.move", Observer.took, Observer.refused)
 def move(
     session: Session,
     deal: str,
@@ -265,13 +272,26 @@ def move(
     override: bool = False,
 ) -> Receipt:
     """Move a deal by hand, within the ``by_hand`` rules or, overriding, past them."""
-    target = _own_stage(session.pipeline, into)
+    check_name(deal, "deal")
+    hand = _Hand(
+        # Drawn once, so that a second try knows what a first has stored whose answer got lost.
+        id=os.urandom(16).hex(),
+        kind=OVERRIDE if override else BY_HAND,
+        into=_own_stage(session.pipeline, into),
+        by=by,
+        reason=reason,
+        properties=properties,
+    )
+    return session.retried(functools.partial(_move_once, session, deal, hand))
+
+
+def _move_once(session: Session, deal: str, hand: _Hand) -> Receipt:
     with session.writing() as unit:
         stored, document = unit.load(deal, create=True)
         assert stored is not None
         if stored.removed_at is not None:
             raise DealNotFoundError(f"deal {deal!r} was removed and only its tombstone is left")
-        if override and stored.last_event_at is None:
+        if hand.kind == OVERRIDE and stored.last_event_at is None:
             raise DealNotFoundError(
                 f"no event of a deal {deal!r} is known, so there is nothing to override; check the "
                 "id, or open it with an event or by hand"
@@ -281,38 +301,67 @@ def move(
         stored, document = unit.load(deal, create=False)
         assert stored is not None
         draft = unit.draft(stored, document)
-        at, seq = hand_instant(draft, unit.now)
-        kind = OVERRIDE if override else BY_HAND
-        event = _hand(kind, deal, at, seq, target, by, reason, properties)
-        unit.add_event(stored, event)
+        event = hand.event(deal, *hand_instant(draft, unit.now))
+        if not _is_first_try(unit, stored, event):
+            return _answer_again(unit, stored, draft, event)
         decision = unit.decide(stored, document, [event])
         answer = receipt(decision, event)
         if answer.outcome not in (Outcome.MOVED, Outcome.OPENED):
-            _refuse(decision.draft, target, event)
+            _refuse(decision.draft, hand.into, event)
         unit.flush()
         return attrs.evolve(answer, moves=(*receipt(swept, event).moves, *answer.moves))
 
 
-def _hand(
-    kind: str,
-    deal: str,
-    at: dt.datetime,
-    seq: int,
-    into: Stage,
-    by: str,
-    reason: str | None,
-    properties: Mapping[str, Any] | None,
-) -> Event:
-    if not isinstance(by, str) or not by:
-        raise InvalidEventError(f"by={by!r}: say who moves the deal, so that the history knows")
-    if reason is not None and not isinstance(reason, str):
-        raise InvalidEventError(f"reason={reason!r} must be text")
-    if properties is not None and not isinstance(properties, Mapping):
-        raise InvalidEventError(f"properties={properties!r} must map names to values")
-    told = {"into": into.key, "by": by, "reason": reason, "properties": properties or None}
-    data = {name: value for name, value in told.items() if value is not None}
-    id = os.urandom(16).hex()
-    return Event(kind, deal=deal, id=id, at=at, source=OWN_SOURCE, seq=seq, data=data)
+def _is_first_try(unit: Unit, stored: StoredDeal, event: Event) -> bool:
+    """Store a hand's event; return whether it was not stored yet, if at another time."""
+    try:
+        return unit.add_event(stored, event)
+    except EventConflictError:
+        return False
+
+
+def _answer_again(unit: Unit, stored: StoredDeal, draft: Draft, event: Event) -> Receipt:
+    """Return the receipt of a hand that is stored; its moves are those of one recording."""
+    records = unit.transaction.moves(stored.id)
+    own = [record for record in records if record.event_id == event.id]
+    events = {(found.source, found.id): found for found, _ in unit.transaction.events(stored.id)}
+    made = tuple(
+        move_of(unit.pipeline, stored.deal, record, events)
+        for record in records
+        if own and record.recorded_at == own[0].recorded_at
+    )
+    outcome = Outcome.OPENED if own and own[0].n == 1 else Outcome.MOVED
+    return Receipt(outcome, draft.if_open(), made)
+
+
+@attrs.frozen
+class _Hand:
+    """What a person asks for, under the identity that it has in every try."""
+
+    id: str
+    kind: str
+    into: Stage
+    by: str
+    reason: str | None
+    properties: Mapping[str, Any] | None
+
+    def event(self, deal: str, at: dt.datetime, seq: int) -> Event:
+        if not isinstance(self.by, str) or not self.by:
+            raise InvalidEventError(
+                f"by={self.by!r}: say who moves the deal, so that the history knows"
+            )
+        if self.reason is not None and not isinstance(self.reason, str):
+            raise InvalidEventError(f"reason={self.reason!r} must be text")
+        if self.properties is not None and not isinstance(self.properties, Mapping):
+            raise InvalidEventError(f"properties={self.properties!r} must map names to values")
+        told = {
+            "into": self.into.key,
+            "by": self.by,
+            "reason": self.reason,
+            "properties": self.properties or None,
+        }
+        data = {name: value for name, value in told.items() if value is not None}
+        return Event(self.kind, deal=deal, id=self.id, at=at, source=OWN_SOURCE, seq=seq, data=data)
 
 
 def _own_stage(pipeline: Pipeline, into: Stage | str) -> Stage:

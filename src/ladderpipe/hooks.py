@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import copy
 import datetime as dt
+import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
 
+from . import bridging
 from .canonical import canonical, canonical_text
 from .deals import Deal, Move
 from .deciding import Decision
 from .effects import TASK, EffectState, effect_key
 from .errors import HookError, InvalidEventError, LadderError, ReentrancyError
 from .events import Event
+from .inside_hook import hook_running, running_hook
 from .pipeline import Hook, Pipeline
 from .stages import DoStep, Stage, WaitStep
 from .stores.base import NewEffect
+from .stores.joining import is_in_transaction
 
 __all__ = ["HookContext"]
-
-_inside_hook: Final[contextvars.ContextVar[str | None]] = contextvars.ContextVar(
-    "ladderpipe_hook", default=None
-)
 
 
 class HookContext:
@@ -154,23 +152,13 @@ class EffectRequests:
                 self.add(step, waited, deal_owner())
 
 
-@contextlib.contextmanager
-def hook_running(name: str) -> Iterator[None]:
-    """Mark the block as a hook, in which no board may be called."""
-    token = _inside_hook.set(name)
-    try:
-        yield
-    finally:
-        _inside_hook.reset(token)
-
-
 def refuse_inside_hook(call: str) -> None:
     """Refuse a call of a board from inside a hook.
 
     Raises:
         ReentrancyError: a hook is running.
     """
-    hook = _inside_hook.get()
+    hook = running_hook()
     if hook is not None:
         raise ReentrancyError(
             f"hook {hook} called {call}: a hook runs inside the board's own transaction and cannot "
@@ -190,7 +178,7 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
         name = getattr(hook, "__qualname__", repr(hook))
         try:
             with hook_running(name):
-                hook(context)
+                _run(hook, name, context)
         except ReentrancyError:
             raise
         except Exception as error:
@@ -200,12 +188,34 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
                 f"{context.deal.id!r}{hint}: nothing was stored; mend the hook, then send the "
                 "event again"
             ) from error
-        if not getattr(context.connection, "in_transaction", True):
+        if not is_in_transaction(context.connection):
             raise HookError(
                 f"hook {name} ({what}) ended the transaction it ran in, for deal "
-                f"{context.deal.id!r}: the board commits, after all hooks; take COMMIT and "
-                "ROLLBACK out of the hook, and raise to undo"
+                f"{context.deal.id!r}: the board commits, after all hooks, and if the hook "
+                "committed, the event is stored without its move; take COMMIT and ROLLBACK out of "
+                "the hook, raise to undo, and send the event again"
             )
+
+
+def _run(hook: Hook, name: str, context: HookContext) -> None:
+    """Run a hook; an asynchronous one where it can be awaited, with a connection to await."""
+    if not inspect.iscoroutinefunction(hook):
+        bridging.finished(hook(context))
+        return
+    plain = context.connection
+    context.connection = getattr(plain, "asynchronous", plain)
+    try:
+        bridging.await_(_awaited(hook, name, context))
+    finally:
+        context.connection = plain
+
+
+async def _awaited(hook: Hook, name: str, context: HookContext) -> None:
+    # What awaits this need not share the context of the code that asks for it.
+    with hook_running(name):
+        answer = hook(context)
+        assert answer is not None
+        await answer
 
 
 _NOTHING_SEEN: Final = (None, None)

@@ -88,7 +88,7 @@ class Rung:
         """Whether some timer here may count from activity, so that events move its due time."""
 
 
-_FIELDS: Final = frozenset(("owner", "contact", "company", "title", "source", "currency"))
+FIELDS: Final = frozenset(("owner", "contact", "company", "title", "source", "currency"))
 
 
 def missing(requires: Iterable[str], deal: Any) -> list[str]:
@@ -101,7 +101,7 @@ def _filled(name: str, deal: Any) -> bool:
         return True
     if name == "value":
         return bool(deal.value)
-    return name in _FIELDS and is_filled(getattr(deal, name))
+    return name in FIELDS and is_filled(getattr(deal, name))
 
 
 def triggers_of(rule: Rule) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import inspect
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
-Hook = Callable[["HookContext"], None]
-HookFunction = TypeVar("HookFunction", bound=Callable[["HookContext"], None])
+Hook = Callable[["HookContext"], Awaitable[None] | None]
+HookFunction = TypeVar("HookFunction", bound=Callable[["HookContext"], Awaitable[None] | None])
 
 CART_TYPES = frozenset(("cart.updated", "cart.item_added", "cart.item_removed", "cart.emptied"))
 
@@ -249,8 +250,19 @@ class Pipeline:
         """Whether a move may ask for effects: by a hook, or by the sequence of its stage."""
         return self._has_sequences or bool(self._hooks)
 
-    def bind(self) -> None:
-        """Note that a board is bound: from now on no hook is accepted."""
+    def bind(self, asynchronous: bool = False) -> None:
+        """Note that a board is bound: from now on no hook is accepted.
+
+        Raises:
+            DefinitionError: a hook is asynchronous, and the board is not.
+        """
+        for hook in itertools.chain.from_iterable(self._hooks.values()):
+            if inspect.iscoroutinefunction(hook) and not asynchronous:
+                raise DefinitionError(
+                    f"hook {hook.__qualname__} is asynchronous, and a Board awaits nothing: open "
+                    "an AsyncBoard, or make it a plain function that asks for an effect with "
+                    "ctx.do(...)"
+                )
         self._bound = True
 
     def _hook(
@@ -264,11 +276,6 @@ class Pipeline:
             )
 
         def register(function: HookFunction) -> HookFunction:
-            if inspect.iscoroutinefunction(function):
-                raise DefinitionError(
-                    f"hook {function.__qualname__} is asynchronous, and hooks run inside a "
-                    "database transaction: ask for an effect with ctx.do(...) instead"
-                )
             self._hooks.setdefault((direction, stage.key), []).append(function)
             return function
 

@@ -12,7 +12,7 @@ from .errors import InvalidEventError
 from .events import Event
 from .money import amount, currency_code, total
 
-__all__ = ["CartDraft", "DealData", "Reducer", "cart_reducer"]
+__all__ = ["CartDraft", "DealData", "Reducer", "cart_reducer", "read_line"]
 
 
 class CartDraft(dict[str, CartLine]):
@@ -168,7 +168,7 @@ def _replace_cart(deal: DealData, data: Mapping[str, Any]) -> None:
         deal.set_currency(currency_code(snapshot["currency"]))
     cart = CartDraft()
     for line in snapshot["lines"]:
-        sku, quantity, title, unit_price = _read_line(line)
+        sku, quantity, title, unit_price = read_line(line)
         if sku in cart:
             raise InvalidEventError(f"cart.updated has two lines for SKU {sku!r}: send their sum")
         if quantity is None or quantity > 0:
@@ -177,7 +177,7 @@ def _replace_cart(deal: DealData, data: Mapping[str, Any]) -> None:
 
 
 def _add_line(deal: DealData, data: Mapping[str, Any]) -> None:
-    sku, quantity, title, unit_price = _read_line(data.get("line"))
+    sku, quantity, title, unit_price = read_line(data.get("line"))
     known = deal.cart.get(sku)
     added = Decimal(1) if quantity is None else quantity
     after = added if known is None else total((known.quantity, added))
@@ -186,7 +186,7 @@ def _add_line(deal: DealData, data: Mapping[str, Any]) -> None:
 
 
 def _remove_line(deal: DealData, data: Mapping[str, Any]) -> None:
-    sku, quantity, _, _ = _read_line(data.get("line"))
+    sku, quantity, _, _ = read_line(data.get("line"))
     deal.cart.take(sku, quantity)
 
 
@@ -202,7 +202,12 @@ _CART_CHANGES: dict[str, Callable[[DealData, Mapping[str, Any]], None]] = {
 }
 
 
-def _read_line(line: Any) -> tuple[str, Decimal | None, str | None, Decimal | None]:
+def read_line(line: Any) -> tuple[str, Decimal | None, str | None, Decimal | None]:
+    """Return SKU, quantity, title and unit price of a cart line, ``None`` for what is not told.
+
+    Raises:
+        InvalidEventError: a part of it is not what it should be.
+    """
     if not isinstance(line, Mapping):
         raise InvalidEventError(
             f'data["line"] is {line!r}: send {{"sku": ..., "quantity": ..., "unit_price": ...}}'

@@ -6,15 +6,17 @@ import contextlib
 import datetime as dt
 import json
 import random
-import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 import attrs
 
+from . import bridging
 from .clock import Clock, instant
+from .clock_watch import ClockWatch
 from .effects import Backoff, Handler
 from .errors import DefinitionError, PipelineChangedError, StoreError
+from .observing import Observer
 from .pipeline import Pipeline
 from .stores.base import PipelineRow, Store, Transaction
 from .unit import Unit
@@ -38,6 +40,8 @@ class Session:
         max_skew: how far in the future an event may be.
         lease: how long a worker may take over one delivery before another may try.
         read_only: whether every write is refused.
+        clock_watch: refuses to sweep by a wrong clock.
+        observer: tells what the board does.
     """
 
     pipeline: Pipeline
@@ -49,6 +53,10 @@ class Session:
     backoff: Backoff = attrs.field(factory=Backoff)
     handlers: dict[str, Handler] = attrs.field(factory=dict)
     read_only: bool = False
+    clock_watch: ClockWatch = attrs.field(factory=ClockWatch)
+    observer: Observer = attrs.field(
+        default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
+    )
 
     def now(self) -> dt.datetime:
         """Return the clock's time in UTC.
@@ -62,18 +70,16 @@ class Session:
     def writing(self, quiet: bool = False) -> Iterator[Unit]:
         """Begin a unit that is written and committed when the block ends.
 
-        The clock is read once the store's lock is held: nothing is recorded at an instant that
-        a reader has already seen pass, and no claim overlooks a timer that fell due meanwhile.
-
         Raises:
             StoreError: the board was opened only to read.
         """
         if self.read_only:
             raise StoreError("this board only reads: open it without read_only=True to write")
         with self.store.transaction() as transaction:
-            unit = Unit(self.pipeline, self.number, transaction, self.now(), quiet)
+            unit = Unit(self.pipeline, self.number, transaction, self.now, quiet)
             yield unit
             unit.flush()
+        self.observer.committed(unit)
 
     def retried(self, work: Callable[[], Result]) -> Result:
         """Do one transaction's work, again where the store says that it may succeed then.
@@ -86,7 +92,8 @@ class Session:
             except Exception as error:
                 if not self.store.may_retry(error):
                     raise
-            time.sleep(random.uniform(0, FIRST_PAUSE * 2**number))
+                self.observer.retried(error, number + 1)
+            bridging.sleep(random.uniform(0, FIRST_PAUSE * 2**number))
         return work()
 
     @contextlib.contextmanager
@@ -112,8 +119,9 @@ class Session:
         if row is None:
             definition = definition_text(self.pipeline)
             with self.store.transaction() as transaction:
-                row = transaction.pipeline(self.pipeline.name) or transaction.save_pipeline(
-                    self.pipeline.name, fingerprint, definition, None
+                name = self.pipeline.name
+                row = transaction.pipeline(name, change=True) or transaction.save_pipeline(
+                    name, fingerprint, definition, None
                 )
         elif row.migrating is None and row.fingerprint == fingerprint and not self.read_only:
             self._refresh(row)
@@ -124,8 +132,13 @@ class Session:
     def _refresh(self, row: PipelineRow) -> None:
         """Keep titles, probabilities and sequences up to date, which no history depends on."""
         definition = definition_text(self.pipeline)
-        if row.definition != definition:
-            with self.store.transaction() as transaction:
+        if row.definition == definition:
+            return
+        with self.store.transaction() as transaction:
+            # Titles are no reason to wait for every writer, but somebody may have adopted another
+            # ladder since that was read, and it must not be undone.
+            found = transaction.pipeline(row.name)
+            if found is not None and found.fingerprint == row.fingerprint and not found.migrating:
                 transaction.save_pipeline(row.name, row.fingerprint, definition, None)
 
     def _what_changed(self, row: PipelineRow) -> str:

@@ -10,6 +10,7 @@ import attrs
 
 from .clock import instant
 from .errors import ClockError, LadderError
+from .observing import Observer, observed
 from .session import Session
 from .stores.base import StoredDeal
 from .unit import Unit
@@ -51,8 +52,14 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
             "timers fire when they are due, not before"
         )
     with session.reading() as transaction:
+        session.clock_watch.check(session.clock, transaction)
         if not transaction.due(session.number, until, 1):
             return TickReport(0, 0)
+    return _sweep(session, now, until, limit)
+
+
+@observed("ladderpipe.tick", Observer.swept)
+def _sweep(session: Session, now: dt.datetime, until: dt.datetime, limit: int | None) -> TickReport:
     deals = moves = 0
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:

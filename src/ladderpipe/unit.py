@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .canonical import is_storable
 from .deals import Move, Outcome, Receipt
-from .deciding import Decision, decide, draft_of
-from .draft import Draft
+from .deciding import Decision, decide, decide_anew, draft_of
+from .draft import Draft, order_key
 from .errors import EventConflictError, PipelineChangedError
 from .events import Event
 from .hooks import effects_asked
@@ -30,26 +31,51 @@ class Unit:
 
     Attributes:
         number: the store's number for the pipeline.
-        now: the board's clock when the unit began.
         quiet: whether effects are recorded as expired instead of being sent.
+        moves: what became current so far, to be told once it is committed.
+        refolds: how many deals were folded again so far.
     """
 
-    __slots__ = ("_changes", "now", "number", "pipeline", "quiet", "transaction")
+    __slots__ = (
+        "_changes",
+        "_clock",
+        "_now",
+        "moves",
+        "number",
+        "pipeline",
+        "quiet",
+        "refolds",
+        "transaction",
+    )
 
     def __init__(
         self,
         pipeline: Pipeline,
         number: int,
         transaction: Transaction,
-        now: dt.datetime,
+        clock: Callable[[], dt.datetime],
         quiet: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.number = number
         self.transaction = transaction
-        self.now = now
+        self._clock = clock
+        self._now: dt.datetime | None = None
         self.quiet = quiet
+        self.moves: list[Move] = []
+        self.refolds = 0
         self._changes: list[DealChange] = []
+
+    @property
+    def now(self) -> dt.datetime:
+        """The one instant of this unit: the time when it was first asked for.
+
+        So ask only once the deal is locked. Then nothing is recorded before what a reader has
+        seen, and no claim overlooks a timer that fell due while it waited for the lock.
+        """
+        if self._now is None:
+            self._now = self._clock()
+        return self._now
 
     def check_adopted(self, fingerprint: str | None) -> None:
         """Refuse to write when the store holds another definition.
@@ -72,6 +98,8 @@ class Unit:
 
     def load(self, deal: str, create: bool) -> tuple[StoredDeal | None, str | None]:
         """Lock and return a deal's row and document, refusing a changed pipeline."""
+        if not create and not is_storable(deal):
+            return None, None
         stored, document, fingerprint = self.transaction.load(self.number, deal, create)
         self.check_adopted(fingerprint)
         return stored, document
@@ -110,6 +138,18 @@ class Unit:
         check_same(event, row.digest, known)
         return False
 
+    def was_cut_short(self, stored: StoredDeal, draft: Draft, event: Event) -> bool:
+        """Return whether a stored event was never folded, because a hook committed in between.
+
+        A deal has folded everything up to its cursor, so what is stored and lies behind it is
+        taken up where it was left.
+        """
+        if draft.cursor is not None and order_key(self.pipeline, event) <= draft.cursor:
+            return False
+        identity = (event.source, event.id)
+        found = self.transaction.events(stored.id)
+        return any((own.source, own.id) == identity for own, _ in found)
+
     def decide(
         self,
         stored: StoredDeal,
@@ -136,6 +176,22 @@ class Unit:
         self._note(decision, events)
         return decision
 
+    def decide_anew(self, stored: StoredDeal, may_open: bool) -> bool:
+        """Decide about a deal that waits as if its events all came now; return whether that holds.
+
+        It does not when the deal opens and it must not.
+
+        Raises:
+            GuardError: a guard raised.
+            HookError: a hook raised.
+            InvalidEventError: the reducer cannot understand an event.
+        """
+        decision = decide_anew(self.pipeline, stored, lambda: self._everything(stored))
+        if decision.draft.stage is not None and not may_open:
+            return False
+        self._note(decision, ())
+        return True
+
     def _note(self, decision: Decision, events: Sequence[Event]) -> None:
         """Run a decision's hooks and note what has to be written."""
         # Before the hooks, so that nothing they write on finds its way into the store.
@@ -157,6 +213,8 @@ class Unit:
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
         self._changes.append(change)
+        self.moves += newly_current(decision)
+        self.refolds += decision.refolded
 
     def _retime(self, decision: Decision, change: DealChange) -> None:
         """Move what the current visit waits for, when a late event changed when it began.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from ladderpipe import ANY, Board, Event, Outcome, Pipeline, Stage, after, on
+from ladderpipe import ANY, Board, Event, Outcome, Pipeline, SqliteStore, Stage, after, do, on, wait
+from ladderpipe.clock import instant
 from ladderpipe.errors import (
     DealNotFoundError,
     DefinitionError,
@@ -19,7 +22,7 @@ from ladderpipe.errors import (
     PipelineChangedError,
 )
 from ladderpipe.verifying import verify
-from tests.shops import Shop, believed, contents, lead_ladder, register
+from tests.shops import Shop, assert_is_the_fold, believed, contents, lead_ladder, register
 
 # -- a changed ladder ---------------------------------------------------------------------------
 
@@ -89,6 +92,30 @@ def test_titles_and_probabilities_may_change_freely(store: Any):
         return attrs.evolve(rule, into=retitled[rule.into], out_of=out_of)
 
     Board(Pipeline("leads", stages=retitled.values(), rules=map(renewed, plain.rules)), store=store)
+
+
+def retitled(*names: str, title: str, hours: float = 72) -> Pipeline:
+    """Return the same ladder under another title."""
+    plain = ladder(*names, hours=hours)
+    return Pipeline("changing", title=title, stages=plain.stages, rules=plain.rules)
+
+
+def test_new_titles_do_not_undo_what_was_adopted_meanwhile(shop: Shop):
+    """A board of the old ladder opens, and another one is adopted after it has looked."""
+    begin = shop.store.transaction
+    looked = []
+
+    def transaction(write: bool = True) -> Any:
+        if write and not looked:
+            looked.append(True)
+            adopt(shop, ladder("a", "b", "c", hours=10))
+        return begin(write)
+
+    shop.store.transaction = transaction
+    late = Board(retitled("a", "b", "c", title="New"), store=shop.store, clock=shop.clock)
+    with pytest.raises(PipelineChangedError, match="another definition"):
+        late.handle(shop.event("to.a"))
+    assert Board(ladder("a", "b", "c", hours=10), store=shop.store).deal("deal-a").stage == "a"
 
 
 def test_a_renamed_stage_is_renamed_in_the_whole_history(shop: Shop):
@@ -173,6 +200,63 @@ def test_an_event_older_than_the_adoption_is_late_and_changes_nothing(shop: Shop
     assert len(now.board.events("deal-a")) == 3
     now.wait(1)
     assert now.tell("to.c", "deal-a").outcome is Outcome.MOVED
+
+
+def opened_by(kind: str, **hooks: Any) -> Pipeline:
+    """Return a ladder on which only this kind of event opens a deal, and greets it."""
+    steps = [do("email", template="hello"), wait(hours=24), do("email", template="again")]
+    new, old = Stage("new", sequence=steps), Stage("old", status="abandoned")
+    pipeline = Pipeline(
+        "changing",
+        stages=[old, new],
+        rules=[on(kind, into=new, opens=True), after(hours=48, out_of=new, into=old)],
+    )
+    return register(pipeline, **hooks)
+
+
+def test_an_opening_from_before_the_adoption_still_opens_a_deal_that_waits(store: Any):
+    shop = Shop(opened_by("lead"), store)
+    shop.wait(10)
+    assert shop.tell("chat", owner="Bea").outcome is Outcome.WAITING
+    now = adopt(shop, opened_by("request"))
+    now.wait(1)
+    assert now.tell("request", hours=-8).outcome is Outcome.OPENED
+    assert now.board.deal("d").owner == "Bea"
+    assert [event.type for event in now.board.events("d")] == ["request", "chat"]
+    assert verify(now.board).differences == ()
+
+
+def test_a_deal_that_waits_opens_when_the_adopted_ladder_says_so_and_nothing_is_sent(store: Any):
+    shop = Shop(opened_by("lead"), store)
+    shop.tell("request", owner="Bea")
+    shop.wait(30)
+    now = adopt(shop, opened_by("request"))
+    assert now.stages == ["new"]
+    assert now.board.deal("d").entered_at == instant("2026-01-05T09:00:00Z")
+    now.work()
+    assert now.mails == []
+    assert set(now.states().values()) == {"expired"}
+    now.wait(100)
+    now.work()
+    assert now.stages == ["new", "old"]
+    assert_is_the_fold(now.board)
+    assert verify(now.board).differences == ()
+
+
+def test_a_deal_that_cannot_be_opened_by_adopting_goes_on_waiting(store: Any):
+    """Its hook raises, and the other deals are none the worse for it."""
+
+    def refuse(ctx: Any) -> None:
+        if ctx.deal.id == "bad":
+            raise OSError
+
+    shop = Shop(opened_by("lead"), store)
+    for deal in ("bad", "good"):
+        shop.tell("request", deal)
+    now = adopt(shop, opened_by("request", into_new=refuse))
+    assert stages(now) == {"good": "new"}
+    assert now.tell("request", "good").outcome is Outcome.STAYED
+    assert verify(now.board).differences == ()
 
 
 def test_events_after_the_adoption_may_come_late(shop: Shop):
@@ -385,6 +469,47 @@ def test_forgetting_leaves_nothing_personal_anywhere(store: Any):
             assert personal.lower() not in text.lower()
 
 
+def bytes_on_disk(folder: Path) -> bytes:
+    """Return every file of a database, free pages and write-ahead log included."""
+    return b"".join(path.read_bytes() for path in sorted(folder.iterdir())).lower()
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Iterator[Shop]:
+    """A shop of Ada's in a file, where her deal was written over and over."""
+    with closing(SqliteStore(tmp_path / "shop.db")) as store:
+        shop = shop_of_ada(store)
+        for size in (10, 3_000, 1, 9_000, 50):
+            shop.tell("chat", properties={"note": f"{EMAIL} " * size})
+        shop.board.deal("other")
+        yield shop
+
+
+def test_forgetting_leaves_nothing_personal_in_the_files(on_disk: Shop, tmp_path: Path):
+    assert EMAIL.encode() in bytes_on_disk(tmp_path)
+    on_disk.board.forget(email=EMAIL, properties=["secret"])
+    for personal in (*PERSONAL, "birthday"):
+        assert personal.lower().encode() not in bytes_on_disk(tmp_path)
+    assert b"bruno" in bytes_on_disk(tmp_path)
+
+
+def test_removing_leaves_nothing_personal_in_the_files(on_disk: Shop, tmp_path: Path):
+    on_disk.board.override("d", "won", by="Bea")
+    on_disk.board.remove("d")
+    assert EMAIL.encode() not in bytes_on_disk(tmp_path)
+
+
+def test_a_reader_that_keeps_the_log_from_being_emptied_is_told_of(
+    on_disk: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with on_disk.store.transaction(write=False) as reader:
+        reader.pipelines()
+        on_disk.board.forget(email=EMAIL)
+    assert "kept the write-ahead log" in caplog.text
+    on_disk.store.erase_traces()
+    assert EMAIL.encode() not in bytes_on_disk(tmp_path)
+
+
 def test_what_is_not_hers_stays(store: Any):
     shop = shop_of_ada(store)
     shop.board.forget(email=EMAIL)
@@ -525,6 +650,30 @@ def test_a_deal_that_waits_forgets_too(store: Any):
     assert not any(EMAIL in text or NAME in text for text in every_text(store))
     shop.wait(1)
     assert shop.tell("lead").outcome is Outcome.OPENED
+
+
+def test_an_opening_from_before_the_forgetting_still_opens_a_deal_that_waits(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("call", contact={"email": EMAIL}, properties={"note": f"ask {EMAIL}"})
+    shop.wait(2)
+    shop.board.forget(email=EMAIL)
+    shop.wait(1)
+    assert shop.tell("lead", hours=-4).outcome is Outcome.OPENED
+    assert shop.stages == ["new", "talking"]
+    assert shop.board.deal("d").properties == {"note": "ask [forgotten]"}
+    assert verify(shop.board).differences == ()
+
+
+def test_a_deal_that_waits_and_that_forgetting_would_open_goes_on_waiting(store: Any):
+    """What a person's data kept closed is not opened by taking it away."""
+    new = Stage("new")
+    nameless = on("lead", into=new, opens=True, when=lambda deal, event: not deal.contact)
+    pipeline = Pipeline("leads", stages=[new], rules=[nameless])
+    shop = Shop(pipeline, store)
+    assert shop.tell("lead", contact={"email": EMAIL}).outcome is Outcome.WAITING
+    shop.board.forget(email=EMAIL)
+    assert list(shop.board.deals()) == []
+    assert not any(EMAIL in text for text in every_text(store))
 
 
 def test_any_key_of_the_contact_names_a_person(store: Any):

@@ -563,13 +563,13 @@ def test_threads_that_deliver_at_once_send_each_effect_once(store: Any):
     assert len(shop.sent) == len({delivery.key for delivery in shop.sent}) == 30
 
 
-def test_a_failure_is_logged_with_deal_and_name(store: Any, caplog: pytest.LogCaptureFixture):
+def test_a_failure_is_logged_with_the_effect_s_name(store: Any, caplog: pytest.LogCaptureFixture):
     shop = shop_with(store, into_new=mail("hello"))
     Flaky(shop, failures=1)
     shop.tell("lead")
     with caplog.at_level(logging.WARNING, "ladderpipe"):
         shop.board.deliver()
-    assert "effect email of deal d failed" in caplog.text
+    assert "effect email failed" in caplog.text
 
 
 # -- reading ------------------------------------------------------------------------------------

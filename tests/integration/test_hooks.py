@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -367,16 +366,6 @@ def test_no_hook_can_be_registered_once_a_board_is_bound(store: Any):
         pipeline.move_into(pipeline.stage("new"))(lambda ctx: None)
 
 
-def test_an_asynchronous_hook_is_refused():
-    pipeline = lead_ladder()
-
-    async def hook(ctx: Any) -> None:
-        await asyncio.sleep(0)
-
-    with pytest.raises(DefinitionError, match="asynchronous"):
-        pipeline.move_into(pipeline.stage("new"))(hook)
-
-
 # -- the caller's own tables --------------------------------------------------------------------
 
 
@@ -478,7 +467,31 @@ def test_a_hook_that_ends_the_transaction_is_refused_and_nothing_is_stored(
     assert shop.tell("order").deal.stage == "won"
 
 
-def test_a_hook_that_commits_in_sql_is_told(file_store: SqliteStore):
-    pipeline = register(lead_ladder(), into_new=lambda ctx: ctx.connection.execute("COMMIT"))
+@pytest.mark.parametrize(
+    "statement",
+    ["COMMIT", " commit ;", "-- why\nEnd", "/* a */ /* b */ ROLLBACK", "rollback transaction"],
+)
+@pytest.mark.parametrize("through", [lambda c: c, lambda c: c.cursor()], ids=["itself", "cursor"])
+def test_a_hook_that_ends_the_transaction_in_sql_stores_nothing(
+    file_store: SqliteStore, statement: str, through: Any
+):
+    pipeline = register(
+        lead_ladder(), into_new=lambda ctx: through(ctx.connection).execute(statement)
+    )
+    shop = Shop(pipeline, file_store)
+    before = contents(file_store)
     with pytest.raises(HookError, match="the board commits, after all hooks"):
-        Shop(pipeline, file_store).tell("lead")
+        shop.tell("lead")
+    assert contents(file_store) == before
+
+
+def test_a_hook_may_use_savepoints_of_its_own(file_store: SqliteStore):
+    def careful(ctx: Any) -> None:
+        ctx.connection.execute("CREATE TABLE notes (note TEXT)")
+        ctx.connection.execute("SAVEPOINT mine")
+        ctx.connection.execute("INSERT INTO notes VALUES ('COMMIT')")
+        ctx.connection.execute("ROLLBACK TO SAVEPOINT mine")
+
+    shop = Shop(register(lead_ladder(), into_new=careful), file_store)
+    shop.tell("lead")
+    assert contents(file_store)["notes"] == []

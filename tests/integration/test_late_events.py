@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ladderpipe import ANY, Outcome, Pipeline, Stage, after, by_hand, do, on, wait
+from ladderpipe.errors import InvalidEventError
 from tests.shops import HOUR, Shop, assert_is_the_fold, contents, lead_ladder, register
 
 
@@ -529,3 +530,22 @@ def test_what_a_visit_waits_for_moves_with_its_beginning(late: int, store: Any):
     shop.work()
     assert shop.mails == ["cold", "last"]
     assert_is_the_fold(shop.board)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_late_event_in_another_currency_is_the_one_that_is_refused(store: Any, at_once: bool):
+    """What is stored was good until it came, so the message is about the new one."""
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", id="stored", currency="EUR")
+    late = shop.event("lead", hours=-1, id="new", currency="USD")
+    before = contents(store)
+    if at_once:
+        (failure,) = shop.board.handle_many([late]).failures
+        error: Any = failure.error
+    else:
+        with pytest.raises(InvalidEventError) as raised:
+            shop.board.handle(late)
+        error = raised.value
+    assert str(error).startswith("event 'new' (lead) for deal 'd' is refused: it happened before")
+    assert "event 'stored'" in str(error)
+    assert contents(store) == before

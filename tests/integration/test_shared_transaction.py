@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
+from sqlalchemy.orm import Session
 
 from ladderpipe import Board, Event, MemoryStore, Outcome, SqliteStore
 from ladderpipe.errors import EventConflictError, HookError, MoveNotAllowedError, StoreError
@@ -213,8 +215,136 @@ def test_the_file_may_be_named_in_another_way(shop: Shop, tmp_path: Path):
 
 
 def test_what_is_no_sqlite_connection_is_refused(shop: Shop):
-    with pytest.raises(StoreError, match="not str"):
+    with pytest.raises(StoreError, match=r"not builtins\.str"):
         shop.board.using("shop.db")
+
+
+class TestAHookThatEndsTheTransaction:
+    """What it has committed cannot be taken back; the caller is told, and sending again mends."""
+
+    @pytest.fixture(
+        params=[
+            lambda connection: connection.commit(),
+            lambda connection: connection.execute("COMMIT"),
+            lambda connection: connection.rollback(),
+            lambda connection: (connection.commit(), connection.execute("BEGIN")),
+            lambda connection: (
+                connection.commit(),
+                connection.execute("INSERT INTO orders VALUES ('from the hook')"),
+            ),
+        ],
+        ids=["commit", "COMMIT", "rollback", "commit and begin", "commit and insert"],
+    )
+    def careless(self, request: pytest.FixtureRequest, shop: Shop) -> Shop:
+        errors = [request.param]
+
+        def end(ctx: Any) -> None:
+            if errors:
+                errors.pop()(ctx.connection)
+
+        return Shop(register(lead_ladder(), into_talking=end), shop.store)
+
+    def test_it_is_told_and_sending_the_event_again_mends_it(
+        self, careless: Shop, connection: sqlite3.Connection
+    ):
+        careless.tell("lead")
+        careless.wait(1)
+        event = careless.event("call")
+        connection.execute("INSERT INTO orders VALUES ('o-1')")
+        board = careless.board.using(connection)
+        with pytest.raises((HookError, StoreError), match="send the event again"):
+            board.handle(event)
+        connection.rollback()
+        assert careless.stages == ["new"]
+        assert careless.board.handle(event).outcome is Outcome.MOVED
+        assert careless.board.handle(event).outcome is Outcome.DUPLICATE
+        assert careless.stages == ["new", "talking"]
+        assert_is_the_fold(careless.board)
+
+
+ADD_ORDER = "INSERT INTO orders VALUES ('o-1')"
+
+
+class TestSqlAlchemy:
+    @pytest.fixture
+    def engine(self, shop: Shop) -> Iterator[sqlalchemy.Engine]:
+        found = sqlalchemy.create_engine(f"sqlite:///{shop.store.path}")
+        yield found
+        found.dispose()
+
+    def test_its_connection(self, shop: Shop, engine: sqlalchemy.Engine):
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text(ADD_ORDER))
+            shop.board.using(connection).handle(shop.event("lead"))
+            assert (orders(shop), stages(shop)) == ([], [])
+        assert (orders(shop), stages(shop)) == (["o-1"], ["new"])
+
+    def test_its_session(self, shop: Shop, engine: sqlalchemy.Engine):
+        with Session(engine) as session:
+            session.execute(sqlalchemy.text(ADD_ORDER))
+            shop.board.using(session).handle(shop.event("lead"))
+            session.rollback()
+            assert (orders(shop), stages(shop)) == ([], [])
+            shop.board.using(session).handle(shop.event("lead"))
+            session.commit()
+        assert (orders(shop), stages(shop)) == ([], ["new"])
+
+    def test_a_commit_with_nothing_but_a_move_in_it(self, shop: Shop, engine: sqlalchemy.Engine):
+        with engine.connect() as connection:
+            shop.board.using(connection).handle(shop.event("lead"))
+            connection.commit()
+        assert stages(shop) == ["new"]
+
+    def test_an_engine_is_no_connection(self, shop: Shop, engine: sqlalchemy.Engine):
+        with pytest.raises(StoreError, match=r"engine\.begin"):
+            shop.board.using(engine)
+
+
+class TestDjango:
+    @pytest.fixture
+    def connection(self, shop: Shop) -> Iterator[Any]:
+        import django
+        from django.conf import settings
+        from django.db import connections
+
+        if not settings.configured:
+            settings.configure()
+            django.setup()
+        wanted = {"ENGINE": "django.db.backends.sqlite3", "NAME": shop.store.path}
+        databases = connections.configure_settings({"default": {}, "shop": wanted})
+        connections.databases["shop"] = databases["shop"]
+        yield connections["shop"]
+        connections["shop"].close()
+        del connections["shop"]
+
+    def test_its_connection(self, shop: Shop, connection: Any):
+        from django.db import transaction
+
+        with transaction.atomic(using="shop"):
+            with connection.cursor() as cursor:
+                cursor.execute(ADD_ORDER)
+            shop.board.using(connection).handle(shop.event("lead"))
+            assert (orders(shop), stages(shop)) == ([], [])
+        assert (orders(shop), stages(shop)) == (["o-1"], ["new"])
+
+    def test_an_atomic_block_that_fails(self, shop: Shop, connection: Any):
+        from django.db import transaction
+
+        @transaction.atomic(using="shop")
+        def move_and_fail() -> None:
+            shop.board.using(connection).handle(shop.event("lead"))
+            raise ZeroDivisionError
+
+        with transaction.atomic(using="shop"):
+            with connection.cursor() as cursor:
+                cursor.execute(ADD_ORDER)
+            with pytest.raises(ZeroDivisionError):
+                move_and_fail()
+        assert (orders(shop), stages(shop)) == (["o-1"], [])
+
+    def test_outside_of_a_transaction_it_is_refused(self, shop: Shop, connection: Any):
+        with pytest.raises(StoreError, match="atomic"):
+            shop.board.using(connection).handle(shop.event("lead"))
 
 
 def test_memory_has_no_connection_to_share():

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from ladderpipe import Board, Outcome
 from ladderpipe.errors import HookError, StoreError
@@ -114,6 +115,21 @@ def test_a_savepoint_undoes_what_waits_and_what_was_sent(shop: Shop):
     assert [(row.deal, row.failures) for row, _ in found] == [("kept", 3)]
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_connection_on_which_much_has_failed_goes_on(shop: Shop, postgres_url: str, joined: bool):
+    """Statements behind one that fails are never reached, and prepared nonetheless some day."""
+    number = shop.board._session.number
+    with psycopg.connect(postgres_url) as connection:
+        store: Any = shop.store.using(connection) if joined else shop.store
+        for _ in range(12):
+            with pytest.raises(psycopg.IntegrityError), store.transaction() as transaction:
+                transaction._each(transaction._sql.ADD_MOVE, [(999, *[None] * 10)])
+                transaction.moves(1)
+            with store.transaction() as transaction:
+                assert transaction.moves(1) == []
+                assert transaction.load(number, "nobody", create=False)[0] is None
+
+
 def test_a_write_that_the_database_refuses_undoes_the_whole_transaction(shop: Shop):
     number = shop.board._session.number
     before = contents(shop.store)
@@ -134,14 +150,33 @@ def test_a_hook_cannot_end_the_transaction(store: PostgresStore):
         lambda connection: connection.rollback(),
         lambda connection: connection.__enter__(),
         lambda connection: connection.execute("COMMIT"),
-        lambda connection: connection.execute("ROLLBACK"),
+        lambda connection: connection.execute(b" -- why\nEND"),
+        lambda connection: connection.execute(sql.SQL("ROLLBACK")),
+        lambda connection: connection.cursor().execute("PREPARE TRANSACTION 'mine'"),
     ]
     for misdeed in misdeeds:
         pipeline = register(lead_ladder(), into_new=lambda ctx, do=misdeed: do(ctx.connection))
         shop = Shop(pipeline, store)
-        with pytest.raises(HookError):
+        before = contents(store)
+        with pytest.raises(HookError, match="the board"):
             shop.tell("lead")
-        assert list(shop.board.deals()) == []
+        assert contents(store) == before
+
+
+def test_a_hook_that_commits_behind_the_boards_back_is_told_and_mended(store: PostgresStore):
+    misdeeds = ["SELECT 1; COMMIT"]
+
+    def end(ctx: Any) -> None:
+        if misdeeds:
+            ctx.connection.execute(misdeeds.pop())
+
+    shop = Shop(register(lead_ladder(), into_new=end), store)
+    event = shop.event("lead")
+    with pytest.raises(HookError, match="send the event again"):
+        shop.board.handle(event)
+    assert shop.board.handle(event).outcome is Outcome.OPENED
+    assert shop.board.handle(event).outcome is Outcome.DUPLICATE
+    assert_is_the_fold(shop.board)
 
 
 def test_a_hook_that_swallows_an_sql_error_cannot_lose_the_move_silently(store: PostgresStore):

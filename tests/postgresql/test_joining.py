@@ -13,10 +13,9 @@ import sqlalchemy
 from psycopg.rows import dict_row
 from sqlalchemy.orm import Session
 
-from ladderpipe import Outcome, Pipeline, SqliteStore, Stage, by_hand, on
+from ladderpipe import Outcome, Pipeline, Stage, by_hand, on
 from ladderpipe.errors import EventConflictError, HookError, PipelineChangedError, StoreError
 from ladderpipe.stores import PostgresStore
-from ladderpipe.stores.joining import unwrap
 from tests.postgres import rows_by_table
 from tests.postgresql.conftest import OpenStore
 from tests.shops import Shop, assert_is_the_fold, lead_ladder, register
@@ -138,6 +137,40 @@ def test_a_connection_that_commits_by_itself_is_refused(postgres_url: str, shop:
     assert shop.stage == "won"
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
+@pytest.mark.parametrize(
+    "misdeed",
+    [
+        lambda connection: connection.execute("COMMIT"),
+        lambda connection: connection.execute("ROLLBACK"),
+        lambda connection: connection.execute("SELECT 1; COMMIT; BEGIN"),
+    ],
+    ids=["commit", "rollback", "commit and begin"],
+)
+def test_a_hook_that_ends_the_callers_transaction_is_told_and_mended(
+    store: PostgresStore, postgres_url: str, autocommit: bool, misdeed: Any
+):
+    misdeeds = [misdeed]
+    careless = Shop(
+        register(
+            lead_ladder(), into_talking=lambda ctx: misdeeds and misdeeds.pop()(ctx.connection)
+        ),
+        store,
+    )
+    careless.tell("lead")
+    careless.wait(1)
+    event = careless.event("call")
+    with psycopg.connect(postgres_url, autocommit=autocommit) as own:
+        own.execute("BEGIN" if autocommit else "SELECT 1")
+        with pytest.raises((HookError, StoreError), match="send the event again"):
+            careless.board.using(own).handle(event)
+        own.rollback()
+    assert careless.stages == ["new"]
+    assert careless.board.handle(event).outcome is Outcome.MOVED
+    assert careless.stages == ["new", "talking"]
+    assert_is_the_fold(careless.board)
+
+
 def test_another_kind_of_connection_is_refused(shop: Shop, tmp_path: Path):
     with sqlite3.connect(":memory:") as other, pytest.raises(StoreError, match="psycopg"):
         shop.board.using(other)
@@ -248,27 +281,6 @@ class TestSqlAlchemy:
     def test_an_engine_is_no_connection(self, shop: Shop, engine: sqlalchemy.Engine):
         with pytest.raises(StoreError, match=r"engine\.begin"):
             shop.board.using(engine)
-
-    def test_on_sqlite(self, tmp_path: Path):
-        engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
-        with SqliteStoreClosed(tmp_path / "shop.db") as store, engine.connect() as connection:
-            shop = Shop(lead_ladder(), store)
-            driver = unwrap(connection)
-            assert isinstance(driver, sqlite3.Connection)
-            shop.board.using(driver).handle(shop.event("lead"))
-            connection.commit()
-            assert shop.stage == "new"
-        engine.dispose()
-
-
-class SqliteStoreClosed(SqliteStore):
-    """A SQLite store that is closed when the block ends."""
-
-    def __enter__(self) -> SqliteStoreClosed:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 class TestDjango:

@@ -1,4 +1,4 @@
-"""Memory, SQLite and PostgreSQL hold the same rows after the same events."""
+"""Memory, SQLite and PostgreSQL hold the same rows after the same events, with either board."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from ladderpipe import Board, Event, ManualClock, MemoryStore, SqliteStore, Stag
 from ladderpipe.errors import LadderError
 from ladderpipe.stores import PostgresStore
 from ladderpipe.testing.strategies import events_of_many_deals
+from tests.driven import DrivenBoard
 from tests.ladders import ladders
 from tests.shops import wide_rows
 
@@ -22,12 +24,13 @@ DEALS = ("deal-1", "deal-2", "deal-3")
 _numbers = itertools.count()
 
 
-@given(st.data())
+@pytest.mark.parametrize("make_board", [Board, DrivenBoard], ids=["plain", "asynchronous"])
+@given(data=st.data())
 @settings(
     max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_all_stores_hold_the_same(postgres_url: str, data: st.DataObject):
+def test_all_stores_hold_the_same(postgres_url: str, make_board: Any, data: st.DataObject):
     pipeline = data.draw(ladders(sequences=True))
     events = data.draw(st.permutations(data.draw(events_of_many_deals(pipeline, deals=DEALS))))
     clock = ManualClock("2026-01-05T09:00:00Z")
@@ -38,7 +41,7 @@ def test_all_stores_hold_the_same(postgres_url: str, data: st.DataObject):
             PostgresStore(postgres_url, prefix=f"p{next(_numbers)}_", pool_size=2),
         ]
         boards = [
-            Board(pipeline, store=stack.enter_context(closing(store)), clock=clock)
+            stack.enter_context(closing(make_board(pipeline, store=store, clock=clock)))
             for store in stores
         ]
         latest = max((event.at for event in events), default=clock.now())

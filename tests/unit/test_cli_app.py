@@ -14,7 +14,7 @@ from ladderpipe.cli import definitions, main
 from tests.commands import SALES, run, shop
 
 COMMANDS = ["demo", "check", "diagram", "replay", "deals", "history", "explain", "move", "board"]
-COMMANDS += ["worker", "verify"]
+COMMANDS += ["worker", "doctor", "verify"]
 
 
 def start(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

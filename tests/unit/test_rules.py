@@ -149,15 +149,11 @@ def test_a_rule_reads_as_a_sentence(build: Any, reads: str) -> None:
     assert str(build()).startswith(reads)
 
 
-def test_hooks_are_refused_for_foreign_stages_and_asynchronous_functions() -> None:
+def test_hooks_are_refused_for_foreign_stages_and_once_a_board_is_bound() -> None:
     pipeline = ladder()
     with pytest.raises(DefinitionError, match="add it to stages"):
         pipeline.move_into(foreign)
 
-    async def later(ctx: Any) -> None: ...
-
-    with pytest.raises(DefinitionError, match=r"ctx\.do"):
-        pipeline.move_into(quote)(later)  # type: ignore[arg-type]
     pipeline.bind()
     with pytest.raises(DefinitionError, match="before Board"):
         pipeline.move_out_of(quote)

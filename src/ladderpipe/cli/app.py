@@ -15,10 +15,12 @@ import typer
 from typer.main import get_command
 
 from ..errors import LadderError
+from .archive import archive
 from .board import board
 from .deals import deals, explain, history, move
 from .definitions import check, diagram
 from .demo import demo
+from .doctor import doctor
 from .replay import replay
 from .verify import verify
 from .worker import worker
@@ -59,10 +61,11 @@ for _group, _commands in {
     "Begin": (demo,),
     "Ladders": (check, diagram),
     "Deals": (board, deals, history, explain, move),
-    "Operation": (worker, replay, verify),
+    "Operation": (worker, doctor, replay, verify),
 }.items():
     for _command in _commands:
         app.command(rich_help_panel=_group)(_command)
+app.add_typer(archive, rich_help_panel="Operation")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ from ..stores.base import PipelineRow
 __all__ = [
     "called",
     "existing_store",
+    "find_modules_here",
     "imported",
     "loaded_pipeline",
     "reading_board",
@@ -134,7 +135,7 @@ def existing_store(url: str) -> Iterator[Store]:
     Raises:
         StoreError: there is none.
     """
-    if url.startswith("sqlite:"):
+    if url.startswith(("sqlite:", "postgresql:", "postgres:")):
         url = f"{url}{'&' if '?' in url else '?'}create=false"
     with contextlib.closing(open_store(url)) as store:
         yield store

@@ -91,6 +91,10 @@ def worker(
         float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")] = False,
+    candid: Annotated[
+        bool,
+        typer.Option("--candid", help="name deals and quote errors, which may be personal data"),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fire timers and deliver effects, until SIGTERM or Ctrl-C.
@@ -105,8 +109,8 @@ def worker(
     mails = {"language": language, "templates": templates, "link": link}
     email = _email(smtp, security, username, mailbox, sender, mails)
     with _stopping() as stop, _logging_to_stderr(), existing_store(url) as store:
-        board = Board(stored_pipeline(store, pipeline, allow), store=store)
-        _register(board, email, handlers)
+        board = Board(stored_pipeline(store, pipeline, allow), store=store, candid=candid)
+        _register(board, email, handlers, candid)
         _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
 
 
@@ -178,20 +182,20 @@ def _host_and_port(smtp: str) -> tuple[str, int | None]:
     return host, int(port) if port else None
 
 
-def _register(board: Board, email: EmailHandler | None, handlers: str | None) -> None:
+def _register(board: Board, email: EmailHandler | None, handlers: str | None, candid: bool) -> None:
     if handlers is not None:
         called(handlers, imported(handlers), board)
     if email is None:
         _log.info("no --smtp and no --mailbox: mails wait until a worker has one of them")
     else:
-        board.handles("email")(_logged(email))
+        board.handles("email")(_logged(email, candid))
 
 
-def _logged(handler: Handler) -> Handler:
+def _logged(handler: Handler, candid: bool) -> Handler:
     def deliver(delivery: Delivery) -> None:
         handler(delivery)
-        template = delivery.payload.get("template")
-        _log.info("mail %s for deal %s sent", template, delivery.deal.id)
+        whom = f" for deal {delivery.deal.id}" if candid else ""
+        _log.info("mail %s%s sent", delivery.payload.get("template"), whom)
 
     return deliver
 

@@ -38,8 +38,10 @@ def open_store(url: str) -> Store:
     """
     scheme, separator, _ = str(url).partition(":")
     if not separator or scheme not in _openers:
+        # What follows a colon may be a password.
+        shown = f"{scheme}:…" if separator else url
         raise StoreError(
-            f"{url!r} names no store: begin with one of "
+            f"{shown!r} names no store: begin with one of "
             f"{', '.join(f'{known}:' for known in sorted(_openers))}, "
             "for example sqlite:///shop.db"
         )

@@ -7,9 +7,10 @@ of their own beyond the invariants in their schema.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
@@ -25,8 +26,17 @@ __all__ = [
     "PipelineRow",
     "Store",
     "StoredDeal",
+    "Structure",
     "Transaction",
 ]
+
+
+ENDED: Final = (
+    "a hook ended the transaction that the board was joined to, and what was written before may "
+    "be stored without the rest: roll back what is open now, take COMMIT and ROLLBACK out of the "
+    "hook, and send the event again"
+)
+"""What a joined board says of a transaction that is not the one it began in."""
 
 
 class PipelineRow(NamedTuple):
@@ -183,6 +193,17 @@ class DealFilter:
     owner: str | None = None
 
 
+class Structure(NamedTuple):
+    """What a database's tables are, beside what this version of the library expects.
+
+    ``missing_indexes`` has for each index that is not there the statement that makes it.
+    """
+
+    version: int
+    expected_version: int
+    missing_indexes: Mapping[str, str]
+
+
 class Transaction(Protocol):
     """One unit of work on a store. Everything in it happens or nothing does."""
 
@@ -193,14 +214,24 @@ class Transaction(Protocol):
     def savepoint(self) -> AbstractContextManager[None]:
         """Return a context that undoes what happened in it when it raises."""
 
-    def pipeline(self, name: str) -> PipelineRow | None:
-        """Return what is known of a pipeline."""
+    def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
+        """Return what is known of a pipeline.
+
+        In a transaction that writes it stays so until the end. With *change*, whoever is about
+        to save another definition waits for all who rely on this one, and they for him.
+        """
 
     def pipelines(self) -> list[PipelineRow]:
         """Return what is known of every pipeline, in the order they were first heard of."""
 
     def faults(self) -> list[str]:
         """Say in words what the database itself finds wrong with its tables."""
+
+    def structure(self) -> Structure | None:
+        """Return the schema's version and what it lacks; ``None`` where there is no schema."""
+
+    def database_now(self) -> dt.datetime | None:
+        """Return the time of the database's own clock; ``None`` where it is this process's."""
 
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None
@@ -240,6 +271,9 @@ class Transaction(Protocol):
     def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
         """Return a deal's stored events with when each was recorded."""
 
+    def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
+        """Return what :meth:`events` does for many deals, without those that have none."""
+
     def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
         """Put other data text into stored events and forget their digests."""
 
@@ -251,6 +285,9 @@ class Transaction(Protocol):
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
         """Return a deal's moves in order."""
+
+    def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
+        """Return what :meth:`moves` does for many deals, without those that have none."""
 
     def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
         """Rename stages in a deal's stored moves."""
@@ -277,6 +314,11 @@ class Transaction(Protocol):
     ) -> list[tuple[StoredDeal, str | None]]:
         """Return deals like :meth:`deals`, those that wait and tombstones included."""
 
+    def closed_deals(
+        self, pipeline: int, before: dt.datetime, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        """Return deals like :meth:`deals`, those that were closed before an instant."""
+
     def count_deals(self, pipeline: int) -> int:
         """Return how many rows :meth:`every_deal` pages over."""
 
@@ -287,6 +329,9 @@ class Transaction(Protocol):
 
     def stage_counts(self, pipeline: int) -> dict[str, int]:
         """Return how many deals stand in each stage."""
+
+    def troubled_deals(self, pipeline: int) -> tuple[int, int]:
+        """Return how many deals failed their last sweep, and how many wait for an opening."""
 
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
         """Yield (stage, currency, value) of every open deal."""
@@ -302,10 +347,22 @@ class Transaction(Protocol):
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         """Return one effect."""
 
+    def oldest_effect(self, pipeline: int) -> EffectRow | None:
+        """Return the undelivered effect that is or will be ready first, whatever its name."""
+
+    def count_dead_letters(self, pipeline: int) -> int:
+        """Return how many effects are dead letters."""
+
     def ready_effects(
         self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
     ) -> list[EffectRow]:
         """Return effects that may be claimed now, the longest waiting first."""
+
+    def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
+        """Lock and return the first of these effects that may be claimed now, with its deal.
+
+        Those that another transaction is at, or whose deal it is at, are passed over.
+        """
 
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
         """Mark an effect as being delivered by the holder of *lease* until then."""
@@ -330,8 +387,23 @@ class Store(Protocol):
     def transaction(self, write: bool = True) -> AbstractContextManager[Transaction]:
         """Begin a unit of work: committed when the block ends, undone when it raises."""
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Return whether the transaction that failed so may succeed when all of it is done again.
+
+        Nothing is wrong with what was asked for: a lock was not to be had, a connection was lost.
+        """
+
     def may_retry(self, error: BaseException) -> bool:
-        """Return whether a transaction that failed so may succeed when it is begun again."""
+        """Return whether the board itself may begin the transaction that failed so again.
+
+        That is what is transient, in a transaction that the board has begun.
+        """
+
+    def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep at most so long, until *stop* is set, or until another process brings work.
+
+        It may return before that time with nothing to do.
+        """
 
     def using(self, connection: Any) -> Store:
         """Return this store on the caller's own connection, inside its transaction.
@@ -339,6 +411,9 @@ class Store(Protocol):
         Raises:
             StoreError: it cannot be used on that connection.
         """
+
+    def erase_traces(self) -> None:
+        """Overwrite what committed removals have left outside the tables, as far as it can."""
 
     def close(self) -> None:
         """Let go of every connection."""

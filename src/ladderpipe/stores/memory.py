@@ -51,9 +51,17 @@ class MemoryStore:
             with transaction.savepoint():
                 yield transaction
 
-    def may_retry(self, error: BaseException) -> bool:
+    def is_transient(self, error: BaseException) -> bool:
         """Return ``False``: one transaction at a time cannot get in the way of another."""
         return False
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``, as nothing is transient."""
+        return False
+
+    def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep so long, or until *stop* is set."""
+        stop.wait(seconds)
 
     def using(self, connection: Any) -> MemoryStore:
         """Refuse: memory has no connection to share.
@@ -62,6 +70,9 @@ class MemoryStore:
             StoreError: always.
         """
         raise StoreError("a board in memory has no connection to join: open it on a database")
+
+    def erase_traces(self) -> None:
+        """Do nothing: what was removed is gone."""
 
     def close(self) -> None:
         """Forget everything."""
@@ -117,7 +128,7 @@ class MemoryTransaction:
         if key in table:
             self._undo.append((table, key, table.pop(key)))
 
-    def pipeline(self, name: str) -> PipelineRow | None:
+    def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
         return self._tables.pipelines.get(name)
 
     def pipelines(self) -> list[PipelineRow]:
@@ -125,6 +136,12 @@ class MemoryTransaction:
 
     def faults(self) -> list[str]:
         return []
+
+    def structure(self) -> None:
+        return None
+
+    def database_now(self) -> None:
+        return None
 
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None
@@ -215,6 +232,9 @@ class MemoryTransaction:
             for event in sorted(stored, key=lambda event: event.at)
         ]
 
+    def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
+        return {id: found for id in deal_ids if (found := self.events(id))}
+
     def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
         for event, data in replacements:
             key = (pipeline, event.source, event.id)
@@ -241,6 +261,9 @@ class MemoryTransaction:
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
         return list(self._tables.moves.get(deal_id, ()))
+
+    def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
+        return {id: found for id in deal_ids if (found := self.moves(id))}
 
     def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
         renamed = tuple(
@@ -391,6 +414,16 @@ class MemoryTransaction:
         found = [deal for deal in self._deals_of(pipeline) if deal.id > after]
         return [(deal, self._tables.documents.get(deal.id)) for deal in found[:limit]]
 
+    def closed_deals(
+        self, pipeline: int, before: dt.datetime, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        found = [
+            deal
+            for deal in self._deals_of(pipeline)
+            if deal.id > after and deal.closed_at is not None and deal.closed_at < before
+        ]
+        return [(deal, self._tables.documents.get(deal.id)) for deal in found[:limit]]
+
     def count_deals(self, pipeline: int) -> int:
         return len(self._deals_of(pipeline))
 
@@ -406,6 +439,10 @@ class MemoryTransaction:
 
     def stage_counts(self, pipeline: int) -> dict[str, int]:
         return dict(Counter(d.stage for d in self._deals_of(pipeline) if d.stage is not None))
+
+    def troubled_deals(self, pipeline: int) -> tuple[int, int]:
+        deals = [deal for deal in self._deals_of(pipeline) if deal.removed_at is None]
+        return sum(deal.failures > 0 for deal in deals), sum(deal.stage is None for deal in deals)
 
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
         for deal in self._deals_of(pipeline):
@@ -440,6 +477,13 @@ class MemoryTransaction:
         found = self._tables.effects.get(key)
         return found[1] if found and found[0] == pipeline else None
 
+    def oldest_effect(self, pipeline: int) -> EffectRow | None:
+        undelivered = [e for e in self._effects_of(pipeline) if e.state in ("pending", "claimed")]
+        return min(undelivered, key=lambda effect: effect.ready_at, default=None)
+
+    def count_dead_letters(self, pipeline: int) -> int:
+        return sum(effect.state == "dead" for effect in self._effects_of(pipeline))
+
     def ready_effects(
         self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
     ) -> list[EffectRow]:
@@ -451,6 +495,11 @@ class MemoryTransaction:
             and effect.name in names
         ]
         return sorted(found, key=lambda effect: (effect.ready_at, effect.key))[:limit]
+
+    def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
+        found = [effect for key in keys if (effect := self.effect(pipeline, key)) is not None]
+        ready = [e for e in found if e.state in ("pending", "claimed") and e.ready_at <= now]
+        return min(ready, key=lambda effect: (effect.ready_at, effect.key), default=None)
 
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
         self._replace(key, state="claimed", lease=lease, ready_at=until, attempts=attempts)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 import psycopg
@@ -14,13 +14,18 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from ..bridging import awaits
 from ..errors import StoreError
+from .base import ENDED
 from .joining import unwrap
 from .postgres_listening import Listener
 from .postgres_names import Names
 from .postgres_schema import migrate
 from .postgres_transaction import NOTICE, PostgresTransaction
-from .postgres_wire import OwnConnection, Wire
+from .postgres_wire import OwnConnection, PlainConnection, Wire, undoing
+
+if TYPE_CHECKING:
+    from .postgres_awaited import AwaitedConnection, AwaitedPool, OfLoop, OfLoops
 
 __all__ = ["PostgresStore"]
 
@@ -39,7 +44,8 @@ class PostgresStore:
     timers and effects: what one is at, the others skip. Transactions run at READ COMMITTED,
     whatever the database's default; those that only read see one snapshot.
 
-    Connections are pooled, and never carried across a fork.
+    Connections are pooled, and never carried across a fork. An asynchronous board uses a pool of
+    psycopg's asynchronous ones.
 
     Args:
         dsn: where the database is, as a URL or in libpq's ``key=value`` form.
@@ -55,7 +61,12 @@ class PostgresStore:
     Raises:
         StoreError: the database cannot be reached, is older than 14, not encoded in UTF-8, or
             holds tables newer than this version understands.
+
+    Attributes:
+        is_awaited: that an asynchronous board uses it on its loop, and not in threads.
     """
+
+    is_awaited: Final = True
 
     def __init__(
         self,
@@ -71,13 +82,21 @@ class PostgresStore:
     ) -> None:
         self._dsn = dsn
         self._names = Names(schema, prefix)
-        self._pool_size, self._pool_timeout = pool_size, pool_timeout
-        self._settings = {} if prepare else {"prepare_threshold": None}
+        settings: dict[str, Any] = {} if prepare else {"prepare_threshold": None}
+        settings["autocommit"] = True
+        self._pool_settings: dict[str, Any] = {
+            "kwargs": settings,
+            "min_size": 0,
+            "max_size": pool_size,
+            "timeout": pool_timeout,
+        }
+        self._loops: OfLoops | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._left_behind: list[object] = []
+        _check_address(dsn)
         try:
-            with psycopg.connect(dsn, autocommit=True, **self._settings) as connection:
+            with psycopg.connect(dsn, **settings) as connection:
                 migrate(connection, self._names, create)
         except psycopg.Error as error:
             raise StoreError(f"cannot open {self._where()}: {error}") from error
@@ -163,23 +182,29 @@ class PostgresStore:
         if self._listener is None:
             stop.wait(seconds)
         else:
-            self._pool_of_this_process()
-            self._listener.wait(min(seconds, NOTICE.total_seconds()), stop)
+            self._pool_here()
+            listener = self._of_loops().of_this().listener if awaits() else self._listener
+            listener.wait(min(seconds, NOTICE.total_seconds()), stop)
+
+    def erase_traces(self) -> None:
+        """Do nothing: it is ``VACUUM`` that removes older versions of rows, and not at once."""
 
     def close(self) -> None:
         """Close every idle connection; those in use close when they are returned."""
         with self._lock:
             self._closed = True
+        if awaits():
+            self._of_loops().close()
         if self._pid == os.getpid():
             self._pool.close()
             if self._listener is not None:
                 self._listener.close()
 
     @contextlib.contextmanager
-    def _borrowed(self) -> Iterator[OwnConnection]:
-        pool = self._pool_of_this_process()
+    def _borrowed(self) -> Iterator[OwnConnection | AwaitedConnection]:
+        pool: Any = self._pool_here()
         try:
-            connection = pool.getconn()
+            connection: OwnConnection | AwaitedConnection = pool.getconn()
         except PoolTimeout as error:
             raise StoreError(f"no connection to {self._where()}: {error}") from error
         try:
@@ -191,7 +216,7 @@ class PostgresStore:
                 # Whatever cut this one has probably cut the idle ones too.
                 pool.check()
 
-    def _pool_of_this_process(self) -> ConnectionPool[OwnConnection]:
+    def _pool_here(self) -> ConnectionPool[OwnConnection] | AwaitedPool:
         with self._lock:
             if self._closed:
                 raise StoreError(f"the store on {self._where()} is closed: open a new one")
@@ -199,18 +224,28 @@ class PostgresStore:
                 # The parent's pool is never used here, nor collected: its threads are not here.
                 self._left_behind.append(self._pool)
                 self._begin_process()
-            return self._pool
+            return self._of_loops().of_this().pool if awaits() else self._pool
+
+    def _of_loops(self) -> OfLoops:
+        if self._loops is None:
+            from .postgres_awaited import OfLoops
+
+            self._loops = OfLoops(self._begin_loop)
+        return self._loops
+
+    def _begin_loop(self) -> OfLoop:
+        from .postgres_awaited import AwaitedPool, OfLoop, connect
+
+        pool = AwaitedPool(self._dsn, **self._pool_settings)
+        return OfLoop(pool, Listener(self._dsn, self._names.channel, connect))
 
     def _begin_process(self) -> None:
         self._pid = os.getpid()
         self._pool = ConnectionPool(
             self._dsn,
             connection_class=OwnConnection,
-            kwargs={"autocommit": True, **self._settings},
-            min_size=0,
-            max_size=self._pool_size,
-            timeout=self._pool_timeout,
             open=True,
+            **self._pool_settings,
         )
         if self._listener is not None:
             self._listener.forget()
@@ -227,13 +262,18 @@ class JoinedPostgresStore:
 
     def __init__(self, connection: Any, names: Names) -> None:
         driver = unwrap(connection)
-        if not isinstance(driver, psycopg.Connection):
+        if awaits() and isinstance(driver, psycopg.AsyncConnection):
+            from .postgres_awaited import AwaitedConnection
+
+            driver = AwaitedConnection(driver)
+        elif not isinstance(driver, psycopg.Connection):
             raise StoreError(
                 "a PostgreSQL board joins a connection of psycopg 3, of SQLAlchemy or Django over "
                 f"it, and not {type(driver).__module__}.{type(driver).__qualname__}"
             )
-        self._connection = driver
+        self._connection: PlainConnection = driver
         self._names = names
+        self.is_awaited = not isinstance(driver, psycopg.Connection)
 
     @contextlib.contextmanager
     def transaction(self, write: bool = True) -> Iterator[PostgresTransaction]:
@@ -253,7 +293,11 @@ class JoinedPostgresStore:
                     "first (connection.transaction(), transaction.atomic() in Django), so that "
                     "your rows and the move commit together"
                 )
-            yield transaction
+            wire.send(_BEGIN_READING)
+            try:
+                yield transaction
+            finally:
+                _undo(wire)
             return
         place = wire.begin_savepoint(_SAVEPOINT)
         try:
@@ -265,6 +309,11 @@ class JoinedPostgresStore:
             except BaseException:
                 wire.undo_to_savepoint(_SAVEPOINT, place)
                 raise
+        except (
+            psycopg.errors.InvalidSavepointSpecification,
+            psycopg.errors.NoActiveSqlTransaction,
+        ) as error:
+            raise StoreError(ENDED) from error
         except psycopg.errors.UndefinedTable as error:
             raise StoreError(
                 f"this connection's database has no tables {self._names.tables}*: open the board "
@@ -287,6 +336,9 @@ class JoinedPostgresStore:
         """Sleep: nobody is told of work before the caller commits."""
         stop.wait(seconds)
 
+    def erase_traces(self) -> None:
+        """Do nothing: the caller has not committed yet."""
+
     def close(self) -> None:
         """Leave the connection alone: it is the caller's."""
 
@@ -308,6 +360,18 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def _check_address(dsn: str) -> None:
+    """Refuse what libpq cannot read; its own message repeats all of it, the password too."""
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.Error as error:
+        why = str(error).strip().replace(dsn, "…")
+        raise StoreError(
+            f"the address of this PostgreSQL database cannot be read ({why}): write "
+            "postgresql://user:password@host/database, and %-encode what is special in a password"
+        ) from None
+
+
 def describe(dsn: str) -> str:
     """Return where a database is, without the password."""
     try:
@@ -325,7 +389,7 @@ def _undo(wire: Wire) -> None:
     if connection.closed or connection.info.transaction_status == pq.TransactionStatus.IDLE:
         return
     try:
-        connection.execute(b"ROLLBACK")
+        connection.execute(undoing(connection, b"ROLLBACK"))
     except BaseException as error:
         connection.close()
         if not isinstance(error, psycopg.Error):

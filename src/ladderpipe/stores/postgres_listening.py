@@ -6,10 +6,12 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import psycopg
+
+from .postgres_wire import PlainConnection
 
 __all__ = ["Listener"]
 
@@ -21,11 +23,13 @@ _SLICE: Final = 0.2
 class Listener:
     """Waits for notifications on one channel, on connections of its own."""
 
-    def __init__(self, dsn: str, channel: str, **settings: Any) -> None:
+    def __init__(
+        self, dsn: str, channel: str, connect: Callable[..., PlainConnection] = psycopg.connect
+    ) -> None:
         self._dsn = dsn
         self._channel = channel
-        self._settings = settings
-        self._idle: list[psycopg.Connection[Any]] = []
+        self._connect = connect
+        self._idle: list[PlainConnection] = []
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
         """Return when there may be work, after that many seconds, or when *stop* is set.
@@ -54,11 +58,11 @@ class Listener:
             connection.close()
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[tuple[psycopg.Connection[Any], bool]]:
+    def _listening(self) -> Iterator[tuple[PlainConnection, bool]]:
         connection = self._idle.pop() if self._idle else None
         is_new = connection is None
         if connection is None:
-            connection = psycopg.connect(self._dsn, autocommit=True, **self._settings)
+            connection = self._connect(self._dsn, autocommit=True)
             connection.execute(f'LISTEN "{self._channel}"'.encode())
         try:
             yield connection, is_new
@@ -68,5 +72,5 @@ class Listener:
         self._idle.append(connection)
 
 
-def _was_told(connection: psycopg.Connection[Any], seconds: float) -> bool:
+def _was_told(connection: PlainConnection, seconds: float) -> bool:
     return bool(list(connection.notifies(timeout=seconds, stop_after=1)))

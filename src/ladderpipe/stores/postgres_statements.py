@@ -20,29 +20,34 @@ from .sqlite_statements import _DEAL, _EFFECT
 __all__ = ["Many", "statements"]
 
 _SHARED: Final = (
+    "SCHEMA_VERSION",
     "PIPELINE",
     "PIPELINES",
     "SAVE_PIPELINE",
     "LOAD_DEAL",
     "LOAD_DEAL_BY_ID",
     "EVERY_DEAL",
+    "CLOSED_DEALS",
     "COUNT_DEALS",
     "SAVE_DEAL",
     "NOTE_FAILURE",
     "DUE_DEALS",
     "STAGE_COUNTS",
+    "TROUBLED_DEALS",
     "TOTALS",
     "DOCUMENT",
     "SAVE_DOCUMENT",
     "ADD_EVENT",
     "REMOVE_EVENT",
     "EVENTS",
+    "EVENTS_OF",
     "REPLACE_EVENT_DATA",
     "ADD_MOVE",
     "CLOSE_VISIT",
     "REOPEN_VISIT",
     "CUT_MOVES",
     "MOVES",
+    "MOVES_OF",
     "RENAME_OUT_OF",
     "RENAME_INTO",
     "REMOVE_DEAL",
@@ -54,8 +59,11 @@ _SHARED: Final = (
     "UNDO_LEAVING_EFFECTS",
     "OPEN_TASKS",
     "DEAD_LETTERS",
+    "COUNT_DEAD_LETTERS",
+    "OLDEST_EFFECT",
     "EFFECT",
     "READY_EFFECTS",
+    "FREE_EFFECT",
     "CLAIM_EFFECT",
     "REPLACE_EFFECT_PAYLOAD",
     "SAVING",
@@ -67,10 +75,20 @@ _TRANSLATION: Final = (
     (r"IN \(SELECT value FROM json_each\(%s\)\)", "= ANY(%s)"),
     # A hint to SQLite's planner.
     (r"\+d\.", "d."),
-    (r"\bladder_(pipelines|deals|documents|events|moves|effects)\b", r"{tables}\1"),
+    (r"\bladder_(schema|pipelines|deals|documents|events|moves|effects)\b", r"{tables}\1"),
 )
 
+_NOTE: Final = "ladderpipe.locked"
+"""Holds the numbers of the deals locked last, until the transaction ends."""
+_IS_LOCKED: Final = f"d.id = ANY(current_setting('{_NOTE}')::bigint[])"
+
 _OWN: Final[dict[str, str]] = {
+    # One that was being built and never finished is there, and of no use.
+    "INDEXES": """
+SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indisvalid AND c.relnamespace = '{schema}'::regnamespace
+""",
+    "DATABASE_NOW": "SELECT clock_timestamp()",
     # Readers of a pipeline's definition share a lock that whoever changes it takes alone. The
     # lock comes first and the reading after it, in a statement of its own: at READ COMMITTED a
     # statement sees what was committed before it began, and not while it waited.
@@ -94,9 +112,18 @@ WHERE id = %s AND current_setting('transaction_isolation') <> 'read committed' F
 SELECT 1 FROM {tables}pipelines
 WHERE name = %s AND current_setting('transaction_isolation') <> 'read committed' FOR SHARE
 """,
-    "LOCK_DEAL": """
-SELECT pg_advisory_xact_lock_shared({lock}, %s::integer),
-    (SELECT id FROM {tables}deals WHERE pipeline = %s AND deal = %s FOR NO KEY UPDATE)
+    # A deal that another transaction is just adding is not there to be locked, and may be there to
+    # be read a moment later: so a lock notes what it locked, and only that is read under it.
+    "LOCK_DEAL": f"""
+SELECT pg_advisory_xact_lock_shared({{lock}}, %s::integer), set_config('{_NOTE}', array(
+    SELECT id FROM {{tables}}deals WHERE pipeline = %s AND deal = %s FOR NO KEY UPDATE)::text, true)
+""",
+    "LOAD_LOCKED_DEAL": f"""
+SELECT CASE WHEN p.migrating IS NULL THEN p.fingerprint END, c.data, {_DEAL}
+FROM {{tables}}pipelines p
+LEFT JOIN {{tables}}deals d ON d.pipeline = p.id AND d.deal = %s AND {_IS_LOCKED}
+LEFT JOIN {{tables}}documents c ON c.deal = d.id
+WHERE p.id = %s
 """,
     "LOCK_DEAL_BY_ID": "SELECT id FROM {tables}deals WHERE id = %s FOR NO KEY UPDATE",
     "ADD_DEAL": """
@@ -115,14 +142,14 @@ INSERT INTO {tables}deals (id, pipeline, deal) OVERRIDING SYSTEM VALUE
 SELECT id, %s, name FROM numbered ORDER BY name COLLATE "C"
 ON CONFLICT (pipeline, deal) DO NOTHING
 """,
-    "LOCK_DEALS": """
-SELECT id FROM {tables}deals WHERE pipeline = %s AND deal = ANY(%s)
-ORDER BY id FOR NO KEY UPDATE
+    "LOCK_DEALS": f"""
+SELECT set_config('{_NOTE}', array(
+    SELECT id FROM {{tables}}deals WHERE pipeline = %s AND deal = ANY(%s)
+    ORDER BY id FOR NO KEY UPDATE)::text, true)
 """,
-    "LOAD_DEALS": f"""
-SELECT c.data, {_DEAL} FROM unnest(%s::text[]) wanted (name)
-CROSS JOIN LATERAL (
-    SELECT * FROM {{tables}}deals WHERE pipeline = %s AND deal = name OFFSET 0) d
+    "LOAD_LOCKED_DEALS": f"""
+SELECT c.data, {_DEAL} FROM unnest(current_setting('{_NOTE}')::bigint[]) locked (number)
+CROSS JOIN LATERAL (SELECT * FROM {{tables}}deals WHERE id = number OFFSET 0) d
 LEFT JOIN {{tables}}documents c ON c.deal = d.id
 """,
     "DOCUMENTS": "SELECT deal, data FROM {tables}documents WHERE deal = ANY(%s)",
@@ -181,7 +208,7 @@ WHERE key = %s AND lease IS NOT DISTINCT FROM coalesce(%s, lease)
 
 _LOCKED: Final = {
     "DUE_DEALS": " FOR NO KEY UPDATE OF d SKIP LOCKED",
-    "READY_EFFECTS": " FOR NO KEY UPDATE OF d, e SKIP LOCKED",
+    "FREE_EFFECT": " FOR NO KEY UPDATE OF d, e SKIP LOCKED",
 }
 """Reads that, in a transaction that writes, take what they return away from other workers."""
 

@@ -13,19 +13,23 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import psycopg
 from psycopg.pq import TransactionStatus
 
-from .base import DealChange, EffectRow, NewEvent, PipelineRow, StoredDeal
+from .base import DealChange, EffectRow, NewEvent, PipelineRow, StoredDeal, Structure
 from .postgres_names import Names
+from .postgres_schema import MIGRATIONS
 from .postgres_statements import statements
-from .postgres_wire import Wire, for_many
+from .postgres_wire import PlainConnection, Wire, for_many
 from .sql import Row, SqlTransaction
 
 __all__ = ["NOTICE"]
 
 NOTICE: Final = dt.timedelta(seconds=60)
 """Workers are told of what is due within this time; they look by themselves at least as often."""
+
+
+PAGE: Final = 2_000
+"""How many rows of a long answer are fetched at once."""
 
 
 class PostgresTransaction(SqlTransaction):
@@ -37,22 +41,36 @@ class PostgresTransaction(SqlTransaction):
 
     def __init__(self, wire: Wire, names: Names, *, writes: bool, joined: bool = False) -> None:
         super().__init__(statements(names))
+        self._names = names
         self._wire = wire
         self._writes_rows = writes
         self._joined = joined
         self._depth = 0
+        self._streams = 0
         self._swept: list[int] = []
         self._documents: dict[int, str] = {}
         self.brings_work = False
 
     @property
-    def connection(self) -> psycopg.Connection[Any]:
+    def connection(self) -> PlainConnection:
         """The connection, for the caller's own tables."""
         self._wire.flush()
         return self._wire.connection
 
     def _read(self, statement: bytes, values: Sequence[Any] = ()) -> list[Row]:
         return self._wire.ask(statement, values).fetchall()
+
+    def _stream(self, statement: bytes, values: Sequence[Any]) -> Iterator[Row]:
+        """Yield rows from a cursor on the server, which sees one instant of the database."""
+        self._streams += 1
+        name = b"ladderpipe_%d" % self._streams
+        self._wire.send(b"DECLARE %s NO SCROLL CURSOR FOR %s" % (name, statement), values)
+        try:
+            while rows := self._read(b"FETCH %d FROM %s" % (PAGE, name)):
+                yield from rows
+        finally:
+            if not self.has_failed:
+                self._wire.send(b"CLOSE " + name)
 
     def _write(self, statement: bytes, values: Sequence[Any]) -> int:
         return self._wire.ask(statement, values).rowcount
@@ -118,22 +136,32 @@ class PostgresTransaction(SqlTransaction):
         """Say nothing: foreign keys are always enforced, and damage is for ``pg_amcheck``."""
         return []
 
+    def structure(self) -> Structure:
+        return self._structure([self._names.fill(script).decode() for script in MIGRATIONS])
+
+    def database_now(self) -> dt.datetime:
+        """Return the time of the server's clock at this moment, not of the transaction's begin."""
+        now: dt.datetime = self._read(self._sql.DATABASE_NOW)[0][0]
+        return now
+
     # -- deals --------------------------------------------------------------------------------
 
     def load(
         self, pipeline: int, deal: str, create: bool
     ) -> tuple[StoredDeal | None, str | None, str | None]:
+        sql = self._sql
+        load = sql.LOAD_LOCKED_DEAL if self._writes_rows else sql.LOAD_DEAL
         while True:
             if self._writes_rows:
-                self._wire.send(self._sql.LOCK_DEAL, (pipeline, pipeline, deal))
+                self._wire.send(sql.LOCK_DEAL, (pipeline, pipeline, deal))
                 if self._joined:
-                    self._wire.send(self._sql.PIN_PIPELINE, (pipeline,))
-            ((fingerprint, document, *row),) = self._read(self._sql.LOAD_DEAL, (deal, pipeline))
+                    self._wire.send(sql.PIN_PIPELINE, (pipeline,))
+            ((fingerprint, document, *row),) = self._read(load, (deal, pipeline))
             if row[0] is not None:
                 return self._deal(tuple(row)), document, fingerprint
             if not create:
                 return None, None, fingerprint
-            added = self._read(self._sql.ADD_DEAL, (pipeline, deal))
+            added = self._read(sql.ADD_DEAL, (pipeline, deal))
             if added:
                 return StoredDeal(added[0][0], deal), None, fingerprint
 
@@ -144,8 +172,9 @@ class PostgresTransaction(SqlTransaction):
         while True:
             self._wire.send(self._sql.ADD_MISSING_DEALS, (names, pipeline, pipeline))
             self._wire.send(self._sql.LOCK_DEALS, (pipeline, names))
-            found = self._read(self._sql.LOAD_DEALS, (names, pipeline))
-            # One that was there may have been removed, unused, before it could be locked.
+            found = self._read(self._sql.LOAD_LOCKED_DEALS)
+            # One that was there may have been removed, unused, before it could be locked, and even
+            # added again after that.
             if len(found) >= len(names):
                 return {row[2]: self._with_document(row) for row in found}
 
@@ -213,13 +242,10 @@ class PostgresTransaction(SqlTransaction):
 
     # -- effects ------------------------------------------------------------------------------
 
-    def ready_effects(
-        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
-    ) -> list[EffectRow]:
-        """Return effects that may be claimed now; to write, those that no other worker is at."""
-        if not self._writes_rows:
-            return super().ready_effects(pipeline, now, names, limit)
-        return self._effects(self._sql.LOCK_READY_EFFECTS, (pipeline, now, list(names), limit))
+    def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
+        """Lock and return the first of these effects that nobody else is at, with its deal."""
+        found = self._effects(self._sql.LOCK_FREE_EFFECT, (pipeline, now, list(keys)))
+        return found[0] if found else None
 
     def settle_effect(
         self,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
+import itertools
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 from psycopg import pq
@@ -20,13 +21,17 @@ from psycopg.rows import TupleRow, tuple_row
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import TextBinaryLoader
 
-from ..errors import StoreError
+from .postgres_guarding import Guarded, GuardedCursor
 from .postgres_statements import Many
 
-__all__ = ["OwnConnection", "Wire", "for_many"]
+if TYPE_CHECKING:
+    from .postgres_awaited import AwaitedConnection, AwaitedCursor
+
+__all__ = ["OwnConnection", "Wire", "for_many", "undoing"]
 
 _MOST_TEXT: Final = 32 * 1024 * 1024
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_undone: Final = itertools.count(1)
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
@@ -57,43 +62,25 @@ class InstantDumper(Dumper):
         return str(obj).encode()
 
 
-class OwnConnection(psycopg.Connection[TupleRow]):
-    """A connection of the store's, on which nobody else ends a transaction.
-
-    Hooks are given it; the habit of committing after an insert would break a move in two.
-    """
+class OwnConnection(Guarded, psycopg.Connection[TupleRow]):
+    """A connection of the store's, on which nobody else ends a transaction."""
 
     ladder_cursor: psycopg.Cursor[TupleRow] | None = None
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self.info.transaction_status != pq.TransactionStatus.IDLE
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cursor_factory = GuardedCursor
 
-    def commit(self) -> NoReturn:
-        """Refuse.
 
-        Raises:
-            StoreError: always.
-        """
-        raise StoreError("the board commits this transaction itself: leave commit() out")
-
-    def rollback(self) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            StoreError: always.
-        """
-        raise StoreError("the board ends this transaction itself: raise to undo it")
-
-    def __enter__(self) -> NoReturn:
-        raise StoreError("'with connection' commits, and the board does that: leave it out")
+PlainConnection: TypeAlias = "psycopg.Connection[Any] | AwaitedConnection"
+"""A connection of psycopg's that plain code can use."""
+PlainCursor: TypeAlias = "psycopg.Cursor[TupleRow] | AwaitedCursor"
 
 
 class Wire:
     """Statements on their way over one connection, in order."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: PlainConnection) -> None:
         self.connection = connection
         self._cursor = _cursor_of(connection)
         self._queue: list[tuple[bytes, Sequence[Any]]] = []
@@ -108,7 +95,7 @@ class Wire:
         """Send a statement along with the next one that is asked."""
         self._queue.append((statement, values))
 
-    def ask(self, statement: bytes, values: Sequence[Any] = ()) -> psycopg.Cursor[TupleRow]:
+    def ask(self, statement: bytes, values: Sequence[Any] = ()) -> PlainCursor:
         """Send what waits and this, and return a cursor on its answer."""
         cursor = self._cursor
         if self._queue:
@@ -152,8 +139,9 @@ class Wire:
         """
         was_sent = place < self._sent
         del self._queue[max(0, place - self._sent) :]
-        if was_sent and not self.is_lost:
-            self.send(b"ROLLBACK TO " + name)
+        idle = self.connection.info.transaction_status == pq.TransactionStatus.IDLE
+        if was_sent and not self.is_lost and not idle:
+            self.send(undoing(self.connection, b"ROLLBACK TO " + name))
             self.send(b"RELEASE " + name)
             with contextlib.suppress(psycopg.errors.InvalidSavepointSpecification):
                 self.flush()
@@ -169,19 +157,37 @@ class Wire:
             self._cursor.execute(statement, values)
 
 
-def _cursor_of(connection: psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:
+def _cursor_of(connection: PlainConnection) -> PlainCursor:
     """Return a cursor with our own types, which leaves the connection's as they are."""
+    if not isinstance(connection, psycopg.Connection):
+        return connection.ladder_cursor(_prepare)
     if isinstance(connection, OwnConnection) and connection.ladder_cursor is not None:
         return connection.ladder_cursor
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    _prepare(cursor)
+    if isinstance(connection, OwnConnection):
+        connection.ladder_cursor = cursor
+    return cursor
+
+
+def _prepare(cursor: psycopg.Cursor[TupleRow] | psycopg.AsyncCursor[TupleRow]) -> None:
+    """Give a cursor our own types."""
     cursor.format = pq.Format.BINARY
     cursor.adapters.register_loader("timestamptz", InstantLoader)
     cursor.adapters.register_loader("json", TextBinaryLoader)
     cursor.adapters.register_dumper(dt.datetime, InstantDumper)
     cursor.adapters.register_dumper(int, Int8BinaryDumper)
-    if isinstance(connection, OwnConnection):
-        connection.ladder_cursor = cursor
-    return cursor
+
+
+def undoing(connection: PlainConnection, statement: bytes) -> bytes:
+    """Return a statement that undoes, so that psycopg begins anew with what it has prepared.
+
+    It takes a statement for prepared that the server never came to, because one before it in the
+    pipeline had failed. A text it does not know yet, to which the answer is ROLLBACK, ends that.
+    """
+    if connection.info.transaction_status != pq.TransactionStatus.INERROR:
+        return statement
+    return statement + b" -- %d" % next(_undone)
 
 
 def for_many(many: Many, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[bytes, Sequence[Any]]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..events import Event
 from .base import (
@@ -20,11 +21,15 @@ from .base import (
     NewEffect,
     PipelineRow,
     StoredDeal,
+    Structure,
 )
 
 __all__ = ["Row"]
 
 Row = tuple[Any, ...]
+
+_CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
+_DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(\w+)"
 
 
 class SqlTransaction:
@@ -37,6 +42,10 @@ class SqlTransaction:
 
     def _read(self, statement: Any, values: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return all its rows."""
+        raise NotImplementedError
+
+    def _stream(self, statement: Any, values: Sequence[Any]) -> Iterator[Row]:
+        """Run a statement and yield its rows, of which there may be more than memory holds."""
         raise NotImplementedError
 
     def _write(self, statement: Any, values: Sequence[Any]) -> int:
@@ -78,6 +87,16 @@ class SqlTransaction:
     def _effect_values(self, effect: NewEffect) -> Row:
         return (*effect, effect.due_at)
 
+    # -- the database itself ------------------------------------------------------------------
+
+    def _structure(self, migrations: Sequence[str]) -> Structure:
+        """Compare what is there with what the migrations make."""
+        ((version,),) = self._read(self._sql.SCHEMA_VERSION)
+        present = {row[0] for row in self._read(self._sql.INDEXES)}
+        made = indexes_made_by(migrations)
+        missing = {name: text for name, text in sorted(made.items()) if name not in present}
+        return Structure(version, len(migrations), missing)
+
     # -- pipelines ----------------------------------------------------------------------------
 
     def pipelines(self) -> list[PipelineRow]:
@@ -118,6 +137,12 @@ class SqlTransaction:
         rows = self._read(self._sql.EVERY_DEAL, (pipeline, after, limit))
         return [self._with_document(row) for row in rows]
 
+    def closed_deals(
+        self, pipeline: int, before: dt.datetime, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        values = (pipeline, self._instant(before), after, limit)
+        return [self._with_document(row) for row in self._read(self._sql.CLOSED_DEALS, values)]
+
     def count_deals(self, pipeline: int) -> int:
         count: int = self._read(self._sql.COUNT_DEALS, (pipeline,))[0][0]
         return count
@@ -131,8 +156,12 @@ class SqlTransaction:
     def stage_counts(self, pipeline: int) -> dict[str, int]:
         return {row[0]: row[1] for row in self._read(self._sql.STAGE_COUNTS, (pipeline,))}
 
+    def troubled_deals(self, pipeline: int) -> tuple[int, int]:
+        ((failing, waiting),) = self._read(self._sql.TROUBLED_DEALS, (pipeline,))
+        return failing, waiting
+
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
-        yield from self._read(self._sql.TOTALS, (pipeline,))
+        yield from self._stream(self._sql.TOTALS, (pipeline,))
 
     def _with_document(self, row: Row) -> tuple[StoredDeal, str | None]:
         return self._deal(row[1:]), row[0]
@@ -144,6 +173,12 @@ class SqlTransaction:
 
     def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
         return [self._event(row) for row in self._read(self._sql.EVENTS, (deal_id,))]
+
+    def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
+        found: dict[int, list[tuple[Event, dt.datetime]]] = {}
+        for deal_id, *row in self._read(self._sql.EVENTS_OF, (self._list(deal_ids),)):
+            found.setdefault(deal_id, []).append(self._event(tuple(row)))
+        return found
 
     def replace_event_data(self, pipeline: int, replacements: Sequence[tuple[Event, str]]) -> None:
         self._each(
@@ -162,6 +197,12 @@ class SqlTransaction:
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
         return [self._move(row) for row in self._read(self._sql.MOVES, (deal_id,))]
+
+    def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
+        found: dict[int, list[MoveRecord]] = {}
+        for deal_id, *row in self._read(self._sql.MOVES_OF, (self._list(deal_ids),)):
+            found.setdefault(deal_id, []).append(self._move(tuple(row)))
+        return found
 
     def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
         # Old names may also be new ones (a swap), so each goes by way of a name no stage can have.
@@ -232,11 +273,24 @@ class SqlTransaction:
         found = self._effects(self._sql.EFFECT, (pipeline, key))
         return found[0] if found else None
 
+    def oldest_effect(self, pipeline: int) -> EffectRow | None:
+        found = self._effects(self._sql.OLDEST_EFFECT, (pipeline,))
+        return found[0] if found else None
+
+    def count_dead_letters(self, pipeline: int) -> int:
+        count: int = self._read(self._sql.COUNT_DEAD_LETTERS, (pipeline,))[0][0]
+        return count
+
     def ready_effects(
         self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
     ) -> list[EffectRow]:
         values = (pipeline, self._instant(now), self._list(names), limit)
         return self._effects(self._sql.READY_EFFECTS, values)
+
+    def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
+        values = (pipeline, self._instant(now), self._list(keys))
+        found = self._effects(self._sql.FREE_EFFECT, values)
+        return found[0] if found else None
 
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
         self._each(self._sql.CLAIM_EFFECT, [(lease, self._instant(until), attempts, key)])
@@ -257,3 +311,15 @@ class SqlTransaction:
 
     def _effects(self, statement: Any, values: Sequence[Any]) -> list[EffectRow]:
         return [self._effect(row) for row in self._read(statement, values)]
+
+
+def indexes_made_by(migrations: Sequence[str]) -> dict[str, str]:
+    """Return the indexes that stand once all of these scripts have run, each with its statement."""
+    made: dict[str, str] = {}
+    for script in migrations:
+        for statement in script.split(";\n"):
+            if found := re.match(_CREATES_INDEX, statement):
+                made[found[1]] = " ".join(statement.split())
+            elif found := re.match(_DROPS_INDEX, statement):
+                made.pop(found[1], None)
+    return made

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from ..errors import StoreError
+from ..inside_hook import refuse_ending
+from .joining import unwrap
 from .sqlite_schema import MIGRATIONS
 from .sqlite_transaction import SqliteTransaction
 
+if TYPE_CHECKING:
+    from ..asynchronous.sqlite import AsyncSqliteConnection
+
 __all__ = ["SqliteStore"]
 
+_log = logging.getLogger("ladderpipe.store")
+
 BUSY_SECONDS: Final = 60.0
+_LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+CHECKPOINT_SECONDS: Final = 1.0
 CACHE_KIBIBYTES: Final = 8_000
 """Enough for the pages of one batch, which would otherwise be written twice."""
 
@@ -100,9 +110,17 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Return whether the file was locked for longer than SQLite waits."""
+        return is_transient(error)
+
     def may_retry(self, error: BaseException) -> bool:
         """Return ``False``: the write lock is taken first, and SQLite has waited for it."""
         return False
+
+    def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep so long, or until *stop* is set: a file tells nobody of new work."""
+        stop.wait(seconds)
 
     def using(self, connection: Any) -> JoinedSqliteStore:
         """Return the store on the caller's own connection, inside its transaction.
@@ -111,6 +129,27 @@ class SqliteStore:
             StoreError: it is no connection to this store's file.
         """
         return JoinedSqliteStore(connection, self.path)
+
+    def erase_traces(self) -> None:
+        """Empty the write-ahead log, in which older versions of rows stand.
+
+        A reader that takes longer than a second keeps it from being emptied, which is logged; the
+        last connection that closes the file empties it too.
+        """
+        if self._in_memory:
+            return
+        with self._borrowed() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_SECONDS * 1000:.0f}")
+            try:
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        if busy:
+            _log.warning(
+                "readers kept the write-ahead log of %s from being emptied: what was removed "
+                "stands in it until a later checkpoint",
+                self.path,
+            )
 
     def close(self) -> None:
         """Close every idle connection; those in use close when they are returned."""
@@ -165,6 +204,9 @@ class SqliteStore:
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+            # What is removed or replaced is overwritten, so that forgetting a person is no search
+            # for what earlier transactions have left in free pages.
+            connection.execute("PRAGMA secure_delete = ON")
         except BaseException:
             connection.close()
             raise
@@ -192,6 +234,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class OwnCursor(sqlite3.Cursor):
+    """A cursor on which no hook ends the transaction."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        """Run a statement.
+
+        Raises:
+            StoreError: a hook's statement would end the transaction.
+        """
+        refuse_ending(sql)
+        return super().execute(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> NoReturn:
+        """Refuse, since it commits first.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("executescript() commits first: execute the statements one by one")
+
+
 class OwnConnection(sqlite3.Connection):
     """A connection of the store's, on which nobody else ends a transaction.
 
@@ -214,6 +277,19 @@ class OwnConnection(sqlite3.Connection):
         """
         raise StoreError("the board ends this transaction itself: raise to undo it")
 
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement; refuse one of a hook's that would end the transaction.
+
+        Raises:
+            StoreError: it would.
+        """
+        refuse_ending(sql)
+        return super().execute(sql, parameters)
+
+    def cursor(self, factory: Any = None, /) -> Any:
+        """Return a cursor that refuses the same."""
+        return super().cursor(factory or OwnCursor)
+
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         """Refuse, since it commits first.
 
@@ -225,18 +301,27 @@ class OwnConnection(sqlite3.Connection):
     def __enter__(self) -> Self:
         raise StoreError("'with connection' commits, and the board does that: leave it out")
 
+    @property
+    def asynchronous(self) -> AsyncSqliteConnection:
+        """This connection for an ``async def`` hook."""
+        from ..asynchronous.sqlite import AsyncSqliteConnection
+
+        return AsyncSqliteConnection(self)
+
 
 class JoinedSqliteStore:
     """The store on a connection that belongs to the caller: savepoints only, never a commit."""
 
     def __init__(self, connection: Any, path: str) -> None:
-        if not isinstance(connection, sqlite3.Connection):
+        driver = unwrap(connection)
+        if not isinstance(driver, sqlite3.Connection):
             raise StoreError(
-                f"a SQLite board joins a sqlite3.Connection, not {type(connection).__name__}"
+                "a SQLite board joins a sqlite3.Connection, or one of SQLAlchemy or Django over "
+                f"it, and not {type(driver).__module__}.{type(driver).__qualname__}"
             )
-        self._connection = connection
+        self._connection = driver
         self._path = path
-        cursor = connection.cursor()
+        cursor = driver.cursor()
         cursor.row_factory = None
         found = cursor.execute("PRAGMA database_list").fetchone()[2]
         if not (found and os.path.exists(path) and os.path.samefile(found, path)):
@@ -257,24 +342,46 @@ class JoinedSqliteStore:
             if connection.isolation_level is None or getattr(connection, "autocommit", 0) is True:
                 raise StoreError(
                     "this connection is in autocommit mode and no transaction is open: "
-                    'execute("BEGIN IMMEDIATE") first, so that your rows and the move commit '
-                    "together"
+                    'execute("BEGIN IMMEDIATE") first (transaction.atomic() in Django), so that '
+                    "your rows and the move commit together"
                 )
             connection.execute("BEGIN IMMEDIATE")
         transaction = SqliteTransaction(connection)
         with transaction.savepoint():
             yield transaction
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Return whether the caller's whole transaction may succeed when it is done again."""
+        return is_transient(error)
+
     def may_retry(self, error: BaseException) -> bool:
         """Return ``False``: it is the caller who would have to begin again."""
         return False
+
+    def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep so long, or until *stop* is set."""
+        stop.wait(seconds)
 
     def using(self, connection: Any) -> JoinedSqliteStore:
         """Return the store on yet another connection."""
         return JoinedSqliteStore(connection, self._path)
 
+    def erase_traces(self) -> None:
+        """Do nothing: the caller has not committed yet."""
+
     def close(self) -> None:
         """Leave the connection alone: it is the caller's."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether an error, or what caused it, is a lock that was not to be had."""
+    found: BaseException | None = error
+    while found is not None:
+        # The low byte is the kind of error, whatever the extended code adds.
+        if isinstance(found, sqlite3.OperationalError) and found.sqlite_errorcode & 0xFF in _LOCKED:
+            return True
+        found = found.__cause__
+    return False
 
 
 def refuse_missing(path: str) -> None:

@@ -17,6 +17,9 @@ _EFFECT: Final = ", ".join(
     for name in EffectRow._fields
 )
 
+SCHEMA_VERSION: Final = "SELECT version FROM ladder_schema"
+INDEXES: Final = "SELECT name FROM sqlite_master WHERE type = 'index'"
+
 PIPELINE: Final = (
     "SELECT id, name, fingerprint, definition, migrating FROM ladder_pipelines WHERE name = ?"
 )
@@ -51,6 +54,10 @@ EVERY_DEAL: Final = f"""
 SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
 WHERE +d.pipeline = ? AND d.id > ? ORDER BY d.id LIMIT ?
 """
+CLOSED_DEALS: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE +d.pipeline = ? AND d.closed_at < ? AND d.id > ? ORDER BY d.id LIMIT ?
+"""
 COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
 SAVE_DEAL: Final = (
     "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in _DEAL_FIELDS) + " WHERE id = ?"
@@ -73,6 +80,10 @@ ORDER BY d.id LIMIT ?
 """
 STAGE_COUNTS: Final = """
 SELECT stage, count(*) FROM ladder_deals WHERE pipeline = ? AND stage IS NOT NULL GROUP BY stage
+"""
+TROUBLED_DEALS: Final = """
+SELECT count(CASE WHEN failures > 0 THEN 1 END), count(CASE WHEN stage IS NULL THEN 1 END)
+FROM ladder_deals WHERE pipeline = ? AND removed_at IS NULL
 """
 TOTALS: Final = """
 SELECT stage, currency, coalesce(value, '0') FROM ladder_deals
@@ -101,6 +112,12 @@ SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
 ORDER BY e.at, e.seq, e.source, e.id
 """
+EVENTS_OF: Final = """
+SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.deal IN (SELECT value FROM json_each(?))
+ORDER BY e.deal, e.at, e.seq, e.source, e.id
+"""
 REPLACE_EVENT_DATA: Final = """
 UPDATE ladder_events SET data = ?, digest = NULL WHERE pipeline = ? AND source = ? AND id = ?
 """
@@ -120,6 +137,10 @@ CLOSE_VISIT: Final = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n =
 REOPEN_VISIT: Final = "UPDATE ladder_moves SET left_at = NULL WHERE deal = ? AND n = ?"
 CUT_MOVES: Final = "DELETE FROM ladder_moves WHERE deal = ? AND n >= ?"
 MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? ORDER BY n"
+MOVES_OF: Final = f"""
+SELECT deal, {_MOVE} FROM ladder_moves
+WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, n
+"""
 RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of = ? WHERE deal = ? AND out_of = ?"
 RENAME_INTO: Final = "UPDATE ladder_moves SET into_stage = ? WHERE deal = ? AND into_stage = ?"
 
@@ -174,6 +195,13 @@ DEAD_LETTERS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state = 'dead' ORDER BY e.due_at, e.key
 """
+COUNT_DEAD_LETTERS: Final = (
+    "SELECT count(*) FROM ladder_effects WHERE pipeline = ? AND state = 'dead'"
+)
+OLDEST_EFFECT: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') ORDER BY e.ready_at LIMIT 1
+"""
 EFFECT: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.key = ?
@@ -183,6 +211,12 @@ SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
     AND e.name IN (SELECT value FROM json_each(?))
 ORDER BY e.ready_at, e.key LIMIT ?
+"""
+FREE_EFFECT: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
+    AND e.key IN (SELECT value FROM json_each(?))
+ORDER BY e.ready_at, e.key LIMIT 1
 """
 NEXT_EFFECT: Final = """
 SELECT ready_at FROM ladder_effects WHERE pipeline = ? AND state IN ('pending', 'claimed')

@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from ..errors import StoreError
 from ..events import Event
 from . import sqlite_statements as sql
 from .base import (
+    ENDED,
     DealFilter,
     EffectRow,
     MoveRecord,
@@ -20,8 +22,10 @@ from .base import (
     NewEvent,
     PipelineRow,
     StoredDeal,
+    Structure,
 )
 from .sql import Row, SqlTransaction
+from .sqlite_schema import MIGRATIONS
 
 __all__ = ["from_micros", "to_micros"]
 
@@ -52,6 +56,17 @@ def from_micros(micros: int | None) -> dt.datetime | None:
 @_remembering
 def _at(micros: int) -> dt.datetime:
     return _EPOCH + dt.timedelta(0, 0, micros)
+
+
+@contextlib.contextmanager
+def _unless_ended() -> Iterator[None]:
+    """Say what it means when a savepoint of ours is not there any more."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "no such savepoint" not in str(error):
+            raise
+        raise StoreError(ENDED) from error
 
 
 class SqliteTransaction(SqlTransaction):
@@ -85,16 +100,21 @@ class SqliteTransaction(SqlTransaction):
             yield
         except BaseException:
             if self._connection.in_transaction:
-                self._execute(f"ROLLBACK TO {name}")
-                self._execute(f"RELEASE {name}")
+                with _unless_ended():
+                    self._execute(f"ROLLBACK TO {name}")
+                    self._execute(f"RELEASE {name}")
             raise
         else:
-            self._execute(f"RELEASE {name}")
+            with _unless_ended():
+                self._execute(f"RELEASE {name}")
         finally:
             self._depth -= 1
 
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._execute(statement, values).fetchall()
+
+    def _stream(self, statement: str, values: Sequence[Any]) -> Iterator[Row]:
+        yield from self._execute(statement, values)
 
     def _write(self, statement: str, values: Sequence[Any]) -> int:
         return self._execute(statement, values).rowcount
@@ -165,6 +185,12 @@ class SqliteTransaction(SqlTransaction):
             if table.startswith("ladder_")
         ]
         return [text for text in damage if text != "ok"] + orphans[:10]
+
+    def structure(self) -> Structure:
+        return self._structure(MIGRATIONS)
+
+    def database_now(self) -> None:
+        """Return ``None``: SQLite runs in this process and by its clock."""
 
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None

@@ -331,6 +331,26 @@ def _lists_deals(shop: Shop) -> None:
     same(totals, expected, "the summary")
 
 
+def _reads_many_deals_at_once(shop: Shop) -> None:
+    """Events and moves of many deals are those of each, without deals that have none."""
+    shop.handle("told", "waiting")
+    for number in range(3):
+        shop.handle("lead.came", f"d{number}", hours=number)
+        shop.handle("called", f"d{number}", hours=number + 1)
+    with shop.store.transaction(write=False) as transaction:
+        row = transaction.pipeline(shop.board.pipeline.name)
+        rows = transaction.every_deal(row.id, 0, 10) if row is not None else []
+        ids = [stored.id for stored, _ in rows]
+        same(len(ids), 4, "the number of deals")
+        events, moves = transaction.events_of(ids[::-1]), transaction.moves_of(ids[::-1])
+        same(events, {id: transaction.events(id) for id in ids}, "the events of many deals")
+        moved = {id: transaction.moves(id) for id in ids if transaction.moves(id)}
+        same(moves, moved, "the moves of many deals")
+        same(len(moves), 3, "the number of deals that moved")
+        same(transaction.events_of([]), {}, "the events of no deals")
+        same(transaction.moves_of([]), {}, "the moves of no deals")
+
+
 def _keeps_bad_events_from_good_ones(shop: Shop) -> None:
     """In a batch, what is bad is reported and what is good is stored, as one by one."""
     known = shop.event("lead.came", "d1")
@@ -388,6 +408,23 @@ def _forgets_and_removes(shop: Shop) -> None:
     same(shop.contents()[0], [], "the deals")
 
 
+def _says_how_it_is_doing(shop: Shop) -> None:
+    """What is overdue, given up, failing or waiting is counted, of one pipeline at a time."""
+    other = shop.open(contract_ladder("another"))
+    health = shop.board.health(thorough=True)
+    same(health.findings, (), "what is found in an empty store")
+    shop.handle("lead.came")
+    shop.handle("called", "early")
+    shop.clock.advance(hours=1)
+    backlog = shop.board.health().backlog
+    same((backlog.oldest_effect, backlog.effect_lag), ("note", HOUR), "the oldest effect")
+    same(backlog.timer_lag, 0 * HOUR, "the oldest timer, while none is due")
+    same(shop.board.health().waiting_deals, 1, "the deals that wait")
+    shop.clock.set(START + 50 * HOUR)
+    same(shop.board.health().backlog.timer_lag, 2 * HOUR, "the oldest timer")
+    same(other.health().findings, (), "what is found in the other pipeline")
+
+
 def _stands_threads(shop: Shop) -> None:
     """Threads that deliver the same events at once end in the fold."""
     events = [
@@ -435,8 +472,10 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _keeps_tasks,
     _separates_pipelines,
     _lists_deals,
+    _reads_many_deals_at_once,
     _keeps_bad_events_from_good_ones,
     _adopts_a_changed_ladder,
     _forgets_and_removes,
+    _says_how_it_is_doing,
     _stands_threads,
 )

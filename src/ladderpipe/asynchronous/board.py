@@ -1,0 +1,273 @@
+"""The asynchronous board: every method of a board, to be awaited, and none written twice."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import functools
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
+
+from .. import bridging
+from ..board import DEFAULT_POLL, Board
+from ..clock import Clock
+from ..delivering import DeliveryReport
+from ..pipeline import Pipeline
+from ..reading import PAGE
+from ..session import Session
+from ..stores import Store
+from ..sweeping import TickReport
+from ..working import Round
+from .session import BridgedSession
+from .strands import Threads, in_greenlet
+from .working import AsyncHandler, Stop, as_plain_handler, stopping_on_signals
+
+__all__ = ["AsyncBoard"]
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+AnyHandler = TypeVar("AnyHandler", bound=AsyncHandler)
+
+
+class _BridgedBoard(Board):
+    """What an asynchronous board calls, in a strand."""
+
+    _bound_by: ClassVar[type[Session]] = BridgedSession
+
+
+def awaited(
+    method: Callable[Concatenate[Board, Given], Result],
+) -> Callable[Concatenate[AsyncBoard, Given], Coroutine[Any, Any, Result]]:
+    """Return a board's method as one to be awaited, with its parameters and its documentation."""
+
+    @functools.wraps(method)
+    async def call(board: AsyncBoard, /, *arguments: Given.args, **named: Given.kwargs) -> Result:
+        return await board._in_strand(functools.partial(method, board._board, *arguments, **named))
+
+    return call
+
+
+def iterated(
+    method: Callable[Concatenate[Board, Given], Iterator[Result]],
+) -> Callable[Concatenate[AsyncBoard, Given], AsyncIterator[Result]]:
+    """Return a board's method that yields as one for ``async for``; it reads page by page."""
+
+    @functools.wraps(method)
+    async def call(
+        board: AsyncBoard, /, *arguments: Given.args, **named: Given.kwargs
+    ) -> AsyncIterator[Result]:
+        found = method(board._board, *arguments, **named)
+        while page := await board._in_strand(lambda: list(itertools.islice(found, PAGE))):
+            for one in page:
+                yield one
+
+    return call
+
+
+def _built_like(
+    build: Callable[Concatenate[Board, Given], None],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[AsyncBoard, Given], None]]:
+    def keep(own: Callable[..., None]) -> Callable[Concatenate[AsyncBoard, Given], None]:
+        return functools.wraps(build)(own)
+
+    return keep
+
+
+class AsyncBoard:
+    """A pipeline at work in a program with an event loop: a :class:`Board` to be awaited.
+
+    Its methods, their arguments and what they raise are those of :class:`Board`. Hooks and
+    handlers may be ``async def``. One board serves all tasks of one event loop.
+
+    On PostgreSQL it runs on the loop, through psycopg's asynchronous connection, which needs
+    ``pip install 'ladderpipe[async,postgres]'``. Every other store is used in worker threads.
+
+    A task that is cancelled leaves nothing half done: what the call was about is stored, or
+    nothing is. Doing the same again is harmless.
+
+    Args are those of :class:`Board`. Making a board asks its store for the pipeline, which keeps
+    the loop waiting for a moment; :meth:`open` does not.
+    """
+
+    @_built_like(Board.__init__)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._bind(_BridgedBoard(*arguments, **named), Threads())
+
+    def _bind(self, board: Board, threads: Threads) -> AsyncBoard:
+        self._board = board
+        self._threads = threads
+        self._is_on_loop: bool = getattr(board.store, "is_awaited", False)
+        return self
+
+    @classmethod
+    async def open(
+        cls, pipeline: Pipeline, url: str, clock: Clock | None = None, **settings: Any
+    ) -> AsyncBoard:
+        """Open a board on the store that a URL names, for example ``postgresql://host/shop``.
+
+        Args:
+            settings: what :class:`Board` takes beside these.
+
+        Raises:
+            StoreError: the URL names no store, or it cannot be opened.
+            PipelineChangedError: the store holds another definition of this pipeline.
+        """
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(_BridgedBoard.open, pipeline, url, clock, **settings)
+        )
+        try:
+            board = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
+        return object.__new__(cls)._bind(board, Threads())
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The ladder."""
+        return self._board.pipeline
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the board the time."""
+        return self._board.clock
+
+    @property
+    def store(self) -> Store:
+        """Where the deals are."""
+        return self._board.store
+
+    async def using(self, connection: Any) -> AsyncBoard:
+        """Return this board on the caller's own connection, inside its transaction.
+
+        It is an ``AsyncConnection`` of psycopg or of SQLAlchemy over it, or an ``AsyncSession``.
+        The move and the caller's rows then commit together or not at all: it is the caller who
+        commits. Inside, savepoints undo what fails.
+
+        Raises:
+            StoreError: the store cannot be used on that connection.
+        """
+        joined = await self._in_strand(lambda: self._board.using(connection))
+        return object.__new__(type(self))._bind(joined, self._threads)
+
+    # -- events -------------------------------------------------------------------------------
+
+    handle = awaited(Board.handle)
+    handle_many = awaited(Board.handle_many)
+    move = awaited(Board.move)
+    override = awaited(Board.override)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    tick = awaited(Board.tick)
+    deliver = awaited(Board.deliver)
+
+    def handles(self, name: str) -> Callable[[AnyHandler], AnyHandler]:
+        """Register the decorated function, plain or ``async def``, to deliver these effects.
+
+        A plain one runs in a worker thread.
+
+        Raises:
+            DefinitionError: the name has a handler already.
+        """
+        register = self._board.handles(name)
+
+        def keep(handler: AnyHandler) -> AnyHandler:
+            register(as_plain_handler(handler))
+            return handler
+
+        return keep
+
+    async def run(
+        self,
+        *,
+        stop: asyncio.Event | None = None,
+        poll: dt.timedelta = DEFAULT_POLL,
+        on_round: Round | None = None,
+    ) -> None:
+        """Work until told to stop or cancelled: sweep, deliver, sleep until something is due.
+
+        SIGTERM and SIGINT finish what is under way and return, when this runs in the main thread
+        and nobody else, such as a web server, minds them.
+
+        Args:
+            stop: set it to stop.
+            poll: the longest sleep, since other processes may bring new work.
+            on_round: told, on the loop, of every round that did something.
+        """
+        told = Stop(asyncio.Event() if stop is None else stop)
+        tell = None if on_round is None else _on_loop(on_round)
+        # A Stop is used as a threading.Event is.
+        work: Any = functools.partial(self._board.run, stop=told, poll=poll, on_round=tell)  # type: ignore[arg-type]
+        with stopping_on_signals(told):
+            await self._in_strand(work)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    deal = awaited(Board.deal)
+    deals = iterated(Board.deals)
+    history = awaited(Board.history)
+    events = awaited(Board.events)
+    explain = awaited(Board.explain)
+    summary = awaited(Board.summary)
+    health = awaited(Board.health)
+
+    # -- effects and tasks --------------------------------------------------------------------
+
+    effects = awaited(Board.effects)
+    dead_letters = awaited(Board.dead_letters)
+    send_again = awaited(Board.send_again)
+    tasks = awaited(Board.tasks)
+    complete = awaited(Board.complete)
+
+    # -- the past -----------------------------------------------------------------------------
+
+    migrate = awaited(Board.migrate)
+    forget = awaited(Board.forget)
+    remove = awaited(Board.remove)
+    archive = awaited(Board.archive)
+    restore = awaited(Board.restore)
+
+    # -- end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Let go of the store's connections."""
+        await self._in_strand(self._board.close)
+        self._threads.close()
+
+    async def __aenter__(self) -> AsyncBoard:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Literal[False]:
+        await self.close()
+        return False
+
+    def __repr__(self) -> str:
+        return f"<AsyncBoard {self.pipeline.name!r} on {self.store!r}>"
+
+    async def _in_strand(self, work: Callable[[], Result]) -> Result:
+        if self._is_on_loop:
+            return await in_greenlet(work)
+        return await self._threads.run(work)
+
+
+def _on_loop(on_round: Round) -> Round:
+    def tell(swept: TickReport, delivered: DeliveryReport) -> None:
+        async def call() -> None:
+            on_round(swept, delivered)
+
+        bridging.await_(call())
+
+    return tell
+
+
+def _close_unwanted(opening: asyncio.Future[Board]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

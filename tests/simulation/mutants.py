@@ -1,0 +1,182 @@
+"""Mistakes that somebody could make in the board or a store, each as a patch for one test.
+
+They stand for what the simulation is there to find: as long as it finds these, its silence about
+the real code means something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import pytest
+
+from ladderpipe import SqliteStore, delivering, handling
+from ladderpipe.stores import postgres_transaction
+from ladderpipe.stores.base import DealChange, StoredDeal
+from ladderpipe.stores.memory import MemoryTransaction
+from ladderpipe.stores.sqlite_transaction import SqliteTransaction
+
+__all__ = ["MUTANTS", "Mutant"]
+
+
+@attrs.frozen
+class Mutant:
+    """A mistake, where it shows, and what is said about it.
+
+    Attributes:
+        within: how many schedules it takes at most to be found.
+        said: a part of what is said.
+    """
+
+    name: str
+    store: str
+    make: Callable[[pytest.MonkeyPatch], None]
+    within: int
+    said: str | None = None
+
+
+def claims_without_checking_the_visit(patch: pytest.MonkeyPatch) -> None:
+    """Send reminders to customers who have moved on."""
+    patch.setattr(delivering, "_why_not", lambda unit, row, deal: None)
+
+
+def claims_without_firing_timers(patch: pytest.MonkeyPatch) -> None:
+    """Send reminders for visits that a timer has ended, and nobody noticed yet."""
+    patch.setattr(delivering, "sweep", lambda unit, stored, now: 0)
+
+
+def claims_what_another_has(patch: pytest.MonkeyPatch) -> None:
+    """Take effects away from whoever is delivering them."""
+    patch.setattr(delivering, "_is_ready", lambda row, now: row.state in ("pending", "claimed"))
+    patch.setattr(
+        SqliteTransaction,
+        "free_effect",
+        lambda self, pipeline, now, keys: self.effect(pipeline, keys[0]) if keys else None,
+    )
+
+
+def settles_without_the_lease(patch: pytest.MonkeyPatch) -> None:
+    """Let a worker whose lease ended decide about what another delivers now."""
+    settle = MemoryTransaction.settle_effect
+    patch.setattr(
+        MemoryTransaction,
+        "settle_effect",
+        lambda self, key, state, ready_at=None, error=None, lease=None: settle(
+            self, key, state, ready_at, error
+        ),
+    )
+
+
+def commits_before_effects(patch: pytest.MonkeyPatch) -> None:
+    """Write effects in a transaction of their own, after the move's."""
+    save = SqliteTransaction.save
+
+    def save_in_two(self: Any, pipeline: int, changes: Sequence[DealChange], now: Any) -> None:
+        effects = [change.effects for change in changes]
+        for change in changes:
+            change.effects = ()
+        save(self, pipeline, changes, now)
+        if self._depth == 0:
+            self.connection.execute("COMMIT")
+            self.connection.execute("BEGIN IMMEDIATE")
+        for change, asked in zip(changes, effects, strict=True):
+            save(self, pipeline, [DealChange(change.deal, effects=asked)], now)
+
+    patch.setattr(SqliteTransaction, "save", save_in_two)
+
+
+def begins_before_it_locks(patch: pytest.MonkeyPatch) -> None:
+    """Read first on SQLite, and ask for the write lock when it comes to writing."""
+    transaction = SqliteStore.transaction
+
+    @contextlib.contextmanager
+    def deferred(self: Any, write: bool = True) -> Iterator[Any]:
+        with transaction(self, write=False) as found:
+            yield found
+
+    patch.setattr(SqliteStore, "transaction", deferred)
+
+
+def answers_before_it_commits(patch: pytest.MonkeyPatch) -> None:
+    """Tell callers that their event is stored when the commit has failed."""
+    take = handling._take
+
+    def handle(session: Any, event: Any) -> Any:
+        answer = None
+        try:
+            with session.writing() as unit:
+                answer = take(unit, event)
+        except Exception:
+            if answer is None:
+                raise
+        return answer
+
+    patch.setattr(handling, "handle", handle)
+
+
+def loads_without_a_lock(patch: pytest.MonkeyPatch) -> None:
+    """Let two workers decide about one deal at the same time on PostgreSQL."""
+
+    def load(self: Any, pipeline: int, deal: str, create: bool) -> Any:
+        ((fingerprint, document, *row),) = self._read(self._sql.LOAD_DEAL, (deal, pipeline))
+        if row[0] is not None:
+            return self._deal(tuple(row)), document, fingerprint
+        added = self._read(self._sql.ADD_DEAL, (pipeline, deal)) if create else []
+        return (StoredDeal(added[0][0], deal) if added else None), None, fingerprint
+
+    patch.setattr(postgres_transaction.PostgresTransaction, "load", load)
+
+
+def reads_while_it_waits_for_the_lock(patch: pytest.MonkeyPatch) -> None:
+    """Lock and read in one statement: at READ COMMITTED that shows documents as they were."""
+
+    def load(self: Any, pipeline: int, deal: str, create: bool) -> Any:
+        text = self._sql.LOAD_DEAL + b" FOR NO KEY UPDATE OF d"
+        text = text.replace(b"LEFT JOIN", b"JOIN", 1)
+        rows = self._read(text, (deal, pipeline))
+        if rows:
+            fingerprint, document, *row = rows[0]
+            return self._deal(tuple(row)), document, fingerprint
+        return whole_load(self, pipeline, deal, create)
+
+    whole_load = postgres_transaction.PostgresTransaction.load
+    patch.setattr(postgres_transaction.PostgresTransaction, "load", load)
+
+
+MUTANTS = (
+    Mutant(
+        "claims without checking the visit",
+        "memory",
+        claims_without_checking_the_visit,
+        500,
+        "after its visit had ended",
+    ),
+    Mutant(
+        "claims without firing timers",
+        "memory",
+        claims_without_firing_timers,
+        500,
+        "before the timer due",
+    ),
+    Mutant(
+        "claims what another has",
+        "sqlite",
+        claims_what_another_has,
+        500,
+        "was delivering it",
+    ),
+    Mutant("settles without the lease", "memory", settles_without_the_lease, 3000, "had it"),
+    Mutant("commits before effects", "sqlite", commits_before_effects, 500, "without the effects"),
+    Mutant("begins before it locks", "sqlite", begins_before_it_locks, 500, "locked"),
+    Mutant("answers before it commits", "sqlite", answers_before_it_commits, 1000, "is lost"),
+    Mutant("loads without a lock", "postgres", loads_without_a_lock, 100),
+    Mutant(
+        "reads while it waits for the lock",
+        "postgres",
+        reads_while_it_waits_for_the_lock,
+        200,
+    ),
+)

@@ -6,19 +6,25 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import DefinitionError
 from .mapping import CloudEvents, LogMap
 from .mapping_reader import map_from_dict
 from .plain import Part
 
-__all__ = ["load_map", "shipped_maps"]
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["load_map", "map_data", "shipped_maps"]
+
+LOG_MAPS: Final = "ladderpipe.maps"
+"""Where the maps lie that make events of logs."""
 
 
-def shipped_maps() -> list[str]:
-    """Return the names of the maps that come with the library."""
-    folder = resources.files("ladderpipe").joinpath("maps")
+def shipped_maps(package: str = LOG_MAPS) -> list[str]:
+    """Return the names of the maps that come with the library; *package* is where one kind lies."""
+    folder = _folder(package)
     return sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
@@ -28,32 +34,46 @@ def load_map(name: str | Path) -> LogMap | CloudEvents:
     Raises:
         DefinitionError: it is not there, no TOML, or malformed; the message names the place.
     """
-    data = _load(str(name), ())
+    data = map_data(name)
     try:
         return map_from_dict(data)
     except DefinitionError as error:
         raise DefinitionError(f"{name}: {error}") from error.__cause__
 
 
-def _load(name: str, seen: tuple[str, ...], beside: Path | None = None) -> dict[str, Any]:
-    """Return the plain data of a map, laid over the one it extends."""
+def map_data(name: str | Path, package: str = LOG_MAPS) -> dict[str, Any]:
+    """Return the plain data of a map, laid over the one it extends.
+
+    Raises:
+        DefinitionError: it is not there or no TOML.
+    """
+    return _load(str(name), (), package)
+
+
+def _load(
+    name: str, seen: tuple[str, ...], package: str, beside: Path | None = None
+) -> dict[str, Any]:
     if name in seen:
         raise DefinitionError(f"{name} extends itself: {' extends '.join((*seen, name))}")
-    text, folder = _map_text(name, beside)
+    text, folder = _map_text(name, package, beside)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{name} is not TOML ({error}): mend it there") from None
     if "extends" not in data:
         return data
-    base = _load(Part("extends", data.pop("extends")).text(), (*seen, name), folder)
+    base = _load(Part("extends", data.pop("extends")).text(), (*seen, name), package, folder)
     return _laid_over(base, data)
 
 
-def _map_text(name: str, beside: Path | None) -> tuple[str, Path | None]:
-    if name in shipped_maps():
-        shipped = resources.files("ladderpipe").joinpath("maps", f"{name}.toml")
-        return shipped.read_text("utf-8"), None
+def _folder(package: str) -> Traversable:
+    parent, _, folder = package.rpartition(".")
+    return resources.files(parent).joinpath(folder)
+
+
+def _map_text(name: str, package: str, beside: Path | None) -> tuple[str, Path | None]:
+    if name in shipped_maps(package):
+        return _folder(package).joinpath(f"{name}.toml").read_text("utf-8"), None
     path = Path(name) if beside is None else beside / name
     try:
         return path.read_text("utf-8-sig"), path.parent
@@ -62,7 +82,7 @@ def _map_text(name: str, beside: Path | None) -> tuple[str, Path | None]:
     except OSError as error:
         raise DefinitionError(
             f"map {str(path)!r} cannot be read ({error.strerror}): give the path of a TOML file, "
-            f"or one of {', '.join(shipped_maps())}"
+            f"or one of {', '.join(shipped_maps(package))}"
         ) from None
 
 

@@ -5,7 +5,7 @@ The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
     extends = "cart-events"       # a shipped map or a file: say only what is different
 
     [read]
-    format = "csv"                # or jsonl, cloudevents; by the file's suffix when left out
+    format = "csv"                # or jsonl, xes, cloudevents; by the file's suffix when left out
     delimiter = ";"               # by the suffix when left out: a comma, or a tab for .tsv
     quote = "'"                   # " when left out; "" when nothing is quoted
     encoding = "cp1252"           # utf-8 when left out
@@ -66,13 +66,13 @@ from .mapping import EPOCH_UNITS, IGNORED, CloudEvents, Kind, LogMap, TimeFormat
 from .money import amount
 from .plain import Part, nearest
 
-__all__ = ["map_from_dict"]
+__all__ = ["READ_FIELDS", "TemplateReader", "map_from_dict", "read_layout", "read_time"]
 
 KEPT: Final = "keep"
 """Where an event type is expected: the log's own name is the event's type."""
 
 _SECTIONS: Final = ("extends", "read", "time", "event", "types", "data", "check")
-_READ: Final = (
+READ_FIELDS: Final = (
     "format",
     "delimiter",
     "quote",
@@ -93,20 +93,21 @@ def map_from_dict(data: Mapping[str, Any]) -> LogMap | CloudEvents:
         DefinitionError: it is malformed; the message begins with the place.
     """
     top = Part("", data).fields(*_SECTIONS)
-    read = top["read"].fields(*_READ) if "read" in top else {}
-    layout = _layout(read)
+    read = top["read"].fields(*READ_FIELDS) if "read" in top else {}
+    layout = read_layout(read)
     if layout.format == "cloudevents":
         others = [name for name in top if name != "read"]
         if others:
             raise top[others[0]].refusal("CloudEvents say themselves what they are: leave it out")
         return CloudEvents(layout)
-    return _Reader(read).log_map(layout, top)
+    return TemplateReader(read).log_map(layout, top)
 
 
-def _layout(read: Mapping[str, Part]) -> Layout:
+def read_layout(read: Mapping[str, Part]) -> Layout:
+    """Return how a file is written down, out of the parts of ``[read]``."""
     given: dict[str, Any] = {}
     if "format" in read:
-        given["format"] = _one_of(read["format"], ("csv", "jsonl", "cloudevents"))
+        given["format"] = _one_of(read["format"], ("csv", "jsonl", "xes", "cloudevents"))
     for name in ("delimiter", "quote"):
         if name in read:
             given[name] = _character(read[name], allow_none=name == "quote")
@@ -138,7 +139,7 @@ def _character(part: Part, allow_none: bool = False) -> str | None:
     return part.value
 
 
-class _Reader:
+class TemplateReader:
     """Reads templates, of which it knows how numbers are written."""
 
     def __init__(self, read: Mapping[str, Part]) -> None:
@@ -176,13 +177,18 @@ class _Reader:
             id=self.text(event["id"]) if "id" in event else None,
             seq=self.text(event["seq"]) if "seq" in event else None,
             source=_source(event["source"]) if "source" in event else None,
-            time=_time(top["time"]) if "time" in top else TimeFormat(),
+            time=read_time(top["time"]) if "time" in top else TimeFormat(),
             kinds={n: self.kind(p) for n, p in _mapping(top, "types").items()},
             data=self.table(top["data"]) if "data" in top else NOTHING,
             checks={name: _pattern(part) for name, part in _mapping(top, "check").items()},
             explode=self._read["explode"].text() if "explode" in self._read else None,
-            empty=frozenset(("", *(part.text() for part in _list(self._read, "empty")))),
+            empty=self.empty,
         )
+
+    @property
+    def empty(self) -> frozenset[str]:
+        """The texts that stand for nothing."""
+        return frozenset(("", *(part.text() for part in _list(self._read, "empty"))))
 
     def kind(self, part: Part) -> Kind:
         """Return what rows of one foreign type become."""
@@ -303,7 +309,8 @@ def _pattern(part: Part) -> re.Pattern[str]:
         raise part.refusal(f"{part.value!r} is no regular expression ({error})") from None
 
 
-def _time(part: Part) -> TimeFormat:
+def read_time(part: Part) -> TimeFormat:
+    """Return how a file writes its times, out of ``[time]``."""
     fields = part.fields("format", "zone")
     pattern = fields["format"].text() if "format" in fields else "iso"
     if "zone" in fields:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import batches, folding, handling, importing, size, sweeping
+from . import batches, bulk, folding, handling, importing, size, sweeping
 from .harness import Report
 from .results import RESULTS, as_line, as_markdown
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "sweep": sweeping.run,
     "bytes": size.run,
     "import": importing.run,
+    "bulk": bulk.run,
 }
 
 

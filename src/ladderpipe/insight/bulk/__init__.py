@@ -1,0 +1,23 @@
+"""Bulk replay: folding very many deals at once, in columns.
+
+Rooms: what a frame of events looks like (``columns``), what its events tell (``told``,
+``told_columns``) and in which order (``arranging``); the ladder as tables (``program``, ``asked``);
+the deals' state in arrays (``visits``, ``carts``) and its steps (``stepping``); and what comes of
+it (``outcome``), beside the ordinary fold of what does not fit (``ordinary``).
+"""
+
+try:
+    import numpy as _numpy  # noqa: F401
+except ModuleNotFoundError as _error:
+    if _error.name != "numpy":
+        raise
+    raise ImportError(
+        "bulk replay computes with NumPy, which is not installed: pip install 'ladderpipe[insight]'"
+    ) from _error
+
+from .columns import EVENTS, EventSource
+from .outcome import FINAL, Replayed
+from .program import can_replay_in_columns
+from .replaying import replay
+
+__all__ = ["EVENTS", "FINAL", "EventSource", "Replayed", "can_replay_in_columns", "replay"]

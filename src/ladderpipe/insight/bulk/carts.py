@@ -1,0 +1,140 @@
+"""The carts of many deals at once: a row of seats for each, a line in a seat.
+
+What the standard reducer does to one cart (:mod:`ladderpipe.reducer`), done to all that an event
+changes at one step. Titles and the order of lines are not kept: no guard reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+import numpy as np
+
+from .arrays import LARGEST, NOTHING, Flags, Ints, Numbers
+from .told import Lines
+
+__all__ = ["MOST_SEATS", "CartCopy", "Carts"]
+
+MOST_SEATS: Final = 64
+_FREE: Final = -1
+_TOO_MUCH: Final = 9e18
+_ONE: Final = 1000
+"""A quantity of one, scaled."""
+
+
+@attrs.frozen(eq=False)
+class CartCopy:
+    """The carts of some deals as they were."""
+
+    sku: Ints
+    quantity: Ints
+    price: Ints
+    lines: Ints
+
+
+class Carts:
+    """The carts of deals that are numbered from 0.
+
+    Attributes:
+        lines: by deal, how many lines are in the cart.
+        too_big: by deal, whether the cart outgrew what is kept here, so that it is not right.
+    """
+
+    def __init__(self, deals: int) -> None:
+        self.lines = np.zeros(deals, np.int64)
+        self.too_big = np.zeros(deals, np.bool_)
+        self._sku = np.full((deals, 4), _FREE, np.int64)
+        self._quantity = np.zeros((deals, 4), np.int64)
+        self._price = np.zeros((deals, 4), np.int64)
+
+    def change(self, deals: Ints, line: Lines, is_taken: Flags) -> None:
+        """Add lines to the carts of *deals*, or take from them."""
+        held, seat = self._find(deals, line.sku)
+        before = np.where(held, self._quantity.ravel()[seat], 0)
+        all_of_it = line.quantity == NOTHING
+        after = before + np.where(all_of_it, _ONE, line.quantity)
+        if is_taken.any():
+            left = np.where(all_of_it, 0, np.maximum(before - line.quantity, 0))
+            after = np.where(is_taken, left, after)
+        self.too_big[deals[after > LARGEST]] = True
+        self._put_held(deals, seat, after, held, np.where(is_taken, NOTHING, line.price))
+        new = np.flatnonzero(~held & (after > 0))
+        if new.size:
+            self._put_new(deals[new], line.sku[new], after[new], line.price[new])
+
+    def empty(self, deals: Ints) -> None:
+        """Take everything out."""
+        self._sku[deals] = _FREE
+        self._quantity[deals] = self._price[deals] = self.lines[deals] = 0
+
+    def replace(self, deals: Ints, first: Numbers, count: Numbers, lines: Lines) -> None:
+        """Put the whole cart anew: *count* of *lines*, from *first* on."""
+        self.empty(deals)
+        for place in range(int(count.max(initial=0))):
+            some = np.flatnonzero(count > place)
+            row = first[some] + place
+            quantity = lines.quantity[row]
+            quantity = np.where(quantity == NOTHING, _ONE, quantity)
+            put = np.flatnonzero(quantity > 0)
+            row = row[put]
+            self._put_new(deals[some[put]], lines.sku[row], quantity[put], lines.price[row])
+
+    def totals(self, deals: Ints | slice) -> Ints:
+        """Return the carts' totals, scaled; notes which of them are too big to be right."""
+        quantity, price = self._quantity[deals], self._price[deals]
+        about = np.einsum("ij,ij->i", quantity.astype(float), np.abs(price).astype(float))
+        self.too_big[deals] |= about > _TOO_MUCH
+        found: Ints = np.einsum("ij,ij->i", quantity, price)
+        return found
+
+    def copy(self, deals: Ints) -> CartCopy:
+        """Return the carts as they are, to be put back."""
+        parts = (self._sku, self._quantity, self._price, self.lines)
+        return CartCopy(*(part[deals] for part in parts))
+
+    def put_back(self, deals: Ints, copy: CartCopy, which: Flags) -> None:
+        """Make the carts what they were when *copy* was made of them."""
+        some, width = deals[which], copy.sku.shape[1]
+        self.empty(some)
+        self._sku[some, :width] = copy.sku[which]
+        self._quantity[some, :width] = copy.quantity[which]
+        self._price[some, :width] = copy.price[which]
+        self.lines[some] = copy.lines[which]
+
+    def _find(self, deals: Ints, sku: Numbers) -> tuple[Flags, Ints]:
+        """Return whether each cart holds a product, and in which seat of all."""
+        width = self._sku.shape[1]
+        place = (self._sku[deals] == sku[:, None]).argmax(axis=1)
+        seat = deals * width + place
+        return self._sku.ravel()[seat] == sku, seat
+
+    def _put_held(self, deals: Ints, seat: Ints, after: Ints, held: Flags, price: Ints) -> None:
+        stays = np.flatnonzero(held & (after > 0))
+        self._quantity.reshape(-1)[seat[stays]] = after[stays]
+        told = stays[price[stays] != NOTHING]
+        self._price.reshape(-1)[seat[told]] = price[told]
+        gone = np.flatnonzero(held & (after == 0))
+        self._sku.reshape(-1)[seat[gone]] = _FREE
+        self._quantity.reshape(-1)[seat[gone]] = self._price.reshape(-1)[seat[gone]] = 0
+        self.lines[deals[gone]] -= 1
+
+    def _put_new(self, deals: Ints, sku: Numbers, quantity: Ints, price: Ints) -> None:
+        if (self.lines[deals] >= self._sku.shape[1]).any() and self._sku.shape[1] < MOST_SEATS:
+            self._widen()
+        fits = self.lines[deals] < self._sku.shape[1]
+        if not fits.all():
+            self.too_big[deals[~fits]] = True
+            deals, sku, quantity, price = deals[fits], sku[fits], quantity[fits], price[fits]
+        _, seat = self._find(deals, np.broadcast_to(np.int64(_FREE), len(deals)))
+        self._sku.reshape(-1)[seat] = sku
+        self._quantity.reshape(-1)[seat] = quantity
+        self._price.reshape(-1)[seat] = np.where(price == NOTHING, 0, price)
+        self.lines[deals] += 1
+
+    def _widen(self) -> None:
+        deals, width = self._sku.shape
+        self._sku = np.hstack([self._sku, np.full((deals, width), _FREE, np.int64)])
+        more = np.zeros((deals, width), np.int64)
+        self._quantity = np.hstack([self._quantity, more])
+        self._price = np.hstack([self._price, more])

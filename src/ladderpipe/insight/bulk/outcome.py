@@ -1,0 +1,208 @@
+"""What a replay found, as frames: the moves, the deals as they stand at the end, and visits."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+import polars as pl
+
+from ...events import OVERRIDE
+from ...rules import ByHand, OnEvents, Rule
+from ..tables import INSTANT, MONEY, MOVES, VISITS
+from .arranging import Arranged
+from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
+from .program import Program
+from .stepping import Block
+
+__all__ = ["FINAL", "Replayed", "frames_of", "visits_of"]
+
+FINAL: Final[dict[str, Any]] = {
+    "deal": pl.String,
+    "stage": pl.String,
+    "status": pl.String,
+    "visit": pl.Int64,
+    "entered_at": INSTANT,
+    "opened_at": INSTANT,
+    "closed_at": INSTANT,
+    "last_event_at": INSTANT,
+    "due_at": INSTANT,
+    "lost_from": pl.String,
+    "value": MONEY,
+    "currency": pl.String,
+}
+"""A row for every deal that was opened, as it stands at the end."""
+
+
+@attrs.frozen(eq=False)
+class Replayed:
+    """The histories of many deals, sorted by deal.
+
+    Attributes:
+        moves: a row for every move, in the layout of :data:`~ladderpipe.insight.tables.MOVES`;
+            ``recorded_at`` is null, as in a bare fold.
+        deals: a row for every deal that was opened: :data:`FINAL`.
+        columnar: whether the ladder was folded in columns.
+        why_not: what forced the ordinary fold, in words; empty when nothing did.
+        one_by_one: how many deals took the ordinary fold: all of them when the ladder forces it,
+            otherwise those with an event told twice, an amount too fine or too large, a baseline,
+            or very many events.
+        carried: visits that baselines began in, which no move of these histories begins.
+    """
+
+    moves: pl.DataFrame
+    deals: pl.DataFrame
+    columnar: bool
+    why_not: tuple[str, ...] = ()
+    one_by_one: int = 0
+    carried: pl.DataFrame = attrs.field(factory=lambda: pl.DataFrame(schema=VISITS))
+
+    @functools.cached_property
+    def visits(self) -> pl.DataFrame:
+        """A row for every visit, worked out from the moves when first asked for."""
+        return visits_of(self.moves, self.carried)
+
+
+def visits_of(moves: pl.DataFrame, carried: pl.DataFrame) -> pl.DataFrame:
+    """Return the visits that *moves*, sorted by deal and number, begin and end."""
+    begun = moves.select(
+        "deal",
+        "n",
+        pl.col("into").alias("stage"),
+        pl.col("at").alias("entered_at"),
+        "rule",
+        pl.col("out_of").alias("from_stage"),
+    )
+    if len(carried):
+        begun = pl.concat([begun, carried.select(begun.columns)]).sort("deal", "n")
+    goes_on = pl.col("deal").shift(-1) == pl.col("deal")
+    ended = {"left_at": "entered_at", "into_stage": "stage", "left_by": "rule"}
+    return begun.with_columns(
+        pl.when(goes_on).then(pl.col(began).shift(-1)).alias(end) for end, began in ended.items()
+    ).select(*VISITS)
+
+
+@attrs.frozen(eq=False)
+class _Names:
+    """What stands for the numbers of rungs and ways."""
+
+    rungs: pl.Series
+    statuses: pl.Series
+    rules: pl.Series
+    kinds: pl.Series
+    types: pl.Series
+
+    @classmethod
+    def of(cls, program: Program) -> _Names:
+        pipeline = program.pipeline
+        stages = pipeline.stages
+        triggers = zip(program.triggers, program.is_hand, strict=True)
+        kinds = [_kind(rule) for rule in pipeline.rules]
+        return cls(
+            _texts([None, *(stage.key for stage in stages)]),
+            _texts([None, *(stage.status for stage in stages)]),
+            _texts([*(rule.key for rule in pipeline.rules), *(OVERRIDE for _ in stages)]),
+            _texts([*kinds, *("override" for _ in stages)]),
+            _texts([name.partition(":")[0] if hand else name for name, hand in triggers]),
+        )
+
+
+def _kind(rule: Rule) -> str:
+    if isinstance(rule.trigger, OnEvents):
+        return "event"
+    return "hand" if isinstance(rule.trigger, ByHand) else "timer"
+
+
+def frames_of(program: Program, events: Arranged, block: Block) -> tuple[pl.DataFrame, ...]:
+    """Return the moves and the deals of a block that was stepped, without those left out."""
+    value = block.value()
+    block.one_by_one |= block.carts.too_big
+    names = _Names.of(program)
+    return _moves(program, events, block, names), _deals(events, block, names, value)
+
+
+def _moves(program: Program, events: Arranged, block: Block, names: _Names) -> pl.DataFrame:
+    made = block.passages()
+    count = np.where(block.one_by_one, 0, block.visits.number)
+    by_deal = np.argsort(block.deal)
+    before = np.empty_like(count)
+    before[by_deal] = np.cumsum(count[by_deal]) - count[by_deal]
+    kept = ~block.one_by_one[made.deal]
+    place = (before[made.deal] + made.number - 1)[kept]
+    order = np.empty(len(place), np.int64)
+    order[place] = np.flatnonzero(kept)
+    number, into = made.number[order], program.into[made.way[order]]
+    out_of = np.where(number == 1, 0, np.concatenate([[0], into[:-1]]))
+    way, row = made.way[order], _place(made.row[order])
+    frame = events.frame
+    columns = {
+        "deal": events.deals.gather(_place(block.deal[made.deal[order]])),
+        "n": pl.Series(number),
+        "out_of": names.rungs.gather(_place(out_of)),
+        "into": names.rungs.gather(_place(into)),
+        "at": _instants(made.at[order], NOTHING),
+        "recorded_at": pl.Series([None], dtype=INSTANT).new_from_index(0, len(order)),
+        "rule": names.rules.gather(_place(way)),
+        "trigger": names.kinds.gather(_place(way)),
+        "event_type": names.types.gather(_place(made.trigger[order])),
+        "event_source": frame["source"].gather(row).cast(pl.String),
+        "event_id": frame["id"].gather(row).cast(pl.String),
+    }
+    return pl.DataFrame(columns).select(*MOVES)
+
+
+def _deals(events: Arranged, block: Block, names: _Names, value: Ints) -> pl.DataFrame:
+    visits = block.visits
+    kept = np.flatnonzero(~block.one_by_one & (visits.number > 0))
+    kept = kept[np.argsort(block.deal[kept])]
+    deal, rung = block.deal[kept], visits.rung[kept]
+    last = events.rows[events.first[deal] + events.length[deal] - 1]
+    currencies = _texts([*events.told.currencies, None])
+    currency = block.currency[kept]
+    columns = {
+        "deal": events.deals.gather(_place(deal)).cast(pl.String),
+        "stage": names.rungs.gather(_place(rung)),
+        "status": names.statuses.gather(_place(rung)),
+        "visit": pl.Series(visits.number[kept]),
+        "entered_at": _instants(visits.entered_at[kept], NOTHING),
+        "opened_at": _instants(visits.opened_at[kept], NOTHING),
+        "closed_at": _instants(block.closed_at[kept], NOTHING),
+        "last_event_at": _instants(events.at[last], NOTHING),
+        "due_at": _instants(visits.due_at[kept], NEVER),
+        "lost_from": names.rungs.gather(_place(block.lost_from[kept])),
+        "value": _money(value[kept]),
+        "currency": currencies.gather(
+            _place(np.where(currency < 0, len(currencies) - 1, currency))
+        ),
+    }
+    return pl.DataFrame(columns).select(*FINAL)
+
+
+def _texts(values: Sequence[str | None]) -> pl.Series:
+    return pl.Series(values, dtype=pl.String)
+
+
+def _place(places: Numbers) -> pl.Series:
+    """Return places to gather from; a negative one gives null."""
+    missing = places < 0
+    return _masked(places, missing).cast(pl.UInt32)
+
+
+def _instants(microseconds: Ints, missing: int) -> pl.Series:
+    return _masked(microseconds, microseconds == missing).cast(INSTANT)
+
+
+def _masked(numbers: Numbers, missing: Flags) -> pl.Series:
+    series = pl.Series(np.ascontiguousarray(numbers, np.int64))
+    return series.set(pl.Series(missing), None) if missing.any() else series
+
+
+def _money(value: Ints) -> pl.Series:
+    """Return amounts with six places, as :data:`~ladderpipe.insight.tables.MONEY` rounds them."""
+    unit = 10 ** (MONEY_PLACES - 6)
+    whole, rest = np.divmod(value, unit)
+    whole += (2 * rest > unit) | ((2 * rest == unit) & (whole % 2 == 1))
+    return (pl.Series(whole).cast(MONEY) / 1_000_000).cast(MONEY)

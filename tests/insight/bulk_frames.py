@@ -1,0 +1,127 @@
+"""Histories of the ordinary fold as a bulk replay tells them, and events as columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import polars as pl
+
+from ladderpipe import Event, History, Pipeline
+from ladderpipe.insight.bulk import EVENTS, Replayed
+
+MILLIONTH = Decimal("0.000001")
+
+
+def told_by_the_fold(
+    pipeline: Pipeline, events: Iterable[Event], until: dt.datetime | None = None
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows that the ordinary fold's histories have in the tables of a replay."""
+    histories = sorted(pipeline.replay(events, until), key=lambda history: history.deal.id)
+    return {
+        "moves": [row for history in histories for row in move_rows(history)],
+        "visits": [row for history in histories for row in visit_rows(history)],
+        "deals": [deal_row(history) for history in histories],
+    }
+
+
+def told_in_bulk(replayed: Replayed) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        "moves": replayed.moves.drop("recorded_at", "trigger").rows(),
+        "visits": replayed.visits.rows(),
+        "deals": replayed.deals.rows(),
+    }
+
+
+def move_rows(history: History) -> list[tuple[Any, ...]]:
+    return [
+        (
+            *(move.deal, move.n, move.out_of, move.into, move.at, move.rule),
+            *((None,) * 3 if move.event is None else identity(move.event)),
+        )
+        for move in history.moves
+    ]
+
+
+def identity(event: Event) -> tuple[str, str, str]:
+    return event.type, event.source, event.id
+
+
+def visit_rows(history: History) -> list[tuple[Any, ...]]:
+    carried = len(history.visits) - len(history.moves)
+    begun_by = [*(None,) * carried, *history.moves]
+    ended_by = [*begun_by[1:], None]
+    return [
+        (
+            *(visit.deal, visit.n, visit.stage, visit.entered_at, visit.left_at),
+            *((None, None) if begun is None else (begun.rule, begun.out_of)),
+            *((None, None) if ended is None else (ended.into, ended.rule)),
+        )
+        for visit, begun, ended in zip(history.visits, begun_by, ended_by, strict=True)
+    ]
+
+
+def deal_row(history: History) -> tuple[Any, ...]:
+    deal = history.deal
+    return (
+        *(deal.id, deal.stage, deal.status, deal.visit, deal.entered_at, deal.opened_at),
+        *(deal.closed_at, deal.last_event_at, deal.due_at, deal.lost_from),
+        *(deal.value.quantize(MILLIONTH), deal.currency),
+    )
+
+
+TEXTS = (
+    *("sku", "quantity", "unit_price", "line_title", "value", "currency", "owner"),
+    *("company", "title", "deal_source", "into", "by", "reason"),
+)
+
+
+def as_columns(events: Iterable[Event]) -> pl.DataFrame:
+    """Return events with their data in columns, as far as columns can say it."""
+    rows = [_row(event) for event in events if event.type != "cart.updated"]
+    names = {name for row in rows for name in row if name.startswith("properties.")}
+    kinds = {name: _kind(row.get(name) for row in rows) for name in sorted(names)}
+    return pl.DataFrame(rows, {**EVENTS, **dict.fromkeys(TEXTS, pl.String), **kinds})
+
+
+def _row(event: Event) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name in EVENTS}
+    for name, value in event.data.items():
+        if name == "line":
+            row |= {"line_title" if n == "title" else n: _text(v) for n, v in value.items()}
+        elif name == "properties":
+            row |= {f"properties.{n}": v for n, v in value.items()}
+        elif not isinstance(value, dict):
+            row["deal_source" if name == "source" else name] = _text(value)
+    return row
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _kind(values: Iterable[Any]) -> Any:
+    is_truth = {isinstance(value, bool) for value in values if value is not None}
+    return pl.Boolean if is_truth == {True} else pl.String
+
+
+def with_plain_properties(events: Iterable[Event]) -> list[Event]:
+    """Leave out the properties that are now text, now something else: a column has one type."""
+    found = []
+    for event in events:
+        told = event.data.get("properties") or {}
+        kept = {n: v for n, v in told.items() if isinstance(v, bool) == (n == "hot")}
+        data = {**event.data, "properties": kept} if told else event.data
+        found.append(attrs.evolve(event, data=data))
+    return found
+
+
+__all__ = [
+    "as_columns",
+    "told_by_the_fold",
+    "told_in_bulk",
+    "with_plain_properties",
+]

@@ -1,0 +1,94 @@
+"""Bulk replay gives exactly the histories of the ordinary fold."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from ladderpipe import Event, Pipeline
+from ladderpipe.insight.bulk import replay
+from ladderpipe.insight.bulk.ordinary import events_of
+from ladderpipe.templates import (
+    crm_default,
+    kanban,
+    new_to_won,
+    prospecting,
+    sales_management,
+)
+from ladderpipe.testing.strategies import events_and_hands, pipelines
+from tests.insight.bulk_frames import (
+    as_columns,
+    told_by_the_fold,
+    told_in_bulk,
+    with_plain_properties,
+)
+
+fewer = settings(max_examples=max(10, settings.default.max_examples // 2))  # type: ignore[union-attr]
+
+TEMPLATES = (crm_default, kanban, new_to_won, prospecting, sales_management)
+
+
+LADDERS = {template: template() for template in TEMPLATES}
+
+
+@st.composite
+def ladders_and_deals(
+    draw: st.DrawFn, deals: int = 2, **options: Any
+) -> tuple[Pipeline, list[Event]]:
+    """Return a ladder without functions, and the events of several deals, in any order."""
+    template = draw(st.sampled_from([None, None, *TEMPLATES]))
+    pipeline = draw(pipelines(**options)) if template is None else LADDERS[template]
+    streams = [draw(events_and_hands(pipeline, deal=f"deal-{n}")) for n in range(deals)]
+    told = [told for stream in streams for told in stream]
+    return pipeline, draw(st.permutations(told))
+
+
+def some_instant(draw: Any, events: list[Event]) -> dt.datetime | None:
+    hours = draw(st.sampled_from([None, 0, 1, 2, 3, 5, 48]))
+    if hours is None or not events:
+        return None
+    at: dt.datetime = draw(st.sampled_from(events)).at + dt.timedelta(hours=hours)
+    return at
+
+
+@fewer
+@given(ladders_and_deals(), st.data())
+def test_a_bulk_replay_tells_the_histories_of_the_fold(
+    case: tuple[Pipeline, list[Event]], data: st.DataObject
+) -> None:
+    pipeline, events = case
+    until = some_instant(data.draw, events)
+    replayed = replay(pipeline, events, until, workers=1)
+    event(f"{replayed.one_by_one} deals one by one")
+    assert replayed.columnar
+    assert replayed.one_by_one == 0
+    assert told_in_bulk(replayed) == told_by_the_fold(pipeline, events, until)
+
+
+@fewer
+@given(ladders_and_deals(), st.data())
+def test_data_in_columns_says_what_the_same_data_says_in_events(
+    case: tuple[Pipeline, list[Event]], data: st.DataObject
+) -> None:
+    pipeline, events = case
+    frame = as_columns(with_plain_properties(events))
+    until = some_instant(data.draw, events)
+    replayed = replay(pipeline, frame, until, workers=1)
+    assert replayed.one_by_one == 0
+    assert told_in_bulk(replayed) == told_by_the_fold(pipeline, events_of(frame), until)
+
+
+@fewer
+@given(ladders_and_deals(), st.data())
+def test_an_event_told_twice_changes_nothing(
+    case: tuple[Pipeline, list[Event]], data: st.DataObject
+) -> None:
+    pipeline, events = case
+    assume(events)
+    twice = data.draw(st.lists(st.sampled_from(events), min_size=1, max_size=3))
+    replayed = replay(pipeline, [*twice, *events], workers=1)
+    assert replayed.one_by_one == len({told.deal for told in twice})
+    assert told_in_bulk(replayed) == told_by_the_fold(pipeline, events)

@@ -106,14 +106,25 @@ def _table(*heads: str, rows: Iterator[list[str]]) -> list[str]:
 def commands() -> str:
     """Return a section for every command of the command line."""
     return "\n".join(
-        line for command in app.registered_commands for line in _command(command.callback)
+        line
+        for name, group in _groups()
+        for command in group.registered_commands
+        for line in _command(command.callback, name)
     )
 
 
-def _command(function: Callable[..., None]) -> Iterator[str]:
+def _groups() -> Iterator[tuple[str, Any]]:
+    yield "", app
+    for group in app.registered_groups:
+        typed: Any = group.typer_instance
+        yield typed.info.name, typed
+
+
+def _command(function: Callable[..., None], group: str) -> Iterator[str]:
     told = list(_parameters(function))
-    usage = " ".join([function.__name__, *(each.value for each in told if each.is_argument)])
-    yield f"## `{usage}` {{ #{function.__name__} }}"
+    named = [name for name in (group, function.__name__) if name]
+    usage = " ".join([*named, *(each.value for each in told if each.is_argument)])
+    yield f"## `{usage}` {{ #{'-'.join(named)} }}"
     yield ""
     yield inspect.getdoc(function) or ""
     yield ""

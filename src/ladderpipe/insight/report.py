@@ -1,0 +1,85 @@
+"""What every report is: a table, what it means in words, and a chart of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+import polars as pl
+
+if TYPE_CHECKING:
+    import altair as alt
+
+__all__ = ["Language", "Report", "Words", "called"]
+
+Language = Literal["en", "it"]
+
+Words = Mapping[Language, str]
+"""A text in every language that reports speak."""
+
+Labels = Mapping[str, Mapping[str, Words]]
+"""What the values of a column are called in print: by column, then by value."""
+
+NOTHING = "–"
+"""What a value is called that is not there."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Report:
+    """A table with its definition, which says what was counted, how, and what was left out.
+
+    Attributes:
+        name: for machines, for example ``"win_rate"``.
+        titles: what it is called, by language.
+        definitions: what its figures mean, with the formula, by language.
+        as_of: the instant the figures are of.
+        table: the figures; column names are English and for machines.
+        columns: what each column is called in print, with its unit, by column and language.
+        labels: what values of text columns are called in print (stages have titles), by column,
+            value and language; a value that is not named is shown as it is.
+        notes: what the reader should know about these very figures, for example how many deals
+            were left out and why, by language.
+        draw: makes the chart in a language; ``None`` where a chart would say nothing.
+    """
+
+    name: str
+    titles: Words
+    definitions: Words
+    as_of: dt.datetime
+    table: pl.DataFrame
+    columns: Mapping[str, Words]
+    labels: Labels = attrs.Factory(dict)
+    notes: tuple[Words, ...] = ()
+    draw: Callable[[Language], alt.TopLevelMixin] | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called, in English."""
+        return self.titles["en"]
+
+    @property
+    def definition(self) -> str:
+        """What its figures mean, in English."""
+        return self.definitions["en"]
+
+    def chart(self, language: Language = "en") -> alt.TopLevelMixin | None:
+        """Return the chart, or ``None`` where there is none to draw."""
+        return None if self.draw is None else self.draw(language)
+
+    def printed(self, language: Language = "en") -> pl.DataFrame:
+        """Return the table as people read it: columns and values called by their titles."""
+        shown = called(self.table, self.labels, language)
+        return shown.rename({column: words[language] for column, words in self.columns.items()})
+
+
+def called(table: pl.DataFrame, labels: Labels, language: Language) -> pl.DataFrame:
+    """Return the table with the values of its labelled columns replaced by what they are called."""
+    return table.with_columns(
+        pl.col(column)
+        .replace({value: words[language] for value, words in named.items()})
+        .fill_null(NOTHING)
+        for column, named in labels.items()
+        if column in table.columns
+    )

@@ -1,0 +1,176 @@
+"""Win rate, loss reasons, velocity: who is counted as decided, and when."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ladderpipe import insight
+from ladderpipe.errors import DefinitionError
+from ladderpipe.insight.intervals import wilson
+from tests.insight.lives import START, Life, life, lives, tables_of
+
+WON = life("won", (0, "new"), (48, "won"), value=Decimal(600), currency="EUR", owner="Ada")
+LOST = life(
+    "lost", (0, "new"), (24, "working"), (72, "lost"),
+    value=Decimal(90), currency="EUR", loss_reason="price",
+)  # fmt: skip
+OPEN = life("open", (0, "new"), value=Decimal(400), currency="EUR")
+GONE = life("gone", (0, "new"), (10, "gone"), value=Decimal(50), currency="EUR")
+ALL = [WON, LOST, OPEN, GONE]
+
+
+def only(report: Any) -> dict[str, Any]:
+    (row,) = report.table.rows(named=True)
+    return dict(row)
+
+
+def test_the_win_rate_is_won_among_won_and_lost() -> None:
+    found = only(insight.win_rate(tables_of(ALL)))
+    assert (found["won"], found["lost"], found["win_rate"]) == (1, 1, 0.5)
+
+
+def test_reopening_takes_a_deal_out_of_won() -> None:
+    again = life("won", (0, "new"), (48, "won"), (60, "working"))
+    assert only(insight.win_rate(tables_of([again, LOST])))["won"] == 0
+    assert only(insight.win_rate(tables_of([again, LOST], hours=50)))["won"] == 1
+
+
+@settings(max_examples=40)
+@given(deals=lives())
+def test_won_are_exactly_the_deals_that_stand_in_a_won_stage(deals: list[Life]) -> None:
+    tables = tables_of(deals)
+    won = sum(one.stays[-1][1] == "won" for one in deals)
+    table = insight.win_rate(tables).table
+    assert table["won"].sum() == won
+    assert insight.win_rate(tables, by="owner").table["won"].sum() == won
+    assert insight.win_rate(tables, by="month").table["closed"].sum() == table["closed"].sum()
+    assert insight.win_rate(tables, by="value_band").table["won"].sum() == won
+
+
+def test_abandoned_deals_count_as_lost_only_when_asked() -> None:
+    found = only(insight.win_rate(tables_of(ALL), abandoned_as_lost=True))
+    assert (found["won"], found["lost"]) == (1, 2)
+
+
+def test_the_months_are_those_of_the_time_zone() -> None:
+    late = life("late", (0, "new"), (26 * 24 + 14.5, "won"))  # 31 January 23:30 UTC
+    utc = insight.win_rate(tables_of([late]), by="month")
+    rome = insight.win_rate(tables_of([late]), by="month", zone="Europe/Rome")
+    assert utc.table["month"].to_list() == [dt.date(2026, 1, 1)]
+    assert rome.table["month"].to_list() == [dt.date(2026, 2, 1)]
+
+
+def test_a_value_band_begins_at_its_limit() -> None:
+    deals = [
+        life(f"d{value}", (0, "won"), value=Decimal(value), currency="EUR")
+        for value in ("99.99", "100", "999.99", "1000")
+    ]
+    table = insight.win_rate(tables_of(deals), by="value_band", bands=[100, 1000]).table
+    assert table.select("value_band", "won").rows() == [
+        ("< 100", 1), ("100 – 1,000", 2), ("≥ 1,000", 1),
+    ]  # fmt: skip
+
+
+def test_the_period_is_that_of_the_decision() -> None:
+    period = (START + dt.timedelta(hours=48), START + dt.timedelta(hours=72))
+    found = only(insight.win_rate(tables_of(ALL), period=period))
+    assert (found["won"], found["lost"]) == (1, 0)
+
+
+def test_wilson_s_interval_is_the_one_of_the_textbook() -> None:
+    # Agresti and Coull (1998): 0 successes of 10, 95 %: up to 0.278.
+    table = pl.DataFrame({"won": [0, 10, 5], "closed": [10, 10, 10]})
+    ends = table.select(wilson("won", "closed"))
+    assert ends["lower"].to_list() == pytest.approx([0, 0.7225, 0.2366], abs=1e-4)
+    assert ends["upper"].to_list() == pytest.approx([0.2775, 1, 0.7634], abs=1e-4)
+
+
+@given(won=st.integers(0, 50), lost=st.integers(0, 50))
+def test_wilson_s_interval_holds_the_share(won: int, lost: int) -> None:
+    ends = pl.DataFrame({"won": [won], "closed": [won + lost]}).select(wilson("won", "closed"))
+    if won + lost:
+        (lower, upper) = ends.row(0)
+        assert 0 <= lower <= won / (won + lost) + 1e-12
+        assert won / (won + lost) - 1e-12 <= upper <= 1
+    else:
+        assert ends.row(0) == (None, None)
+
+
+def test_loss_reasons_are_of_the_deals_that_are_lost_now() -> None:
+    silent = life("silent", (0, "new"), (5, "lost"), currency="EUR")
+    back = life("back", (0, "new"), (5, "lost"), (9, "new"), loss_reason="budget")
+    report = insight.loss_reasons(tables_of([LOST, silent, back]), by="lost_from")
+    assert report.table.select("lost_from", "loss_reason", "deals", "share").rows() == [
+        ("new", None, 1, 1.0),
+        ("working", "price", 1, 1.0),
+    ]
+    assert report.notes[0]["en"] == "1 lost deal says no reason."
+
+
+def test_velocity_is_its_four_factors() -> None:
+    found = only(insight.velocity(tables_of(ALL)))
+    assert found == {
+        "currency": "EUR",
+        "deals": 1,
+        "win_rate": 0.5,
+        "average_value": Decimal(600),
+        "cycle_days": 2.0,
+        "velocity": Decimal(150),
+    }
+
+
+def test_every_factor_of_velocity_may_be_given() -> None:
+    report = insight.velocity(
+        tables_of(ALL), deals=30, win_rate=0.25, average_value=Decimal("1000.10"),
+        cycle_length=dt.timedelta(days=10),
+    )  # fmt: skip
+    assert only(report)["velocity"] == Decimal("750.075")
+
+
+@pytest.mark.parametrize(
+    ("asked", "column", "expected"),
+    [
+        ({"deals": "opened"}, "deals", 4),
+        ({"deals": "closed"}, "deals", 2),
+        ({"win_rate": "opened"}, "win_rate", 0.25),
+        ({"average_value": "open"}, "average_value", Decimal(400)),
+        ({"average_value": "all"}, "average_value", Decimal(285)),
+        ({"cycle_length": "closed"}, "cycle_days", 2.5),
+        ({"cycle_length": "won_median"}, "cycle_days", 2.0),
+    ],
+)
+def test_a_factor_is_what_its_definition_says(
+    asked: dict[str, Any], column: str, expected: Any
+) -> None:
+    assert only(insight.velocity(tables_of(ALL), **asked))[column] == expected
+
+
+def test_without_anything_won_there_is_no_velocity_and_a_note_says_so() -> None:
+    report = insight.velocity(tables_of([LOST, OPEN]))
+    assert only(report)["velocity"] is None
+    assert report.chart() is None
+    assert "No velocity for EUR" in report.notes[-1]["en"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"deals": "all"}, {"deals": -1}, {"win_rate": 1.5}, {"cycle_length": dt.timedelta(-1)}],
+)
+def test_a_factor_that_is_no_definition_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match="is no definition of this factor"):
+        insight.velocity(tables_of(ALL), **asked)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"bands": [10, 5], "by": "value_band"}, {"zone": "Mars", "by": "month"}]
+)
+def test_groups_that_make_no_sense_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=r"(?s).+: "):
+        insight.win_rate(tables_of(ALL), **asked)

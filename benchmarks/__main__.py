@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import batches, bulk, folding, handling, importing, size, sweeping
+from . import batches, bulk, folding, handling, importing, reporting, size, sweeping
 from .harness import Report
 from .results import RESULTS, as_line, as_markdown
 
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "bytes": size.run,
     "import": importing.run,
     "bulk": bulk.run,
+    "reports": reporting.run,
 }
 
 

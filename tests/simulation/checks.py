@@ -62,25 +62,29 @@ def check_end(board: Board, ledger: Ledger) -> None:
         if effect.state is EffectState.DELIVERED:
             must(ledger.handled[effect.key] > 0, f"{what} was delivered by nobody")
     for deal in sorted({effect.deal for effect in effects}):
-        _check_current_visit(board, deal, [e for e in effects if e.deal == deal])
+        _check_visits(board, deal, [e for e in effects if e.deal == deal], ledger.vanished)
     known = {effect.key for effect in effects}
     must(set(ledger.handled) <= known, "an effect was delivered that is not stored")
 
 
-def _check_current_visit(board: Board, deal: str, effects: list[Effect]) -> None:
-    """Check that what the current visit asks for was not called off."""
+def _check_visits(board: Board, deal: str, effects: list[Effect], vanished: set[str]) -> None:
+    """Check that nothing was called off that the current visit asks for, or that runs to its end.
+
+    What a visit asked for is called off when it vanishes, and not revived when it comes back as
+    one of the past.
+    """
     try:
         visits = board.history(deal).visits
     except DealNotFoundError:
         visits = ()
     current = visits[-1] if visits else None
-    keys = {visit.key for visit in visits}
+    lasting = {visit.key for visit in visits} - vanished
     asked = set() if current is None else set(ASKED_INSIDE[current.stage.key])
     for effect in effects:
         is_off = effect.state is EffectState.CANCELLED
         if current is not None and effect.visit_key == current.key and effect.name in asked:
             must(not is_off, f"{effect.name} of {deal} is cancelled in the visit that asked for it")
-        if effect.run_to_completion and effect.visit_key in keys and effect.name == "survey":
+        if effect.run_to_completion and effect.visit_key in lasting and effect.name == "survey":
             must(not is_off, f"{effect.name} of {deal} was to run to completion and is cancelled")
     found = {e.name for e in effects if current is not None and e.visit_key == current.key}
     must(found >= asked, f"{deal} is in {current} without the effects {sorted(asked - found)}")

@@ -23,6 +23,7 @@ class Ledger:
         handed: deal, source and id of every hand that a board answered for.
         begun: how often a handler was called, by the effect's key.
         handled: how often a handler returned, by the effect's key.
+        vanished: keys of visits that a late event did away with, at least for a while.
     """
 
     told: dict[str, Event] = attrs.field(factory=dict)
@@ -32,6 +33,7 @@ class Ledger:
     handed: list[tuple[str, str, str]] = attrs.field(factory=list)
     begun: Counter[str] = attrs.field(factory=Counter)
     handled: Counter[str] = attrs.field(factory=Counter)
+    vanished: set[str] = attrs.field(factory=set)
 
     def tell(self, *events: Event) -> None:
         """Note that events are about to be given to a board, which may answer or not."""

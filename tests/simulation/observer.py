@@ -67,6 +67,7 @@ class Observer:
         self._held: dict[str, Held] = {}
         self._claims: dict[tuple[str, str], int] = {}
         self._delivered: set[str] = set()
+        self._visits: dict[int, set[str]] = {}
 
     def look(self, worker: str) -> None:
         """Look at the store after *worker* has ended a transaction.
@@ -90,6 +91,9 @@ class Observer:
     def _see_deal(self, transaction: Transaction, stored: StoredDeal) -> None:
         moves = transaction.moves(stored.id)
         current = [move for move in moves if move.left_at is None]
+        visits = {move.visit_key for move in moves}
+        self._ledger.vanished |= self._visits.get(stored.id, set()) - visits
+        self._visits[stored.id] = visits
         if stored.stage is None:
             must(not moves, f"{stored.deal} is not open, and has moved: {moves}")
             return

@@ -212,7 +212,11 @@ class _SteppingSqliteStore(SqliteStore):
         self._points = points
         self._write_lock = lock
         self._used: list[_SteppingConnection] = []
-        super().__init__(path, synchronous="OFF")
+        try:
+            super().__init__(path, synchronous="OFF")
+        except BaseException:
+            self._let_go()
+            raise
 
     def _connect(self) -> Any:
         connection = _SteppingConnection(super()._connect(), self._points, self._write_lock)
@@ -223,6 +227,9 @@ class _SteppingSqliteStore(SqliteStore):
     def crash(self) -> None:
         """Close every connection in the middle of what it is at."""
         self._idle.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
         while self._used:
             self._used.pop().close()
 

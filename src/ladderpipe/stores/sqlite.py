@@ -66,6 +66,7 @@ class SqliteStore:
             with self._borrowed() as connection:
                 migrate(connection)
         except sqlite3.Error as error:
+            self.close()
             raise StoreError(f"cannot open SQLite database {self.path!r}: {error}") from error
 
     @classmethod
@@ -101,8 +102,8 @@ class SqliteStore:
     def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
         """Begin a unit of work: committed when the block ends, undone when it raises."""
         with self._borrowed() as connection:
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield SqliteTransaction(connection)
                 connection.execute("COMMIT")
             except BaseException:

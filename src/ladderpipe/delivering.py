@@ -35,6 +35,9 @@ from .unit import Unit
 __all__ = ["DeliveryReport"]
 
 BATCH: Final = 100
+_NEVER_SETTLED: Final = (
+    "the lease of the last try ended, and nothing was heard of it: the worker died or hung"
+)
 
 
 @attrs.frozen
@@ -186,6 +189,9 @@ def _claim(session: Session, unit: Unit, seen: EffectRow) -> _Claim | EffectStat
     if ended is not None:
         unit.transaction.settle_effect(row.key, ended.value)
         return ended
+    if row.state == EffectState.CLAIMED and row.attempts >= session.backoff.tries:
+        unit.transaction.settle_effect(row.key, EffectState.DEAD.value, error=_NEVER_SETTLED)
+        return EffectState.DEAD
     lease = os.urandom(16).hex()
     unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
     assert deal is not None

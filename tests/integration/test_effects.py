@@ -412,6 +412,26 @@ def test_a_worker_that_died_is_taken_over_when_its_lease_ends(store: Any):
     assert [delivery.attempt for delivery in shop.sent] == [2]
 
 
+def test_an_effect_that_kills_every_worker_is_a_dead_letter_in_the_end(store: Any):
+    shop = Shop(register(lead_ladder(), into_new=mail("hello")), store, backoff=Backoff(tries=3))
+
+    def deliver(delivery: Delivery) -> None:
+        raise SystemExit
+
+    shop.board._session.handlers["email"] = deliver
+    shop.tell("lead")
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            shop.board.deliver()
+        shop.clock.advance(minutes=5)
+    assert shop.board.deliver().counts == {EffectState.DEAD: 1}
+    (letter,) = shop.board.dead_letters()
+    assert (letter.attempts, letter.error is not None) == (3, True)
+    shop.board.send_again(letter)
+    with pytest.raises(SystemExit):
+        shop.board.deliver()
+
+
 def test_a_worker_that_lost_its_lease_does_not_settle_what_another_has(store: Any):
     shop = shop_with(store, into_new=mail("hello"))
     attempts = []

@@ -90,6 +90,15 @@ class StoredDeal(NamedTuple):
     removed_at: dt.datetime | None = None
 
 
+SWEPT_FIELDS: Final = tuple(
+    name
+    for name in StoredDeal._fields[2:]
+    if not name.startswith("cursor_")
+    and name not in ("last_event_at", "owner", "currency", "value", "baseline_at")
+)
+"""What timers can change of a deal's row: nothing that only events say."""
+
+
 class NewEvent(NamedTuple):
     """An event about to be stored, its data already as canonical text."""
 
@@ -162,6 +171,7 @@ class DealChange:
 
     Attributes:
         deal: the row after the decision.
+        only_swept: whether nothing of the row has changed but :data:`SWEPT_FIELDS`.
         document: the deal's data as JSON text, ``None`` when unchanged.
         cut_from: moves with this number or a higher one are removed first.
         close: (n, instant) of the stored visit that ends, if one does.
@@ -183,6 +193,7 @@ class DealChange:
     ended: Sequence[str] = ()
     vanished: Sequence[str] = ()
     revived: str | None = None
+    only_swept: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -10,10 +10,12 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from ..events import Event
 from .base import (
+    SWEPT_FIELDS,
     DealChange,
     DealFilter,
     EffectRow,
@@ -27,6 +29,9 @@ from .base import (
 __all__ = ["Row"]
 
 Row = tuple[Any, ...]
+
+_swept: Final = itemgetter(*(StoredDeal._fields[2:].index(name) for name in SWEPT_FIELDS), -1)
+"""Takes the values of SAVE_SWEPT_DEAL from those of SAVE_DEAL."""
 
 _CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
 _DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(\w+)"
@@ -73,6 +78,7 @@ class SqlTransaction:
         return StoredDeal._make(row)
 
     def _deal_values(self, deal: StoredDeal) -> Row:
+        """Return the values of SAVE_DEAL: all fields from the third on, and the number."""
         return (*deal[2:], deal.id)
 
     def _move(self, row: Row) -> MoveRecord:
@@ -240,7 +246,8 @@ class SqlTransaction:
         if change.close is not None:
             n, at = change.close
             yield sql.CLOSE_VISIT, (self._instant(at), deal, n)
-        yield sql.SAVE_DEAL, self._deal_values(change.deal)
+        row = self._deal_values(change.deal)
+        yield (sql.SAVE_SWEPT_DEAL, _swept(row)) if change.only_swept else (sql.SAVE_DEAL, row)
         for move in change.moves:
             yield sql.ADD_MOVE, self._move_values(deal, move)
         if change.document is not None:

@@ -1,0 +1,275 @@
+"""A TCP proxy in front of a PostgreSQL server that loses what it is told to lose.
+
+It reads the protocol as far as it has to in order to know a ``COMMIT`` of a transaction that
+writes, and the server's answer to it (https://www.postgresql.org/docs/current/protocol.html).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs
+
+import attrs
+
+__all__ = ["Fault", "Proxy"]
+
+_CHUNK: Final = 65536
+_CONNECTIONS: Final = 32
+
+
+class Fault(enum.Enum):
+    """What becomes of a commit; the connection is cut in both cases."""
+
+    COMMIT_LOST = "the server never sees it"
+    REPLY_LOST = "the server has committed and the client is not told"
+
+
+@attrs.define
+class _Plan:
+    """What is to be lost next.
+
+    Attributes:
+        pass_first: how many commits are let through before.
+        bytes_left: how many more bytes pass in that direction before the connection is cut.
+    """
+
+    fault: Fault | None = None
+    pass_first: int = 0
+    direction: str | None = None
+    bytes_left: int = 0
+
+
+class Proxy:
+    """Takes connections on a port of this machine and passes them on to a server's socket.
+
+    Args:
+        url: of a database on that server, reached through a Unix socket.
+
+    Attributes:
+        cuts: how many connections were cut so far.
+    """
+
+    def __init__(self, url: str) -> None:
+        base, _, query = url.partition("?")
+        self._server = str(Path(parse_qs(query)["host"][0]) / ".s.PGSQL.5432")
+        self._database = base.rpartition("/")[2]
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._plan = _Plan()
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._links: list[_Link] = []
+        self.cuts = 0
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where clients find the database; without encryption, which would hide the commits."""
+        host, port = self._listener.getsockname()
+        return (
+            f"postgresql://postgres@{host}:{port}/{self._database}"
+            "?sslmode=disable&gssencmode=disable"
+        )
+
+    def lose(self, fault: Fault, pass_first: int = 0) -> None:
+        """Lose one commit, after letting some through."""
+        with self._lock:
+            self._plan = _Plan(fault, pass_first)
+
+    def cut_after(self, size: int, direction: str) -> None:
+        """Cut the connection on which the so many-th byte travels ``up`` or ``down`` from now."""
+        with self._lock:
+            self._plan = _Plan(direction=direction, bytes_left=size)
+
+    def be_good(self) -> None:
+        """Lose nothing any more."""
+        with self._lock:
+            self._plan = _Plan()
+
+    @contextlib.contextmanager
+    def partition(self) -> Iterator[None]:
+        """Let nothing through in either direction while the block runs, and cut nothing."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
+
+    def close(self) -> None:
+        """Cut everything and listen no more."""
+        self._flowing.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        for link in self._links:
+            link.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(self._server)
+            except OSError:
+                client.close()
+                server.close()
+                continue
+            self._forget_ended()
+            self._links.append(_Link(self, client, server))
+
+    def _forget_ended(self) -> None:
+        ended = [link for link in self._links if not link.is_open]
+        for link in ended:
+            link.close()
+            self._links.remove(link)
+
+    # -- what the links ask -------------------------------------------------------------------
+
+    def wait_until_flowing(self) -> None:
+        """Return once the network is whole."""
+        self._flowing.wait()
+
+    def fault_of_commit(self) -> Fault | None:
+        """Return what is to become of the commit that is just being sent."""
+        with self._lock:
+            plan = self._plan
+            if plan.fault is None:
+                return None
+            if plan.pass_first:
+                plan.pass_first -= 1
+                return None
+            self._plan = _Plan()
+            return plan.fault
+
+    def allowance(self, direction: str, size: int) -> int:
+        """Return how many of so many bytes may pass; fewer mean that the connection is cut."""
+        with self._lock:
+            plan = self._plan
+            if plan.direction != direction:
+                return size
+            allowed = min(size, plan.bytes_left)
+            plan.bytes_left -= allowed
+            if allowed < size:
+                self._plan = _Plan()
+            return allowed
+
+    def count_cut(self) -> None:
+        """Note that a connection was cut."""
+        with self._lock:
+            self.cuts += 1
+
+
+class _Link:
+    """One connection from a client to the server, a thread for each direction."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._statements: dict[bytes, bytes] = {}
+        self._writes = False
+        self._swallows = False
+        self._threads = [
+            threading.Thread(target=work, daemon=True) for work in (self._up, self._down)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_open(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """End both directions, and wait until they have."""
+        self._hang_up()
+        for thread in self._threads:
+            thread.join()
+        self._client.close()
+        self._server.close()
+
+    def _hang_up(self) -> None:
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _cut(self) -> None:
+        self._hang_up()
+        self._proxy.count_cut()
+
+    def _pass(self, direction: str, target: socket.socket, data: bytes) -> bool:
+        """Send *data* on; return whether the connection still stands."""
+        self._proxy.wait_until_flowing()
+        allowed = self._proxy.allowance(direction, len(data))
+        target.sendall(data[:allowed])
+        if allowed < len(data):
+            self._cut()
+            return False
+        return True
+
+    def _up(self) -> None:
+        with contextlib.suppress(OSError):
+            for kind, body, raw in _messages(self._client, begins_untyped=True):
+                if self._is_commit(kind, body):
+                    fault = self._proxy.fault_of_commit()
+                    if fault is Fault.COMMIT_LOST:
+                        self._cut()
+                        return
+                    self._swallows = fault is Fault.REPLY_LOST
+                if not self._pass("up", self._server, raw):
+                    return
+        self._hang_up()
+
+    def _down(self) -> None:
+        with contextlib.suppress(OSError):
+            for kind, body, raw in _messages(self._server):
+                if self._swallows:
+                    if kind == b"C" and body == b"COMMIT\0":
+                        self._cut()
+                        return
+                elif not self._pass("down", self._client, raw):
+                    return
+        self._hang_up()
+
+    def _is_commit(self, kind: bytes, body: bytes) -> bool:
+        """Return whether a message commits a transaction that writes."""
+        if kind == b"P":
+            name, text, _ = body.split(b"\0", 2)
+            self._statements[name] = text
+            return False
+        if kind == b"Q":
+            text = body.rstrip(b"\0")
+        elif kind == b"B":
+            text = self._statements.get(body.split(b"\0", 2)[1], b"")
+        else:
+            return False
+        if text.startswith(b"BEGIN"):
+            self._writes = b"READ ONLY" not in text
+        return self._writes and text == b"COMMIT"
+
+
+def _messages(
+    source: socket.socket, begins_untyped: bool = False
+) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield type, body and bytes of every message; a client's first one has no type."""
+    buffer = b""
+    typed = not begins_untyped
+    while chunk := source.recv(_CHUNK):
+        buffer += chunk
+        while len(buffer) >= 4 + typed:
+            end = typed + int.from_bytes(buffer[typed : typed + 4], "big")
+            if len(buffer) < end:
+                break
+            raw, buffer = buffer[:end], buffer[end:]
+            yield raw[:typed], raw[typed + 4 :], raw
+            typed = True

@@ -109,7 +109,7 @@ def commands() -> str:
         line
         for name, group in _groups()
         for command in group.registered_commands
-        for line in _command(command.callback, name)
+        for line in _command(command.callback, name, command.name)
     )
 
 
@@ -120,9 +120,10 @@ def _groups() -> Iterator[tuple[str, Any]]:
         yield typed.info.name, typed
 
 
-def _command(function: Callable[..., None], group: str) -> Iterator[str]:
+def _command(function: Callable[..., None], group: str, named_as: str | None) -> Iterator[str]:
     told = list(_parameters(function))
-    named = [name for name in (group, function.__name__) if name]
+    typed = named_as or function.__name__.replace("_", "-")
+    named = [name for name in (group, typed) if name]
     usage = " ".join([*named, *(each.value for each in told if each.is_argument)])
     yield f"## `{usage}` {{ #{'-'.join(named)} }}"
     yield ""

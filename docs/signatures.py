@@ -1,12 +1,14 @@
 """Signatures of classes whose constructor is not written as ``__init__``: attrs classes and stages.
 
-A griffe extension: mkdocstrings reads the source without running it, and would show none.
+A griffe extension: mkdocstrings reads the source without running it, and would show none. It also
+takes out of docstrings the roles (``:meth:``), which editors understand and Markdown does not.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from typing import Any
 
 import attrs
@@ -17,6 +19,7 @@ KINDS = {
     inspect.Parameter.POSITIONAL_OR_KEYWORD: griffe.ParameterKind.positional_or_keyword,
     inspect.Parameter.KEYWORD_ONLY: griffe.ParameterKind.keyword_only,
 }
+ROLE = re.compile(r":(?:attr|class|func|meth|mod):`[~.]?([^`]+)`")
 
 
 class Signatures(griffe.Extension):
@@ -25,6 +28,11 @@ class Signatures(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Go through all classes once a package is loaded."""
         _visit(pkg)
+
+    def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        """Show what a role names as code."""
+        if obj.docstring:
+            obj.docstring.value = ROLE.sub(r"``\1``", obj.docstring.value)
 
 
 def _visit(found: griffe.Module | griffe.Class) -> None:

@@ -51,7 +51,7 @@ class Page:
         elif block.language == "text" and block.follows and self.printed is not None:
             self._compare(block, block.text, self.printed)
             self.printed = None
-        elif block.language in ("yaml", "toml", "json"):
+        elif block.language in ("yaml", "toml", "json", "xml"):
             self._load(block)
         elif block.language == "console":
             self._console(block)

@@ -1,4 +1,4 @@
-"""Log files, line by line and in constant memory: CSV and JSON lines, compressed or not.
+"""Log files, line by line and in constant memory: CSV, JSON lines, XES; compressed or not.
 
 What a line means is :mod:`ladderpipe.mapping`'s business; here it becomes a row, or a bad line
 with its number and the reason, after which reading goes on.
@@ -28,19 +28,20 @@ LONGEST_LINE: Final = 8 * 2**20
 MOST_LINES: Final = 200
 """How many lines one quoted CSV record may span, before its quote counts as never closed."""
 
-Format = Literal["csv", "jsonl", "cloudevents"]
+Format = Literal["csv", "jsonl", "cloudevents", "xes"]
 _BY_SUFFIX: Final[Mapping[str, Format]] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".xes": "xes",
 }
 
 
 @attrs.frozen
 class Row:
-    """One record of a log; ``number`` is the line it begins in, from 1."""
+    """One record of a log; ``number`` is the line it begins in (of XES: the event), from 1."""
 
     number: int
     values: Mapping[str, Any]
@@ -98,7 +99,7 @@ class LogFile:
         if found is None:
             raise DefinitionError(
                 f"{self.path}: the suffix {self._suffix!r} does not say what kind of log this is: "
-                'write format = "csv", "jsonl" or "cloudevents" under [read] in the map'
+                'write format = "csv", "jsonl", "xes" or "cloudevents" under [read] in the map'
             )
         return found
 
@@ -111,6 +112,10 @@ class LogFile:
             return 0
 
     def __iter__(self) -> Iterator[Row | BadLine]:
+        if self.format == "xes":
+            from .xes import xes_rows
+
+            return xes_rows(self._file, self.path.name)
         return self._csv_rows() if self.format == "csv" else _json_rows(self._lines)
 
     def _csv_rows(self) -> Iterator[Row | BadLine]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ __all__ = [
     "Kind",
     "LogMap",
     "Mapped",
+    "OwnXes",
     "TimeFormat",
     "time_zone",
 ]
@@ -40,6 +42,16 @@ WITHIN_LINE: Final = 1_000_000
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 EPOCH_UNITS: Final = {"epoch-s": 1_000_000, "epoch-ms": 1_000, "epoch-us": 1}
 
+
+_NO_EVENT: Final = (
+    AttributeError,
+    LadderError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What comes of JSON that should be an event, and is anything else."""
 
 Mapped = Event | BadLine | None
 """What a row, or one item in it, becomes; ``None`` when it is ignored."""
@@ -230,6 +242,36 @@ class CloudEvents:
             yield Event.from_cloudevent(row.values)
         except LadderError as error:
             yield BadLine(row.number, str(error))
+
+
+@attrs.frozen
+class OwnXes:
+    """An XES log that this library wrote with its events whole, and which needs no map."""
+
+    layout: Layout = attrs.field(factory=lambda: Layout(format="xes"))
+    columns: ClassVar[frozenset[str]] = frozenset()
+    source: ClassVar[None] = None
+
+    def events(self, row: Row, source: str) -> Iterator[Mapped]:
+        """Yield the event as it was; its identity is its own."""
+        from .xes import OWN_EVENT
+
+        if OWN_EVENT not in row.values:
+            why = (
+                f"no {OWN_EVENT}, so nothing says what this event means: read the log with a map, "
+                'which may begin with extends = "xes"'
+            )
+            yield BadLine(row.number, why)
+            return
+        try:
+            yield _own_event(row.values[OWN_EVENT])
+        except _NO_EVENT as error:
+            yield BadLine(row.number, f"{OWN_EVENT} holds no event: {error!r}")
+
+
+def _own_event(text: str) -> Event:
+    told = json.loads(text)
+    return Event(told.pop("type"), **told)
 
 
 def _text(value: Any, what: str) -> str:

@@ -21,7 +21,7 @@ from .events import Event
 from .handling import BATCH, EventFailure
 from .logs import BadLine, LogFile
 from .map_files import shipped_maps
-from .mapping import CloudEvents, LogMap
+from .mapping import CloudEvents, LogMap, OwnXes
 
 __all__ = ["BadLine", "ReplayReport", "known_as", "replay"]
 
@@ -74,8 +74,9 @@ def replay(
     Deals that the log does not touch go on as before. Timers fire with the board's next tick.
 
     Args:
-        log: CSV or JSON lines, ``.gz`` or not.
-        log_map: what its rows mean; without one it is read as CloudEvents.
+        log: CSV, JSON lines or XES, ``.gz`` or not.
+        log_map: what its rows mean; without one it is read as CloudEvents, and XES as a log that
+            this library wrote.
         source: the name under which its lines are known again; by default the map's ``source``,
             otherwise the file's name without folder and ``.gz``. Give one for logs that are
             renamed, or when two files share a name. CloudEvents bring their own.
@@ -86,18 +87,16 @@ def replay(
         DefinitionError: the file's format is unknown, or it has not the columns of the map.
         OSError: the file cannot be opened.
     """
-    if log_map is None:
-        _refuse_table(Path(log))
-        log_map = CloudEvents()
-    with LogFile(log, log_map.layout, log_map.columns) as file:
-        name = known_as(log, log_map, source)
+    found = _without_map(Path(log)) if log_map is None else log_map
+    with LogFile(log, found.layout, found.columns) as file:
+        name = known_as(log, found, source)
         work = _Replay(board, name, on_bad_line)
         for row in file:
             work.lines += 1
             if isinstance(row, BadLine):
                 work.note(row)
                 continue
-            for mapped in log_map.events(row, name):
+            for mapped in found.events(row, name):
                 work.take(row.number, mapped)
             if len(work.batch) >= BATCH:
                 work.store()
@@ -109,17 +108,22 @@ def replay(
     return work.report()
 
 
-def known_as(log: Path | str, log_map: LogMap | CloudEvents, source: str | None = None) -> str:
+def known_as(
+    log: Path | str, log_map: LogMap | CloudEvents | OwnXes, source: str | None = None
+) -> str:
     """Return the name under which a log's lines are known again; see :func:`replay`."""
     return source or log_map.source or Path(log).name.removesuffix(".gz")
 
 
-def _refuse_table(log: Path) -> None:
-    if log.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+def _without_map(log: Path) -> CloudEvents | OwnXes:
+    """Return how to read a log that says itself what its rows mean."""
+    name = log.name.lower().removesuffix(".gz")
+    if name.endswith((".csv", ".tsv")):
         raise DefinitionError(
             f"{log} needs a map that says what its columns mean: write one, or name one of "
             f"{', '.join(shipped_maps())}"
         )
+    return OwnXes() if name.endswith(".xes") else CloudEvents()
 
 
 class _Replay:

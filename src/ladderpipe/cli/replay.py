@@ -51,7 +51,7 @@ def replay(
             metavar="LOG...",
             exists=True,
             dir_okay=False,
-            help="CSV, JSON lines or CloudEvents (a JSON object a line); .gz or not",
+            help="CSV, JSON lines, XES or CloudEvents (a JSON object a line); .gz or not",
         ),
     ],
     pipeline: Annotated[
@@ -72,7 +72,7 @@ def replay(
             "--map",
             metavar="MAP",
             help=f"what the rows mean: a TOML file, or one of {', '.join(shipped_maps())}; "
-            "without one the logs are CloudEvents",
+            "without one the logs are CloudEvents, or XES that mine export wrote",
         ),
     ] = None,
     source: Annotated[

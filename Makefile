@@ -32,8 +32,16 @@ demo: $(RUN) ## install what is needed and run the demonstration
 	$(BIN)/ladderpipe demo
 
 .PHONY: test
-test: $(DEV) ## run the tests
+test: $(DEV) browser ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+# The page of reports is tested in a real one, which no package of Python's brings along.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
+	    echo "no Chromium here: what needs a browser is skipped"
 
 .PHONY: coverage
 coverage: $(DEV) ## run the tests and report what they leave out

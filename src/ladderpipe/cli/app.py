@@ -21,8 +21,11 @@ from .deals import deals, explain, history, move
 from .definitions import check, diagram
 from .demo import demo
 from .doctor import doctor
+from .mine import mine
 from .replay import replay
+from .report import report
 from .verify import verify
+from .what_if import what_if
 from .worker import worker
 
 __all__ = ["app", "run"]
@@ -61,10 +64,12 @@ for _group, _commands in {
     "Begin": (demo,),
     "Ladders": (check, diagram),
     "Deals": (board, deals, history, explain, move),
+    "Insight": (report, what_if),
     "Operation": (worker, doctor, replay, verify),
 }.items():
     for _command in _commands:
         app.command(rich_help_panel=_group)(_command)
+app.add_typer(mine, rich_help_panel="Insight")
 app.add_typer(archive, rich_help_panel="Operation")
 
 

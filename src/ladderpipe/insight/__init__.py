@@ -19,6 +19,8 @@ from .currencies import currencies
 from .durations import survival, time_in_stage
 from .forecast import Backtest, Forecast, backtest, forecast
 from .funnel import funnel
+from .mining import ExportReport, export_log, read_xes
+from .page import page
 from .rates import RateError, Rates, convert
 from .reading import deals, moves, tables, visits
 from .recovery import recovery
@@ -33,6 +35,7 @@ from .winning import loss_reasons, win_rate
 
 __all__ = [
     "Backtest",
+    "ExportReport",
     "Forecast",
     "Problem",
     "RateError",
@@ -48,11 +51,14 @@ __all__ = [
     "convert",
     "currencies",
     "deals",
+    "export_log",
     "forecast",
     "funnel",
     "loss_reasons",
     "moves",
+    "page",
     "read_crm",
+    "read_xes",
     "recovery",
     "replay",
     "stale",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-import altair as alt
 import polars as pl
 
 from . import charts
+from .drawing import alt
 from .grouping import Every, begin
 from .report import NOTHING, Language, Report, Words, called
 from .standing import Period, checked_period, refuse_unknown, standing

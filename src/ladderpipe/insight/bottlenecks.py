@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-import altair as alt
 import polars as pl
 
 from . import charts
+from .drawing import alt
 from .rates import Rates
 from .report import Language, Report, Words, called
 from .standing import DAY, days, in_order, ladder, numbered, stage_labels, standing

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-import altair as alt
 import polars as pl
 
+from .drawing import alt
 from .report import NOTHING, Language, Words
 from .words import said
 
@@ -157,6 +157,6 @@ def calendar(column: str, begins: pl.Series, title: str, pattern: str = "%b %Y")
 
 def listed(column: str, names: pl.Series, title: str | None) -> alt.Y:
     """Return a vertical axis that lists names in the order given, its title above them."""
-    axis = alt.Axis(labelLimit=220, titleAlign="right", titleX=-8)
+    axis = alt.Axis(labelLimit=340, titleAlign="right", titleX=-8)
     order = list(dict.fromkeys(names.to_list()))
     return alt.Y(f"{column}:N", sort=order, title=title, axis=axis)

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-import altair as alt
 import polars as pl
 
 from ..errors import DefinitionError
 from . import charts, kaplan_meier
+from .drawing import alt
 from .report import Language, Report, called
 from .standing import (
     DAY,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import altair as alt
 import polars as pl
 
 from . import charts
+from .drawing import alt
 from .report import Language
 from .words import OUTCOMES, said, titles_of
 

@@ -6,12 +6,12 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import altair as alt
 import polars as pl
 
 from ..errors import DefinitionError
 from ..stages import Stage, WaitStep
 from . import charts, kaplan_meier
+from .drawing import alt
 from .intervals import wilson
 from .report import Language, Report, Words, called
 from .standing import DAY, checked_confidence, days, in_order, ladder, stage_labels, standing
@@ -192,8 +192,8 @@ def _sums(stays: pl.DataFrame) -> list[Words]:
     median = kaplan_meier.quantiles(_curve(stays), "group", [0.5])["q50"].item()
     total = said(
         f"Abandonments that came back: {back:,} of {stays.height:,} ({back / stays.height:.1%}).",
-        f"Abbandoni recuperati: {back} su {stays.height} "
-        f"({100 * back / stays.height:.1f} %)".replace(".", ",")
+        f"Abbandoni recuperati: {back:,} su {stays.height:,} "
+        f"({100 * back / stays.height:.1f} %)".translate(str.maketrans(",.", ".,"))
         + ".",
     )
     if median is None:

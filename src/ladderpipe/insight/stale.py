@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import altair as alt
 import polars as pl
 
 from ..errors import DefinitionError
 from . import charts
+from .drawing import alt
 from .rates import Rates
 from .report import Language, Report, Words, called
 from .standing import (

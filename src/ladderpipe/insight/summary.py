@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-import altair as alt
 import polars as pl
+import polars.selectors as cs
 
 from ..clock import instant
 from . import charts
+from .drawing import alt
 from .rates import Rates
 from .report import Language, Report, Words, called
 from .standing import in_order, ladder, refuse_unknown, stage_labels, standing, unvalued
@@ -134,9 +135,7 @@ def _unlikely(tables: Tables) -> list[Words]:
 
 
 def _draw(table: pl.DataFrame, by: By, language: Language) -> Any:
-    shown = charts.crowded(table, by, "deals").with_columns(
-        pl.col("value", "weighted_value").cast(pl.Float64)
-    )
+    shown = charts.crowded(table, by, "deals").with_columns(cs.decimal().cast(pl.Float64))
     return charts.by_currency(shown, lambda rows, code: _panels(rows, by, code, language))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-import altair as alt
 import polars as pl
 
 from . import charts
+from .drawing import alt
 from .report import Language, Report, called
 from .standing import in_order, ladder, stage_labels, standing
 from .tables import Tables

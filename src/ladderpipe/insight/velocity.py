@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import altair as alt
 import polars as pl
 
 from ..errors import DefinitionError
 from . import charts
+from .drawing import alt
 from .rates import Rates
 from .report import Language, Report, Words, called
 from .standing import (

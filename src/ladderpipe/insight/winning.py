@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import altair as alt
 import polars as pl
 
 from . import charts
+from .drawing import alt
 from .grouping import By, band_labels, grouped_by
 from .intervals import wilson
 from .rates import Rates

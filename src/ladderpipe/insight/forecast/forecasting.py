@@ -114,7 +114,9 @@ def forecast(
         columns=columns_of(table),
         labels={"currency": {}},
         notes=(*tables.notes, *_notes(look, money, plan)),
-        draw=(lambda language: draw_forecast(table, language)) if table.height else None,
+        draw=(lambda language: draw_forecast(table, language))
+        if table["expected"].count()
+        else None,
         method=method,
         deals=_each(look, tables),
     )

@@ -1,0 +1,38 @@
+"""Altair, imported when the first chart is drawn: tables and figures do without it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["alt", "imported"]
+
+
+def imported(module: str, what: str) -> Any:
+    """Import a module of the extra.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ImportError(
+            f"ladderpipe.insight needs {what}, which is not installed: "
+            "pip install 'ladderpipe[insight]'"
+        ) from error
+
+
+class _Altair:
+    """Stands for the module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(imported("altair", "Altair for charts"), name)
+
+
+if TYPE_CHECKING:
+    import altair as alt
+else:
+    alt = _Altair()

@@ -1,0 +1,132 @@
+"""From a report's table to cells: what is printed, and what it is sorted by."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+import attrs
+import polars as pl
+
+from ..report import NOTHING, Report, called
+from .formats import Format
+
+__all__ = ["Cell", "Cells", "Column", "cells_of", "printable"]
+
+MOST_ROWS: Final = 500
+"""How many rows of a table stand on the page at most; the others are counted."""
+
+WITHOUT_CENTS: Final = 100_000
+"""From what amount on a column is written without decimals."""
+
+WIDE: Final = 8
+"""More columns than that are hard to read at once."""
+
+SHARES: Final = frozenset(
+    ("share", "conversion", "from_first", "win_rate", "lower", "upper", "survival", "skill",
+     "mean_probability", "won_share", "covered_80", "covered_95")
+)  # fmt: skip
+NUMBERS: Final[Mapping[str, int]] = {"brier": 4, "rate": 6, "value_days": 0, "wins": 1}
+CURRENCY_OF: Final[Mapping[str, str]] = {"value_was": "currency_was"}
+
+_UNPRINTABLE: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but the end of a line, and those that change the direction of writing."""
+
+Row: TypeAlias = dict[str, Any]
+Writer: TypeAlias = Callable[[Any, Row], str]
+
+
+@attrs.frozen
+class Column:
+    """A column's heading, and whether it holds figures."""
+
+    title: str
+    is_number: bool
+
+
+@attrs.frozen
+class Cell:
+    """What is printed, and the number it is sorted by: ``None`` for text and for nothing."""
+
+    text: str
+    key: float | None = None
+
+
+@attrs.frozen
+class Cells:
+    """A table ready for print.
+
+    Attributes:
+        left_out: how many rows more the table has.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left_out: int
+
+
+def cells_of(report: Report, form: Format) -> Cells:
+    """Return the first rows of a report's table as they are printed in a language."""
+    table = report.table.head(MOST_ROWS)
+    names = called(table, report.labels, form.language)
+    kept = _worth_a_column(report.table)
+    writers = {name: _writer(name, report.table[name], form) for name in kept}
+    columns = tuple(
+        Column(report.columns[name][form.language], _is_figure(table.schema[name])) for name in kept
+    )
+    rows = tuple(
+        tuple(Cell(printable(writers[name](shown[name], raw)), _key(raw[name])) for name in kept)
+        for raw, shown in zip(table.iter_rows(named=True), names.iter_rows(named=True), strict=True)
+    )
+    return Cells(columns, rows, report.table.height - table.height)
+
+
+def _worth_a_column(table: pl.DataFrame) -> list[str]:
+    """Return the columns of a table; of a wide one, those that hold anything."""
+    if table.width <= WIDE:
+        return table.columns
+    return [name for name in table.columns if table[name].null_count() < table.height]
+
+
+def printable(text: str) -> str:
+    """Return *text* without what could hide or turn round what is read: it came from outside."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _is_figure(kind: pl.DataType) -> bool:
+    return kind.is_numeric() or kind.is_temporal()
+
+
+def _key(value: Any) -> float | None:
+    if isinstance(value, dt.datetime):
+        return value.timestamp()
+    if isinstance(value, dt.date):
+        return float(value.toordinal())
+    return float(value) if isinstance(value, int | float | Decimal) else None
+
+
+def _writer(name: str, column: pl.Series, form: Format) -> Writer:
+    kind = column.dtype
+    if name in NUMBERS:
+        return lambda value, row: form.number(value, NUMBERS[name])
+    if kind.is_decimal():
+        return _money_writer(name, column, form)
+    if kind.is_float():
+        return lambda value, row: (form.share if name in SHARES else form.days)(value)
+    if kind.is_integer():
+        return lambda value, row: form.number(value)
+    if kind == pl.Date:
+        return lambda value, row: (form.month if name == "month" else form.day)(value)
+    if kind.is_temporal():
+        return lambda value, row: form.moment(value)
+    return lambda value, row: NOTHING if value is None else str(value)
+
+
+def _money_writer(name: str, column: pl.Series, form: Format) -> Writer:
+    largest: Any = column.abs().max()
+    digits = 0 if largest is not None and largest >= WITHOUT_CENTS else 2
+    by = CURRENCY_OF.get(name, "currency")
+    return lambda value, row: form.money(value, row.get(by), digits)

@@ -1,0 +1,202 @@
+"""The page of reports as text: what it says, what cannot break it, and what machines get."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import string
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import attrs
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ladderpipe import insight
+from ladderpipe.errors import DefinitionError
+from ladderpipe.insight import Tables
+from ladderpipe.insight.page import contents, record_of, rendered, write_charts
+from ladderpipe.insight.page.cells import cells_of
+from ladderpipe.insight.page.formats import Format
+from ladderpipe.insight.page.rendering import for_script
+
+from .lives import Life, tables_of
+
+VOID = frozenset(("meta", "br", "hr", "img", "input", "link"))
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\x00\u202e"
+
+
+class Read(HTMLParser):
+    """A page as a browser's parser sees it: elements, ids, and what is not balanced."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def few(owner: str = "Ada", title: str = "Notebooks", **others: str) -> Tables:
+    """Return five deals in two currencies."""
+    facts = {"title": title, "owner": owner, "source": "web", "loss_reason": "price", **others}
+    euros = {**facts, "value": Decimal("1234.56"), "currency": "EUR"}
+    return tables_of(
+        [
+            Life("d-1", ((0, "new"), (30, "working"), (80, "won")), ((0, euros),)),
+            Life("d-2", ((5, "new"), (40, "lost")), ((5, euros),)),
+            Life("d-3", ((9, "new"), (57, "gone")), ((9, {**euros, "currency": "CHF"}),)),
+            Life("d-4", ((12, "new"), (60, "gone"), (90, "working")), ((12, euros),)),
+            Life("d-5", ((100, "new"),), ((100, {**euros, "value": Decimal("0.5")}),)),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return insight.page(few(), forecasts=False)
+
+
+def test_the_page_is_well_formed_and_every_link_in_it_leads_somewhere(page: str) -> None:
+    read = Read(page)
+    assert not read.open
+    ids = [found["id"] for _, found in read.elements if "id" in found]
+    assert len(ids) == len(set(ids))
+    assert {str(link["href"]).removeprefix("#") for link in read.all("a")} <= set(ids)
+    assert read.all("html") == [{"lang": "en"}]
+
+
+def test_the_page_asks_for_nothing_and_its_policy_forbids_it_to(page: str) -> None:
+    read = Read(page)
+    assert not [tag for tag, found in read.elements if "src" in found or tag == "link"]
+    (policy,) = [found["content"] for found in read.all("meta") if "http-equiv" in found]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-eval" not in policy
+
+
+def test_without_deals_the_page_says_so() -> None:
+    nobody = insight.page(tables_of([]))
+    assert "There are no deals as of this instant" in nobody
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_amounts_are_written_as_the_language_writes_them(language: Any) -> None:
+    page = rendered(contents(few(), forecasts=False), language)
+    assert {"en": "€1,234.56", "it": "1.234,56\N{NO-BREAK SPACE}€"}[language] in page
+    assert {"en": "Won in March 2026", "it": "Vinte in marzo 2026"}[language] in page
+    assert f'<html lang="{language}">' in page
+
+
+def test_a_language_nobody_speaks_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="language='de'"):
+        insight.page(few(), language="de")  # type: ignore[arg-type]
+
+
+def test_nothing_that_a_deal_is_called_breaks_out_of_the_page() -> None:
+    hostile = few(owner=HOSTILE, title=HOSTILE, source=HOSTILE, loss_reason=HOSTILE)
+    late = attrs.evolve(
+        hostile, pipeline=HOSTILE, as_of=hostile.as_of.replace(year=hostile.as_of.year + 1)
+    )
+    read = Read(insight.page(late, forecasts=False))
+    assert not read.open
+    assert not read.all("img")
+    assert len(read.all("style")) == 1
+    assert [script for script in read.all("script") if not script] == [{}, {}]
+    assert not any(name.startswith("on") for _, found in read.elements for name in found)
+
+
+@given(
+    st.recursive(
+        st.text(st.sampled_from("</script!->&\u2028\u2029\"'\\" + string.ascii_letters)),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
+    )
+)
+def test_data_inside_a_script_says_the_same_and_never_ends_it(data: Any) -> None:
+    written = for_script(data)
+    assert json.loads(written) == data
+    assert not set("<>&\u2028\u2029") & set(written)
+
+
+@given(st.floats(-1e12, 1e12), st.integers(0, 6))
+def test_a_number_written_in_italian_is_the_english_one_with_other_marks(
+    value: float, digits: int
+) -> None:
+    english, italian = Format("en").number(value, digits), Format("it").number(value, digits)
+    assert italian.translate(str.maketrans(",.", ".,")) == english
+    read = float(english.replace(",", "").replace("\N{MINUS SIGN}", "-"))
+    assert read == pytest.approx(round(value, digits), abs=10**-digits)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1_200))
+def test_a_long_table_stands_on_the_page_in_part_and_says_how_much_is_missing(deals: int) -> None:
+    many = few()
+    rows = many.deals.head(1).with_columns(status=pl.lit("open"))
+    numbered = pl.concat([rows] * deals) if deals else rows.clear()
+    named = numbered.with_columns(deal=pl.format("d-{}", pl.int_range(pl.len())))
+    late = many.as_of.replace(year=many.as_of.year + 1)
+    report = insight.stale_deals(attrs.evolve(many, deals=named, as_of=late))
+    cells = cells_of(report, Format("en"))
+    assert len(cells.rows) == min(deals, 500)
+    assert len(cells.rows) + cells.left_out == deals
+
+
+def test_machines_get_every_table_whole_with_its_definition() -> None:
+    found = json.loads(json.dumps(record_of(contents(few(), forecasts=False))))
+    assert set(found) == {
+        "schema", "pipeline", "as_of", "zone", "deals", "moves", "notes", "problems", "headline",
+        "reports",
+    }  # fmt: skip
+    assert (found["schema"], found["deals"]) == ("ladderpipe.report/1", 5)
+    for report in found["reports"]:
+        assert set(report) == {
+            "section", "key", "name", "title", "definition", "notes", "columns", "labels", "rows",
+        }  # fmt: skip
+        assert all(set(row) == set(report["columns"]) for row in report["rows"])
+        assert set(report["definition"]) == {"en", "it"}
+    assert found["headline"]["open"] == [
+        {"currency": "EUR", "value": "1235.060000", "deals": 2},
+    ]
+    assert found["headline"]["win_rate"]["won"] == 1
+    assert found["headline"]["win_rate_with_abandoned"]["closed"] == 3
+
+
+def test_two_currencies_are_never_one_figure(page: str) -> None:
+    summary = next(e for e in contents(few(), forecasts=False).entries if e.key == "summary")
+    assert set(summary.report.table["currency"]) == {"EUR", "CHF"}
+    assert "€" in page
+    assert "CHF" in page
+
+
+def test_charts_are_pictures_of_their_own(tmp_path: Any) -> None:
+    some = contents(few(), forecasts=False)
+    only = attrs.evolve(some, sections=some.sections[2:3])
+    (png,) = write_charts(only, tmp_path / "png", "png", "it")
+    (pdf,) = write_charts(only, tmp_path / "pdf", "pdf", "it")
+    assert (png.name, pdf.name) == ("funnel.png", "funnel.pdf")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_scripts_on_the_page_are_those_its_policy_names(page: str) -> None:
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digests = {base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts}
+    assert digests == set(re.findall(r"'sha256-([^']+)'", html.unescape(page.split("<style>")[0])))

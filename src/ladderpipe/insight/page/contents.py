@@ -167,9 +167,7 @@ def _planned(tables: Tables, rates: Rates | None, zone: str) -> dict[str, list[_
 
 
 def _standing_now(tables: Tables, rates: Rates | None) -> list[_Maker]:
-    makers: list[_Maker] = [
-        lambda: [_entry(summary(tables, compared_with=BEFORE, rates=rates), note=COMPARED)]
-    ]
+    makers: list[_Maker] = [lambda: [_entry(_compared(tables, rates), note=COMPARED)]]
     if _known(tables, "owner"):
         makers.append(
             lambda: [_entry(summary(tables, by="owner", rates=rates), "owner", BY["owner"])]
@@ -181,6 +179,12 @@ def _standing_now(tables: Tables, rates: Rates | None) -> list[_Maker]:
     if rates is not None or tables.deals["currency"].n_unique() > 1:
         makers.append(lambda: [_entry(currencies(tables, rates=rates))])
     return makers
+
+
+def _compared(tables: Tables, rates: Rates | None) -> Report:
+    """Return the pipeline by stage; what was before follows from what is and how it changed."""
+    report = summary(tables, compared_with=BEFORE, rates=rates)
+    return attrs.evolve(report, table=report.table.select(pl.exclude("^.*_before$")))
 
 
 def _won_and_lost(tables: Tables, rates: Rates | None, zone: str) -> list[_Maker]:

@@ -2,7 +2,7 @@
 
 ``AsyncBoard`` and ``PostgresStore`` are here too, and are loaded when they are first asked for:
 they need an event loop, or the extra ``postgres``. That is why ``from ladderpipe import *`` leaves
-them out.
+them out. So are, to begin quickly, some that most programs do without.
 """
 
 from typing import TYPE_CHECKING
@@ -13,16 +13,17 @@ from .deals import Cart, CartLine, Deal, Move, Outcome, Receipt, Visit
 from .effects import Backoff, Delivery, Effect, EffectState, Task
 from .errors import LadderError, UndeliverableError
 from .events import Event
-from .files import dump, load
 from .history import History
 from .hooks import HookContext
 from .pipeline import Pipeline
 from .rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .stages import Stage, do, wait
-from .stores import MemoryStore, SqliteStore
+from .stores import SqliteStore
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard as AsyncBoard
+    from .files import dump, load
+    from .stores import MemoryStore
     from .stores import PostgresStore as PostgresStore
 
 __all__ = [
@@ -64,15 +65,21 @@ __all__ = [
     "wait",
 ]
 
-_LOADED_WHEN_ASKED_FOR = {"AsyncBoard": ".asynchronous", "PostgresStore": ".stores"}
+_LOADED_WHEN_ASKED_FOR = {
+    "AsyncBoard": ".asynchronous",
+    "MemoryStore": ".stores",
+    "PostgresStore": ".stores",
+    "dump": ".files",
+    "load": ".files",
+}
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        """Load what needs an extra.
+        """Load what was not loaded yet.
 
         Raises:
-            StoreError: it is not installed.
+            StoreError: it needs an extra that is not installed.
         """
         if name not in _LOADED_WHEN_ASKED_FOR:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

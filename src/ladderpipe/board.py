@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -23,9 +22,11 @@ from .observing import Observer
 from .pipeline import Pipeline
 from .session import Session
 from .stages import Stage, Status
-from .stores import MemoryStore, Store, open_store
+from .stores import Store, open_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from . import adopting, forgetting, working
     from .explain import Explanation
     from .health import Health
@@ -82,7 +83,7 @@ class Board:
         refuse_inside_hook("Board(...)")
         self._session = self._bound_by(
             pipeline=pipeline,
-            store=MemoryStore() if store is None else store,
+            store=open_store("memory:") if store is None else store,
             clock=SystemClock() if clock is None else clock,
             max_skew=max_skew,
             lease=lease,

@@ -45,6 +45,7 @@ class Decision:
         events: on a refold, all events by identity.
         kept: on a refold, the number of the last stored visit that stays.
         late: identities of events older than the baseline.
+        only_swept: whether there was nothing to do but to fire timers.
     """
 
     stored: StoredDeal
@@ -61,6 +62,7 @@ class Decision:
     new_keys: Sequence[str] = ()
     kept: int | None = None
     late: frozenset[tuple[str, str]] = frozenset()
+    only_swept: bool = False
 
     @property
     def visit_key(self) -> str | None:
@@ -112,6 +114,7 @@ class Decision:
             stored_of(self, has_effects, pipeline.fingerprint),
             document=self._document(),
             moves=self._records(now) if self.moves else (),
+            only_swept=self.only_swept,
         )
         if self.before is not None:
             self._replace_past(change)
@@ -188,7 +191,8 @@ def decide(
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
     keys = visit_keys(stored.visit_key, moves)
-    return Decision(stored, draft, moves, keys, swept_to, late=late)
+    only_swept = not ordered and not draft.changed
+    return Decision(stored, draft, moves, keys, swept_to, late=late, only_swept=only_swept)
 
 
 def _fold_again(

@@ -6,8 +6,8 @@ Each part of a board has a logger below ``ladderpipe``; docs/how-to/observe.md l
 from __future__ import annotations
 
 import logging
+import os
 import traceback
-from pathlib import Path
 from typing import Any, Final
 
 __all__ = ["EFFECTS", "EVENTS", "MOVES", "TIMERS", "TRANSACTIONS", "WORKER"]
@@ -38,7 +38,7 @@ def described(error: BaseException) -> str:
     while chain[-1].__cause__ is not None:
         chain.append(chain[-1].__cause__)
     frames = traceback.extract_tb(chain[-1].__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
     return " from ".join(map(error_type, chain)) + where
 
 

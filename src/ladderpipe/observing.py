@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from .backlog import Backlog
 from .clock_watch import Pace
 from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, error_type, record
 
@@ -65,14 +64,15 @@ class Observer:
         """Begin a span around a block."""
         if self._telemetry is None:
             return _NO_SPAN
-        return self._telemetry.span(name, self._of_pipeline, self.candid)
+        return self._telemetry.span(name, self._of_pipeline, self.candid) or _NO_SPAN
 
     # -- events -------------------------------------------------------------------------------
 
     def took(self, arguments: Any, receipt: Receipt, seconds: float) -> Told:
         """Tell what became of one event, or of a hand's move."""
         outcome, moves = receipt.outcome.value, len(receipt.moves)
-        deal = None if receipt.deal is None else receipt.deal.id
+        # A receipt makes its record of the deal when it is asked for.
+        deal = receipt.deal.id if self.candid and receipt.deal is not None else None
         if EVENTS.isEnabledFor(logging.DEBUG):
             self._record(
                 EVENTS,
@@ -137,7 +137,11 @@ class Observer:
                     out_of=None if move.out_of is None else str(move.out_of),
                 )
         if self._telemetry is not None:
-            for (rule, stage), count in Counter((m.rule, m.into.key) for m in moves).items():
+            counts: dict[tuple[str, str], int] = {}  # a Counter takes longer to make than to fill
+            for move in moves:
+                kind = (move.rule, move.into.key)
+                counts[kind] = counts.get(kind, 0) + 1
+            for (rule, stage), count in counts.items():
                 made: Told = {"ladderpipe.rule": rule, "ladderpipe.stage": stage}
                 self._telemetry.moves.add(count, self._of_pipeline | made)
 
@@ -173,6 +177,8 @@ class Observer:
         """Measure how long what is due has been waiting, every few seconds."""
         if self._telemetry is None or not self._pace.is_due():
             return
+        from .backlog import Backlog
+
         with session.reading() as transaction:
             found = Backlog.of(transaction, session.number, session.now())
         self._telemetry.timer_lag.set(found.timer_lag.total_seconds(), self._of_pipeline)

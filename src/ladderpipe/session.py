@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import random
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
@@ -93,7 +92,7 @@ class Session:
                 if not self.store.may_retry(error):
                     raise
                 self.observer.retried(error, number + 1)
-            bridging.sleep(random.uniform(0, FIRST_PAUSE * 2**number))
+            bridging.sleep(_pause(number))
         return work()
 
     @contextlib.contextmanager
@@ -164,6 +163,12 @@ class Session:
             "adopting=True and call board.migrate({'old_stage': new_stage}) to adopt this one, "
             "or go back to the old definition"
         )
+
+
+def _pause(number: int) -> float:
+    import random
+
+    return random.uniform(0, FIRST_PAUSE * 2**number)
 
 
 def definition_text(pipeline: Pipeline) -> str:

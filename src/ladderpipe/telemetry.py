@@ -128,9 +128,10 @@ class Telemetry:
             "ladderpipe.dead_letters", "{effect}", "Effects whose last try failed"
         )
 
-    def span(self, name: str, attributes: Attributes, candid: bool) -> Span:
-        """Begin a span."""
-        return Span(self._tracer.start_span(name, attributes=attributes), candid)
+    def span(self, name: str, attributes: Attributes, candid: bool) -> Span | None:
+        """Begin a span; return ``None`` where nobody traces, neither here nor in the caller."""
+        span = self._tracer.start_span(name, attributes=attributes)
+        return None if span is trace.INVALID_SPAN else Span(span, candid)
 
     def mark_failed(self, error: BaseException, candid: bool) -> None:
         """Say on the current span that what it spans failed, although nothing was raised."""

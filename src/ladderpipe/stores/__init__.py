@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from .base import Store
-from .memory import MemoryStore
 from .sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from .memory import MemoryStore
     from .postgres import PostgresStore
 
 __all__ = [
@@ -64,13 +64,21 @@ def _postgres_store() -> type[PostgresStore]:
     return PostgresStore
 
 
+def _memory_store() -> type[MemoryStore]:
+    from .memory import MemoryStore
+
+    return MemoryStore
+
+
 def __getattr__(name: str) -> Any:
     if name == "PostgresStore":
         return _postgres_store()
+    if name == "MemoryStore":
+        return _memory_store()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 register_store("postgresql", _open_postgres)
 register_store("postgres", _open_postgres)
 register_store("sqlite", SqliteStore.from_url)
-register_store("memory", lambda url: MemoryStore())
+register_store("memory", lambda url: _memory_store()())

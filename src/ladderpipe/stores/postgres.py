@@ -57,10 +57,12 @@ class PostgresStore:
             and the server (PgBouncer in transaction mode) does not let that through.
         prepare: whether statements may be prepared on the server. Older poolers cannot have that.
         create: whether to make the tables when they are missing.
+        partitions: into how many hash partitions, by deal, the large tables are divided when they
+            are made. What was made stays as it is, and is found again without saying it.
 
     Raises:
         StoreError: the database cannot be reached, is older than 14, not encoded in UTF-8, or
-            holds tables newer than this version understands.
+            holds tables newer than this version understands, or made with other partitions.
 
     Attributes:
         is_awaited: that an asynchronous board uses it on its loop, and not in threads.
@@ -79,6 +81,7 @@ class PostgresStore:
         listen: bool = True,
         prepare: bool = True,
         create: bool = True,
+        partitions: int = 0,
     ) -> None:
         self._dsn = dsn
         self._names = Names(schema, prefix)
@@ -97,7 +100,7 @@ class PostgresStore:
         _check_address(dsn)
         try:
             with psycopg.connect(dsn, **settings) as connection:
-                migrate(connection, self._names, create)
+                migrate(connection, self._names, create, partitions)
         except psycopg.Error as error:
             raise StoreError(f"cannot open {self._where()}: {error}") from error
         self._listener = Listener(dsn, self._names.channel) if listen else None
@@ -408,6 +411,7 @@ _OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
     "listen": _switch,
     "prepare": _switch,
     "create": _switch,
+    "partitions": int,
 }
 _HELP: Final[dict[Any, str]] = {
     int: "write a whole number",

@@ -8,7 +8,7 @@ store the very text that was digested. Queries may cast: ``data::jsonb``.
 with it. Three do not: an event's identity belongs to its pipeline, whichever deal it names; an
 effect's key is a digest of pipeline, deal and visit; pipelines have no deal. ``deals.pipeline`` has
 no foreign key, because every new deal of every process would lock the pipeline's one row for it,
-and nothing removes pipelines.
+and nothing removes pipelines. :mod:`.postgres_partitions` is about these tables in partitions.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import psycopg
 
 from ..errors import StoreError
 from .postgres_names import Names
+from .postgres_partitions import check_number, check_partitions, partitioned
 
 __all__ = ["MIGRATIONS", "column_types", "migrate"]
 
@@ -155,7 +156,9 @@ def column_types(table: str) -> dict[str, str]:
     return dict([*found, *added])
 
 
-def migrate(connection: psycopg.Connection[Any], names: Names, create: bool = True) -> None:
+def migrate(
+    connection: psycopg.Connection[Any], names: Names, create: bool = True, partitions: int = 0
+) -> None:
     """Bring the tables to the newest version, one numbered step after another.
 
     Processes that start together wait for each other on an advisory lock, and all but the first
@@ -163,12 +166,24 @@ def migrate(connection: psycopg.Connection[Any], names: Names, create: bool = Tr
 
     Args:
         create: whether to make the tables when there are none.
+        partitions: into how many to divide the large ones when they are made; 0 for none, and
+            for tables that are there, however they were made.
 
     Raises:
         StoreError: the server is too old, its encoding cannot hold every text, or the tables are
-            missing or were written by a later version of the library.
+            missing, were made with other partitions or were written by a later version of the
+            library.
     """
+    check_number(partitions)
     _check_server(connection)
+    _bring_up_to_date(connection, names, create, partitions)
+    if partitions:
+        check_partitions(connection, names, partitions)
+
+
+def _bring_up_to_date(
+    connection: psycopg.Connection[Any], names: Names, create: bool, partitions: int
+) -> None:
     version = _version(connection, names)
     if version == len(MIGRATIONS):
         return
@@ -184,8 +199,10 @@ def migrate(connection: psycopg.Connection[Any], names: Names, create: bool = Tr
             )
         if version == 0:
             _begin(connection, names)
-        for script in MIGRATIONS[version:]:
-            connection.execute(names.fill(script))
+        for number, script in enumerate(MIGRATIONS[version:], version):
+            makes_tables = number == 0 and partitions
+            text = partitioned(script, partitions) if makes_tables else script
+            connection.execute(names.fill(text))
         statement = names.fill("UPDATE {tables}schema SET version = %s")
         connection.execute(statement, (len(MIGRATIONS),))
 

@@ -30,6 +30,7 @@ _SHARED: Final = (
     "CLOSED_DEALS",
     "COUNT_DEALS",
     "SAVE_DEAL",
+    "SAVE_SWEPT_DEAL",
     "NOTE_FAILURE",
     "DUE_DEALS",
     "STAGE_COUNTS",

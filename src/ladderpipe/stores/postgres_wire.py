@@ -21,6 +21,7 @@ from psycopg.rows import TupleRow, tuple_row
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import TextBinaryLoader
 
+from .base import chunks
 from .postgres_guarding import Guarded, GuardedCursor
 from .postgres_statements import Many
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["OwnConnection", "Wire", "for_many", "undoing"]
 
 _MOST_TEXT: Final = 32 * 1024 * 1024
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_ENCODED_AT_ONCE: Final = 20
+"""Rows for which the encoder is called once; few, since each of them may be large."""
 _undone: Final = itertools.count(1)
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
@@ -39,6 +41,16 @@ _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 def _instant(micros: bytes) -> dt.datetime:
     # Most instants of a deal are the same few, so that remembering them pays.
     return _EPOCH + dt.timedelta(0, 0, int.from_bytes(micros, "big", signed=True))
+
+
+@functools.lru_cache(maxsize=4096)
+def _instant_text(at: dt.datetime) -> str:
+    return at.isoformat()
+
+
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=_instant_text
+).encode
 
 
 class InstantLoader(Loader):
@@ -194,8 +206,8 @@ def for_many(many: Many, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[bytes,
     """Yield a statement for many rows with its values, in parts that are not too large."""
     texts: list[str] = []
     size = 0
-    for row in rows:
-        texts.append(_encode(dict(zip(many.fields, row, strict=True))))
+    for some in chunks(rows, _ENCODED_AT_ONCE):
+        texts.append(_encode([dict(zip(many.fields, row, strict=True)) for row in some])[1:-1])
         size += len(texts[-1])
         if size > _MOST_TEXT:
             yield many.statement, [f"[{','.join(texts)}]"]

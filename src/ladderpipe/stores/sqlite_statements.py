@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .base import EffectRow, MoveRecord, StoredDeal
+from .base import SWEPT_FIELDS, EffectRow, MoveRecord, StoredDeal
 
 # CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
 # goes through the table. A plus before a column keeps it from an index that would need sorting.
@@ -62,6 +62,9 @@ COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
 SAVE_DEAL: Final = (
     "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in _DEAL_FIELDS) + " WHERE id = ?"
 )
+SAVE_SWEPT_DEAL: Final = (
+    "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in SWEPT_FIELDS) + " WHERE id = ?"
+)
 NOTE_FAILURE: Final = "UPDATE ladder_deals SET failures = ?, retry_at = ? WHERE id = ?"
 DUE_DEALS: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d
@@ -99,7 +102,7 @@ ON CONFLICT (deal) DO UPDATE SET data = excluded.data
 ADD_EVENT: Final = """
 INSERT INTO ladder_events
     (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pipeline, source, id) DO NOTHING
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 KNOWN_EVENTS: Final = """
 SELECT e.source, e.id, e.digest FROM json_each(?) wanted
@@ -236,6 +239,7 @@ SAVING: Final = (
     CUT_MOVES,
     REOPEN_VISIT,
     CLOSE_VISIT,
+    SAVE_SWEPT_DEAL,
     SAVE_DEAL,
     ADD_MOVE,
     SAVE_DOCUMENT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -408,6 +409,25 @@ def _forgets_and_removes(shop: Shop) -> None:
     same(shop.contents()[0], [], "the deals")
 
 
+def _archives_and_restores(shop: Shop) -> None:
+    """Deals closed long ago go into a file and come back as they were; the others stay."""
+    for deal in ("d", "other"):
+        shop.handle("lead.came", deal)
+    shop.handle("paid", hours=1)
+    shop.clock.advance(hours=3)
+    before = [shop.board.history(deal).visits for deal in ("d", "other")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/closed.jsonl"
+        early = shop.board.archive(before=START + HOUR, to=path)
+        same(early.deals, 0, "deals closed before the very instant they were closed at")
+        same(shop.board.archive(before=START + 2 * HOUR, to=path).removed, 1, "the deals removed")
+        same(shop.handle("called", hours=2), Outcome.ARCHIVED, "an event for an archived deal")
+        same([deal.id for deal in shop.board.deals()], ["other"], "the deals that stay")
+        same(shop.board.restore(path).restored, 1, "the deals restored")
+    after = [shop.board.history(deal).visits for deal in ("d", "other")]
+    same(after, before, "the visits")
+
+
 def _says_how_it_is_doing(shop: Shop) -> None:
     """What is overdue, given up, failing or waiting is counted, of one pipeline at a time."""
     other = shop.open(contract_ladder("another"))
@@ -476,6 +496,7 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _keeps_bad_events_from_good_ones,
     _adopts_a_changed_ladder,
     _forgets_and_removes,
+    _archives_and_restores,
     _says_how_it_is_doing,
     _stands_threads,
 )

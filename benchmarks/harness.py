@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
+Item = TypeVar("Item")
 Timed = Callable[[], float]
 """Does one round of work and returns how many seconds it took."""
+
+
+class Skipped(Exception):
+    """What a benchmark needs is not on this machine."""
 
 
 class Row(NamedTuple):
@@ -46,26 +52,30 @@ class Pair(NamedTuple):
 
 
 def compare(ours: Timed, theirs: Timed, rounds: int) -> Pair:
-    """Run both sides *rounds* times, one after the other, each going first every second time.
+    """Run both sides *rounds* times, one after the other, each going first every second time."""
+    return paired(*in_turns([ours, theirs], rounds))
+
+
+def in_turns(sides: Sequence[Timed], rounds: int) -> list[list[float]]:
+    """Run all sides *rounds* times, another one going first each time; return seconds by side.
 
     The machine's noise comes in waves longer than one round, so a ratio is taken within a round.
     """
-    found = list(_rounds(ours, theirs, rounds))
-    return Pair(
-        statistics.median(a for a, _ in found),
-        statistics.median(b for _, b in found),
-        statistics.median(b / a for a, b in found),
-    )
-
-
-def _rounds(ours: Timed, theirs: Timed, rounds: int) -> Iterator[tuple[float, float]]:
+    seconds: list[list[float]] = [[] for _ in sides]
     for number in range(rounds):
-        if number % 2:
-            other = theirs()
-            yield ours(), other
-        else:
-            mine = ours()
-            yield mine, theirs()
+        for place in range(len(sides)):
+            side = (number + place) % len(sides)
+            seconds[side].append(sides[side]())
+    return seconds
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Pair:
+    """Return how the seconds of two sides compare, round by round."""
+    return Pair(
+        statistics.median(ours),
+        statistics.median(theirs),
+        statistics.median(b / a for a, b in zip(ours, theirs, strict=True)),
+    )
 
 
 def timed(work: Callable[[], object]) -> Timed:
@@ -80,6 +90,18 @@ def timed(work: Callable[[], object]) -> Timed:
     return run
 
 
-def rate(count: int, seconds: float, what: str) -> str:
+def in_parts(items: Sequence[Item], size: int, work: Callable[[Sequence[Item]], object]) -> Timed:
+    """Return a round that times *work* on the next *size* of the items."""
+    starts = itertools.count(0, size)
+
+    def run() -> float:
+        start = next(starts)
+        part = items[start : start + size]
+        return timed(lambda: work(part))()
+
+    return run
+
+
+def rate(count: float, seconds: float, what: str) -> str:
     """Return, for example, ``12,300 events/s``."""
     return f"{count / seconds:,.0f} {what}/s"

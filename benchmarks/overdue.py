@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def build(path: Path, deals: int) -> None:
     written, handled = path.with_suffix(".written"), path.with_suffix(".handled")
     _write(written, 100)
     board = open_board(timed_ladder(), handled, ManualClock(RECORDED))
-    for event in _events(100):
+    for event in opening_events(100):
         board.handle(event)
     board.close()
     assert_same_rows(written, handled)
@@ -50,7 +50,8 @@ def build(path: Path, deals: int) -> None:
     handled.unlink()
 
 
-def _events(deals: int) -> Iterator[Event]:
+def opening_events(deals: int) -> Iterator[Event]:
+    """Yield the one event that each deal has."""
     numbers = random.Random(0)
     for n in range(deals):
         at = START + numbers.random() * ONE_DAY
@@ -65,8 +66,8 @@ def _write(path: Path, deals: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     rows: list[tuple[Any, ...]] = []
-    for number, event in enumerate(_events(deals), 1):
-        rows.append(_rows(number, event, pipeline))
+    for number, event in enumerate(opening_events(deals), 1):
+        rows.append(rows_of(number, event, pipeline, micros, TWO_DAYS))
         if len(rows) == 10_000 or number == deals:
             deal_rows, event_rows, move_rows, document_rows = zip(*rows, strict=True)
             connection.executemany(_ADD_OPEN_DEAL, deal_rows)
@@ -86,15 +87,18 @@ VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, '0', ?)
 """
 
 
-def _rows(number: int, event: Event, pipeline: Pipeline) -> tuple[tuple[Any, ...], ...]:
-    at, recorded_at = micros(event.at), micros(RECORDED)
+def rows_of(
+    number: int, event: Event, pipeline: Pipeline, instant: Callable[[dt.datetime], Any], wait: Any
+) -> tuple[tuple[Any, ...], ...]:
+    """Return what an opening event leaves in the tables of deals, events, moves and documents."""
+    at, recorded_at = instant(event.at), instant(RECORDED)
     rule = pipeline.rules[0].key or ""
     key = visit_key(None, "lead", rule, event)
     data = event.data_text()
     document = encode({"title": event.deal, **event.data})
     fingerprint = pipeline.fingerprint
     return (
-        (number, event.deal, key, at, at, at, at + TWO_DAYS, at, at, event.id, fingerprint),
+        (number, event.deal, key, at, at, at, at + wait, at, at, event.id, fingerprint),
         (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at),
         (number, 1, key, None, "lead", at, None, recorded_at, rule, "", event.id),
         (number, document),

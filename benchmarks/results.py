@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,16 +15,22 @@ from .harness import Report, Row
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 LIBRARIES = (
-    "ladderpipe", "attrs", "transitions", "python-statemachine", "automat", "harel"
+    "ladderpipe", "attrs", "transitions", "psycopg", "polars", "python-statemachine", "automat",
+    "harel", "dbos",
 )  # fmt: skip
+HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
-def as_markdown(reports: Sequence[Report], seconds: float) -> str:
-    """Return the whole of ``RESULTS.md``."""
-    return "\n".join(_lines(reports, seconds)) + "\n"
+def as_markdown(report: Report, seconds: float, known: str) -> str:
+    """Return ``RESULTS.md`` with this report in the place of what is *known* under its title."""
+    found = HEADING.split(known)[1:]
+    sections = dict(zip(found[::2], (text.strip() for text in found[1::2]), strict=True))
+    sections[report.title] = "\n".join(_section(report, seconds))
+    parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return "\n\n".join(["\n".join(_head()), *parts]) + "\n"
 
 
-def _lines(reports: Sequence[Report], seconds: float) -> Iterator[str]:
+def _head() -> Iterator[str]:
     yield "# Benchmark results"
     yield ""
     yield "Written by `python -m benchmarks --write`. Both sides of a ratio are measured in turns,"
@@ -33,13 +40,19 @@ def _lines(reports: Sequence[Report], seconds: float) -> Iterator[str]:
     yield f"- {platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores"
     yield f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     yield "- " + ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    yield f"- {time.strftime('%Y-%m-%d', time.gmtime())}, {seconds / 60:.0f} minutes"
-    for report in reports:
-        yield from ("", f"## {report.title}", "", report.method, "")
-        yield "| | ours : theirs | ratio | target |"
-        yield "|---|---|---|---|"
-        for row in report.rows:
-            yield f"| {row.what} | {row.measured} | {_ratio(row)} | {_target(row)} |"
+
+
+def _section(report: Report, seconds: float) -> Iterator[str]:
+    yield report.method
+    yield ""
+    yield "| | ours : theirs | ratio | target |"
+    yield "|---|---|---|---|"
+    for row in report.rows:
+        yield f"| {row.what} | {row.measured} | {_ratio(row)} | {_target(row)} |"
+    busy = os.getloadavg()[0]
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    yield ""
+    yield f"Measured on {day} in {seconds:.0f} s; the machine's load was {busy:.1f} at the end."
 
 
 def as_line(row: Row) -> str:

@@ -32,6 +32,7 @@ FAST: Final = {
 _EVERY: Final = {
     "listen_addresses": "",
     "max_connections": "60",
+    "max_locks_per_transaction": "1024",  # emptying a schema locks all that is in it
     "shared_buffers": "32MB",
     "deadlock_timeout": "200ms",
     "autovacuum": "off",

@@ -106,15 +106,10 @@ def decided(
     start, end = checked_period(tables, period)
     statuses = [*CLOSED, "abandoned"] if abandoned_as_lost else list(CLOSED)
     when = pl.coalesce("closed_at", "entered_at")
-    return (
-        tables.deals.filter(pl.col("status").is_in(statuses))
-        .with_columns(decided_at=when)
-        .filter(
-            pl.col("decided_at").is_between(start, end, closed="left")
-            if period is not None
-            else pl.lit(True)
-        )
-    )
+    counted = pl.col("status").is_in(statuses)
+    if period is not None:
+        counted &= when.is_between(start, end, closed="left")
+    return tables.deals.filter(counted).with_columns(decided_at=when)
 
 
 def _in_full(groups: Any, won: pl.Expr) -> pl.DataFrame:
@@ -128,7 +123,7 @@ def _in_full(groups: Any, won: pl.Expr) -> pl.DataFrame:
 
 def _undecided(tables: Tables, abandoned_as_lost: bool) -> list[Words]:
     left_out = ["open"] if abandoned_as_lost else ["open", "abandoned"]
-    number = tables.deals.filter(pl.col("status").is_in(left_out)).height
+    number = int(tables.deals["status"].is_in(left_out).sum())
     return [
         counted(
             number,

@@ -17,7 +17,7 @@ import polars as pl
 from ladderpipe import Pipeline
 from ladderpipe.insight.bulk import replay
 from ladderpipe.insight.bulk.columns import read_events
-from ladderpipe.insight.bulk.ordinary import events_of, fold_one_by_one
+from ladderpipe.insight.bulk.fallback import events_of, fold_one_by_one
 
 from .harness import Report, Row, rate
 from .ladders import DEAL, START, sales

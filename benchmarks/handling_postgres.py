@@ -13,7 +13,7 @@ import psycopg
 from ladderpipe import Board, Event, ManualClock
 from ladderpipe.asynchronous import AsyncBoard
 from ladderpipe.stores import PostgresStore
-from ladderpipe.stores.postgres_wire import _cursor_of
+from ladderpipe.stores.postgres.wire import _cursor_of
 
 from .harness import Pair, Report, Row, in_parts, in_turns, paired, rate
 from .ladders import END, sales, shop_events

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ladderpipe import ANY, Event, Pipeline, Stage, after, by_hand, on
-from ladderpipe.guards import cart_has_items, cart_is_empty
+from ladderpipe.ladder.guards import cart_has_items, cart_is_empty
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 END = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)

@@ -12,8 +12,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from ladderpipe import Board, ManualClock, Pipeline
-from ladderpipe.stores import PostgresStore, postgres
-from ladderpipe.stores.postgres_wire import PlainCursor, Wire
+from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.postgres import store as postgres
+from ladderpipe.stores.postgres.wire import PlainCursor, Wire
 from tests.postgres import PostgresServer, running, system_programs, wheel_programs
 
 from .harness import Skipped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ladderpipe.insight.tables import Tables
+from ladderpipe.insight.frames.tables import Tables
 
 DAY = 86_400_000_000
 

@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 
 from ladderpipe import Board, ManualClock
-from ladderpipe.sweeping import BATCH
+from ladderpipe.board.sweep import BATCH
 
 from .harness import Pair, Report, Row, compare, rate, timed
 from .overdue import ALL_DUE, RECORDED, SweepByHand, build, timed_ladder

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from ladderpipe import Board, ManualClock
-from ladderpipe.sweeping import BATCH
+from ladderpipe.board.sweep import BATCH
 
 from .harness import Pair, Report, Row, compare, rate, timed
 from .overdue import ALL_DUE, RECORDED, timed_ladder

@@ -9,17 +9,7 @@ from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from ladderpipe import (
-    Board,
-    EffectState,
-    Event,
-    ManualClock,
-    Pipeline,
-    Stage,
-    after,
-    do,
-    on,
-)
+from ladderpipe import Board, EffectState, Event, ManualClock, Pipeline, Stage, after, do, on
 from ladderpipe.stores import PostgresStore
 from tests.postgres import PostgresServer
 

@@ -8,19 +8,8 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
-from ladderpipe import (
-    ANY,
-    Deal,
-    Event,
-    Pipeline,
-    Stage,
-    Timer,
-    VisitTimes,
-    after,
-    by_hand,
-    on,
-)
-from ladderpipe.guards import Guard, cart_has_items, cart_is_empty, guard
+from ladderpipe import ANY, Deal, Event, Pipeline, Stage, Timer, VisitTimes, after, by_hand, on
+from ladderpipe.ladder.guards import Guard, cart_has_items, cart_is_empty, guard
 from ladderpipe.testing.strategies import events, events_and_hands, pipelines
 
 CART = ("cart.updated", "cart.item_added", "cart.item_removed", "cart.emptied")

@@ -8,8 +8,8 @@ from email.message import EmailMessage
 from typing import Any
 
 from ladderpipe import Deal, Event, ManualClock, Pipeline, Stage, on
-from ladderpipe.effects import Delivery
 from ladderpipe.mail import EmailHandler
+from ladderpipe.model.effect import Delivery
 
 MORNING = "2026-01-05T09:00:00Z"
 KEY = "0123456789abcdef0123456789abcdef"

@@ -27,8 +27,8 @@ from ladderpipe import (
     on,
     wait,
 )
-from ladderpipe.clock import instant
-from ladderpipe.deciding import stored_until
+from ladderpipe.board.decision import stored_until
+from ladderpipe.model.clock import instant
 from tests.postgres import rows_by_table
 
 START = "2026-01-05T09:00:00Z"

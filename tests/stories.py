@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from ladderpipe import Board, Event, ManualClock, Pipeline
-from ladderpipe.clock import instant
+from ladderpipe.model.clock import instant
 
 START = "2026-01-05T09:00:00Z"
 ADA = {"name": "Ada Rossi", "email": "ada@example.com"}

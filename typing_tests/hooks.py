@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ladderpipe import Delivery, HookContext, Pipeline, Stage, on
-from ladderpipe.board import Board
+from ladderpipe.board.board import Board
 
 quote = Stage("quote_requested")
 pipeline = Pipeline("sales", stages=[quote], rules=[on("a", into=quote, opens=True)])

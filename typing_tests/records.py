@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import assert_type
 
 from ladderpipe import Deal, Event, History, ManualClock, Move, Pipeline, Stage, Visit
-from ladderpipe.board import Board
+from ladderpipe.board.board import Board
 
 
 def reads(pipeline: Pipeline, board: Board, event: Event) -> None:

@@ -7,22 +7,22 @@ them out. So are, to begin quickly, some that most programs do without.
 
 from typing import TYPE_CHECKING
 
-from .board import Board
-from .clock import Clock, ManualClock, SystemClock
-from .deals import Cart, CartLine, Deal, Move, Outcome, Receipt, Visit
-from .effects import Backoff, Delivery, Effect, EffectState, Task
+from .board.board import Board
+from .board.hooks import HookContext
 from .errors import LadderError, UndeliverableError
-from .events import Event
-from .history import History
-from .hooks import HookContext
+from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
+from .model.clock import Clock, ManualClock, SystemClock
+from .model.deal import Cart, CartLine, Deal, Move, Outcome, Receipt, Visit
+from .model.effect import Backoff, Delivery, Effect, EffectState, Task
+from .model.event import Event
+from .model.history import History
+from .model.stage import Stage, do, wait
 from .pipeline import Pipeline
-from .rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
-from .stages import Stage, do, wait
 from .stores import SqliteStore
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard as AsyncBoard
-    from .files import dump, load
+    from .ladder.files import dump, load
     from .stores import MemoryStore
     from .stores import PostgresStore as PostgresStore
 
@@ -69,8 +69,8 @@ _LOADED_WHEN_ASKED_FOR = {
     "AsyncBoard": ".asynchronous",
     "MemoryStore": ".stores",
     "PostgresStore": ".stores",
-    "dump": ".files",
-    "load": ".files",
+    "dump": ".ladder.files",
+    "load": ".ladder.files",
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours

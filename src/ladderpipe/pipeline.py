@@ -12,29 +12,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
-from . import fold as folding
-from .clock import instant
-from .deals import Move, Visit
-from .draft import Draft
 from .errors import DefinitionError
-from .events import Event
-from .history import History
-from .machine import (
-    NOT_OPEN,
-    Candidate,
-    LadderMachine,
-    Rung,
-    build_machine,
-    read_rungs,
-)
-from .reducer import Reducer, cart_reducer
-from .rules import ANY, ByHand, OnEvents, Rule
-from .stages import Stage
+from .fold import fold as folding
+from .fold.draft import Draft
+from .fold.reducer import Reducer, cart_reducer
+from .ladder.machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
+from .ladder.rules import ANY, ByHand, OnEvents, Rule
+from .model.clock import instant
+from .model.deal import Move, Visit
+from .model.event import Event
+from .model.history import History
+from .model.stage import Stage
 
 if TYPE_CHECKING:
-    from .check import Finding
-    from .explain import Explanation
-    from .hooks import HookContext
+    from .board.hooks import HookContext
+    from .fold.explain import Explanation
+    from .ladder.check import Finding
 
 __all__ = ["Pipeline"]
 
@@ -141,7 +134,7 @@ class Pipeline:
         self, events: Iterable[Event], until: dt.datetime | str | None = None
     ) -> Explanation:
         """Say of every event and timer what it did, and why each other rule did not."""
-        from .explain import explain
+        from .fold.explain import explain
 
         return explain(self, events, until)
 
@@ -173,7 +166,7 @@ class Pipeline:
 
     def check(self) -> list[Finding]:
         """Return what is wrong or doubtful about the ladder, worst first."""
-        from .check import check
+        from .ladder.check import check
 
         return check(self)
 
@@ -183,7 +176,7 @@ class Pipeline:
         Raises:
             DefinitionError: *format* is neither.
         """
-        from .diagram import diagram
+        from .ladder.diagram import diagram
 
         return diagram(self, format)
 
@@ -193,7 +186,7 @@ class Pipeline:
         Raises:
             DefinitionError: a guard or hook is a function without an import path.
         """
-        from .definition import to_dict
+        from .ladder.definition import to_dict
 
         return to_dict(self)
 
@@ -207,14 +200,14 @@ class Pipeline:
         Raises:
             DefinitionError: the definition is malformed or names what is not allowed.
         """
-        from .definition import from_dict
+        from .ladder.definition import from_dict
 
         return from_dict(data, allow)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """What matters to the fold (stages, rules, guards, reducer), as a short hash."""
-        from .fingerprint import fingerprint
+        from .ladder.fingerprint import fingerprint
 
         return fingerprint(self)
 
@@ -289,7 +282,7 @@ class Pipeline:
 
     @functools.cached_property
     def _overrides(self) -> dict[str, Candidate]:
-        from .events import OVERRIDE
+        from .model.event import OVERRIDE
 
         return {
             stage.key: Candidate(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ladderpipe import Delivery, Event, ManualClock, Pipeline
 from ladderpipe.asynchronous import AsyncBoard
-from ladderpipe.verifying import verify
+from ladderpipe.board.verify import verify
 from tests.shops import HOUR, START, believed, folded
 
 __all__ = ["AsyncShop"]

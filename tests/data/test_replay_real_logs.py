@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from ladderpipe import Board, EffectState, MemoryStore, Outcome, SqliteStore
-from ladderpipe.map_files import load_map
-from ladderpipe.replaying import ReplayReport, replay
+from ladderpipe.board.verify import verify
+from ladderpipe.logs.map_files import load_map
+from ladderpipe.logs.replay import ReplayReport, replay
 from ladderpipe.templates import sales_management
-from ladderpipe.verifying import verify
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data"
 DATA = Path(os.environ.get("LADDERPIPE_DATA", BESIDE))

@@ -12,8 +12,8 @@ from typing import Any, Final
 import attrs
 
 from ladderpipe import Board, EffectState, Event, ManualClock, Outcome
+from ladderpipe.board.verify import verify
 from ladderpipe.stores import PostgresStore
-from ladderpipe.verifying import verify
 from tests.children import Lines
 
 from .crew import Logs

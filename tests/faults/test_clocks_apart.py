@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, ManualClock, MemoryStore
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import EventFromFutureError
-from ladderpipe.verifying import verify
 from tests.shops import START, at, lead_ladder, register
 
 OFF = dt.timedelta(minutes=10)

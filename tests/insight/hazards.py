@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from ladderpipe import Stage
-from ladderpipe.insight.deriving import deals_of, visits_of
-from ladderpipe.insight.tables import CHANGES, MOVES, Tables
+from ladderpipe.insight.frames.derive import deals_of, visits_of
+from ladderpipe.insight.frames.tables import CHANGES, MOVES, Tables
 
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 

@@ -13,8 +13,8 @@ import polars as pl
 from hypothesis import strategies as st
 
 from ladderpipe import Stage
-from ladderpipe.insight.deriving import deals_of, visits_of
-from ladderpipe.insight.tables import CHANGES, MOVES, Tables
+from ladderpipe.insight.frames.derive import deals_of, visits_of
+from ladderpipe.insight.frames.tables import CHANGES, MOVES, Tables
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 

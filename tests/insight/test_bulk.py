@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
 from ladderpipe.insight.bulk import replay
-from ladderpipe.insight.bulk.ordinary import events_of
-from ladderpipe.templates import (
-    crm_default,
-    kanban,
-    new_to_won,
-    prospecting,
-    sales_management,
-)
+from ladderpipe.insight.bulk.fallback import events_of
+from ladderpipe.templates import crm_default, kanban, new_to_won, prospecting, sales_management
 from ladderpipe.testing.strategies import events_and_hands, pipelines
 from tests.insight.bulk_frames import (
     as_columns,

@@ -12,18 +12,12 @@ import pytest
 
 from ladderpipe import Board, Event, ManualClock, Pipeline
 from ladderpipe.errors import EventConflictError, InvalidEventError
-from ladderpipe.guards import cart_has_items
 from ladderpipe.insight.bulk import can_replay_in_columns, replay
-from ladderpipe.insight.bulk.replaying import ALWAYS_STEPPED, WORTH_A_STEP
-from ladderpipe.rules import after, on
-from ladderpipe.stages import Stage
-from ladderpipe.templates import (
-    crm_default,
-    kanban,
-    new_to_won,
-    prospecting,
-    sales_management,
-)
+from ladderpipe.insight.bulk.columnar import ALWAYS_STEPPED, WORTH_A_STEP
+from ladderpipe.ladder.guards import cart_has_items
+from ladderpipe.ladder.rules import after, on
+from ladderpipe.model.stage import Stage
+from ladderpipe.templates import crm_default, kanban, new_to_won, prospecting, sales_management
 from tests.insight.bulk_frames import told_by_the_fold, told_in_bulk
 from tests.ladders import LongAgo, sales_ladder
 from tests.unit.ladders import everything

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ladderpipe import insight
-from ladderpipe.clock import instant
 from ladderpipe.errors import DefinitionError
-from ladderpipe.insight.crm_map import crm_map, crm_map_from_dict, shipped_crm_maps
+from ladderpipe.insight.frames.crm_map import crm_map, crm_map_from_dict, shipped_crm_maps
+from ladderpipe.model.clock import instant
 
 from .boards import assert_same_tables
 

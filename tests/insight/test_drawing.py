@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ladderpipe import insight
-from ladderpipe.insight import kaplan_meier
+from ladderpipe.insight.reports import kaplan_meier
 
 from .lives import life, tables_of
 

@@ -15,11 +15,11 @@ from polars.testing import assert_frame_equal
 
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
-from ladderpipe.insight.forecast.competing import aalen_johansen, incidence_at
-from ladderpipe.insight.forecast.features import outcome, snapshot
-from ladderpipe.insight.forecast.history import from_history
-from ladderpipe.insight.forecast.methods import Method
-from ladderpipe.insight.standing import DAY
+from ladderpipe.insight.forecasting.competing_risks import aalen_johansen, incidence_at
+from ladderpipe.insight.forecasting.features import outcome, snapshot
+from ladderpipe.insight.forecasting.history import from_history
+from ladderpipe.insight.forecasting.methods import Method
+from ladderpipe.insight.frames.snapshot import DAY
 from tests.insight.hazards import World
 from tests.insight.lives import LADDER, Life, after, life, lives, tables_of
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ladderpipe import Stage, insight
-from ladderpipe.insight.forecast.methods import Method
-from ladderpipe.insight.forecast.past import period_ends
+from ladderpipe.insight.forecasting.methods import Method
+from ladderpipe.insight.forecasting.past import period_ends
 from tests.insight.hazards import START, World
 from tests.insight.lives import life, tables_of
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines import AalenJohansenFitter, KaplanMeierFitter
 
-from ladderpipe.insight.forecast.competing import aalen_johansen, incidence_at
+from ladderpipe.insight.forecasting.competing_risks import aalen_johansen, incidence_at
 
 CAUSE = st.sampled_from(["won", "lost", None])
 TIED = st.lists(st.tuples(st.integers(0, 8), CAUSE), min_size=1, max_size=40)

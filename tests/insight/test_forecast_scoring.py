@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from ladderpipe.insight.forecast.revenue import Money, Replayed, student, widened
-from ladderpipe.insight.forecast.scoring import brier, calibration, money_errors, skill
+from ladderpipe.insight.forecasting.revenue import Money, Replayed, student, widened
+from ladderpipe.insight.forecasting.scores import brier, calibration, money_errors, skill
 
 FORECASTS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)
 

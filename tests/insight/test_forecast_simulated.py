@@ -8,17 +8,17 @@ import math
 import pytest
 
 from ladderpipe import insight
-from ladderpipe.insight.forecast.features import outcome, snapshot
-from ladderpipe.insight.forecast.history import from_history
-from ladderpipe.insight.forecast.methods import planned
-from ladderpipe.insight.forecast.past import (
+from ladderpipe.insight.forecasting.features import outcome, snapshot
+from ladderpipe.insight.forecasting.history import from_history
+from ladderpipe.insight.forecasting.methods import planned
+from ladderpipe.insight.forecasting.past import (
     beside_what_came,
     calibrated,
     looked,
     period_ends,
     recall,
 )
-from ladderpipe.insight.forecast.revenue import Replayed, drawn
+from ladderpipe.insight.forecasting.revenue import Replayed, drawn
 from tests.insight.hazards import World
 
 HORIZON = 60

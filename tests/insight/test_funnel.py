@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
-from ladderpipe.insight.funnel import PARTS
+from ladderpipe.insight.reports.funnel import PARTS
 from tests.insight.lives import START, Life, life, lives, tables_of
 
 WAYS = list(

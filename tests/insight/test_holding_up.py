@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
 from ladderpipe.insight import Report, Tables
-from ladderpipe.insight.bottlenecks import value_days
+from ladderpipe.insight.reports.bottlenecks import value_days
 from tests.insight.lives import LADDER, Life, after, life, lives, tables_of
 
 EUR = {"currency": "EUR"}

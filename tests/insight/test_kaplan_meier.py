@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 
-from ladderpipe.insight import kaplan_meier
+from ladderpipe.insight.reports import kaplan_meier
 
 # Few distinct durations, so that many deals leave at one instant.
 TIMES = st.lists(

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, ManualClock, Pipeline, Stage, insight, on
 from ladderpipe.errors import ClockError, DefinitionError, InvalidEventError
-from ladderpipe.events import BASELINE
-from ladderpipe.replaying import replay
+from ladderpipe.logs.replay import replay
+from ladderpipe.model.event import BASELINE
 from tests.ladders import sales_ladder
 
 from .boards import DEALS, Story, stories
@@ -72,7 +72,7 @@ def test_events_that_went_out_come_back_and_fold_to_the_same_histories(
 
 
 def in_order(board: Board, events: list[Event]) -> list[Event]:
-    from ladderpipe.fold import in_order
+    from ladderpipe.fold.fold import in_order
 
     return in_order(board.pipeline, events)
 

@@ -10,10 +10,10 @@ import pytest
 
 from ladderpipe import Board, Event, ManualClock, Pipeline, Stage, insight, on
 from ladderpipe.errors import DefinitionError, InvalidEventError
-from ladderpipe.logs import BadLine
-from ladderpipe.map_files import load_map
-from ladderpipe.replaying import replay
-from ladderpipe.xes import CHUNK, DEEPEST, MOST_ATTRIBUTES
+from ladderpipe.logs.map_files import load_map
+from ladderpipe.logs.readers import BadLine
+from ladderpipe.logs.replay import replay
+from ladderpipe.logs.xes import CHUNK, DEEPEST, MOST_ATTRIBUTES
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<log xmlns="http://www.xes-standard.org/">\n'
 TYPES = {"Lead": "lead.came", "Order": "order", "*": "ignore"}

@@ -11,11 +11,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ladderpipe import ANY, Board, MemoryStore, Pipeline, SqliteStore, Stage, after, insight, on
-from ladderpipe.clock import instant
 from ladderpipe.errors import ClockError, PipelineChangedError, ReentrancyError
-from ladderpipe.guards import guard
-from ladderpipe.insight import reading
-from ladderpipe.insight.tables import CHANGES, DEALS, MOVES, VISITS
+from ladderpipe.insight.frames import from_board as reading
+from ladderpipe.insight.frames.tables import CHANGES, DEALS, MOVES, VISITS
+from ladderpipe.ladder.guards import guard
+from ladderpipe.model.clock import instant
 from tests.shops import HOUR, START, Shop, lead_ladder
 
 from .boards import assert_same_tables, rows

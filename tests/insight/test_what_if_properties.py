@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, History, Pipeline, insight
-from ladderpipe.insight.what_if import WhatIf
+from ladderpipe.insight.scenarios.what_if import WhatIf
 from tests.ladders import ladders
 
 from .boards import DEALS, Story, stories

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
-from ladderpipe.insight.intervals import wilson
+from ladderpipe.insight.reports.intervals import wilson
 from tests.insight.lives import START, Life, life, lives, tables_of
 
 WON = life("won", (0, "new"), (48, "won"), value=Decimal(600), currency="EUR", owner="Ada")

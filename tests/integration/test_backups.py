@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ladderpipe import Board, SqliteStore
+from ladderpipe.board.verify import verify
 from ladderpipe.stores import PostgresStore, Store
-from ladderpipe.verifying import verify
 from tests.postgres import PostgresServer
 from tests.shops import Shop, lead_ladder
 

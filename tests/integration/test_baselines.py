@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from ladderpipe import ANY, Board, Event, Outcome, Pipeline, SqliteStore, Stage, after, do, on, wait
-from ladderpipe.clock import instant
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import (
     DealNotFoundError,
     DefinitionError,
@@ -21,7 +21,7 @@ from ladderpipe.errors import (
     MoveNotAllowedError,
     PipelineChangedError,
 )
-from ladderpipe.verifying import verify
+from ladderpipe.model.clock import instant
 from tests.shops import Shop, assert_is_the_fold, believed, contents, lead_ladder, register
 
 # -- a changed ladder ---------------------------------------------------------------------------

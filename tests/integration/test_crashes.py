@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from ladderpipe import Board, Effect, EffectState, Event, ManualClock
-from ladderpipe.verifying import VerifyReport, verify
+from ladderpipe.board.verify import VerifyReport, verify
 from tests.children import Files, Lines, open_board, run
 
 KILLS = int(os.environ.get("LADDERPIPE_KILLS", "60"))

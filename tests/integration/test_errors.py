@@ -26,7 +26,7 @@ from ladderpipe.errors import (
     ReentrancyError,
     StoreError,
 )
-from ladderpipe.rules import VisitTimes
+from ladderpipe.ladder.rules import VisitTimes
 from tests.shops import Shop, contents, lead_ladder, register
 
 Act = Callable[[Shop], Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ladderpipe import Board, Event, ManualClock, Outcome
-from ladderpipe.verifying import verify
+from ladderpipe.board.verify import verify
 from tests.children import (
     HOUR,
     START,

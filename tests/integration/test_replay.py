@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from ladderpipe import Event, Outcome
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import ClockError, DefinitionError
-from ladderpipe.mapping_reader import map_from_dict
-from ladderpipe.replaying import BadLine, replay
-from ladderpipe.verifying import verify
+from ladderpipe.logs.map_reader import map_from_dict
+from ladderpipe.logs.replay import BadLine, replay
 from tests.shops import Shop, at, contents, lead_ladder, register
 
 HEADER = "when,what,deal"

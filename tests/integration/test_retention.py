@@ -28,10 +28,10 @@ from ladderpipe import (
     Pipeline,
     SqliteStore,
 )
+from ladderpipe.board.retention.check import check
+from ladderpipe.board.retention.file import ArchiveFile
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import ArchiveError, DealNotFoundError, StoreError
-from ladderpipe.retention.checking import check
-from ladderpipe.retention.files import ArchiveFile
-from ladderpipe.verifying import verify
 from tests.driven import DrivenBoard
 from tests.integration.test_verify import lived
 from tests.shops import HOUR, Shop, assert_is_the_fold, lead_ladder, wide_rows

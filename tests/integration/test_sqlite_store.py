@@ -18,7 +18,7 @@ import pytest
 from ladderpipe import Board, ManualClock, SqliteStore
 from ladderpipe.errors import StoreError
 from ladderpipe.stores import open_store
-from ladderpipe.stores.sqlite_schema import MIGRATIONS
+from ladderpipe.stores.sqlite.schema import MIGRATIONS
 from tests.shops import START, Shop, assert_is_the_fold, contents, lead_ladder, register
 
 
@@ -115,7 +115,7 @@ def test_a_database_with_other_tables_is_shared_with_them(path: Path):
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from ladderpipe.stores import sqlite
+    from ladderpipe.stores.sqlite import store as sqlite
 
     SqliteStore(path).close()
     broken = (*MIGRATIONS, "CREATE TABLE ladder_more (id INTEGER);\nCREATE TABLE ladder_deals (x)")
@@ -129,7 +129,7 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
 
 
 def test_an_upgrade_runs_the_missing_steps_alone(path: Path, monkeypatch: pytest.MonkeyPatch):
-    from ladderpipe.stores import sqlite
+    from ladderpipe.stores.sqlite import store as sqlite
 
     SqliteStore(path).close()
     monkeypatch.setattr(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ladderpipe import Board, SqliteStore, on
+from ladderpipe.board.verify import Difference, verify
 from ladderpipe.errors import PipelineChangedError
 from ladderpipe.pipeline import Pipeline
-from ladderpipe.verifying import Difference, verify
 from tests.shops import HOUR, Shop, contents, lead_ladder, register
 
 EMAIL = {"email": "ada@example.com", "name": "Ada"}

@@ -213,7 +213,7 @@ def test_a_worker_in_a_thread_stops_when_its_event_is_set(store: Any):
 def test_a_round_that_fails_is_logged_and_the_worker_goes_on(
     store: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    from ladderpipe import working
+    from ladderpipe.board import worker as working
 
     monkeypatch.setattr(working, "_ERROR_PAUSE", 0.001)
     shop = Shop(lead_ladder(), store)

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from ladderpipe import observing
-from ladderpipe.telemetry import Telemetry
+from ladderpipe.observability import observer as observing
+from ladderpipe.observability.telemetry import Telemetry
 from tests.integration.conftest import store
 
 __all__ = ["Told", "store", "told"]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import Backoff, LadderError, MemoryStore, UndeliverableError, observing
+from ladderpipe import Backoff, LadderError, MemoryStore, UndeliverableError
+from ladderpipe.observability import observer as observing
 from tests.observing.conftest import Told
 from tests.shops import Shop, lead_ladder, register
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ladderpipe import Backoff, Board, Pipeline, Stage, SystemClock, on
-from ladderpipe.health import LATE, examine_store
+from ladderpipe.board.health import LATE, examine_store
 from ladderpipe.testing.shop import HOUR
 from tests.shops import Shop, contents, lead_ladder, register
 

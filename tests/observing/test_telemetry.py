@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from ladderpipe import Backoff, MemoryStore, Pipeline, Stage, on
 from ladderpipe.errors import EventConflictError, GuardError, HookError, MoveNotAllowedError
-from ladderpipe.observing import Observer
+from ladderpipe.observability.observer import Observer
 from tests.observing.conftest import Told
 from tests.shops import START, Shop, lead_ladder, register
 

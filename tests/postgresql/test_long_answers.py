@@ -7,7 +7,8 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from ladderpipe.stores import PostgresStore, postgres_transaction
+from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.postgres import transaction as postgres_transaction
 from tests.postgresql.conftest import OpenStore
 from tests.shops import Shop, lead_ladder
 

@@ -9,7 +9,8 @@ import pytest
 
 from ladderpipe import Board
 from ladderpipe.errors import StoreError
-from ladderpipe.stores import PostgresStore, postgres_schema
+from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.postgres import schema as postgres_schema
 from tests.postgres import PostgresServer, rows_by_table
 from tests.postgresql.conftest import OpenStore
 from tests.shops import Shop, lead_ladder

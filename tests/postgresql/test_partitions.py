@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from ladderpipe import Event, MemoryStore
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import StoreError
 from ladderpipe.stores import PostgresStore
 from ladderpipe.testing import assert_store_contract
-from ladderpipe.verifying import verify
 from tests.integration.test_verify import lived
 from tests.postgres import PostgresServer
 from tests.postgresql.conftest import OpenStore

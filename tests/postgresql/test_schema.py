@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ladderpipe import Event
-from ladderpipe.canonical import canonical_text
+from ladderpipe.model.canonical import canonical_text
 from ladderpipe.stores import PostgresStore
 from tests.postgresql.conftest import OpenStore
 from tests.shops import Shop, assert_is_the_fold, lead_ladder

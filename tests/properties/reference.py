@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from ladderpipe import ANY, Cart, CartLine, Deal, Event, Pipeline, Rule, Stage, VisitTimes
-from ladderpipe.rules import ByHand, OnEvents
+from ladderpipe.ladder.rules import ByHand, OnEvents
 
 HAND, OVERRIDE = "ladder.by_hand", "ladder.override"
 

@@ -31,9 +31,9 @@ from ladderpipe import (
     on,
     wait,
 )
-from ladderpipe.canonical import canonical_text
 from ladderpipe.errors import HookError, LadderError, MoveNotAllowedError
-from ladderpipe.guards import property_equals
+from ladderpipe.ladder.guards import property_equals
+from ladderpipe.model.canonical import canonical_text
 from ladderpipe.testing.strategies import START, events_of_many_deals
 from tests.ladders import ladders, sales_ladder
 from tests.shops import assert_is_the_fold, contents, wide_rows

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, History, Pipeline
-from ladderpipe import fold as folding
-from ladderpipe.draft import Draft, order_key
+from ladderpipe.fold import fold as folding
+from ladderpipe.fold.draft import Draft, order_key
 from ladderpipe.testing.strategies import START
 from tests.ladders import ladders_and_events
 

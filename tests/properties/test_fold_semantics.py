@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ladderpipe import ANY, Event, History, Pipeline, Rule, VisitTimes
-from ladderpipe.rules import ByHand, OnEvents
+from ladderpipe.ladder.rules import ByHand, OnEvents
 from tests.ladders import ladders_and_events
 
 HOUR = dt.timedelta(hours=1)

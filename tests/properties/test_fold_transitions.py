@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
-from ladderpipe.fold import in_order
-from ladderpipe.machine import NOT_OPEN
-from ladderpipe.reducer import CartDraft, DealData, cart_reducer
+from ladderpipe.fold.fold import in_order
+from ladderpipe.fold.reducer import CartDraft, DealData, cart_reducer
+from ladderpipe.ladder.machine import NOT_OPEN
 from tests.ladders import ladders_and_events
 
 

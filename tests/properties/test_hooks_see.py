@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import ANY, HookContext, MemoryStore, Pipeline, Stage, after, on
-from ladderpipe.guards import cart_has_items
+from ladderpipe.ladder.guards import cart_has_items
 from tests.shops import Shop
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, ManualClock, MemoryStore, Pipeline, SqliteStore
-from ladderpipe.retention.checking import check
-from ladderpipe.retention.files import ArchiveFile
+from ladderpipe.board.retention.check import check
+from ladderpipe.board.retention.file import ArchiveFile
 from tests.ladders import ladders_and_events
 from tests.shops import wide_rows
 

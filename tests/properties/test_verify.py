@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, ManualClock, MemoryStore, Pipeline, SqliteStore
-from ladderpipe.verifying import verify
+from ladderpipe.board.verify import verify
 from tests.ladders import ladders_and_events
 
 START = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)

@@ -6,7 +6,7 @@ from typing import Final
 
 from ladderpipe import Board, Effect, EffectState, Event
 from ladderpipe.errors import DealNotFoundError
-from ladderpipe.events import OWN_SOURCE
+from ladderpipe.model.event import OWN_SOURCE
 
 from .ladder import ASKED_INSIDE
 from .ledger import Ledger

@@ -13,11 +13,13 @@ from typing import Any
 import attrs
 import pytest
 
-from ladderpipe import SqliteStore, delivering, handling
-from ladderpipe.stores import postgres_transaction
+from ladderpipe import SqliteStore
+from ladderpipe.board import deliver as delivering
+from ladderpipe.board import handle as handling
 from ladderpipe.stores.base import DealChange, StoredDeal
 from ladderpipe.stores.memory import MemoryTransaction
-from ladderpipe.stores.sqlite_transaction import SqliteTransaction
+from ladderpipe.stores.postgres import transaction as postgres_transaction
+from ladderpipe.stores.sqlite.transaction import SqliteTransaction
 
 __all__ = ["MUTANTS", "Mutant"]
 

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import pq, waiting
 
 from ladderpipe.stores import PostgresStore, Store
-from ladderpipe.stores.postgres_wire import OwnConnection
+from ladderpipe.stores.postgres.wire import OwnConnection
 
 from .scheduler import Stuck
 from .seams import Injected, Points

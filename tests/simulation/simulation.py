@@ -13,7 +13,7 @@ from typing import Final
 from unittest import mock
 
 from ladderpipe import Board
-from ladderpipe.verifying import verify
+from ladderpipe.board.verify import verify
 
 from .checks import check_end, check_ledger
 from .ladder import NAMES, busy_ladder

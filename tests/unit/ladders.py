@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from ladderpipe import ANY, Event, Pipeline, Stage, after, by_hand, do, on, wait
-from ladderpipe.guards import cart_is_empty, property_equals, property_is_set, value_at_least
-from ladderpipe.rules import VisitTimes
+from ladderpipe.ladder.guards import cart_is_empty, property_equals, property_is_set, value_at_least
+from ladderpipe.ladder.rules import VisitTimes
 
 
 def is_from_rome(deal: Any, event: Event | None) -> bool:

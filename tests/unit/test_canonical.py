@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ladderpipe.canonical import MAX_DEPTH, canonical, canonical_text
 from ladderpipe.errors import InvalidEventError
+from ladderpipe.model.canonical import MAX_DEPTH, canonical, canonical_text
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
 JSON = st.recursive(

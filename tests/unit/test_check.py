@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 
 from ladderpipe import ANY, Event, Pipeline, Rule, Stage, after, by_hand, on, templates
-from ladderpipe.check import Finding
-from ladderpipe.guard_logic import can_hold, condition_of
-from ladderpipe.guards import (
+from ladderpipe.ladder.check import Finding
+from ladderpipe.ladder.guards import (
     Guard,
     cart_has_items,
     cart_is_empty,
@@ -20,6 +19,7 @@ from ladderpipe.guards import (
     property_is_set,
     value_at_least,
 )
+from ladderpipe.ladder.implication import can_hold, condition_of
 from tests.ladders import ladders, ladders_and_events, sales_ladder
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)

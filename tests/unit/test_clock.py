@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ladderpipe import Clock, ManualClock, SystemClock
-from ladderpipe.clock import instant
 from ladderpipe.errors import ClockError, InstantError
+from ladderpipe.model.clock import instant
 
 NINE = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 

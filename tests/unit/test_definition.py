@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline, Stage, after, do, on, templates, wait
 from ladderpipe.errors import DefinitionError
-from ladderpipe.fingerprint import differences, fold_definition
-from ladderpipe.guards import property_equals
+from ladderpipe.ladder.fingerprint import differences, fold_definition
+from ladderpipe.ladder.guards import property_equals
 from tests.ladders import ladders, ladders_and_events, sales_ladder
 from tests.unit.ladders import WorkingDays, everything
 

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from ladderpipe import Event
 from ladderpipe.errors import InstantError, InvalidEventError
-from ladderpipe.events import check_from_outside
+from ladderpipe.model.event import check_from_outside
 from ladderpipe.testing import events
 from tests.ladders import sales_ladder
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 
 from ladderpipe import Event, Outcome, Pipeline, Stage, after, by_hand, on
-from ladderpipe.explain import Explanation, Reason, Step
-from ladderpipe.guards import property_equals, property_is_set
+from ladderpipe.fold.explain import Explanation, Reason, Step
+from ladderpipe.ladder.guards import property_equals, property_is_set
 from tests.ladders import ladders_and_events, sales_ladder
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)

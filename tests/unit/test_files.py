@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from ladderpipe import Pipeline, Stage, do, on, templates
 from ladderpipe.errors import DefinitionError
-from ladderpipe.files import dump, load, schema
-from ladderpipe.guards import property_equals
+from ladderpipe.ladder.files import dump, load, schema
+from ladderpipe.ladder.guards import property_equals
 from tests.ladders import ladders, sales_ladder
 from tests.unit.ladders import everything
 

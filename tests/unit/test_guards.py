@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ladderpipe import Deal, Event
 from ladderpipe.errors import DefinitionError
-from ladderpipe.guards import (
+from ladderpipe.ladder.guards import (
     Guard,
     cart_has_items,
     cart_is_empty,

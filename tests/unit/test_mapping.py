@@ -10,10 +10,10 @@ import pytest
 
 from ladderpipe import Event
 from ladderpipe.errors import DefinitionError
-from ladderpipe.logs import BadLine, Row
-from ladderpipe.map_files import load_map, shipped_maps
-from ladderpipe.mapping import CloudEvents, LogMap
-from ladderpipe.mapping_reader import map_from_dict
+from ladderpipe.logs.log_map import CloudEvents, LogMap
+from ladderpipe.logs.map_files import load_map, shipped_maps
+from ladderpipe.logs.map_reader import map_from_dict
+from ladderpipe.logs.readers import BadLine, Row
 
 EVENT = {"deal": "{cart}", "type": "{what}", "at": "{when}"}
 ROW = {"cart": "c1", "what": "add", "when": "2026-01-05T09:00:00Z", "sku": "A", "price": "1.50"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ladderpipe.errors import InvalidEventError
-from ladderpipe.money import amount, currency_code, product, total
+from ladderpipe.model.money import amount, currency_code, product, total
 
 
 @pytest.mark.parametrize(

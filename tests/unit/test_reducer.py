@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ladderpipe import Event
 from ladderpipe.errors import InvalidEventError
-from ladderpipe.reducer import DealData, cart_reducer
+from ladderpipe.fold.reducer import DealData, cart_reducer
 from ladderpipe.testing import events
 from tests.ladders import sales_ladder
 

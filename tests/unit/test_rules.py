@@ -9,8 +9,8 @@ import pytest
 
 from ladderpipe import ANY, Deal, Event, Pipeline, Rule, Stage, VisitTimes, after, by_hand, on
 from ladderpipe.errors import DefinitionError
-from ladderpipe.guards import cart_has_items, cart_is_empty
-from ladderpipe.rules import After
+from ladderpipe.ladder.guards import cart_has_items, cart_is_empty
+from ladderpipe.ladder.rules import After
 
 quote = Stage("quote")
 saved = Stage("saved")

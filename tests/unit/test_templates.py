@@ -10,7 +10,7 @@ import pytest
 from ladderpipe import Board, ManualClock, Pipeline, templates
 from ladderpipe.errors import DefinitionError, MissingPropertyError
 from ladderpipe.mail import MailTemplates
-from ladderpipe.stages import DoStep
+from ladderpipe.model.stage import DoStep
 from tests.ladders import sales_ladder
 from tests.stories import ADA, START, Story, event
 

@@ -15,14 +15,7 @@ from hypothesis import strategies as st
 from ladderpipe.errors import EventConflictError, HookError, MoveNotAllowedError, StoreError
 from ladderpipe.stores import open_store
 from tests.shops import Shop, lead_ladder, register
-from tests.web.callers import (
-    Caller,
-    Django,
-    SqlAlchemy,
-    SqlAlchemySession,
-    driver,
-    engine_on,
-)
+from tests.web.callers import Caller, Django, SqlAlchemy, SqlAlchemySession, driver, engine_on
 
 _names = itertools.count(1)
 

@@ -10,19 +10,19 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
-from .. import bridging
-from ..board import DEFAULT_POLL, Board
-from ..clock import Clock
-from ..delivering import DeliveryReport
+from ..board.board import DEFAULT_POLL, Board
+from ..board.deliver import DeliveryReport
+from ..board.read import PAGE
+from ..board.session import Session
+from ..board.sweep import TickReport
+from ..board.worker import Round
+from ..model.clock import Clock
 from ..pipeline import Pipeline
-from ..reading import PAGE
-from ..session import Session
 from ..stores import Store
-from ..sweeping import TickReport
-from ..working import Round
+from ..stores import strand as bridging
 from .session import BridgedSession
 from .strands import Threads, in_greenlet
-from .working import AsyncHandler, Stop, as_plain_handler, stopping_on_signals
+from .worker import AsyncHandler, Stop, as_plain_handler, stopping_on_signals
 
 __all__ = ["AsyncBoard"]
 

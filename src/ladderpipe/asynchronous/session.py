@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import attrs
 
-from .. import bridging
-from ..session import Session
-from ..unit import Unit
+from ..board.session import Session
+from ..board.unit import Unit
+from ..stores import strand as bridging
 
 __all__ = ["BridgedSession"]
 

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import attrs
 
-from .. import bridging
 from ..errors import StoreError
+from ..stores import strand as bridging
 
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from ..board import Board
-from ..clock import instant
-from ..definition import from_dict
+from ..board.board import Board
+from ..board.retention.check import check
+from ..board.retention.file import ArchiveFile
 from ..errors import DefinitionError, InstantError
+from ..ladder.definition import from_dict
+from ..model.clock import instant
 from ..pipeline import Pipeline
-from ..retention.checking import check
-from ..retention.files import ArchiveFile
 from .loading import existing_store, find_modules_here, loaded_pipeline, stored_pipeline
 from .options import Allow, Json, Name, OwnPipeline, StoredPipeline, Url
 from .printing import console, counted, printable, write_json

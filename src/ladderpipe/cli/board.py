@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ..board import Board
-from ..clock import Clock, ManualClock, SystemClock
+from ..board.board import Board
 from ..errors import InstantError
+from ..model.clock import Clock, ManualClock, SystemClock
 from .kanban import Column, columns_of, layout
 from .loading import reading_board
 from .options import Allow, Json, Language, Name, StoredPipeline, Url

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ..board import Board
-from ..deals import Deal, Move, Receipt, Visit
+from ..board.board import Board
 from ..errors import MissingPropertyError, MoveNotAllowedError, StoreError
-from ..events import BASELINE, BY_HAND, OVERRIDE
-from ..history import History
-from ..stages import Status
+from ..model.deal import Deal, Move, Receipt, Visit
+from ..model.event import BASELINE, BY_HAND, OVERRIDE
+from ..model.history import History
+from ..model.stage import Status
 from .loading import existing_store, reading_board, stored_pipeline
 from .options import Allow, DealId, Json, Language, Name, OwnPipeline, StoredPipeline, Url
 from .printing import (

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..check import Finding
+from ..ladder.check import Finding
 from ..pipeline import Pipeline
 from .loading import loaded_pipeline
 from .options import Allow, Definition, Json

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
-from ..board import Board
-from ..clock import ManualClock
+from ..board.board import Board
 from ..errors import StoreError
+from ..model.clock import ManualClock
 from ..pipeline import Pipeline
 from .board import show_board
 from .printing import console

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from ..clock import instant
+from ..model.clock import instant
 
 __all__ = ["CUSTOMERS", "END", "MAIL_DOWN", "SCRIPT", "START", "Said", "Scene"]
 

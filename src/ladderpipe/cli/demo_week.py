@@ -11,12 +11,12 @@ import attrs
 from rich.console import Console
 from rich.text import Text
 
-from ..board import Board
-from ..clock import ManualClock
-from ..deals import Deal, Move, Outcome, Receipt
-from ..effects import Delivery, EffectState
-from ..events import Event
+from ..board.board import Board
 from ..mail import FileMailbox
+from ..model.clock import ManualClock
+from ..model.deal import Deal, Move, Outcome, Receipt
+from ..model.effect import Delivery, EffectState
+from ..model.event import Event
 from .demo_script import CUSTOMERS, END, MAIL_DOWN, SCRIPT, Said, Scene
 from .printing import STATUS_STYLES
 

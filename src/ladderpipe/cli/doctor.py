@@ -9,8 +9,8 @@ from typing import Any, Final
 import attrs
 import typer
 
+from ..board.health import Health, HealthFinding, examine_store
 from ..errors import StoreError
-from ..health import Health, HealthFinding, examine_store
 from ..stores import Store
 from .loading import existing_store, loaded_pipeline
 from .options import Allow, Json, Name, OwnPipeline, Url

@@ -12,10 +12,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..board import Board
-from ..deals import Deal
-from ..reading import StageTotal
-from ..stages import Stage
+from ..board.board import Board
+from ..board.read import StageTotal
+from ..model.deal import Deal
+from ..model.stage import Stage
 from .printing import STATUS_STYLES, age, counted, money, printable, progress, title_of
 
 __all__ = ["Column", "columns_of", "layout"]

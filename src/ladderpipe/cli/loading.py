@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..board import Board
-from ..clock import Clock
-from ..definition import from_dict
+from ..board.board import Board
 from ..errors import DefinitionError, StoreError
-from ..files import load
+from ..ladder.definition import from_dict
+from ..ladder.files import load
+from ..model.clock import Clock
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
 from ..stores.base import PipelineRow

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ..stages import Stage
+from ..model.stage import Stage
 
 __all__ = [
     "age",

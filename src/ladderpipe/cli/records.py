@@ -8,11 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ..check import Finding
-from ..deals import CartLine, Deal, Move, Receipt, Visit
-from ..events import Event
-from ..history import History
-from ..reading import StageTotal
+from ..board.read import StageTotal
+from ..ladder.check import Finding
+from ..model.deal import CartLine, Deal, Move, Receipt, Visit
+from ..model.event import Event
+from ..model.history import History
 from .printing import instant_text
 
 __all__ = [

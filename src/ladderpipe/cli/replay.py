@@ -13,16 +13,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..board import Board
-from ..clock import instant
-from ..deals import Outcome
+from ..board.board import Board
+from ..board.sweep import DealFailure
 from ..errors import InstantError
-from ..logs import BadLine
-from ..map_files import load_map, shipped_maps
-from ..mapping import CloudEvents, LogMap
-from ..replaying import ReplayReport, known_as
-from ..replaying import replay as replay_log
-from ..sweeping import DealFailure
+from ..logs.log_map import CloudEvents, LogMap
+from ..logs.map_files import load_map, shipped_maps
+from ..logs.readers import BadLine
+from ..logs.replay import ReplayReport, known_as
+from ..logs.replay import replay as replay_log
+from ..model.clock import instant
+from ..model.deal import Outcome
 from .loading import loaded_pipeline
 from .options import Allow, Json, Language
 from .printing import (

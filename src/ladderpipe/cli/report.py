@@ -19,7 +19,7 @@ from .printing import console, counted, printable, progress, write_json
 
 if TYPE_CHECKING:
     from ..insight import Rates, Tables
-    from ..insight.page import Contents
+    from ..insight.report_page import Contents
 
 __all__ = ["report"]
 
@@ -88,7 +88,7 @@ def report(
     A file that is no such page is never overwritten. With --json, standard output gets every table
     whole, with its definition.
     """
-    from ..insight.page import contents, record_of, rendered, write_charts
+    from ..insight.report_page import contents, record_of, rendered, write_charts
 
     if not (out or png or pdf or json):
         raise typer.BadParameter("say what to write: --out report.html, --png, --pdf or --json")
@@ -165,7 +165,7 @@ def _rates(path: Path | None, currency: str | None, age: int) -> Rates | None:
 
 def _refuse_to_overwrite(path: Path) -> None:
     """Refuse a file that is something else: a typo must not cost anybody a database."""
-    from ..insight.page import MARK
+    from ..insight.report_page import MARK
 
     if not path.exists():
         return

@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from ..board import Board
+from ..board.board import Board
+from ..board.verify import VerifyReport
+from ..board.verify import verify as verify_board
 from ..stores import Store
-from ..verifying import VerifyReport
-from ..verifying import verify as verify_board
 from .loading import existing_store, stored_pipeline
 from .options import Allow, Json, Name, StoredPipeline, Url
 from .printing import console, printable, progress, write_json

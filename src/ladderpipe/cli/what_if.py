@@ -9,20 +9,11 @@ from rich.console import Console
 
 from .loading import loaded_pipeline, reading_board
 from .options import Allow, Json, Language, Name, Url
-from .printing import (
-    console,
-    counted,
-    instant_text,
-    moment,
-    printable,
-    progress,
-    table,
-    write_json,
-)
+from .printing import console, counted, instant_text, moment, printable, progress, table, write_json
 
 if TYPE_CHECKING:
     from ..insight import Report, WhatIf
-    from ..insight.reading import Progress
+    from ..insight.frames.from_board import Progress
 
 __all__ = ["what_if"]
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..board import Board
-from ..delivering import DeliveryReport
-from ..effects import Delivery, EffectState, Handler
+from ..board.board import Board
+from ..board.deliver import DeliveryReport
+from ..board.sweep import TickReport
 from ..errors import StoreError
-from ..sweeping import TickReport
+from ..model.effect import Delivery, EffectState, Handler
 from .loading import called, existing_store, imported, stored_pipeline
 from .options import Allow, Json, OwnPipeline, Url
 from .printing import counted, instant_text

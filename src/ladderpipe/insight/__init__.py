@@ -11,27 +11,27 @@ except ModuleNotFoundError as _error:
         "ladderpipe.insight needs Polars, which is not installed: pip install 'ladderpipe[insight]'"
     ) from _error
 
-from .arrivals import arrivals
-from .bottlenecks import bottlenecks, turning_back
 from .bulk import Replayed, can_replay_in_columns, replay
-from .crm import read_crm
-from .currencies import currencies
-from .durations import survival, time_in_stage
-from .forecast import Backtest, Forecast, backtest, forecast
-from .funnel import funnel
+from .forecasting import Backtest, Forecast, backtest, forecast
+from .frames.crm import read_crm
+from .frames.from_board import deals, moves, tables, visits
+from .frames.rates import RateError, Rates, convert
+from .frames.tables import Problem, Tables
 from .mining import ExportReport, export_log, read_xes
-from .page import page
-from .rates import RateError, Rates, convert
-from .reading import deals, moves, tables, visits
-from .recovery import recovery
 from .report import Report
-from .stale import stale, stale_deals
-from .summary import summary
-from .tables import Problem, Tables
-from .timers import timers
-from .velocity import velocity
-from .what_if import WhatIf, what_if
-from .winning import loss_reasons, win_rate
+from .report_page import page
+from .reports.bottlenecks import bottlenecks, turning_back
+from .reports.currencies import currencies
+from .reports.funnel import funnel
+from .reports.new_deals import arrivals
+from .reports.recovery import recovery
+from .reports.stale import stale, stale_deals
+from .reports.summary import summary
+from .reports.time_in_stage import survival, time_in_stage
+from .reports.timers import timers
+from .reports.velocity import velocity
+from .reports.win_rate import loss_reasons, win_rate
+from .scenarios.what_if import WhatIf, what_if
 
 __all__ = [
     "Backtest",

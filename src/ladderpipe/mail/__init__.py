@@ -4,9 +4,9 @@ Needs the extra ``ladderpipe[mail]`` (Jinja2). Rendering, composing and sending 
 both handlers, and one of your own, send the same messages.
 """
 
-from .composing import EmailHandler
+from .handler import EmailHandler
 from .mailbox import FileMailbox
-from .rendering import Mail, MailTemplates
 from .smtp import Mailer
+from .templating import Mail, MailTemplates
 
 __all__ = ["EmailHandler", "FileMailbox", "Mail", "MailTemplates", "Mailer"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from .composing import EmailHandler
+from .handler import EmailHandler
 
 __all__ = ["FileMailbox"]
 

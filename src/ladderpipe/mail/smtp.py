@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from ..errors import UndeliverableError
-from .composing import EmailHandler
+from .handler import EmailHandler
 
 __all__ = ["Mailer"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from .base import Store
-from .sqlite import SqliteStore
+from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from .memory import MemoryStore
-    from .postgres import PostgresStore
+    from .postgres.store import PostgresStore
 
 __all__ = [
     "MemoryStore",
@@ -54,7 +54,7 @@ def _open_postgres(url: str) -> Store:
 
 def _postgres_store() -> type[PostgresStore]:
     try:
-        from .postgres import PostgresStore
+        from .postgres.store import PostgresStore
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool"):
             raise

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
-from ..events import Event
+from ..model.event import Event
 
 __all__ = [
     "DealChange",

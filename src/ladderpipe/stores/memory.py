@@ -15,7 +15,7 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import StoreError
-from ..events import Event
+from ..model.event import Event
 from .base import (
     DealChange,
     DealFilter,

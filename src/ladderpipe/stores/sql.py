@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from ..events import Event
+from ..model.event import Event
 from .base import (
     SWEPT_FIELDS,
     DealChange,

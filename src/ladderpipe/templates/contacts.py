@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from ..ladder.rules import ANY, after, by_hand, on
+from ..model.stage import Stage, wait
 from ..pipeline import Pipeline
-from ..rules import ANY, after, by_hand, on
-from ..stages import Stage, wait
 from .hooks import answer_the_lead, ask_for_reminder, welcome_the_customer
 from .wording import Language, Wording
 
 if TYPE_CHECKING:
-    from ..hooks import HookContext
+    from ..board.hooks import HookContext
 
 __all__ = ["kanban"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from ..guards import cart_has_items, cart_is_empty
+from ..ladder.guards import cart_has_items, cart_is_empty
+from ..ladder.rules import ANY, after, by_hand, on
+from ..model.stage import Stage, wait
 from ..pipeline import Pipeline
-from ..rules import ANY, after, by_hand, on
-from ..stages import Stage, wait
 from .hooks import ask_for_mail, ask_for_reminder
 from .wording import Language, Wording
 
 if TYPE_CHECKING:
-    from ..hooks import HookContext
+    from ..board.hooks import HookContext
 
 __all__ = ["sales_management"]
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import attrs
 
 from ..errors import DefinitionError
-from ..stages import DoStep, do
+from ..model.stage import DoStep, do
 
 __all__ = ["Language", "Wording"]
 

@@ -22,9 +22,9 @@ from ladderpipe import (
     Pipeline,
     Receipt,
 )
-from ladderpipe.deciding import stored_until
-from ladderpipe.effects import TASK
+from ladderpipe.board.decision import stored_until
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
+from ladderpipe.model.effect import TASK
 from ladderpipe.stores import Store
 
 from .assertions import assert_single_stage, expect

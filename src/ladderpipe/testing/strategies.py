@@ -11,8 +11,7 @@ import attrs
 from hypothesis import strategies as st
 
 from ladderpipe import ANY, Event, Pipeline, Rule, Stage, Timer, after, by_hand, do, on, wait
-from ladderpipe.events import BY_HAND, OVERRIDE, OWN_SOURCE
-from ladderpipe.guards import (
+from ladderpipe.ladder.guards import (
     AllOf,
     AnyOf,
     Guard,
@@ -26,8 +25,9 @@ from ladderpipe.guards import (
     property_is_set,
     value_at_least,
 )
-from ladderpipe.rules import After, ByHand, OnEvents
-from ladderpipe.stages import DoStep, Status, WaitStep
+from ladderpipe.ladder.rules import After, ByHand, OnEvents
+from ladderpipe.model.event import BY_HAND, OVERRIDE, OWN_SOURCE
+from ladderpipe.model.stage import DoStep, Status, WaitStep
 
 __all__ = ["START", "events", "events_and_hands", "events_of_many_deals", "pipelines"]
 
@@ -119,7 +119,7 @@ def pipelines(
     (delays of a few hours, or none) and hands; and at least one event that opens a deal.
 
     Args:
-        guards: guards for the rules; by default those of :mod:`ladderpipe.guards`, combined.
+        guards: guards for the rules; by default those of :mod:`ladderpipe.ladder.guards`, combined.
         timers: triggers for the timer rules besides delays; ``st.nothing()`` for ladders on
             which nothing happens by itself.
         sequences: whether stages ask for effects.

@@ -15,9 +15,9 @@ except ModuleNotFoundError as _error:
         "bulk replay computes with NumPy, which is not installed: pip install 'ladderpipe[insight]'"
     ) from _error
 
+from .columnar import replay
 from .columns import EVENTS, EventSource
 from .outcome import FINAL, Replayed
 from .program import can_replay_in_columns
-from .replaying import replay
 
 __all__ = ["EVENTS", "FINAL", "EventSource", "Replayed", "can_replay_in_columns", "replay"]

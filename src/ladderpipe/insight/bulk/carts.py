@@ -1,6 +1,6 @@
 """The carts of many deals at once: a row of seats for each, a line in a seat.
 
-What the standard reducer does to one cart (:mod:`ladderpipe.reducer`), done to all that an event
+What the standard reducer does to one cart (:mod:`ladderpipe.fold.reducer`), done to all that an event
 changes at one step. Titles and the order of lines are not kept: no guard reads them.
 """
 
@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from .arrays import LARGEST, NOTHING, Flags, Ints, Numbers
-from .told import Lines
+from .payloads import Lines
 
 __all__ = ["MOST_SEATS", "CartCopy", "Carts"]
 

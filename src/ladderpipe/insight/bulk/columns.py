@@ -10,9 +10,9 @@ from typing import Any, Final, TypeAlias
 import polars as pl
 
 from ...errors import InvalidEventError
-from ...events import MAX_NAME, Event
-from ..tables import INSTANT
-from .told_columns import FIELDS, PROPERTY
+from ...model.event import MAX_NAME, Event
+from ..frames.tables import INSTANT
+from .payload_columns import FIELDS, PROPERTY
 
 __all__ = ["EVENTS", "EventSource", "data_columns", "read_events"]
 

@@ -10,13 +10,13 @@ import attrs
 import numpy as np
 import polars as pl
 
-from ...events import OVERRIDE
-from ...rules import ByHand, OnEvents, Rule
-from ..tables import INSTANT, MONEY, MOVES, VISITS
-from .arranging import Arranged
+from ...ladder.rules import ByHand, OnEvents, Rule
+from ...model.event import OVERRIDE
+from ..frames.tables import INSTANT, MONEY, MOVES, VISITS
+from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
 from .program import Program
-from .stepping import Block
+from .steps import Block
 
 __all__ = ["FINAL", "Replayed", "frames_of", "visits_of"]
 

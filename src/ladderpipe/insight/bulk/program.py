@@ -8,14 +8,14 @@ from typing import Final
 import attrs
 import numpy as np
 
-from ...events import BY_HAND, OVERRIDE, PHASE_EVENT, PHASE_HAND
-from ...guard_logic import is_opaque
-from ...machine import HAND_PREFIX, NOT_OPEN, Candidate
+from ...fold.reducer import cart_reducer
+from ...ladder.implication import is_opaque
+from ...ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate
+from ...ladder.rules import After, ByHand, OnEvents, Rule
+from ...model.event import BY_HAND, OVERRIDE, PHASE_EVENT, PHASE_HAND
 from ...pipeline import CART_TYPES, Pipeline
-from ...reducer import cart_reducer
-from ...rules import After, ByHand, OnEvents, Rule
 from .arrays import Flags, Ints, Numbers, in_microseconds
-from .asked import MOST_QUESTIONS, Asked, question_of, questions
+from .guard_bits import MOST_QUESTIONS, Asked, question_of, questions
 
 __all__ = ["ADD", "EMPTY", "REMOVE", "REPLACE", "Program", "can_replay_in_columns"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arranging import Arranged
+from .arrange import Arranged
 from .arrays import Flags, Ints, Numbers
 
 __all__ = ["repeated"]

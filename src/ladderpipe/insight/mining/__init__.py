@@ -4,7 +4,7 @@ Rooms: what a case and its activities are (``cases``), how files are written (``
 formats (``xes``, ``ocel``, ``table``), choosing among them (``exporting``), and ``reading``.
 """
 
-from .exporting import ExportReport, export_log
-from .reading import read_xes
+from .export import ExportReport, export_log
+from .log_map import read_xes
 
 __all__ = ["ExportReport", "export_log", "read_xes"]

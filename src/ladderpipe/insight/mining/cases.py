@@ -12,12 +12,12 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ... import fold as folding
-from ...events import BASELINE, PHASE_HAND, Event
+from ...fold import fold as folding
+from ...model.event import BASELINE, PHASE_HAND, Event
 from ...pipeline import Pipeline
-from ..believing import Change, Life, life_of
-from ..tables import Problem
-from ..walking import Recorded, Walk
+from ..frames.as_believed import Change, Life, life_of
+from ..frames.scan import Recorded, Walk
+from ..frames.tables import Problem
 
 __all__ = ["Activity", "Case", "Value", "What", "cases_of"]
 

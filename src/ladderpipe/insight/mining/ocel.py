@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final, TextIO
 
-from ..believing import Change
+from ..frames.as_believed import Change
 from .cases import Activity, Case, Value
 
 __all__ = ["write_ocel"]

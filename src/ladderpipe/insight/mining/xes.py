@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import Final, TextIO
 from xml.sax.saxutils import quoteattr
 
-from ...events import Event
-from ...xes import OWN_EVENT
+from ...logs.xes import OWN_EVENT
+from ...model.event import Event
 from .cases import Activity, Case, Value
 
 __all__ = ["write_xes"]

@@ -1,0 +1,509 @@
+"""The board: a pipeline bound to a store and a clock; what a shop's backend holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+
+from ..model.clock import Clock, SystemClock, instant
+from ..model.deal import Deal, Receipt
+from ..model.effect import Backoff, Effect, EffectState, Handler, Task
+from ..model.event import Event
+from ..model.history import History
+from ..model.stage import Stage, Status
+from ..observability.observer import Observer
+from ..pipeline import Pipeline
+from ..stores import Store, open_store
+from . import deliver as delivering
+from . import handle as handling
+from . import read as reading
+from . import sweep as sweeping
+from .clock_watch import DEFAULT_BOUND, ClockWatch
+from .hooks import refuse_inside_hook
+from .session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..fold.explain import Explanation
+    from . import forget as forgetting
+    from . import migrate as adopting
+    from . import worker as working
+    from .health import Health
+    from .retention import archive as archiving
+    from .retention import restore as restoring
+
+__all__ = ["Board"]
+
+DEFAULT_SKEW = dt.timedelta(minutes=5)
+DEFAULT_LEASE = dt.timedelta(minutes=5)
+DEFAULT_POLL = dt.timedelta(seconds=2)
+DEFAULT_BATCH = 500
+DEFAULT_ARCHIVE_BATCH = 100
+
+
+class Board:
+    """A pipeline at work: takes events, moves deals, keeps them in exactly one stage.
+
+    Threads and processes may share a board or a store. Inside a hook no board may be called.
+
+    Args:
+        pipeline: the ladder; it takes no further hooks once a board is bound.
+        store: where the deals are; in this process's memory when left out.
+        clock: tells the time; the machine's when left out.
+        max_skew: how far in the future an event may be.
+        lease: how long a worker may take over one delivery before another may try.
+        backoff: when failed deliveries and sweeps are tried again.
+        adopting: open although the store holds another definition, to call :meth:`migrate`.
+        read_only: write nothing, not even titles that have changed; for reports.
+        max_clock_difference: how far the machine's clock may be from the database's for
+            sweeping and delivering; ``None`` to compare none.
+        candid: name deals and quote errors in log records and spans, which may be personal data.
+
+    Raises:
+        PipelineChangedError: the store holds another definition of this pipeline.
+        StoreError: the board only reads, and the store does not know the pipeline.
+    """
+
+    _bound_by: ClassVar[type[Session]] = Session
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        max_skew: dt.timedelta = DEFAULT_SKEW,
+        lease: dt.timedelta = DEFAULT_LEASE,
+        backoff: Backoff | None = None,
+        adopting: bool = False,
+        read_only: bool = False,
+        max_clock_difference: dt.timedelta | None = DEFAULT_BOUND,
+        candid: bool = False,
+    ) -> None:
+        refuse_inside_hook("Board(...)")
+        self._session = self._bound_by(
+            pipeline=pipeline,
+            store=open_store("memory:") if store is None else store,
+            clock=SystemClock() if clock is None else clock,
+            max_skew=max_skew,
+            lease=lease,
+            backoff=backoff or Backoff(),
+            read_only=read_only,
+            clock_watch=ClockWatch(max_clock_difference),
+            observer=Observer.of(pipeline.name, candid),
+        )
+        self._session.adopt_or_refuse(refuse=not adopting)
+        pipeline.bind(asynchronous=self._bound_by is not Session)
+
+    @classmethod
+    def open(
+        cls, pipeline: Pipeline, url: str, clock: Clock | None = None, **settings: Any
+    ) -> Board:
+        """Open a board on the store that a URL names, for example ``sqlite:///shop.db``.
+
+        Args:
+            settings: what :class:`Board` takes beside these.
+
+        Raises:
+            StoreError: the URL names no store, or it cannot be opened.
+            PipelineChangedError: the store holds another definition of this pipeline.
+        """
+        store = open_store(url)
+        try:
+            return cls(pipeline, store=store, clock=clock, **settings)
+        except BaseException:
+            store.close()
+            raise
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The ladder."""
+        return self._session.pipeline
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the board the time."""
+        return self._session.clock
+
+    @property
+    def store(self) -> Store:
+        """Where the deals are."""
+        return self._session.store
+
+    def using(self, connection: Any) -> Board:
+        """Return this board on the caller's own connection, inside its transaction.
+
+        The move and the caller's rows then commit together or not at all: it is the caller who
+        commits. Inside, savepoints undo what fails.
+
+        Raises:
+            StoreError: the store cannot be used on that connection.
+        """
+        refuse_inside_hook("board.using")
+        joined = object.__new__(type(self))
+        joined._session = attrs.evolve(self._session, store=self._session.store.using(connection))
+        return joined
+
+    # -- events -------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> Receipt:
+        """Take one event, and say what became of it.
+
+        Raises:
+            InvalidEventError: the reducer cannot understand it; nothing is stored.
+            EventConflictError: its identity is known with other content.
+            EventFromFutureError: it lies further in the future than ``max_skew``.
+            GuardError: a guard raised; nothing is stored.
+            HookError: a hook raised; nothing is stored.
+            PipelineChangedError: another definition was adopted meanwhile.
+        """
+        refuse_inside_hook("board.handle")
+        return handling.handle(self._session, event)
+
+    def handle_many(
+        self, events: Iterable[Event], quiet: bool = False, *, batch: int = handling.BATCH
+    ) -> handling.BatchReport:
+        """Take many events, *batch* to a transaction, keeping the bad ones from the good.
+
+        Args:
+            quiet: record effects as expired instead of sending them; for replays of the past.
+                It stays quiet about timers that were due before, whoever notices them later.
+        """
+        refuse_inside_hook("board.handle_many")
+        return handling.handle_many(self._session, events, quiet, batch)
+
+    def move(
+        self,
+        deal: str,
+        into: Stage | str,
+        *,
+        by: str,
+        reason: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Move a deal by hand, as the ``by_hand`` rules allow; the history tells who and why.
+
+        Args:
+            by: who moves it.
+            properties: set on the deal with the move, for example what the stage requires.
+
+        Raises:
+            MoveNotAllowedError: no rule allows it now; the message says where the deal may go.
+            MissingPropertyError: the stage requires what is not filled.
+        """
+        refuse_inside_hook("board.move")
+        return handling.move(self._session, deal, into, by, reason, properties)
+
+    def override(
+        self,
+        deal: str,
+        into: Stage | str,
+        *,
+        by: str,
+        reason: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Move a deal past the rules, always; the history says so.
+
+        Raises:
+            DealNotFoundError: no event of that deal is known.
+        """
+        refuse_inside_hook("board.override")
+        return handling.move(self._session, deal, into, by, reason, properties, override=True)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def tick(
+        self, limit: int | None = None, *, until: dt.datetime | str | None = None
+    ) -> sweeping.TickReport:
+        """Fire every timer that is due by now, of at most *limit* deals.
+
+        When, how often and whether this runs changes no history, only when effects go out.
+
+        Args:
+            until: go only as far as this instant, to see the board as it stood then.
+
+        Raises:
+            ClockError: *until* lies after the clock's time, or this machine's clock is too far
+                from the database's.
+        """
+        refuse_inside_hook("board.tick")
+        return sweeping.tick(self._session, limit, until)
+
+    def handles(self, name: str) -> Callable[[Handler], Handler]:
+        """Register the decorated function to deliver effects of this name.
+
+        Raises:
+            DefinitionError: the name has a handler already.
+        """
+        return delivering.register(self._session, name)
+
+    def deliver(self, limit: int | None = None) -> delivering.DeliveryReport:
+        """Deliver at most *limit* effects that are due and have a handler.
+
+        Before each claim the deal's due timers fire: nothing is claimed for a visit that ended.
+
+        Raises:
+            ClockError: this machine's clock is too far from the database's.
+        """
+        refuse_inside_hook("board.deliver")
+        return delivering.deliver(self._session, limit)
+
+    def run(
+        self,
+        *,
+        stop: threading.Event | None = None,
+        poll: dt.timedelta = DEFAULT_POLL,
+        on_round: working.Round | None = None,
+    ) -> None:
+        """Work until told to stop: sweep, deliver, sleep until something is due.
+
+        SIGTERM and SIGINT finish what is under way and return, when this runs in the main thread.
+
+        Args:
+            stop: set it to stop from another thread.
+            poll: the longest sleep, since other processes may bring new work.
+            on_round: told of every round that did something.
+        """
+        from . import worker as working
+
+        refuse_inside_hook("board.run")
+        working.run(self._session, stop, poll, on_round)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def deal(self, deal: str) -> Deal:
+        """Return a deal as it is stored.
+
+        Raises:
+            DealNotFoundError: no such deal has been opened (a ``LookupError``).
+        """
+        refuse_inside_hook("board.deal")
+        return reading.deal(self._session, deal)
+
+    def deals(
+        self,
+        *,
+        stage: Stage | str | None = None,
+        status: Status | None = None,
+        owner: str | None = None,
+    ) -> Iterator[Deal]:
+        """Yield the deals that match, in the order in which they were first heard of."""
+        refuse_inside_hook("board.deals")
+        return reading.deals(self._session, stage, status, owner)
+
+    def history(self, deal: str) -> History:
+        """Return everything a deal has been through.
+
+        Raises:
+            DealNotFoundError: no such deal has been opened.
+        """
+        refuse_inside_hook("board.history")
+        return reading.history(self._session, deal)
+
+    def events(self, deal: str) -> list[Event]:
+        """Return a deal's stored events by time, those that wait for an opening included."""
+        refuse_inside_hook("board.events")
+        return reading.events(self._session, deal)
+
+    def explain(self, deal: str) -> Explanation:
+        """Say of every event, hand and timer of a deal what it did, and why others did not.
+
+        Raises:
+            DealNotFoundError: no event of such a deal is known.
+        """
+        refuse_inside_hook("board.explain")
+        return reading.explain(self._session, deal)
+
+    def summary(self) -> list[reading.StageTotal]:
+        """Return count, value and weighted value per stage and currency, in ladder order."""
+        refuse_inside_hook("board.summary")
+        return reading.summary(self._session)
+
+    def health(self, *, thorough: bool = False) -> Health:
+        """Say how board and store are doing, and what a person should look at; writes nothing.
+
+        Args:
+            thorough: let the database look for damage too, which reads all of a SQLite file.
+        """
+        from . import health
+
+        refuse_inside_hook("board.health")
+        return health.of_session(self._session, thorough)
+
+    # -- effects and tasks --------------------------------------------------------------------
+
+    def effects(
+        self, deal: str | None = None, *, states: Sequence[EffectState] | None = None
+    ) -> list[Effect]:
+        """Return effects, of one deal or of all, in some states or in any, by due time."""
+        refuse_inside_hook("board.effects")
+        return delivering.effects(self._session, deal, states)
+
+    def dead_letters(self) -> list[Effect]:
+        """Return the effects whose last try failed."""
+        return self.effects(states=[EffectState.DEAD])
+
+    def send_again(self, effect: Effect | str) -> None:
+        """Give a dead letter all its tries again.
+
+        Raises:
+            EffectNotFoundError: it is no dead letter.
+        """
+        refuse_inside_hook("board.send_again")
+        delivering.send_again(self._session, effect if isinstance(effect, str) else effect.key)
+
+    def tasks(
+        self,
+        *,
+        owner: str | None = None,
+        deal: str | None = None,
+        due_by: dt.datetime | str | None = None,
+    ) -> list[Task]:
+        """Return the open tasks, the most urgent first; those of the future too.
+
+        Args:
+            due_by: only tasks that are due by then.
+        """
+        refuse_inside_hook("board.tasks")
+        until = None if due_by is None else instant(due_by)
+        return delivering.tasks(self._session, owner, deal, until)
+
+    def complete(self, task: Task | str) -> Task:
+        """Note that a person has done a task.
+
+        Raises:
+            EffectNotFoundError: it is not open any more; the deal may have moved on.
+        """
+        refuse_inside_hook("board.complete")
+        return delivering.complete(self._session, task if isinstance(task, str) else task.key)
+
+    # -- the past -----------------------------------------------------------------------------
+
+    def migrate(
+        self, mapping: Mapping[str, Stage] | None = None, *, batch: int = DEFAULT_BATCH
+    ) -> adopting.MigrationReport:
+        """Adopt this board's definition for every deal in the store; call again to resume.
+
+        Args:
+            mapping: old stage key to new stage, for every stage that is gone.
+
+        Raises:
+            PipelineChangedError: a stage that is gone is not in the mapping.
+            DefinitionError: the mapping names a stage that is in neither definition.
+        """
+        from . import migrate as adopting
+
+        refuse_inside_hook("board.migrate")
+        return adopting.migrate(self._session, mapping, batch)
+
+    def forget(
+        self, /, *, properties: Iterable[str] = (), **contact: str
+    ) -> forgetting.ForgetReport:
+        """Remove personal data of a contact, for example ``forget(email="ada@example.com")``.
+
+        It goes from events, deals, titles, reasons, tasks and effects; the moves stay.
+
+        Args:
+            properties: names of deal properties to remove entirely.
+            contact: one key of the contact and its value.
+
+        Raises:
+            InvalidEventError: not exactly one contact key is given.
+        """
+        from . import forget as forgetting
+
+        refuse_inside_hook("board.forget")
+        return forgetting.forget(self._session, contact, properties)
+
+    def remove(self, deal: str) -> None:
+        """Remove a closed deal with its history; events for it answer ``ARCHIVED`` afterwards.
+
+        Raises:
+            DealNotFoundError: there is no such deal.
+            MoveNotAllowedError: it is not closed.
+        """
+        from . import forget as forgetting
+
+        refuse_inside_hook("board.remove")
+        forgetting.remove(self._session, deal)
+
+    def archive(
+        self,
+        *,
+        before: dt.datetime | str,
+        to: Path | str,
+        batch: int = DEFAULT_ARCHIVE_BATCH,
+        remove: bool = True,
+    ) -> archiving.ArchiveReport:
+        """Write deals closed before an instant to a file, check it, and remove them.
+
+        Tombstones stay, as after :meth:`remove`. Calling it again with the same arguments goes on
+        after a crash, or removes what was only written.
+
+        Args:
+            before: compared with ``closed_at``.
+            to: a new file, JSON lines; compressed if its name ends in ``.gz``.
+            batch: how many deals to a transaction.
+            remove: ``False`` leaves the deals in the store.
+
+        Raises:
+            ArchiveError: the file is there and is another archive, or it turned out damaged;
+                nothing is removed then.
+            OSError: it cannot be written.
+        """
+        from .retention import archive as archiving
+
+        refuse_inside_hook("board.archive")
+        return archiving.archive(self._session, before, to, batch, remove)
+
+    def restore(
+        self,
+        path: Path | str,
+        *,
+        deals: Iterable[str] | None = None,
+        batch: int = DEFAULT_ARCHIVE_BATCH,
+    ) -> restoring.RestoreReport:
+        """Put deals of an archive back as they were; nothing that waited then is sent now.
+
+        Calling it again goes on after a crash.
+
+        Args:
+            deals: ids of those wanted; all when left out.
+
+        Raises:
+            ArchiveError: the archive is damaged or another ladder's, or one of the deals is in
+                the store, and not as it was archived.
+            DealNotFoundError: one that is wanted is not in the archive.
+        """
+        from .retention import restore as restoring
+
+        refuse_inside_hook("board.restore")
+        return restoring.restore(self._session, path, deals, batch)
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the store's connections."""
+        self._session.store.close()
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Literal[False]:
+        self.close()
+        return False
+
+    def __repr__(self) -> str:
+        return f"<Board {self.pipeline.name!r} on {self.store!r}>"

@@ -1,0 +1,430 @@
+"""One pure decision: from a stored deal and new events to all that has to be written.
+
+No input or output beyond the loaders that are passed in, and no rules: those are the fold's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from typing import Final, TypeAlias
+
+import attrs
+
+from ..errors import InvalidEventError
+from ..fold import fold as folding
+from ..fold.draft import Draft, OrderKey, order_key, visit_keys
+from ..model.deal import Move, Outcome
+from ..model.event import PHASE_BASELINE, Event
+from ..pipeline import Pipeline
+from ..stores.base import DealChange, MoveRecord, StoredDeal
+
+__all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+LoadAll: TypeAlias = Callable[[], tuple[list[Event], list[MoveRecord]]]
+"""Returns all stored events of the deal, the new ones included, and its stored moves."""
+
+
+@attrs.define
+class Decision:
+    """What becomes of one deal.
+
+    Attributes:
+        draft: the deal as it will be.
+        moves: moves to add, as the fold made them.
+        keys: the visit keys of those moves.
+        before: on a refold, the deal as it was stored.
+        refolded: whether the history was changed by a late event.
+        old_moves: on a refold, the stored moves it replaces, from the first that differs.
+        kept_moves: on a refold, the stored moves that stay.
+        events: on a refold, all events by identity.
+        kept: on a refold, the number of the last stored visit that stays.
+        late: identities of events older than the baseline.
+        only_swept: whether there was nothing to do but to fire timers.
+    """
+
+    stored: StoredDeal
+    draft: Draft
+    moves: Sequence[Move]
+    keys: Sequence[str]
+    swept_to: dt.datetime | None
+    before: Draft | None = None
+    refolded: bool = False
+    old_moves: Sequence[MoveRecord] = ()
+    kept_moves: Sequence[MoveRecord] = ()
+    events: Mapping[tuple[str, str], Event] = attrs.field(factory=dict)
+    old_keys: Sequence[str] = ()
+    new_keys: Sequence[str] = ()
+    kept: int | None = None
+    late: frozenset[tuple[str, str]] = frozenset()
+    only_swept: bool = False
+
+    @property
+    def visit_key(self) -> str | None:
+        """Key of the visit that is current after the decision."""
+        if self.keys:
+            return self.keys[-1]
+        if self.draft.stage is None:
+            return None
+        return self.draft.visit_key
+
+    @property
+    def left_key(self) -> str | None:
+        """Key of the visit that the first of the new moves leaves."""
+        return self.stored.visit_key if self.before is None else self.draft.visit_key
+
+    def current_move(self) -> Move | None:
+        """Return the move that began the visit that is current after the decision."""
+        if self.moves:
+            return self.moves[-1]
+        if self.draft.stage is None or not self.kept_moves:
+            return None
+        return self._move(self.kept_moves[-1])
+
+    def withdrawn(self) -> Move:
+        """Return the stored move that began the visit which, it turns out, never was."""
+        return self._move(self.old_moves[-1])
+
+    def _move(self, record: MoveRecord) -> Move:
+        return move_of(self.draft.pipeline, self.stored.deal, record, self.events)
+
+    @property
+    def current_changed(self) -> bool:
+        """Whether the current visit is another one than before."""
+        return self.visit_key != self.stored.visit_key
+
+    def outcome(self, event: Event) -> Outcome:
+        """Return what became of one of the events that were decided about."""
+        if (event.source, event.id) in self.late:
+            return Outcome.LATE
+        for move in self.moves:
+            cause = move.event
+            if cause is not None and cause.id == event.id and cause.source == event.source:
+                return Outcome.OPENED if move.n == 1 else Outcome.MOVED
+        return Outcome.WAITING if self.draft.stage is None else Outcome.STAYED
+
+    def change(self, pipeline: Pipeline, now: dt.datetime, has_effects: bool) -> DealChange:
+        """Return what the store has to write, effects aside."""
+        change = DealChange(
+            stored_of(self, has_effects, pipeline.fingerprint),
+            document=self._document(),
+            moves=self._records(now) if self.moves else (),
+            only_swept=self.only_swept,
+        )
+        if self.before is not None:
+            self._replace_past(change)
+        elif self.moves and self.stored.visit:
+            change.close = (self.stored.visit, self.moves[0].at)
+            if self.stored.has_effects and self.stored.visit_key:
+                change.ended = [self.stored.visit_key]
+        return change
+
+    def _records(self, now: dt.datetime) -> list[MoveRecord]:
+        ends = [move.at for move in self.moves[1:]]
+        return list(map(_record, self.moves, self.keys, (*ends, None), repeat(now)))
+
+    def _document(self) -> str | None:
+        if not self.draft.changed:
+            return None
+        return _encode(self.draft.data.to_dict())
+
+    def _replace_past(self, change: DealChange) -> None:
+        kept = self.kept or 0
+        if self.old_moves:
+            change.cut_from = kept + 1
+        if kept and self.moves:
+            change.close = (kept, self.moves[0].at)
+        elif kept and self.old_moves:
+            change.reopen = kept
+        surviving = set(self.new_keys)
+        change.vanished = [key for key in self.old_keys if key not in surviving]
+        left = self.stored.visit_key
+        if self.current_changed:
+            if left in surviving:
+                change.ended = [left] if left else []
+            if not self.moves and kept:
+                change.revived = self.visit_key
+
+
+def decide(
+    pipeline: Pipeline,
+    stored: StoredDeal,
+    document: Callable[[], str | None],
+    events: Sequence[Event],
+    load_all: LoadAll,
+    sweep_to: dt.datetime | None = None,
+) -> Decision:
+    """Fold new events of one deal onto what is stored, or all of them again if one is late.
+
+    Args:
+        document: loads the deal's document.
+        load_all: loads what a refold needs.
+        sweep_to: also fire timers due up to and at this instant, and note it.
+
+    Raises:
+        GuardError: a guard raised.
+        InvalidEventError: the reducer cannot understand an event.
+    """
+    draft = draft_of(pipeline, stored, document)
+    ordered = folding.in_order(pipeline, events) if len(events) > 1 else events
+    late: frozenset[tuple[str, str]] = frozenset()
+    if stored.baseline_at is not None:
+        baseline = (stored.baseline_at, PHASE_BASELINE)
+        old = [event for event in ordered if (event.at, event.phase) < baseline]
+        late = frozenset((event.source, event.id) for event in old)
+        ordered = ordered[len(old) :]
+    swept_to = stored.swept_to
+    if sweep_to is not None and (swept_to is None or sweep_to > swept_to):
+        swept_to = sweep_to
+    if ordered:
+        key = order_key(pipeline, ordered[0])
+        if not folding.sorts_after_all(draft, key):
+            return _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
+    moves: list[Move] = []
+    if ordered:
+        folding.step(draft, ordered, moves)
+    if swept_to is not None and _reaches(draft, swept_to):
+        folding.advance(draft, swept_to, moves)
+    keys = visit_keys(stored.visit_key, moves)
+    only_swept = not ordered and not draft.changed
+    return Decision(stored, draft, moves, keys, swept_to, late=late, only_swept=only_swept)
+
+
+def _fold_again(
+    pipeline: Pipeline,
+    stored: StoredDeal,
+    before: Draft,
+    load_all: LoadAll,
+    swept_to: dt.datetime | None,
+    new: Sequence[Event],
+    late: frozenset[tuple[str, str]] = frozenset(),
+) -> Decision:
+    events, old_moves = load_all()
+    ordered = folding.in_order(pipeline, events)
+    draft, first = folding.begin(pipeline, stored.deal, ordered)
+    draft.snapshots = {} if pipeline.has_hooks else None
+    base, base_key = draft.visit, draft.visit_key
+    moves: list[Move] = []
+    try:
+        folding.step(draft, ordered[first:], moves)
+    except InvalidEventError as error:
+        if _is_about(draft.last_event, new):
+            raise
+        raise _because_of(new, error) from error
+    if swept_to is not None and _reaches(draft, swept_to):
+        folding.advance(draft, swept_to, moves)
+    draft.changed = True
+    keys = visit_keys(base_key, moves)
+    old = [move for move in old_moves if move.n > base]
+    same = 0
+    while same < min(len(old), len(moves)) and _is_same(old[same], moves[same], keys[same]):
+        same += 1
+    if same:
+        draft.visit_key = keys[same - 1]
+    return Decision(
+        stored,
+        draft,
+        moves[same:],
+        keys[same:],
+        swept_to,
+        before=before,
+        refolded=not (new and _goes_last(before, order_key(pipeline, new[0]))),
+        old_moves=old[same:],
+        kept_moves=[move for move in old_moves if move.n <= base + same],
+        events={(event.source, event.id): event for event in events},
+        old_keys=[move.visit_key for move in old],
+        new_keys=keys if base_key is None else [base_key, *keys],
+        kept=base + same,
+        late=late,
+    )
+
+
+def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> Decision:
+    """Fold all events of a deal that waits, as another definition of its ladder has it.
+
+    Raises:
+        GuardError: a guard raised.
+        InvalidEventError: the reducer cannot understand an event.
+    """
+    before = Draft(pipeline, stored.deal)
+    return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
+
+
+def _is_about(failed: Event | None, new: Sequence[Event]) -> bool:
+    """Whether an event that could not be folded is one of the new ones, if there are any."""
+    identities = {(event.source, event.id) for event in new}
+    return not new or failed is None or (failed.source, failed.id) in identities
+
+
+def _because_of(new: Sequence[Event], error: InvalidEventError) -> InvalidEventError:
+    """Return the error for new events with which a stored one cannot be folded any more."""
+    names = ", ".join(f"{event.id!r} ({event.type})" for event in new)
+    return InvalidEventError(
+        f"event {names} for deal {new[0].deal!r} is refused: it happened before what is stored of "
+        f"this deal, and {error}"
+    )
+
+
+def _goes_last(before: Draft, key: OrderKey) -> bool:
+    """Whether an event sorts after every stored event and every move, if not every timer try."""
+    if before.cursor is not None and key <= before.cursor:
+        return False
+    return before.entered_at is not None and key[0] > before.entered_at
+
+
+def _is_same(stored: MoveRecord, move: Move, key: str) -> bool:
+    out_of = None if move.out_of is None else move.out_of.key
+    was = (stored.visit_key, stored.rule, stored.out_of, stored.into, stored.at)
+    return was == (key, move.rule, out_of, move.into.key, move.at)
+
+
+def _reaches(draft: Draft, until: dt.datetime) -> bool:
+    """Whether sweeping to *until* goes beyond the deal's last event."""
+    return draft.last_event_at is None or until >= draft.last_event_at
+
+
+def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str | None]) -> Draft:
+    """Return the fold's draft of a stored deal; its data is decoded only when asked for.
+
+    Raises:
+        PipelineChangedError: it stands in a stage that the pipeline does not have.
+    """
+    draft = Draft(pipeline, stored.deal)
+    if pipeline.has_hooks:
+        draft.snapshots = {}
+    draft.load(document)
+    draft.resume(
+        cursor=None
+        if stored.cursor_at is None
+        else (
+            stored.cursor_at,
+            stored.cursor_phase,
+            stored.cursor_seq,
+            stored.cursor_rung,
+            stored.cursor_source,
+            stored.cursor_id,
+        ),
+        last_event_at=stored.last_event_at,
+    )
+    draft.floor = stored.baseline_at
+    draft.horizon = stored.horizon
+    if stored.stage is None:
+        return draft
+    draft.enter_stored(stored.stage)
+    draft.visit = stored.visit
+    draft.visit_key = stored.visit_key
+    draft.entered_at = stored.entered_at
+    draft.activity_at = stored.activity_at
+    draft.opened_at = stored.opened_at
+    draft.closed_at = stored.closed_at
+    if stored.lost_from is not None:
+        draft.lost_from = pipeline.stage(stored.lost_from)
+    if stored.timers is not None:
+        notes = json.loads(stored.timers)
+        draft.blocked = tuple(notes.get("blocked", ()))
+        if "fired" in notes:
+            draft.fired, draft.fired_at = tuple(notes["fired"]), stored.entered_at
+    draft.due_at = stored.due_at
+    return draft
+
+
+def move_of(
+    pipeline: Pipeline,
+    deal: str,
+    record: MoveRecord,
+    events: Mapping[tuple[str, str], Event],
+) -> Move:
+    """Return a stored move as a record."""
+    cause = None
+    if record.event_source is not None and record.event_id is not None:
+        cause = events.get((record.event_source, record.event_id))
+    return Move(
+        deal,
+        record.n,
+        None if record.out_of is None else pipeline.stage(record.out_of),
+        pipeline.stage(record.into),
+        record.at,
+        record.recorded_at,
+        record.rule,
+        cause,
+    )
+
+
+_NO_CURSOR: Final = (None, 0, 0, 0, "", "")
+
+
+def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> StoredDeal:
+    """Return the narrow row of a deal after a decision."""
+    draft, stored = decision.draft, decision.stored
+    stage, entered_at = draft.rung.stage, draft.entered_at
+    at, phase, seq, rung, source, id = draft.cursor or _NO_CURSOR
+    owner, currency, value = stored.owner, stored.currency, stored.value
+    if draft.changed:
+        data = draft.data
+        owner, currency, value = data.owner, data.currency, str(data.value)
+    return StoredDeal(
+        id=stored.id,
+        deal=stored.deal,
+        stage=None if stage is None else stage.key,
+        visit=draft.visit,
+        visit_key=decision.visit_key,
+        entered_at=entered_at,
+        activity_at=draft.activity_at,
+        opened_at=draft.opened_at,
+        closed_at=draft.closed_at,
+        lost_from=draft.lost_from.key if draft.lost_from is not None else None,
+        due_at=None if stage is None else draft.due_at,
+        horizon=draft.horizon,
+        swept_to=decision.swept_to,
+        quiet_to=stored.quiet_to,
+        last_event_at=draft.last_event_at,
+        cursor_at=at,
+        cursor_phase=phase,
+        cursor_seq=seq,
+        cursor_rung=rung,
+        cursor_source=source,
+        cursor_id=id,
+        timers=_timer_notes(draft.blocked, draft.fired if draft.fired_at == entered_at else ()),
+        owner=owner,
+        currency=currency,
+        value=value,
+        has_effects=has_effects,
+        baseline_at=draft.floor,
+        definition=fingerprint,
+    )
+
+
+def _record(move: Move, key: str, left_at: dt.datetime | None, now: dt.datetime) -> MoveRecord:
+    _, n, out_of, into, at, _, rule, event = move
+    return MoveRecord(
+        n,
+        key,
+        None if out_of is None else out_of.key,
+        into.key,
+        at,
+        left_at,
+        now,
+        rule,
+        None if event is None else event.source,
+        None if event is None else event.id,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _timer_notes(blocked: tuple[str, ...], fired: tuple[str, ...]) -> str | None:
+    notes = {name: keys for name, keys in (("blocked", blocked), ("fired", fired)) if keys}
+    return _encode(notes) if notes else None
+
+
+def stored_until(stored: StoredDeal) -> dt.datetime | None:
+    """Return the ``until`` for which a bare fold gives exactly what is stored of this deal."""
+    if stored.swept_to is None:
+        return None
+    if stored.last_event_at is not None and stored.last_event_at > stored.swept_to:
+        return None
+    return stored.swept_to

@@ -1,0 +1,406 @@
+"""Delivering effects at least once: claim, call the handler, settle. Tasks and dead letters."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import inspect
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from ..errors import (
+    DefinitionError,
+    EffectNotFoundError,
+    LadderError,
+    PipelineChangedError,
+    UndeliverableError,
+)
+from ..model.canonical import is_storable
+from ..model.deal import Deal
+from ..model.effect import TASK, Delivery, Effect, EffectState, Handler, Task
+from ..observability.observer import Observer, observed
+from ..stores import strand as bridging
+from ..stores.base import EffectRow
+from .read import stored_deal
+from .session import Session
+from .sweep import sweep
+from .unit import Unit
+
+__all__ = ["DeliveryReport"]
+
+BATCH: Final = 100
+_NEVER_SETTLED: Final = (
+    "the lease of the last try ended, and nothing was heard of it: the worker died or hung"
+)
+
+
+@attrs.frozen
+class DeliveryReport:
+    """What one round of deliveries did.
+
+    Attributes:
+        counts: how many effects ended in which state; ``pending`` means tried again later.
+    """
+
+    counts: Mapping[EffectState, int]
+
+    @property
+    def delivered(self) -> int:
+        """How many handlers returned."""
+        return self.counts.get(EffectState.DELIVERED, 0)
+
+    @property
+    def failed(self) -> int:
+        """How many handlers raised: those tried again later and the new dead letters."""
+        return self.counts.get(EffectState.PENDING, 0) + self.counts.get(EffectState.DEAD, 0)
+
+
+def register(session: Session, name: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that makes a function the handler of effects called *name*.
+
+    Raises:
+        DefinitionError: the name is taken.
+    """
+    if name == TASK:
+        raise DefinitionError("'task' is delivered by people: see board.tasks and board.complete")
+    if name in session.handlers:
+        raise DefinitionError(f"effects {name!r} have a handler already: one name, one handler")
+
+    def keep(handler: Handler) -> Handler:
+        if inspect.iscoroutinefunction(handler):
+            raise DefinitionError(
+                f"handler {handler.__qualname__} is asynchronous, and a Board awaits nothing: "
+                "open an AsyncBoard, or make it a plain function"
+            )
+        session.handlers[name] = handler
+        return handler
+
+    return keep
+
+
+def deliver(
+    session: Session, limit: int | None, stop: threading.Event | None = None
+) -> DeliveryReport:
+    """Deliver every effect that is due and has a handler, at most *limit*, or until stopped."""
+    counts: Counter[EffectState] = Counter()
+    now = session.now()
+    names = list(session.handlers)
+    left = limit
+    while names and (left is None or left > 0):
+        wanted = BATCH if left is None else min(BATCH, left)
+        with session.reading() as transaction:
+            session.clock_watch.check(session.clock, transaction)
+            ready = transaction.ready_effects(session.number, now, names, wanted)
+        keys = [row.key for row in ready]
+        while keys and (stop is None or not stop.is_set()):
+            taken = _take_next(session, now, keys)
+            if taken is None:
+                break
+            keys.remove(taken.effect.key)
+            state = _deliver_one(session, taken.effect, taken.found)
+            if state is not None:
+                counts[state] += 1
+        if stop is not None and stop.is_set():
+            break
+        if left is not None:
+            left -= len(ready)
+        if len(ready) < wanted:
+            break
+    return DeliveryReport(dict(counts))
+
+
+@attrs.frozen
+class _Claim:
+    delivery: Delivery
+    lease: str
+
+
+@attrs.frozen
+class _Taken:
+    """An effect that this worker went for, and what it found.
+
+    That is a claim, the state it was put into because it must not be sent, why its deal cannot
+    be brought up to date, or ``None`` if it was not to be claimed any more.
+    """
+
+    effect: EffectRow
+    found: _Claim | EffectState | LadderError | None
+
+
+def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Taken | None:
+    """Claim the first of these effects that nobody else is at, without waiting for anybody.
+
+    So workers that have read the same list share it. The deal is locked with the effect, and
+    before any other row of it, as by everybody who writes.
+    """
+    effect: EffectRow | None = None
+
+    def take() -> _Claim | EffectState | None:
+        nonlocal effect
+        effect = None
+        with session.writing() as unit:
+            unit.check_pipeline()
+            effect = unit.transaction.free_effect(session.number, now, keys)
+            return None if effect is None else _claim(session, unit, effect)
+
+    try:
+        found: _Claim | EffectState | LadderError | None = session.retried(take)
+    except PipelineChangedError:
+        raise
+    except LadderError as error:
+        if effect is None:
+            raise
+        found = error
+    return None if effect is None else _Taken(effect, found)
+
+
+@observed("ladderpipe.deliver", Observer.delivered)
+def _deliver_one(
+    session: Session, effect: EffectRow, found: _Claim | EffectState | LadderError | None
+) -> EffectState | None:
+    """Deliver what was claimed; return what became of it, ``None`` if another worker has it."""
+    if isinstance(found, LadderError):
+        return _postpone(session, effect, found)
+    if not isinstance(found, _Claim):
+        return found
+    try:
+        bridging.finished(session.handlers[effect.name](found.delivery))
+    except UndeliverableError as error:
+        return _settle(session, found, EffectState.DEAD, error)
+    except Exception as error:
+        last = found.delivery.attempt >= session.backoff.tries
+        state = EffectState.DEAD if last else EffectState.PENDING
+        return _settle(session, found, state, error)
+    return _settle(session, found, EffectState.DELIVERED, None)
+
+
+def _claim(session: Session, unit: Unit, seen: EffectRow) -> _Claim | EffectState | None:
+    """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
+    row, deal = _bring_up_to_date(unit, seen)
+    if row is None or not _is_ready(row, unit.now):
+        return None
+    ended = _why_not(unit, row, deal)
+    if ended is not None:
+        unit.transaction.settle_effect(row.key, ended.value)
+        return ended
+    if row.state == EffectState.CLAIMED and row.attempts >= session.backoff.tries:
+        unit.transaction.settle_effect(row.key, EffectState.DEAD.value, error=_NEVER_SETTLED)
+        return EffectState.DEAD
+    lease = os.urandom(16).hex()
+    unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
+    assert deal is not None
+    delivery = Delivery(
+        key=row.key,
+        name=row.name,
+        payload=json.loads(row.payload),
+        deal=deal.deal,
+        pipeline=session.pipeline.name,
+        due_at=row.due_at,
+        attempt=row.attempts + 1,
+    )
+    return _Claim(delivery, lease)
+
+
+@attrs.frozen
+class _Standing:
+    """A deal at the moment of a claim; gone deals stand nowhere and have no record."""
+
+    deal: Deal
+    visit_key: str | None
+
+
+def _bring_up_to_date(unit: Unit, seen: EffectRow) -> tuple[EffectRow | None, _Standing | None]:
+    """Lock the effect's deal, fire its due timers, and read both again."""
+    found = unit.transaction.load_by_id(seen.deal_id)
+    if found is None:
+        return None, None
+    stored, _ = found
+    if stored.due_at is not None and stored.due_at <= unit.now:
+        sweep(unit, stored, unit.now)
+        unit.flush()
+        stored, document = unit.transaction.load_by_id(seen.deal_id) or found
+    else:
+        document = found[1]
+    draft = unit.draft(stored, document)
+    standing = None
+    if draft.last_event_at is not None:
+        standing = _Standing(draft.as_deal(), stored.visit_key)
+    return unit.transaction.effect(unit.number, seen.key), standing
+
+
+def _why_not(unit: Unit, row: EffectRow, deal: _Standing | None) -> EffectState | None:
+    """Return the state of an effect that must not be delivered any more."""
+    if row.expires_at is not None and unit.now > row.expires_at:
+        return EffectState.EXPIRED
+    if deal is None:
+        return EffectState.CANCELLED
+    if not row.run_to_completion and row.visit_key != deal.visit_key:
+        return EffectState.CANCELLED
+    return None
+
+
+def _settle(
+    session: Session, claim: _Claim, state: EffectState, error: Exception | None
+) -> EffectState | None:
+    if error is not None:
+        session.observer.delivery_failed(claim.delivery, state, error)
+    return session.retried(functools.partial(_settle_once, session, claim, state, error))
+
+
+def _settle_once(
+    session: Session, claim: _Claim, state: EffectState, error: Exception | None
+) -> EffectState | None:
+    delivery = claim.delivery
+    ready_at: dt.datetime | None = None
+    with session.writing() as unit:
+        if state is EffectState.PENDING:
+            ready_at = unit.now + session.backoff.delay(delivery.attempt)
+        held = unit.transaction.settle_effect(
+            delivery.key,
+            state.value,
+            ready_at,
+            None if error is None else f"{type(error).__name__}: {error}"[:2000],
+            claim.lease,
+        )
+    return state if held else None
+
+
+def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
+    """Put off an effect whose deal cannot be brought up to date, as long as its sweep is."""
+    session.observer.claim_failed(seen, error)
+    with session.writing() as unit:
+        row = unit.transaction.effect(session.number, seen.key)
+        found = unit.transaction.load_by_id(seen.deal_id)
+        if row is None or found is None or not _is_ready(row, unit.now):
+            return None
+        stored = found[0]
+        retry_at = stored.retry_at
+        if retry_at is None or retry_at <= unit.now:
+            failures = stored.failures + 1
+            retry_at = unit.now + session.backoff.delay(failures)
+            unit.transaction.note_failure(stored.id, failures, retry_at)
+        unit.transaction.settle_effect(row.key, "pending", retry_at, str(error)[:2000])
+    return EffectState.PENDING
+
+
+def _is_ready(row: EffectRow, now: dt.datetime) -> bool:
+    return row.state in ("pending", "claimed") and row.ready_at <= now
+
+
+def effects(
+    session: Session, deal: str | None, states: Sequence[EffectState] | None
+) -> list[Effect]:
+    """Return effects, of one deal or of all, by due time."""
+    with session.reading() as transaction:
+        deal_id = None
+        if deal is not None:
+            stored, _ = stored_deal(session, transaction, deal)
+            if stored is None:
+                return []
+            deal_id = stored.id
+        wanted = None if states is None else tuple(state.value for state in states)
+        return [_effect(row) for row in transaction.effects(session.number, deal_id, wanted)]
+
+
+def send_again(session: Session, key: str) -> None:
+    """Put a dead letter back in the queue, with all its tries before it.
+
+    Raises:
+        EffectNotFoundError: there is no dead letter of that key.
+    """
+    with session.writing() as unit:
+        row = _row_of(unit, key)
+        if row is None or row.state != EffectState.DEAD:
+            state = "there is none" if row is None else f"it is {row.state}"
+            raise EffectNotFoundError(
+                f"no dead letter has the key {key!r} ({state}): see board.dead_letters()"
+            )
+        unit.transaction.claim_effect(key, "again", unit.now, 0)
+        unit.transaction.settle_effect(key, "pending", unit.now)
+
+
+def tasks(
+    session: Session, owner: str | None, deal: str | None, due_by: dt.datetime | None
+) -> list[Task]:
+    """Return the open tasks, the most urgent first."""
+    with session.reading() as transaction:
+        rows = transaction.effects(session.number, None, ("open",))
+    now = session.now()
+    found = [_task(row) for row in rows if row.expires_at is None or now <= row.expires_at]
+    return sorted(
+        (
+            task
+            for task in found
+            if (owner is None or task.owner == owner)
+            and (deal is None or task.deal == deal)
+            and (due_by is None or task.due_at <= due_by)
+        ),
+        key=lambda task: (task.due_at, task.key),
+    )
+
+
+def complete(session: Session, key: str) -> Task:
+    """Note that a person has done a task.
+
+    Raises:
+        EffectNotFoundError: no open task has that key; the deal may have moved on.
+    """
+    refused: str | None = None
+    with session.writing() as unit:
+        unit.check_pipeline()
+        row = _row_of(unit, key)
+        if row is not None:
+            row, deal = _bring_up_to_date(unit, row)
+            if row is not None and row.state == "open":
+                ended = _why_not(unit, row, deal)
+                if ended is None:
+                    unit.transaction.settle_effect(key, EffectState.DELIVERED.value)
+                    return _task(row)
+                unit.transaction.settle_effect(key, ended.value)
+                refused = ended.value
+            elif row is not None:
+                refused = row.state
+    raise EffectNotFoundError(
+        f"no open task has the key {key!r}: "
+        + ("see board.tasks() for the open ones" if refused is None else f"it is {refused}")
+    )
+
+
+def _row_of(unit: Unit, key: str) -> EffectRow | None:
+    return unit.transaction.effect(unit.number, key) if is_storable(key) else None
+
+
+def _effect(row: EffectRow) -> Effect:
+    return Effect(
+        key=row.key,
+        name=row.name,
+        deal=row.deal,
+        visit_key=row.visit_key,
+        payload=json.loads(row.payload),
+        state=EffectState(row.state),
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        run_to_completion=row.run_to_completion,
+        attempts=row.attempts,
+        error=row.error,
+    )
+
+
+def _task(row: EffectRow) -> Task:
+    payload = json.loads(row.payload)
+    hours = payload.get("due_hours", 0)
+    due_in = dt.timedelta(hours=hours) if isinstance(hours, int | float) else dt.timedelta()
+    return Task(
+        key=row.key,
+        title=str(payload.get("title", "")) or row.name,
+        deal=row.deal,
+        owner=row.owner,
+        due_at=row.due_at + due_in,
+        payload=payload,
+    )

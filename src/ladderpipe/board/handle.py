@@ -1,0 +1,399 @@
+"""Taking events: one at a time, in batches, and from people's hands."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ..errors import (
+    DealNotFoundError,
+    DefinitionError,
+    EventConflictError,
+    EventFromFutureError,
+    InvalidEventError,
+    LadderError,
+    MissingPropertyError,
+    MoveNotAllowedError,
+)
+from ..fold.draft import Draft
+from ..fold.fold import hand_instant
+from ..ladder.machine import HAND_PREFIX, missing
+from ..model.deal import Outcome, Receipt
+from ..model.event import BY_HAND, OVERRIDE, OWN_SOURCE, Event, check_from_outside, check_name
+from ..model.stage import Stage
+from ..observability.observer import Observer, observed
+from ..pipeline import Pipeline
+from ..stores.base import StoredDeal, chunks
+from .decision import move_of
+from .session import Session
+from .unit import Unit, check_same, receipt
+
+__all__ = ["BatchReport", "EventFailure"]
+
+BATCH: Final = 1000
+
+
+@attrs.frozen
+class EventFailure:
+    """An event of a batch that was refused; the others were not affected.
+
+    Attributes:
+        position: its place in what was given, from 0.
+    """
+
+    position: int
+    event: Event
+    error: LadderError
+
+
+@attrs.frozen
+class BatchReport:
+    """What became of a batch of events.
+
+    Attributes:
+        outcomes: how many events had which outcome.
+        failures: events that were refused, each with the reason.
+    """
+
+    outcomes: Mapping[Outcome, int]
+    failures: tuple[EventFailure, ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        """How many events are stored now that were not before."""
+        skipped = (Outcome.DUPLICATE, Outcome.ARCHIVED)
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in skipped)
+
+
+@observed("ladderpipe.handle", Observer.took, Observer.refused)
+def handle(session: Session, event: Event) -> Receipt:
+    """Take one event: one load, one decision, one commit."""
+    _check(session, event, session.now())
+
+    def take() -> Receipt:
+        with session.writing() as unit:
+            return _take(unit, event)
+
+    return session.retried(take)
+
+
+def _take(unit: Unit, event: Event) -> Receipt:
+    stored, document = unit.load(event.deal, create=True)
+    assert stored is not None
+    if stored.removed_at is not None:
+        return Receipt(Outcome.ARCHIVED, None)
+    if not unit.add_event(stored, event):
+        draft = unit.draft(stored, document)
+        if not unit.was_cut_short(stored, draft, event):
+            if stored.definition is None:
+                unit.transaction.remove_unused_deals([stored.id])
+            return Receipt(Outcome.DUPLICATE, draft.if_open())
+    answer = receipt(unit.decide(stored, document, [event]), event)
+    unit.flush()
+    return answer
+
+
+@observed("ladderpipe.handle_many", Observer.took_many)
+def handle_many(
+    session: Session, events: Iterable[Event], quiet: bool, batch: int = BATCH
+) -> BatchReport:
+    """Take many events, in transactions of *batch* each."""
+    if batch < 1:
+        raise ValueError(f"batch={batch}: a batch holds at least one event")
+    outcomes: Counter[Outcome] = Counter()
+    failures: list[EventFailure] = []
+    for part in chunks(enumerate(events), batch):
+        work = session.retried(functools.partial(_take_batch, session, part, quiet))
+        outcomes.update(work.outcomes)
+        failures.extend(sorted(work.failures, key=lambda failure: failure.position))
+    return BatchReport(dict(outcomes), tuple(failures))
+
+
+def _take_batch(session: Session, part: Sequence[tuple[int, Event]], quiet: bool) -> _Batch:
+    work = _Batch(session, part)
+    work.run(quiet)
+    return work
+
+
+class _Batch:
+    """One transaction's worth of events, the bad ones kept apart from the good."""
+
+    def __init__(self, session: Session, numbered: Sequence[tuple[int, Event]]) -> None:
+        self._session = session
+        self._numbered = numbered
+        self._repeated: list[tuple[int, Event]] = []
+        self.outcomes: Counter[Outcome] = Counter()
+        self.failures: list[EventFailure] = []
+
+    def run(self, quiet: bool) -> None:
+        """Take the events. What fails for a reason outside them undoes the whole batch."""
+        by_deal = self._sort_by_deal(self._session.now())
+        if not by_deal:
+            return
+        with self._session.writing(quiet) as unit:
+            unit.check_pipeline()
+            stored = unit.transaction.load_many(unit.number, list(by_deal))
+            for deal, (row, _) in stored.items():
+                if row.removed_at is not None:
+                    self.outcomes[Outcome.ARCHIVED] += len(by_deal.pop(deal))
+            self._store(unit, stored, by_deal)
+            troubled = {
+                deal: None
+                for deal, events in by_deal.items()
+                if events and not self._take_all(unit, *stored[deal], events)
+            }
+            unit.flush()
+            left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]
+            unit.transaction.remove_unused_deals([stored[deal][0].id for deal in left_out])
+            for deal in troubled:
+                self._take_each(unit, by_deal[deal])
+            self._take_each(unit, self._repeated)
+
+    def _sort_by_deal(self, now: dt.datetime) -> dict[str, list[tuple[int, Event]]]:
+        """Return what can be taken together; a name's second event waits for the first's fate."""
+        by_deal: dict[str, list[tuple[int, Event]]] = {}
+        seen: set[tuple[str, str]] = set()
+        for position, event in self._numbered:
+            try:
+                _check(self._session, event, now)
+            except LadderError as error:
+                self.failures.append(EventFailure(position, event, error))
+                continue
+            identity = (event.source, event.id)
+            if identity in seen:
+                self._repeated.append((position, event))
+            else:
+                seen.add(identity)
+                by_deal.setdefault(event.deal, []).append((position, event))
+        return by_deal
+
+    def _store(
+        self,
+        unit: Unit,
+        stored: Mapping[str, tuple[StoredDeal, str | None]],
+        by_deal: dict[str, list[tuple[int, Event]]],
+    ) -> None:
+        """Store the events; most batches hold nothing known, so look for that only then."""
+        rows = [
+            unit.new_event(stored[deal][0], event)
+            for deal, events in by_deal.items()
+            for _, event in events
+        ]
+        try:
+            with unit.transaction.savepoint():
+                if unit.transaction.add_events(unit.number, rows) < len(rows):
+                    raise _SomeKnown
+        except _SomeKnown:
+            known = unit.transaction.known_events(
+                unit.number, [(row.source, row.id) for row in rows]
+            )
+            digests = {(row.source, row.id): row.digest for row in rows}
+            for deal, events in by_deal.items():
+                by_deal[deal] = [e for e in events if self._is_new(e, known, digests)]
+            fresh = [row for row in rows if (row.source, row.id) not in known]
+            unit.transaction.add_events(unit.number, fresh)
+
+    def _is_new(
+        self,
+        numbered: tuple[int, Event],
+        known: Mapping[tuple[str, str], str | None],
+        digests: Mapping[tuple[str, str], str | None],
+    ) -> bool:
+        position, event = numbered
+        identity = (event.source, event.id)
+        if identity not in known:
+            return True
+        try:
+            check_same(event, digests[identity], known[identity])
+            self.outcomes[Outcome.DUPLICATE] += 1
+        except EventConflictError as error:
+            self.failures.append(EventFailure(position, event, error))
+        return False
+
+    def _take_all(
+        self,
+        unit: Unit,
+        stored: StoredDeal,
+        document: str | None,
+        numbered: Sequence[tuple[int, Event]],
+    ) -> bool:
+        """Decide about one deal's events together; return whether none of them was bad."""
+        events = [event for _, event in numbered]
+        try:
+            if unit.pipeline.has_hooks:
+                with unit.transaction.savepoint():
+                    decision = unit.decide(stored, document, events)
+            else:
+                decision = unit.decide(stored, document, events)
+        except LadderError:
+            identities = [(event.source, event.id) for event in events]
+            unit.transaction.remove_events(unit.number, identities)
+            return False
+        self.outcomes.update(decision.outcome(event) for event in events)
+        return True
+
+    def _take_each(self, unit: Unit, numbered: Sequence[tuple[int, Event]]) -> None:
+        for position, event in numbered:
+            try:
+                with unit.transaction.savepoint():
+                    self.outcomes[_take(unit, event).outcome] += 1
+            except LadderError as error:
+                self.failures.append(EventFailure(position, event, error))
+
+
+class _SomeKnown(Exception):
+    """Undoes an optimistic insert."""
+
+
+def _check(session: Session, event: Event, now: dt.datetime) -> None:
+    check_from_outside(event)
+    if event.at > now + session.max_skew:
+        raise EventFromFutureError(
+            f"event {event.id!r} for deal {event.deal!r} says it happens at "
+            f"{event.at.isoformat()}, {event.at - now} from now: check the sender's clock and its "
+            f"time zone (up to {session.max_skew} is accepted; Board(max_skew=...) changes that)"
+        )
+
+
+@observed("ladderpipe.move", Observer.took, Observer.refused)
+def move(
+    session: Session,
+    deal: str,
+    into: Stage | str,
+    by: str,
+    reason: str | None,
+    properties: Mapping[str, Any] | None,
+    override: bool = False,
+) -> Receipt:
+    """Move a deal by hand, within the ``by_hand`` rules or, overriding, past them."""
+    check_name(deal, "deal")
+    hand = _Hand(
+        # Drawn once, so that a second try knows what a first has stored whose answer got lost.
+        id=os.urandom(16).hex(),
+        kind=OVERRIDE if override else BY_HAND,
+        into=_own_stage(session.pipeline, into),
+        by=by,
+        reason=reason,
+        properties=properties,
+    )
+    return session.retried(functools.partial(_move_once, session, deal, hand))
+
+
+def _move_once(session: Session, deal: str, hand: _Hand) -> Receipt:
+    with session.writing() as unit:
+        stored, document = unit.load(deal, create=True)
+        assert stored is not None
+        if stored.removed_at is not None:
+            raise DealNotFoundError(f"deal {deal!r} was removed and only its tombstone is left")
+        if hand.kind == OVERRIDE and stored.last_event_at is None:
+            raise DealNotFoundError(
+                f"no event of a deal {deal!r} is known, so there is nothing to override; check the "
+                "id, or open it with an event or by hand"
+            )
+        swept = unit.decide(stored, document, [], sweep_to=unit.now)
+        unit.flush()
+        stored, document = unit.load(deal, create=False)
+        assert stored is not None
+        draft = unit.draft(stored, document)
+        event = hand.event(deal, *hand_instant(draft, unit.now))
+        if not _is_first_try(unit, stored, event):
+            return _answer_again(unit, stored, draft, event)
+        decision = unit.decide(stored, document, [event])
+        answer = receipt(decision, event)
+        if answer.outcome not in (Outcome.MOVED, Outcome.OPENED):
+            _refuse(decision.draft, hand.into, event)
+        unit.flush()
+        return attrs.evolve(answer, moves=(*receipt(swept, event).moves, *answer.moves))
+
+
+def _is_first_try(unit: Unit, stored: StoredDeal, event: Event) -> bool:
+    """Store a hand's event; return whether it was not stored yet, if at another time."""
+    try:
+        return unit.add_event(stored, event)
+    except EventConflictError:
+        return False
+
+
+def _answer_again(unit: Unit, stored: StoredDeal, draft: Draft, event: Event) -> Receipt:
+    """Return the receipt of a hand that is stored; its moves are those of one recording."""
+    records = unit.transaction.moves(stored.id)
+    own = [record for record in records if record.event_id == event.id]
+    events = {(found.source, found.id): found for found, _ in unit.transaction.events(stored.id)}
+    made = tuple(
+        move_of(unit.pipeline, stored.deal, record, events)
+        for record in records
+        if own and record.recorded_at == own[0].recorded_at
+    )
+    outcome = Outcome.OPENED if own and own[0].n == 1 else Outcome.MOVED
+    return Receipt(outcome, draft.if_open(), made)
+
+
+@attrs.frozen
+class _Hand:
+    """What a person asks for, under the identity that it has in every try."""
+
+    id: str
+    kind: str
+    into: Stage
+    by: str
+    reason: str | None
+    properties: Mapping[str, Any] | None
+
+    def event(self, deal: str, at: dt.datetime, seq: int) -> Event:
+        if not isinstance(self.by, str) or not self.by:
+            raise InvalidEventError(
+                f"by={self.by!r}: say who moves the deal, so that the history knows"
+            )
+        if self.reason is not None and not isinstance(self.reason, str):
+            raise InvalidEventError(f"reason={self.reason!r} must be text")
+        if self.properties is not None and not isinstance(self.properties, Mapping):
+            raise InvalidEventError(f"properties={self.properties!r} must map names to values")
+        told = {
+            "into": self.into.key,
+            "by": self.by,
+            "reason": self.reason,
+            "properties": self.properties or None,
+        }
+        data = {name: value for name, value in told.items() if value is not None}
+        return Event(self.kind, deal=deal, id=self.id, at=at, source=OWN_SOURCE, seq=seq, data=data)
+
+
+def _own_stage(pipeline: Pipeline, into: Stage | str) -> Stage:
+    try:
+        return pipeline.stage(str(into))
+    except DefinitionError as error:
+        raise MoveNotAllowedError(str(error)) from None
+
+
+def _refuse(draft: Draft, into: Stage, event: Event) -> None:
+    """Say why a hand cannot make the move it asks for, and which ones it can."""
+    stage = draft.stage
+    where = f"deal {draft.deal!r} is in {stage}" if stage else f"deal {draft.deal!r} is not open"
+    candidates = draft.rung.by_trigger.get(HAND_PREFIX + into.key, ())
+    for candidate in candidates:
+        lacking = missing(candidate.requires, draft.data)
+        guarded = candidate.guard is None or candidate.guard.holds(draft, event)
+        if lacking and guarded:
+            names = ", ".join(f"{name!r}: ..." for name in lacking)
+            raise MissingPropertyError(
+                f"{where} and cannot move into {into} without {', '.join(lacking)}: "
+                f"pass properties={{{names}}}"
+            )
+    reachable = [
+        trigger.removeprefix(HAND_PREFIX)
+        for trigger in draft.rung.by_trigger
+        if trigger.startswith(HAND_PREFIX)
+    ]
+    guards = " and ".join(str(c.guard) for c in candidates if c.guard is not None)
+    why = f"the guard does not hold ({guards})" if guards else "no by_hand rule leads there"
+    may = f"by hand it may go into {', '.join(reachable)}" if reachable else "no hand may move it"
+    raise MoveNotAllowedError(
+        f"{where} and cannot be moved into {into} by hand: {why}; {may}, "
+        "or board.override(...) goes past the rules"
+    )

@@ -1,0 +1,324 @@
+"""Running hooks: what a hook is given, and the effects that moves ask for."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError
+from ..model.canonical import canonical, canonical_text
+from ..model.deal import Deal, Move
+from ..model.effect import TASK, EffectState, effect_key
+from ..model.event import Event
+from ..model.stage import DoStep, Stage, WaitStep
+from ..pipeline import Hook, Pipeline
+from ..stores import strand as bridging
+from ..stores.base import NewEffect
+from ..stores.hook_guard import hook_running, running_hook
+from ..stores.joined import is_in_transaction
+from .decision import Decision
+
+__all__ = ["HookContext"]
+
+
+class HookContext:
+    """What a hook is given: the move, the deal, and a way to ask for effects.
+
+    A hook runs inside the transaction and may run again when the transaction is retried, so it
+    touches nothing outside it.
+
+    Attributes:
+        move: the move that sets the hook off. On a refold, the one that begins the visit that is
+            current now; when the deal turns out not to be open, the one that is withdrawn.
+        deal: the deal in the stage that is left, or entered.
+        event: what caused the move; ``None`` for a timer.
+        refold: whether a late event changed the history, so that this hook makes up for it.
+        connection: the database connection, for the caller's own tables; ``None`` in memory.
+    """
+
+    __slots__ = ("_requests", "connection", "deal", "event", "move", "refold")
+
+    def __init__(
+        self, move: Move, deal: Deal, refold: bool, connection: Any, requests: EffectRequests
+    ) -> None:
+        self.move = move
+        self.deal = deal
+        self.event: Event | None = move.event
+        self.refold = refold
+        self.connection = connection
+        self._requests = requests
+
+    def do(
+        self,
+        name: str,
+        *,
+        wait: dt.timedelta | None = None,
+        expires: dt.timedelta | None = None,
+        run_to_completion: bool = False,
+        **payload: Any,
+    ) -> None:
+        """Ask for an effect, delivered after the commit.
+
+        Args:
+            name: which handler delivers it; ``"task"`` lands in ``board.tasks()``.
+            wait: how long after the move it is due.
+            expires: drop it, on record, when it is this late.
+            run_to_completion: deliver it even when the deal has left the stage. What a
+                move-out-of hook asks for always is.
+            **payload: JSON values for the handler.
+
+        Raises:
+            InvalidEventError: the payload is not JSON.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidEventError(f"ctx.do({name!r}): an effect needs a name such as 'email'")
+        step = DoStep(name, canonical(payload), expires, run_to_completion)
+        self._requests.add(step, wait or dt.timedelta(), self.deal.owner)
+
+
+class EffectRequests:
+    """Collects what one visit's hooks and sequence ask for, with their stable keys."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        deal: str,
+        visit_key: str,
+        phase: str,
+        since: dt.datetime,
+        state: EffectState | None,
+    ) -> None:
+        """Collect for one visit.
+
+        Args:
+            since: the instant that delays count from.
+            state: what to record instead of pending: expired when quiet, cancelled when the
+                visit has ended already.
+        """
+        self.found: list[NewEffect] = []
+        self._pipeline = pipeline
+        self._deal = deal
+        self._visit_key = visit_key
+        self._phase = phase
+        self._since = since
+        self._state = state
+        self._positions: Counter[str] = Counter()
+
+    def add(self, step: DoStep, wait: dt.timedelta, deal_owner: str | None) -> None:
+        """Note one effect."""
+        position = self._positions[step.name]
+        self._positions[step.name] += 1
+        keep = step.run_to_completion or self._phase == "out_of"
+        due_at = self._since + wait
+        waiting = EffectState.OPEN if step.name == TASK else EffectState.PENDING
+        ended = self._state is EffectState.CANCELLED and keep
+        owner = step.payload.get("owner") or deal_owner if step.name == TASK else None
+        self.found.append(
+            NewEffect(
+                key=effect_key(
+                    self._pipeline.name,
+                    self._deal,
+                    self._visit_key,
+                    self._phase,
+                    step.name,
+                    position,
+                ),
+                visit_key=self._visit_key,
+                phase=self._phase,
+                name=step.name,
+                position=position,
+                payload=canonical_text(step.payload),
+                state=(waiting if self._state is None or ended else self._state).value,
+                due_at=due_at,
+                expires_at=None if step.expires is None else due_at + step.expires,
+                run_to_completion=keep,
+                owner=owner,
+            )
+        )
+
+    def add_sequence(self, stage: Stage, deal_owner: Callable[[], str | None]) -> None:
+        """Note a stage's sequence, waits added up."""
+        waited = dt.timedelta()
+        for step in stage.sequence:
+            if isinstance(step, WaitStep):
+                waited += step.delay
+            else:
+                self.add(step, waited, deal_owner())
+
+
+def refuse_inside_hook(call: str) -> None:
+    """Refuse a call of a board from inside a hook.
+
+    Raises:
+        ReentrancyError: a hook is running.
+    """
+    hook = running_hook()
+    if hook is not None:
+        raise ReentrancyError(
+            f"hook {hook} called {call}: a hook runs inside the board's own transaction and cannot "
+            "move deals; ask for an effect with ctx.do(...), whose handler may send an event after "
+            "the commit"
+        )
+
+
+def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
+    """Run hooks in the order they were registered.
+
+    Raises:
+        HookError: one raised; the original is the cause.
+        ReentrancyError: one called a board.
+    """
+    for hook in hooks:
+        name = getattr(hook, "__qualname__", repr(hook))
+        try:
+            with hook_running(name):
+                _run(hook, name, context)
+        except ReentrancyError:
+            raise
+        except Exception as error:
+            hint = f" ({error})" if isinstance(error, LadderError) else ""
+            raise HookError(
+                f"hook {name} ({what}) raised {type(error).__name__} for deal "
+                f"{context.deal.id!r}{hint}: nothing was stored; mend the hook, then send the "
+                "event again"
+            ) from error
+        if not is_in_transaction(context.connection):
+            raise HookError(
+                f"hook {name} ({what}) ended the transaction it ran in, for deal "
+                f"{context.deal.id!r}: the board commits, after all hooks, and if the hook "
+                "committed, the event is stored without its move; take COMMIT and ROLLBACK out of "
+                "the hook, raise to undo, and send the event again"
+            )
+
+
+def _run(hook: Hook, name: str, context: HookContext) -> None:
+    """Run a hook; an asynchronous one where it can be awaited, with a connection to await."""
+    if not inspect.iscoroutinefunction(hook):
+        bridging.finished(hook(context))
+        return
+    plain = context.connection
+    context.connection = getattr(plain, "asynchronous", plain)
+    try:
+        bridging.await_(_awaited(hook, name, context))
+    finally:
+        context.connection = plain
+
+
+async def _awaited(hook: Hook, name: str, context: HookContext) -> None:
+    # What awaits this need not share the context of the code that asks for it.
+    with hook_running(name):
+        answer = hook(context)
+        assert answer is not None
+        await answer
+
+
+_NOTHING_SEEN: Final = (None, None)
+
+
+def effects_asked(
+    pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
+) -> list[NewEffect]:
+    """Run the hooks of what a decision changed and return the effects asked for.
+
+    Every new move runs its hooks; after a refold only what changed at the end does.
+
+    Args:
+        is_quiet: whether the effects that a move asks for are recorded as expired.
+
+    Raises:
+        HookError: a hook raised.
+    """
+    if decision.refolded:
+        return _after_refold(pipeline, decision, connection, is_quiet)
+    found: list[NewEffect] = []
+    visit = _Visit(pipeline, decision, connection, is_quiet, refold=False)
+    snapshots = decision.draft.snapshots or {}
+    left_key = decision.left_key
+    last = len(decision.moves) - 1
+    for index, (move, key) in enumerate(zip(decision.moves, decision.keys, strict=True)):
+        before, after = snapshots.get(move.n, _NOTHING_SEEN)
+        if before is not None and left_key is not None:
+            found += visit.left(move, before, left_key)
+        if after is not None or move.into.sequence:
+            found += visit.entered(move, after, key, ended=index < last)
+        left_key = key
+    return found
+
+
+def _after_refold(
+    pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
+) -> list[NewEffect]:
+    if not decision.current_changed:
+        return []
+    found: list[NewEffect] = []
+    visit = _Visit(pipeline, decision, connection, is_quiet, refold=True)
+    current = decision.current_move()
+    left, left_key = decision.before, decision.stored.visit_key
+    if left is not None and left.stage is not None and left_key is not None:
+        move = current or decision.withdrawn()
+        found += visit.left(move, left.as_deal(), left_key)
+    if current is not None and decision.visit_key is not None:
+        found += visit.entered(current, decision.draft.as_deal(), decision.visit_key, ended=False)
+    return found
+
+
+class _Visit:
+    """Runs the hooks of leaving or entering one visit."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        decision: Decision,
+        connection: Any,
+        is_quiet: Callable[[Move], bool],
+        refold: bool,
+    ) -> None:
+        self._pipeline = pipeline
+        self._decision = decision
+        self._connection = connection
+        self._is_quiet = is_quiet
+        self._refold = refold
+
+    def left(self, move: Move, deal: Deal, key: str) -> list[NewEffect]:
+        hooks = self._pipeline.hooks("out_of", deal.stage)
+        return self._run(hooks, "out_of", move, deal, self._requests(key, "out_of", move, None))
+
+    def entered(self, move: Move, deal: Deal | None, key: str, ended: bool) -> list[NewEffect]:
+        state = EffectState.CANCELLED if ended else None
+        requests = self._requests(key, "into", move, state)
+        if deal is not None:
+            self._run(self._pipeline.hooks("into", move.into), "into", move, deal, requests)
+        if move.into.sequence:
+            requests.add_sequence(move.into, lambda: self._decision.draft.data.owner)
+        return requests.found
+
+    def _requests(
+        self, key: str, phase: str, move: Move, state: EffectState | None
+    ) -> EffectRequests:
+        if self._is_quiet(move):
+            state = EffectState.EXPIRED
+        return EffectRequests(self._pipeline, move.deal, key, phase, move.at, state)
+
+    def _run(
+        self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests
+    ) -> list[NewEffect]:
+        if hooks:
+            context = HookContext(move, _own_copy(deal), self._refold, self._connection, requests)
+            run_hooks(hooks, context, f"move {phase.replace('_', ' ')} {deal.stage}")
+        return requests.found
+
+
+def _own_copy(deal: Deal) -> Deal:
+    """Return a deal on which a hook can write without changing what is stored."""
+    return attrs.evolve(
+        deal,
+        contact=copy.deepcopy(deal.contact),
+        company=copy.deepcopy(deal.company),
+        properties=copy.deepcopy(deal.properties),
+    )

@@ -1,0 +1,165 @@
+"""Reading what is stored: deals, histories, the board's columns and totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from ..errors import DealNotFoundError
+from ..model.canonical import is_storable
+from ..model.deal import Deal
+from ..model.event import Event
+from ..model.history import History
+from ..model.money import product, total
+from ..model.stage import Stage, Status
+from ..stores.base import DealFilter, StoredDeal, Transaction
+from .decision import draft_of, move_of, stored_until
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..fold.explain import Explanation
+
+__all__ = ["StageTotal"]
+
+PAGE: Final = 500
+
+
+@attrs.frozen
+class StageTotal:
+    """The open deals of one stage in one currency.
+
+    Attributes:
+        currency: ``None`` for deals whose events named none; never summed with others.
+        weighted_value: value times the stage's probability; ``None`` when it has none.
+    """
+
+    stage: Stage
+    currency: str | None
+    count: int
+    value: Decimal
+    weighted_value: Decimal | None
+
+
+def deal(session: Session, deal_id: str) -> Deal:
+    """Return a deal as it is stored."""
+    with session.reading() as transaction:
+        stored, document = _find(session, transaction, deal_id)
+        return draft_of(session.pipeline, stored, lambda: document).as_deal()
+
+
+def deals(
+    session: Session,
+    stage: Stage | str | None,
+    status: Status | None,
+    owner: str | None,
+) -> Iterator[Deal]:
+    """Yield deals page by page, so that a long list needs little memory."""
+    wanted = DealFilter(stages=_stages(session, stage, status), owner=owner)
+    if owner is not None and not is_storable(owner):
+        return
+    after = 0
+    while True:
+        with session.reading() as transaction:
+            page = transaction.deals(session.number, wanted, after, PAGE)
+        for stored, document in page:
+            yield _deal(session, stored, document)
+        if len(page) < PAGE:
+            return
+        after = page[-1][0].id
+
+
+def _deal(session: Session, stored: StoredDeal, document: str | None) -> Deal:
+    return draft_of(session.pipeline, stored, lambda: document).as_deal()
+
+
+def _stages(
+    session: Session, stage: Stage | str | None, status: Status | None
+) -> tuple[str, ...] | None:
+    if stage is None and status is None:
+        return None
+    found = session.pipeline.stages if stage is None else (session.pipeline.stage(str(stage)),)
+    return tuple(s.key for s in found if status is None or s.status == status)
+
+
+def history(session: Session, deal_id: str) -> History:
+    """Return all that a deal has been through, the moves before a baseline included."""
+    with session.reading() as transaction:
+        stored, document = _find(session, transaction, deal_id)
+        events = {(event.source, event.id): event for event, _ in transaction.events(stored.id)}
+        records = transaction.moves(stored.id)
+    rows = [move_of(session.pipeline, stored.deal, record, events) for record in records]
+    draft = draft_of(session.pipeline, stored, lambda: document)
+    return History(draft, rows, keys=[record.visit_key for record in records])
+
+
+def events(session: Session, deal_id: str) -> list[Event]:
+    """Return a deal's stored events in the order in which they happened; waiting ones too."""
+    with session.reading() as transaction:
+        stored, _ = stored_deal(session, transaction, deal_id)
+        found = [] if stored is None else transaction.events(stored.id)
+    return [event for event, _ in found]
+
+
+def explain(session: Session, deal_id: str) -> Explanation:
+    """Explain what is stored of a deal: every event, hand and timer, and what it did."""
+    with session.reading() as transaction:
+        stored, _ = stored_deal(session, transaction, deal_id)
+        if stored is None:
+            raise _not_found(session, deal_id)
+        found = [event for event, _ in transaction.events(stored.id)]
+    return session.pipeline.explain(found, stored_until(stored))
+
+
+def summary(session: Session) -> list[StageTotal]:
+    """Return count, value and weighted value per stage and currency, in ladder order."""
+    counts: Counter[tuple[str, str | None]] = Counter()
+    sums: dict[tuple[str, str | None], Decimal] = {}
+    with session.reading() as transaction:
+        for stage, currency, value in transaction.totals(session.number):
+            key = stage, currency
+            counts[key] += 1
+            sums[key] = total((sums.get(key, Decimal()), Decimal(value)))
+    rows = []
+    for stage in session.pipeline.stages:
+        found = [(code, summed) for (key, code), summed in sums.items() if key == stage.key]
+        for currency, summed in sorted(found, key=lambda pair: pair[0] or ""):
+            weight = stage.probability
+            weighted = None if weight is None else product(summed, Decimal(str(weight)))
+            rows.append(StageTotal(stage, currency, counts[stage.key, currency], summed, weighted))
+    return rows
+
+
+def _find(
+    session: Session, transaction: Transaction, deal_id: str
+) -> tuple[StoredDeal, str | None]:
+    stored, document = stored_deal(session, transaction, deal_id)
+    if stored is None or stored.stage is None:
+        raise _not_found(session, deal_id, stored)
+    return stored, document
+
+
+def stored_deal(
+    session: Session, transaction: Transaction, deal_id: str
+) -> tuple[StoredDeal | None, str | None]:
+    """Return a deal's row and document, where there is one."""
+    if not is_storable(deal_id):
+        return None, None
+    stored, document, _ = transaction.load(session.number, deal_id, create=False)
+    return stored, document
+
+
+def _not_found(
+    session: Session, deal_id: str, stored: StoredDeal | None = None
+) -> DealNotFoundError:
+    why = "check the id"
+    if stored is not None and stored.removed_at is not None:
+        why = f"it was removed at {stored.removed_at.isoformat()}"
+    elif stored is not None:
+        why = "its events wait until one opens it; board.explain says why none has"
+    return DealNotFoundError(
+        f"pipeline {session.pipeline.name!r} has no open deal {deal_id!r}: {why}"
+    )

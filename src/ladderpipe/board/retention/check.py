@@ -1,0 +1,116 @@
+"""Checking an archive: it is whole, and every deal in it is what the fold makes of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from ...errors import ArchiveError
+from ...pipeline import Pipeline
+from ..verify import Difference
+from .file import ArchiveFile
+from .records import ArchivedDeal
+
+__all__ = ["ArchiveCheck", "check"]
+
+KEPT = 100
+"""How many differences a check holds; all are counted."""
+
+
+@attrs.frozen(kw_only=True)
+class ArchiveCheck:
+    """What was compared, and what did not agree.
+
+    Attributes:
+        differing: how many deals do not agree with the fold of their events.
+        differences: the first hundred of those.
+    """
+
+    pipeline: str
+    deals: int
+    events: int
+    moves: int
+    differing: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every deal is what the fold says."""
+        return not self.differing
+
+
+def check(archive: ArchiveFile, pipeline: Pipeline) -> ArchiveCheck:
+    """Fold every deal of an archive again and compare with its recorded history.
+
+    Raises:
+        ArchiveError: the file is damaged, or its deals were on another ladder than *pipeline*.
+    """
+    check_ladder(archive, pipeline)
+    deals = events = moves = differing = 0
+    differences: list[Difference] = []
+    for deal in archive.deals():
+        deals += 1
+        events += len(deal.events)
+        moves += len(deal.moves)
+        what = deal.first_difference(pipeline)
+        if what is not None:
+            differing += 1
+            differences += [Difference(deal.id, what)][: KEPT - len(differences)]
+    return ArchiveCheck(
+        pipeline=pipeline.name,
+        deals=deals,
+        events=events,
+        moves=moves,
+        differing=differing,
+        differences=tuple(differences),
+    )
+
+
+def checked(archive: ArchiveFile, pipeline: Pipeline) -> ArchiveCheck:
+    """Return what :func:`check` does, of an archive in which everything agrees.
+
+    Raises:
+        ArchiveError: something does not.
+    """
+    found = check(archive, pipeline)
+    if not found.agrees:
+        raise ArchiveError(
+            f"{found.differing} of the {found.deals} deals in {archive.path} are not what the fold "
+            f"makes of their events, the first: {found.differences[0]}. Nothing is taken from it "
+            "or removed because of it: use another copy of it, or delete it and archive again"
+        )
+    return found
+
+
+def check_ladder(archive: ArchiveFile, pipeline: Pipeline) -> None:
+    """Refuse an archive of another ladder.
+
+    Raises:
+        ArchiveError: it is one.
+    """
+    header = archive.header
+    if header.pipeline != pipeline.name:
+        raise ArchiveError(
+            f"{archive.path} holds deals of pipeline {header.pipeline!r}, and this is "
+            f"{pipeline.name!r}: open a board on the other one"
+        )
+    if header.fingerprint != pipeline.fingerprint:
+        raise ArchiveError(
+            f"the deals in {archive.path} were folded with another definition of pipeline "
+            f"{pipeline.name!r} ({'; '.join(_what_differs(archive, pipeline))}): restore them into "
+            "an empty store with that definition, which stands in the archive, and adopt the new "
+            "one there with board.migrate"
+        )
+
+
+def _what_differs(archive: ArchiveFile, pipeline: Pipeline) -> Iterator[str]:
+    from ...ladder.fingerprint import differences, fold_definition
+
+    found = differences(archive.header.definition["fold"], fold_definition(pipeline))
+    yield from found or ["the order of rules or stages"]
+
+
+def deals_of(archive: ArchiveFile, wanted: frozenset[str] | None) -> Iterator[ArchivedDeal]:
+    """Yield all deals of an archive, or those with these ids."""
+    return (deal for deal in archive.deals() if wanted is None or deal.id in wanted)

@@ -1,0 +1,230 @@
+"""Archive files: JSON lines, compressed or not, that show when they are cut short or altered.
+
+The first line says which ladder the deals were on, with its definition; then comes a line for each
+deal; the last one counts them and holds the SHA-256 of every byte before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import attrs
+
+from ...errors import ArchiveError
+from ...model.clock import instant
+from .records import ArchivedDeal
+
+__all__ = ["ArchiveFile", "Header", "writing"]
+
+FORMAT: Final = "ladderpipe archive"
+VERSION: Final = 1
+
+_dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+@attrs.frozen(kw_only=True)
+class Header:
+    """What an archive is of.
+
+    Attributes:
+        pipeline: the pipeline's name.
+        fingerprint: of the definition that the deals were folded with.
+        definition: that definition, as stores keep it.
+        before: the deals in it were closed before this instant.
+    """
+
+    pipeline: str
+    fingerprint: str
+    definition: Mapping[str, Any]
+    before: dt.datetime
+    written_at: dt.datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the first line as JSON values."""
+        told = {"format": FORMAT, "version": VERSION, **attrs.asdict(self)}
+        return told | {name: told[name].isoformat() for name in ("before", "written_at")}
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Header:
+        """Return what :meth:`to_json` wrote.
+
+        Raises:
+            LookupError, TypeError, ValueError: it did not write this.
+        """
+        if given["format"] != FORMAT or given["version"] != VERSION:
+            raise ValueError(f"{given['format']!r}, version {given['version']!r}")
+        return cls(
+            pipeline=given["pipeline"],
+            fingerprint=given["fingerprint"],
+            definition=given["definition"],
+            before=instant(given["before"]),
+            written_at=instant(given["written_at"]),
+        )
+
+
+class _Lines:
+    """The lines of an archive that is being written, and what they add up to."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.deals = 0
+
+    def add(self, deal: ArchivedDeal) -> None:
+        """Write a deal's line."""
+        self.write(deal.to_json())
+        self.deals += 1
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write a line."""
+        line = _dump(values).encode() + b"\n"
+        self._digest.update(line)
+        self._file.write(line)
+
+    def end(self) -> None:
+        """Write the last line."""
+        self.write({"deals": self.deals, "sha256": self._digest.hexdigest()})
+
+
+@contextlib.contextmanager
+def writing(path: Path, header: Header) -> Iterator[_Lines]:
+    """Write an archive, which is under its name only once all of it is on the disk.
+
+    Without any deal there will be no file; nor is one ever replaced, since it may hold what is
+    stored nowhere else.
+
+    Raises:
+        ArchiveError: there is a file of this name meanwhile.
+        OSError: it cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f"{path.name}.", suffix=".part"
+    ) as raw:
+        with _compressing(path, cast("BinaryIO", raw)) as file:
+            lines = _Lines(file)
+            lines.write(header.to_json())
+            yield lines
+            lines.end()
+        if not lines.deals:
+            return
+        raw.flush()
+        os.fsync(raw.fileno())
+        try:
+            os.link(raw.name, path)
+        except FileExistsError:
+            raise ArchiveError(
+                f"{path} was written by somebody else meanwhile, and an archive is never "
+                "replaced: name another file"
+            ) from None
+        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    if path.suffix != ".gz":
+        yield raw
+        return
+    with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped:
+        yield cast("BinaryIO", zipped)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that the file's name is on the disk too, where folders can be opened."""
+    with contextlib.suppress(PermissionError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+class ArchiveFile:
+    """An archive to be read.
+
+    Attributes:
+        header: what its first line says.
+
+    Raises:
+        ArchiveError: it is no archive, or of a later version.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        with self._lines() as lines:
+            line = next(lines, b"")
+        try:
+            self.header = Header.from_json(json.loads(line))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ArchiveError(
+                f"{self.path} is no archive that this ladderpipe can read ({error}): give it a "
+                "file that board.archive wrote"
+            ) from error
+
+    def deals(self) -> Iterator[ArchivedDeal]:
+        """Yield the deals in the order they were written.
+
+        Only after the last is it known that nothing is missing or altered.
+
+        Raises:
+            ArchiveError: something is.
+        """
+        digest, count = hashlib.sha256(), 0
+        with self._lines() as lines:
+            line = next(lines, b"")
+            for following in lines:
+                digest.update(line)
+                if count:
+                    yield self._deal(line)
+                count, line = count + 1, following
+        self._check_end(line, {"deals": count - 1, "sha256": digest.hexdigest()})
+
+    def check_whole(self) -> int:
+        """Return how many deals there are.
+
+        Raises:
+            ArchiveError: something is missing or altered.
+        """
+        return sum(1 for _ in self.deals())
+
+    def _deal(self, line: bytes) -> ArchivedDeal:
+        try:
+            return ArchivedDeal.from_json(json.loads(line))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._damaged(f"a line is not what was written: {error}") from error
+
+    def _check_end(self, line: bytes, expected: Mapping[str, Any]) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.keys() != expected.keys():
+            raise self._damaged("it was cut short: its last line is missing")
+        if found != expected:
+            raise self._damaged("it was altered: its lines do not give the sum that is in the last")
+
+    @contextlib.contextmanager
+    def _lines(self) -> Iterator[Iterator[bytes]]:
+        with self.path.open("rb") as raw:
+            is_zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+            file = gzip.GzipFile(fileobj=raw) if is_zipped else raw
+            try:
+                yield iter(cast("BinaryIO", file))
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise self._damaged(f"it cannot be unpacked to the end: {error}") from error
+
+    def _damaged(self, why: str) -> ArchiveError:
+        return ArchiveError(
+            f"the archive {self.path} is damaged ({why}): nothing is taken from it; use another "
+            "copy of it"
+        )

@@ -1,0 +1,187 @@
+"""What a board is bound to: pipeline, store, clock and settings; begins units of work."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import attrs
+
+from ..errors import DefinitionError, PipelineChangedError, StoreError
+from ..model.clock import Clock, instant
+from ..model.effect import Backoff, Handler
+from ..observability.observer import Observer
+from ..pipeline import Pipeline
+from ..stores import strand as bridging
+from ..stores.base import PipelineRow, Store, Transaction
+from .clock_watch import ClockWatch
+from .unit import Unit
+
+__all__ = ["Session"]
+
+RETRIES: Final = 6
+"""How often a transaction is begun again before its error is the caller's."""
+FIRST_PAUSE: Final = 0.02
+"""The longest pause before the first retry, in seconds; it doubles."""
+
+Result = TypeVar("Result")
+
+
+@attrs.define
+class Session:
+    """The bindings of one board; boards that join a connection share all but the store.
+
+    Attributes:
+        number: the store's number for the pipeline.
+        max_skew: how far in the future an event may be.
+        lease: how long a worker may take over one delivery before another may try.
+        read_only: whether every write is refused.
+        clock_watch: refuses to sweep by a wrong clock.
+        observer: tells what the board does.
+    """
+
+    pipeline: Pipeline
+    store: Store
+    clock: Clock
+    number: int = 0
+    max_skew: dt.timedelta = dt.timedelta(minutes=5)
+    lease: dt.timedelta = dt.timedelta(minutes=5)
+    backoff: Backoff = attrs.field(factory=Backoff)
+    handlers: dict[str, Handler] = attrs.field(factory=dict)
+    read_only: bool = False
+    clock_watch: ClockWatch = attrs.field(factory=ClockWatch)
+    observer: Observer = attrs.field(
+        default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
+    )
+
+    def now(self) -> dt.datetime:
+        """Return the clock's time in UTC.
+
+        Raises:
+            InstantError: the clock is naive.
+        """
+        return instant(self.clock.now())
+
+    @contextlib.contextmanager
+    def writing(self, quiet: bool = False) -> Iterator[Unit]:
+        """Begin a unit that is written and committed when the block ends.
+
+        Raises:
+            StoreError: the board was opened only to read.
+        """
+        if self.read_only:
+            raise StoreError("this board only reads: open it without read_only=True to write")
+        with self.store.transaction() as transaction:
+            unit = Unit(self.pipeline, self.number, transaction, self.now, quiet)
+            yield unit
+            unit.flush()
+        self.observer.committed(unit)
+
+    def retried(self, work: Callable[[], Result]) -> Result:
+        """Do one transaction's work, again where the store says that it may succeed then.
+
+        What was stored by a try whose answer got lost is found to be a duplicate by the next.
+        """
+        for number in range(RETRIES):
+            try:
+                return work()
+            except Exception as error:
+                if not self.store.may_retry(error):
+                    raise
+                self.observer.retried(error, number + 1)
+            bridging.sleep(_pause(number))
+        return work()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Begin a transaction that only reads."""
+        with self.store.transaction(write=False) as transaction:
+            yield transaction
+
+    def adopt_or_refuse(self, refuse: bool) -> None:
+        """Note the pipeline in a store that does not know it, or compare with what it knows.
+
+        Raises:
+            PipelineChangedError: it knows another definition, and *refuse* says to mind.
+            StoreError: it knows none, and the board only reads.
+        """
+        fingerprint = self.pipeline.fingerprint
+        with self.reading() as transaction:
+            row = transaction.pipeline(self.pipeline.name)
+        if row is None and self.read_only:
+            raise StoreError(
+                f"the store holds no pipeline {self.pipeline.name!r}: check which one is meant"
+            )
+        if row is None:
+            definition = definition_text(self.pipeline)
+            with self.store.transaction() as transaction:
+                name = self.pipeline.name
+                row = transaction.pipeline(name, change=True) or transaction.save_pipeline(
+                    name, fingerprint, definition, None
+                )
+        elif row.migrating is None and row.fingerprint == fingerprint and not self.read_only:
+            self._refresh(row)
+        self.number = row.id
+        if refuse and (row.migrating is not None or row.fingerprint != fingerprint):
+            raise PipelineChangedError(self._what_changed(row))
+
+    def _refresh(self, row: PipelineRow) -> None:
+        """Keep titles, probabilities and sequences up to date, which no history depends on."""
+        definition = definition_text(self.pipeline)
+        if row.definition == definition:
+            return
+        with self.store.transaction() as transaction:
+            # Titles are no reason to wait for every writer, but somebody may have adopted another
+            # ladder since that was read, and it must not be undone.
+            found = transaction.pipeline(row.name)
+            if found is not None and found.fingerprint == row.fingerprint and not found.migrating:
+                transaction.save_pipeline(row.name, row.fingerprint, definition, None)
+
+    def _what_changed(self, row: PipelineRow) -> str:
+        if row.migrating is not None:
+            return (
+                f"a migration of pipeline {row.name!r} is not finished: open the board with "
+                "adopting=True and call board.migrate with the same mapping to resume it"
+            )
+        from ..ladder.fingerprint import differences, fold_definition
+
+        found = differences(json.loads(row.definition)["fold"], fold_definition(self.pipeline))
+        with self.reading() as transaction:
+            counts = transaction.stage_counts(row.id)
+        gone = [
+            f"{count} in {stage!r}"
+            for stage, count in sorted(counts.items())
+            if stage not in self.pipeline.rungs
+        ]
+        stranded = f"; deals in stages that no longer exist: {', '.join(gone)}" if gone else ""
+        return (
+            f"the store holds another definition of pipeline {row.name!r}: "
+            f"{'; '.join(found) or 'the order of rules or stages'}{stranded}. Open the board with "
+            "adopting=True and call board.migrate({'old_stage': new_stage}) to adopt this one, "
+            "or go back to the old definition"
+        )
+
+
+def _pause(number: int) -> float:
+    import random
+
+    return random.uniform(0, FIRST_PAUSE * 2**number)
+
+
+def definition_text(pipeline: Pipeline) -> str:
+    """Return what a store keeps of a definition.
+
+    That is what matters to the fold and, if it has a plain form, all of it: so the command line
+    can read a store by its URL alone.
+    """
+    from ..ladder.definition import to_dict
+    from ..ladder.fingerprint import fold_definition
+
+    try:
+        whole = to_dict(pipeline, hooks=False)
+    except DefinitionError:
+        whole = None
+    return json.dumps({"fold": fold_definition(pipeline), "whole": whole})

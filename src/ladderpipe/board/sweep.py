@@ -1,0 +1,111 @@
+"""Sweeping: firing the timers that are due, deal by deal, many to a transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import Final
+
+import attrs
+
+from ..errors import ClockError, LadderError
+from ..model.clock import instant
+from ..observability.observer import Observer, observed
+from ..stores.base import StoredDeal
+from .session import Session
+from .unit import Unit
+
+__all__ = ["DealFailure", "TickReport"]
+
+BATCH: Final = 1000
+
+
+@attrs.frozen
+class DealFailure:
+    """A deal that could not be swept; it is tried again later, the others went on."""
+
+    deal: str
+    error: LadderError
+
+
+@attrs.frozen
+class TickReport:
+    """What a sweep did.
+
+    Attributes:
+        deals: how many deals had a timer due.
+        moves: how many moves the timers made.
+    """
+
+    deals: int
+    moves: int
+    failures: tuple[DealFailure, ...] = ()
+
+
+def tick(session: Session, limit: int | None, until: dt.datetime | str | None = None) -> TickReport:
+    """Fire every timer due by *until*, which is now unless given, of at most *limit* deals."""
+    now = session.now()
+    until = now if until is None else instant(until)
+    if until > now:
+        raise ClockError(
+            f"tick(until={until.isoformat()}) lies after the board's clock ({now.isoformat()}): "
+            "timers fire when they are due, not before"
+        )
+    with session.reading() as transaction:
+        session.clock_watch.check(session.clock, transaction)
+        if not transaction.due(session.number, until, 1):
+            return TickReport(0, 0)
+    return _sweep(session, now, until, limit)
+
+
+@observed("ladderpipe.tick", Observer.swept)
+def _sweep(session: Session, now: dt.datetime, until: dt.datetime, limit: int | None) -> TickReport:
+    deals = moves = 0
+    failures: list[DealFailure] = []
+    while limit is None or deals + len(failures) < limit:
+        wanted = BATCH if limit is None else min(BATCH, limit - deals - len(failures))
+        swept, moved, failed = session.retried(
+            functools.partial(_sweep_batch, session, now, until, wanted)
+        )
+        deals += swept
+        moves += moved
+        failures += failed
+        if swept + len(failed) < wanted:
+            break
+    return TickReport(deals, moves, tuple(failures))
+
+
+def _sweep_batch(
+    session: Session, now: dt.datetime, until: dt.datetime, limit: int
+) -> tuple[int, int, list[DealFailure]]:
+    failed: list[tuple[StoredDeal, LadderError]] = []
+    moved = 0
+    with session.writing() as unit:
+        unit.check_pipeline()
+        due = unit.transaction.due(session.number, until, limit)
+        for stored in due:
+            try:
+                moved += sweep(unit, stored, until)
+            except LadderError as error:
+                failed.append((stored, error))
+        unit.flush()
+        for stored, _ in failed:
+            failures = stored.failures + 1
+            unit.transaction.note_failure(
+                stored.id, failures, unit.now + session.backoff.delay(failures)
+            )
+    report = [DealFailure(stored.deal, error) for stored, error in failed]
+    return len(due) - len(failed), moved, report
+
+
+def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
+    """Fire one deal's due timers; return how many moves they made."""
+    transaction = unit.transaction
+
+    def document() -> str | None:
+        return transaction.document(stored.id)
+
+    if unit.pipeline.has_hooks:
+        with transaction.savepoint():
+            return len(unit.decide(stored, document, [], sweep_to=now).moves)
+    return len(unit.decide(stored, document, [], sweep_to=now).moves)

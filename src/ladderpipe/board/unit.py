@@ -1,0 +1,325 @@
+"""A unit of work: one transaction in which a board loads, decides and commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import EventConflictError, PipelineChangedError
+from ..fold.draft import Draft, order_key
+from ..model.canonical import is_storable
+from ..model.deal import Move, Outcome, Receipt
+from ..model.event import Event
+from ..pipeline import Pipeline
+from ..stores.base import DealChange, EffectRow, NewEffect, NewEvent, StoredDeal, Transaction
+from .decision import Decision, decide, decide_anew, draft_of
+from .hooks import effects_asked
+
+__all__ = ["Unit"]
+
+
+class Unit:
+    """What the board's operations share inside one transaction.
+
+    Attributes:
+        number: the store's number for the pipeline.
+        quiet: whether effects are recorded as expired instead of being sent.
+        moves: what became current so far, to be told once it is committed.
+        refolds: how many deals were folded again so far.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_clock",
+        "_now",
+        "moves",
+        "number",
+        "pipeline",
+        "quiet",
+        "refolds",
+        "transaction",
+    )
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        number: int,
+        transaction: Transaction,
+        clock: Callable[[], dt.datetime],
+        quiet: bool = False,
+    ) -> None:
+        self.pipeline = pipeline
+        self.number = number
+        self.transaction = transaction
+        self._clock = clock
+        self._now: dt.datetime | None = None
+        self.quiet = quiet
+        self.moves: list[Move] = []
+        self.refolds = 0
+        self._changes: list[DealChange] = []
+
+    @property
+    def now(self) -> dt.datetime:
+        """The one instant of this unit: the time when it was first asked for.
+
+        So ask only once the deal is locked. Then nothing is recorded before what a reader has
+        seen, and no claim overlooks a timer that fell due while it waited for the lock.
+        """
+        if self._now is None:
+            self._now = self._clock()
+        return self._now
+
+    def check_adopted(self, fingerprint: str | None) -> None:
+        """Refuse to write when the store holds another definition.
+
+        Raises:
+            PipelineChangedError: it does, or a migration is not finished.
+        """
+        if fingerprint == self.pipeline.fingerprint:
+            return
+        if fingerprint is None:
+            raise PipelineChangedError(
+                f"a migration of pipeline {self.pipeline.name!r} is not finished: call "
+                "board.migrate with the same mapping to resume it"
+            )
+        raise PipelineChangedError(
+            f"the store holds another definition of pipeline {self.pipeline.name!r} than this "
+            "board: another process has adopted a changed ladder; start this one with that "
+            "definition, or adopt this one with board.migrate({...})"
+        )
+
+    def load(self, deal: str, create: bool) -> tuple[StoredDeal | None, str | None]:
+        """Lock and return a deal's row and document, refusing a changed pipeline."""
+        if not create and not is_storable(deal):
+            return None, None
+        stored, document, fingerprint = self.transaction.load(self.number, deal, create)
+        self.check_adopted(fingerprint)
+        return stored, document
+
+    def check_pipeline(self) -> None:
+        """Refuse a changed pipeline where no deal is loaded by name."""
+        row = self.transaction.pipeline(self.pipeline.name)
+        self.check_adopted(row.fingerprint if row and row.migrating is None else None)
+
+    def new_event(self, stored: StoredDeal, event: Event) -> NewEvent:
+        """Return the row of an event."""
+        data = event.data_text()
+        return NewEvent(
+            stored.id,
+            event.source,
+            event.id,
+            event.type,
+            event.at,
+            event.seq,
+            data,
+            event.digest(data),
+            self.now,
+        )
+
+    def add_event(self, stored: StoredDeal, event: Event) -> bool:
+        """Store one event; return whether it was new.
+
+        Raises:
+            EventConflictError: its identity is known, with other content.
+        """
+        row = self.new_event(stored, event)
+        if self.transaction.add_events(self.number, [row]):
+            return True
+        identity = (event.source, event.id)
+        known = self.transaction.known_events(self.number, [identity])[identity]
+        check_same(event, row.digest, known)
+        return False
+
+    def was_cut_short(self, stored: StoredDeal, draft: Draft, event: Event) -> bool:
+        """Return whether a stored event was never folded, because a hook committed in between.
+
+        A deal has folded everything up to its cursor, so what is stored and lies behind it is
+        taken up where it was left.
+        """
+        if draft.cursor is not None and order_key(self.pipeline, event) <= draft.cursor:
+            return False
+        identity = (event.source, event.id)
+        found = self.transaction.events(stored.id)
+        return any((own.source, own.id) == identity for own, _ in found)
+
+    def decide(
+        self,
+        stored: StoredDeal,
+        document: str | Callable[[], str | None] | None,
+        events: Sequence[Event],
+        sweep_to: dt.datetime | None = None,
+    ) -> Decision:
+        """Decide about one deal, run its hooks and note what has to be written.
+
+        Raises:
+            GuardError: a guard raised.
+            HookError: a hook raised.
+            InvalidEventError: the reducer cannot understand an event.
+        """
+        load_document = document if callable(document) else lambda: document
+        decision = decide(
+            self.pipeline,
+            stored,
+            load_document,
+            events,
+            lambda: self._everything(stored),
+            sweep_to,
+        )
+        self._note(decision, events)
+        return decision
+
+    def decide_anew(self, stored: StoredDeal, may_open: bool) -> bool:
+        """Decide about a deal that waits as if its events all came now; return whether that holds.
+
+        It does not when the deal opens and it must not.
+
+        Raises:
+            GuardError: a guard raised.
+            HookError: a hook raised.
+            InvalidEventError: the reducer cannot understand an event.
+        """
+        decision = decide_anew(self.pipeline, stored, lambda: self._everything(stored))
+        if decision.draft.stage is not None and not may_open:
+            return False
+        self._note(decision, ())
+        return True
+
+    def _note(self, decision: Decision, events: Sequence[Event]) -> None:
+        """Run a decision's hooks and note what has to be written."""
+        # Before the hooks, so that nothing they write on finds its way into the store.
+        change = decision.change(self.pipeline, self.now, decision.stored.has_effects)
+        if decision.moves or decision.before is not None:
+            if self.pipeline.asks_for_effects:
+                is_quiet = self._quietness(decision.stored.quiet_to, events)
+                change.effects = effects_asked(
+                    self.pipeline, decision, self.transaction.connection, is_quiet
+                )
+            if decision.current_changed:
+                current = decision.visit_key
+                asked = [effect for effect in change.effects if effect.visit_key == current]
+                has_effects = decision.refolded or bool(asked)
+                if has_effects != change.deal.has_effects:
+                    change.deal = change.deal._replace(has_effects=has_effects)
+            elif decision.stored.has_effects:
+                self._retime(decision, change)
+        if self.quiet:
+            change.deal = change.deal._replace(quiet_to=self.now)
+        self._changes.append(change)
+        self.moves += newly_current(decision)
+        self.refolds += decision.refolded
+
+    def _retime(self, decision: Decision, change: DealChange) -> None:
+        """Move what the current visit waits for, when a late event changed when it began.
+
+        Each effect is cancelled and asked for again under its own key, so none is doubled.
+        """
+        began, begins = decision.stored.entered_at, decision.draft.entered_at
+        key = decision.visit_key
+        if began is None or begins is None or began == begins or key is None:
+            return
+        waiting = self.transaction.effects(self.number, decision.stored.id, ("pending", "open"))
+        moved = [
+            retimed(row, begins - began)
+            for row in waiting
+            if row.visit_key == key and row.phase == "into"
+        ]
+        if moved:
+            change.vanished = [*change.vanished, key]
+            change.effects = [*change.effects, *moved]
+
+    def _quietness(
+        self, quiet_to: dt.datetime | None, events: Sequence[Event]
+    ) -> Callable[[Move], bool]:
+        """Return which moves ask for nothing that is sent.
+
+        In a quiet unit all of them; later, those that belong to the replayed past and are noticed
+        only now: timers due before the replay, and what its events did. What *events*, told
+        aloud, do is always sent.
+        """
+        if self.quiet:
+            return lambda move: True
+        if quiet_to is None:
+            return lambda move: False
+        told = {(event.source, event.id) for event in events}
+
+        def is_quiet(move: Move) -> bool:
+            cause = move.event
+            aloud = cause is not None and (cause.source, cause.id) in told
+            return move.at <= quiet_to and not aloud
+
+        return is_quiet
+
+    def note_baseline(self, stored: StoredDeal, carried: Draft) -> None:
+        """Note that a deal goes on from what a baseline carries."""
+        decision = Decision(stored, carried, (), (), None)
+        self._changes.append(decision.change(self.pipeline, self.now, stored.has_effects))
+
+    def note_removal(self, stored: StoredDeal) -> None:
+        """Note that only a tombstone stays of a deal."""
+        self._changes.append(DealChange(StoredDeal(stored.id, stored.deal, removed_at=self.now)))
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        if self._changes:
+            self.transaction.save(self.number, self._changes, self.now)
+            self._changes = []
+
+    def draft(self, stored: StoredDeal, document: str | None) -> Draft:
+        """Return the fold's draft of a stored deal."""
+        return draft_of(self.pipeline, stored, lambda: document)
+
+    def _everything(self, stored: StoredDeal) -> tuple[list[Event], list[Any]]:
+        events = [event for event, _ in self.transaction.events(stored.id)]
+        return events, self.transaction.moves(stored.id)
+
+
+def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:
+    """Return a stored effect as it is asked for again, that much later."""
+    return NewEffect(
+        key=row.key,
+        visit_key=row.visit_key,
+        phase=row.phase,
+        name=row.name,
+        position=0,  # the row is known, and keeps its own
+        payload=row.payload,
+        state=row.state,
+        due_at=row.due_at + by,
+        expires_at=None if row.expires_at is None else row.expires_at + by,
+        run_to_completion=row.run_to_completion,
+        owner=row.owner,
+    )
+
+
+def check_same(event: Event, digest: str | None, known: str | None) -> None:
+    """Refuse an event whose identity is known with other content.
+
+    A forgotten event has no digest any more, so whatever comes under its name is a duplicate.
+
+    Raises:
+        EventConflictError: the digests differ.
+    """
+    if known is not None and known != digest:
+        raise EventConflictError(
+            f"an event {event.id!r} (source {event.source!r}) is stored already with another type, "
+            f"deal, time or data than this one ({event.type}, deal {event.deal!r}): an identity "
+            "names one event; give this one its own id"
+        )
+
+
+def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) -> Receipt:
+    """Return what a board answers to one event."""
+    return Receipt(
+        outcome or decision.outcome(event),
+        decision.draft.if_open(),
+        newly_current(decision),
+        decision.refolded,
+    )
+
+
+def newly_current(decision: Decision) -> tuple[Move, ...]:
+    """Return the moves that are newly current: all new ones, or after a refold the last."""
+    if not decision.refolded:
+        return tuple(decision.moves)
+    current = decision.current_move() if decision.current_changed else None
+    return () if current is None else (current,)

@@ -1,0 +1,173 @@
+"""Verifying a store: every deal is folded again from its events and compared with what is stored.
+
+What is compared and how it is told is :mod:`ladderpipe.board.compare`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+
+from ..errors import LadderError, PipelineChangedError
+from ..stores.base import StoredDeal, Transaction
+from .board import Board
+from .compare import StoredHistory, first_difference
+
+__all__ = ["Difference", "VerifyReport", "verify"]
+
+PAGE: Final = 200
+KEPT: Final = 100
+"""How many differences a report holds; all are counted, and told to ``on_difference``."""
+
+
+@attrs.frozen
+class Difference:
+    """The first thing about a deal that does not agree; ``deal`` is ``None`` for the database."""
+
+    deal: str | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"deal {self.deal!r}: {self.what}" if self.deal else f"the database: {self.what}"
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport:
+    """What was compared, and what did not agree.
+
+    Attributes:
+        deals: how many deals were folded again, those that wait for an opening included.
+        tombstones: how many removed deals there are besides.
+        differing: how many deals do not agree, and faults of the database itself.
+        differences: the first hundred of those.
+    """
+
+    pipeline: str
+    deals: int
+    tombstones: int
+    events: int
+    moves: int
+    effects: int
+    differing: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything stored is what the fold says."""
+        return not self.differing
+
+
+def verify(
+    board: Board,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_difference: Callable[[Difference], None] | None = None,
+) -> VerifyReport:
+    """Fold every deal of the board's pipeline again and compare; writes nothing.
+
+    Compared are the deal's row, its document, its moves and visits, the digests of its events
+    and where its effects belong. Moves before a baseline can only be checked for tiling. It may
+    run beside writers: each deal is read in one transaction.
+
+    Args:
+        on_progress: told after every page how many deals of how many are done.
+        on_difference: told of every difference.
+
+    Raises:
+        PipelineChangedError: the store holds another definition, or a migration is not finished.
+    """
+    with board.store.transaction(write=False) as transaction:
+        row = transaction.pipeline(board.pipeline.name)
+        if row is None or row.migrating or row.fingerprint != board.pipeline.fingerprint:
+            raise PipelineChangedError(
+                f"the store's deals of pipeline {board.pipeline.name!r} were not folded with this "
+                "definition, so there is nothing to compare: verify with the one it holds, or "
+                "finish board.migrate first"
+            )
+        total = transaction.count_deals(row.id)
+        faults = transaction.faults()
+    work = _Verification(board, row.id, on_difference)
+    for fault in faults:
+        work.note(Difference(None, fault))
+    done = 0
+    for page in work.pages():
+        done += page
+        if on_progress is not None:
+            on_progress(done, max(done, total))
+    return work.report()
+
+
+class _Verification:
+    """One pass over all deals of a pipeline."""
+
+    def __init__(
+        self, board: Board, number: int, on_difference: Callable[[Difference], None] | None
+    ) -> None:
+        self._board = board
+        self._number = number
+        self._on_difference = on_difference
+        self._counts: Counter[str] = Counter()
+        self._differences: list[Difference] = []
+
+    def pages(self) -> Iterator[int]:
+        """Compare page by page; yield how many deals each had."""
+        after = 0
+        while True:
+            with self._board.store.transaction(write=False) as transaction:
+                page = transaction.every_deal(self._number, after, PAGE)
+                for stored, document in page:
+                    self._compare(transaction, stored, document)
+            if page:
+                yield len(page)
+            if len(page) < PAGE:
+                return
+            after = page[-1][0].id
+
+    def _compare(self, transaction: Transaction, stored: StoredDeal, document: str | None) -> None:
+        self._counts["tombstones" if stored.removed_at else "deals"] += 1
+        try:
+            history = self._load(transaction, stored, document)
+            what = first_difference(self._board.pipeline, history)
+        except (LadderError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+            what = f"what is stored cannot be read ({type(error).__name__}: {error})"
+        if what is not None:
+            self.note(Difference(stored.deal, what))
+
+    def _load(
+        self, transaction: Transaction, stored: StoredDeal, document: str | None
+    ) -> StoredHistory:
+        events = [event for event, _ in transaction.events(stored.id)]
+        identities = [(event.source, event.id) for event in events]
+        digests = transaction.known_events(self._number, identities) if identities else {}
+        history = StoredHistory(
+            stored,
+            json.loads(document) if document else {},
+            events,
+            digests,
+            transaction.moves(stored.id),
+            transaction.effects(self._number, stored.id, None),
+        )
+        for what in ("events", "moves", "effects"):
+            self._counts[what] += len(getattr(history, what))
+        return history
+
+    def note(self, difference: Difference) -> None:
+        """Note that something does not agree."""
+        self._counts["differing"] += 1
+        if len(self._differences) < KEPT:
+            self._differences.append(difference)
+        if self._on_difference is not None:
+            self._on_difference(difference)
+
+    def report(self) -> VerifyReport:
+        """Return what was counted and found."""
+        names = ("deals", "tombstones", "events", "moves", "effects", "differing")
+        return VerifyReport(
+            pipeline=self._board.pipeline.name,
+            differences=tuple(self._differences),
+            **{name: self._counts[name] for name in names},
+        )

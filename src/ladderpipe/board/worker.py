@@ -1,0 +1,101 @@
+"""The worker loop: sweep, deliver, sleep until the next due time, stop cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Final
+
+from ..errors import ClockError, PipelineChangedError
+from ..observability.log_records import WORKER
+from ..stores import strand as bridging
+from .deliver import DeliveryReport, deliver
+from .session import Session
+from .sweep import TickReport, tick
+
+__all__ = ["Round", "run"]
+
+_ERROR_PAUSE: Final = 5.0
+OTHERS_PAUSE: Final = dt.timedelta(seconds=0.1)
+"""How long to leave alone what is due, when there was nothing to do: others are at it."""
+
+Round = Callable[[TickReport, DeliveryReport], None]
+"""Told of every round that did something."""
+
+
+def run(
+    session: Session,
+    stop: threading.Event | None,
+    poll: dt.timedelta,
+    on_round: Round | None,
+) -> None:
+    """Sweep and deliver until told to stop, by *stop*, SIGTERM or SIGINT.
+
+    Raises:
+        PipelineChangedError: another process has adopted another definition.
+        ClockError: this machine's clock is too far from the database's.
+    """
+    if poll <= dt.timedelta():
+        raise ValueError(f"poll={poll} must be longer than nothing")
+    stop = stop or threading.Event()
+    with _stopping_on_signals(stop):
+        while not stop.is_set():
+            try:
+                was_busy = _round(session, stop, on_round)
+                pause = _pause(session, poll, was_busy)
+                session.store.wait_for_work(pause, stop)
+            except (PipelineChangedError, ClockError):
+                raise
+            except Exception as error:
+                session.observer.round_failed(error)
+                stop.wait(_ERROR_PAUSE)
+
+
+def _round(session: Session, stop: threading.Event, on_round: Round | None) -> bool:
+    """Sweep and deliver what is due; return whether there was anything."""
+    swept = tick(session, None)
+    delivered = deliver(session, None, stop)
+    session.observer.note_backlog(session)
+    was_busy = bool(swept.deals or swept.failures or delivered.counts)
+    if on_round is not None and was_busy:
+        on_round(swept, delivered)
+    return was_busy
+
+
+def _pause(session: Session, poll: dt.timedelta, was_busy: bool) -> float:
+    """Return how long to sleep, in seconds: until something is due, at most *poll*."""
+    with session.reading() as transaction:
+        wake = transaction.next_wake(session.number, list(session.handlers))
+    until = poll if wake is None else max(dt.timedelta(), wake - session.now())
+    if not until and not was_busy:
+        until = OTHERS_PAUSE
+    return min(poll, until).total_seconds()
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT finish the round under way; only the main thread may ask for that.
+
+    On behalf of an event loop it is the asynchronous board that minds them.
+    """
+    if threading.current_thread() is not threading.main_thread() or bridging.current() is not None:
+        yield
+        return
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        WORKER.info("%s: stopping after this round", signal.Signals(number).name)
+        stop.set()
+
+    before = {number: signal.signal(number, ask_to_stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

@@ -1,0 +1,1 @@
+"""Events in, history out; pure."""

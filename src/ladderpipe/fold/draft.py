@@ -1,0 +1,314 @@
+"""The fold's private draft of a deal: mutable, stepped by the fold, frozen when asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ..errors import PipelineChangedError
+from ..ladder.machine import NOT_OPEN, Candidate, Rung
+from ..model.clock import instant
+from ..model.deal import Deal, Move
+from ..model.event import Event
+from ..model.stage import Stage
+from .reducer import CartDraft, DealData
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+__all__ = ["Draft", "OrderKey", "order_key", "visit_key", "visit_keys"]
+
+OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
+
+_PENDING: Final = Stage(NOT_OPEN)
+
+
+def order_key(pipeline: Pipeline, event: Event) -> OrderKey:
+    """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
+    rung = pipeline.rung_of(event.type)
+    return (event.at, event.phase, event.seq, rung, event.source, event.id)
+
+
+class Draft:
+    """Everything the fold knows of one deal after the events it has seen.
+
+    Attributes:
+        visit: number of the current visit, 0 before the opening.
+        visit_key: key of the visit the draft was *loaded* in; see :func:`visit_keys`.
+        horizon: when the last timer was tried, whether or not it moved the deal.
+        blocked: keys of this visit's timers that were due while their guard was false.
+        floor: nothing is due before it; the time of the baseline the fold began at.
+        changed: whether the data may differ from what was loaded.
+        snapshots: when set, the deal before and after each move that has hooks, by number.
+    """
+
+    __slots__ = (
+        "_cursor",
+        "_data",
+        "_last_event_at",
+        "_load_document",
+        "activity_at",
+        "blocked",
+        "changed",
+        "closed_at",
+        "deal",
+        "due_at",
+        "entered_at",
+        "fired",
+        "fired_at",
+        "floor",
+        "horizon",
+        "last_event",
+        "lost_from",
+        "next_timer",
+        "opened_at",
+        "pipeline",
+        "rung",
+        "snapshots",
+        "visit",
+        "visit_key",
+    )
+
+    def __init__(self, pipeline: Pipeline, deal: str) -> None:
+        self.pipeline = pipeline
+        self.deal = deal
+        self.rung: Rung = pipeline.rungs[NOT_OPEN]
+        self.visit = 0
+        self.visit_key: str | None = None
+        self.entered_at: dt.datetime | None = None
+        self.activity_at: dt.datetime | None = None
+        self.opened_at: dt.datetime | None = None
+        self.closed_at: dt.datetime | None = None
+        self.lost_from: Stage | None = None
+        self.due_at: dt.datetime | None = None
+        self.next_timer: Candidate | None = None
+        self.blocked: tuple[str, ...] = ()
+        self.fired_at: dt.datetime | None = None
+        self.fired: tuple[str, ...] = ()
+        self.horizon: dt.datetime | None = None
+        self.floor: dt.datetime | None = None
+        self.last_event: Event | None = None
+        self.changed = False
+        self.snapshots: dict[int, tuple[Deal | None, Deal | None]] | None = None
+        self._cursor: OrderKey | None = None
+        self._last_event_at: dt.datetime | None = None
+        self._data: DealData | None = None
+        self._load_document: Callable[[], str | None] | None = None
+
+    @property
+    def data(self) -> DealData:
+        """The deal's data, decoded from its document when first asked for."""
+        if self._data is None:
+            document = self._load_document() if self._load_document else None
+            self._data = DealData.from_dict(json.loads(document)) if document else DealData()
+        return self._data
+
+    @property
+    def stage(self) -> Stage | None:
+        """The current stage, ``None`` before the opening."""
+        return self.rung.stage
+
+    @property
+    def title(self) -> str:
+        """What people call the deal; its id when nothing better is known."""
+        return self.data.title or _title(self.data) or self.deal
+
+    @property
+    def cart(self) -> CartDraft:
+        """The cart, for guards."""
+        return self.data.cart
+
+    @property
+    def value(self) -> Decimal:
+        """The value, for guards."""
+        return self.data.value
+
+    @property
+    def currency(self) -> str | None:
+        """The currency, for guards."""
+        return self.data.currency
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The properties, for guards."""
+        return self.data.properties
+
+    @property
+    def cursor(self) -> OrderKey | None:
+        """The place in the deal's one order up to which events were folded."""
+        if self.last_event is not None:
+            return order_key(self.pipeline, self.last_event)
+        return self._cursor
+
+    @property
+    def last_event_at(self) -> dt.datetime | None:
+        """When the deal's last event happened."""
+        return self._last_event_at if self.last_event is None else self.last_event.at
+
+    def resume(self, cursor: OrderKey | None, last_event_at: dt.datetime | None) -> None:
+        """Go on from where an earlier fold stopped."""
+        self._cursor = cursor
+        self._last_event_at = last_event_at
+
+    def load(self, document: Callable[[], str | None]) -> None:
+        """Take the data from *document*, once somebody asks for it."""
+        self._load_document = document
+
+    def enter_stored(self, stage: str) -> None:
+        """Stand in the stage that a store names.
+
+        Raises:
+            PipelineChangedError: the pipeline does not have it.
+        """
+        self.rung = _rung(self.pipeline, self.deal, stage)
+
+    def has_fired(self, timer: Candidate, at: dt.datetime) -> bool:
+        """Return whether this timer rule has moved the deal at this very instant."""
+        return self.fired_at == at and timer.key in self.fired
+
+    def note_fired(self, timer: Candidate, at: dt.datetime) -> None:
+        """Note that this timer rule moves the deal at this instant."""
+        self.fired = (*self.fired, timer.key) if self.fired_at == at else (timer.key,)
+        self.fired_at = at
+
+    def name_deal(self) -> None:
+        """Give a deal that opens its title, unless an event has."""
+        data = self.data
+        if data.title is None:
+            data.title = _title(data) or self.deal
+            self.changed = True
+
+    def if_open(self) -> Draft | None:
+        """Return itself, or ``None`` while no rule has opened the deal."""
+        return None if self.rung.stage is None else self
+
+    def as_deal(self) -> Deal:
+        """Return the deal as a frozen record. Before its opening its stage is a stand-in."""
+        data = self.data
+        seen_at = self.last_event_at
+        assert seen_at is not None
+        return Deal(
+            id=self.deal,
+            pipeline=self.pipeline.name,
+            title=self.title,
+            stage=self.rung.stage or _PENDING,
+            entered_at=self.entered_at or seen_at,
+            opened_at=self.opened_at or seen_at,
+            closed_at=self.closed_at,
+            visit=self.visit,
+            value=data.value,
+            currency=data.currency,
+            cart=data.cart.freeze(),
+            owner=data.owner,
+            contact=dict(data.contact),
+            company=data.company,
+            source=data.source,
+            properties=dict(data.properties),
+            lost_from=self.lost_from,
+            due_at=self.due_at,
+            last_event_at=seen_at,
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the whole fold state as JSON values, for a baseline event."""
+        state: dict[str, Any] = {
+            "stage": self.rung.stage and self.rung.stage.key,
+            "visit": self.visit,
+            "visit_key": self.visit_key,
+            "lost_from": self.lost_from and self.lost_from.key,
+            "blocked": list(self.blocked),
+            "fired": list(self.fired),
+            "data": self.data.to_dict(),
+        }
+        for name in _INSTANTS:
+            value = getattr(self, name)
+            state[name] = value and value.isoformat()
+        return {name: part for name, part in state.items() if part not in (None, [])}
+
+    @classmethod
+    def from_baseline(cls, pipeline: Pipeline, event: Event) -> Draft:
+        """Return the state that a baseline carries, with nothing due before the baseline.
+
+        Raises:
+            PipelineChangedError: it names a stage that the pipeline does not have.
+        """
+        from .fold import reschedule
+
+        state: Mapping[str, Any] = event.data["state"]
+        draft = cls(pipeline, event.deal)
+        draft.rung = _rung(pipeline, event.deal, state.get("stage", NOT_OPEN))
+        draft.visit = state["visit"]
+        draft.visit_key = state.get("visit_key")
+        if "lost_from" in state:
+            draft.lost_from = _rung(pipeline, event.deal, state["lost_from"]).stage
+        for name in _INSTANTS:
+            if name in state:
+                setattr(draft, _STORED_AS.get(name, name), instant(state[name]))
+        draft.blocked = tuple(state.get("blocked", ()))
+        draft.fired = tuple(state.get("fired", ()))
+        draft._data = DealData.from_dict(state["data"])
+        draft._cursor = order_key(pipeline, event)
+        draft.floor = event.at
+        reschedule(draft)
+        return draft
+
+
+_INSTANTS: Final = (
+    "entered_at",
+    "activity_at",
+    "opened_at",
+    "closed_at",
+    "fired_at",
+    "last_event_at",
+)
+_STORED_AS: Final = {"last_event_at": "_last_event_at"}
+
+
+def visit_key(parent: str | None, into: str, rule: str, event: Event | None) -> str:
+    """Return what a visit is, whatever its number.
+
+    An event's visit is named by the event's identity and the stage, since with other events
+    before it the same event may lead elsewhere; a timer's by the visit it ended and its rule. So
+    folding again with other events in between finds the same visit again.
+    """
+    if event is None:
+        cause = f"timer\x00{parent}\x00{rule}"
+    else:
+        cause = f"event\x00{event.source}\x00{event.id}\x00{into}"
+    return hashlib.blake2b(cause.encode(), digest_size=12).hexdigest()
+
+
+def visit_keys(first: str | None, moves: Iterable[Move]) -> list[str]:
+    """Return the keys of the visits that *moves* begin, one after another."""
+    keys: list[str] = []
+    parent = first
+    for move in moves:
+        parent = visit_key(parent, move.into.key, move.rule, move.event)
+        keys.append(parent)
+    return keys
+
+
+def _rung(pipeline: Pipeline, deal: str, key: str) -> Rung:
+    try:
+        return pipeline.rungs[key]
+    except KeyError:
+        raise PipelineChangedError(
+            f"deal {deal!r} is in stage {key!r}, which pipeline {pipeline.name!r} does not have: "
+            "adopt the definition with board.migrate({...})"
+        ) from None
+
+
+def _title(data: DealData) -> str | None:
+    lines = list(data.cart.values())
+    if lines:
+        first = lines[0].title or lines[0].sku
+        return first if len(lines) == 1 else f"{first} + {len(lines) - 1}"
+    for named in (data.company, data.contact.get("name")):
+        name = named.get("name") if isinstance(named, Mapping) else named
+        if isinstance(name, str) and name:
+            return name
+    return None

@@ -1,0 +1,375 @@
+"""Explaining a history: what every event, hand and timer did, and why each other rule did not.
+
+It listens to the fold and folds nothing itself: whether a rule is tried in a stage is read off
+the machine, and what a guard says is asked of the guard.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from ..ladder.machine import HAND_PREFIX, Candidate, missing
+from ..ladder.rules import ByHand, OnEvents, Rule
+from ..model.clock import instant
+from ..model.deal import Outcome
+from ..model.event import BASELINE, BY_HAND, OVERRIDE, Event
+from ..model.stage import Stage
+from .draft import Draft
+from .fold import in_order
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+__all__ = ["Explanation", "Reason", "Refusal", "Step", "explain"]
+
+Kind = Literal["event", "hand", "override", "timer", "baseline"]
+
+
+class Reason(enum.StrEnum):
+    """Why a rule did not move a deal; the first that applies, in this order."""
+
+    TRIGGER = "trigger"
+    """It does not listen to this type of event, or leads elsewhere than the hand."""
+    OUT_OF = "out_of"
+    """It does not leave the stage the deal is in, or opens no deals."""
+    EARLIER_RULE = "earlier_rule"
+    """A rule before it won."""
+    HELD_BACK = "held_back"
+    """The timer has moved the deal at this very instant already."""
+    GUARD = "guard"
+    """Its guard does not hold."""
+    REQUIRES = "requires"
+    """The stage it leads into requires what is not filled."""
+
+
+@attrs.frozen
+class Refusal:
+    """One rule that did not move the deal, and why.
+
+    Attributes:
+        rule: key of the rule.
+        detail: the reason in words, with what was missing.
+    """
+
+    rule: str
+    reason: Reason
+    detail: str
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """One decision of the fold.
+
+    Attributes:
+        at: when the event happened or the timer was due.
+        kind: what asked for it.
+        outcome: what came of it; for a timer that moved nothing, ``STAYED``.
+        event: the event or hand; ``None`` for a timer.
+        rule: key of the rule that moved the deal, or of the timer that was tried.
+        out_of: the stage the deal was in; ``None`` before its opening.
+        into: the stage it was moved into; ``None`` when nothing moved.
+        refusals: the other rules that listen to the same kind of trigger, in their order.
+        note: what else is to be said.
+    """
+
+    at: dt.datetime
+    kind: Kind
+    outcome: Outcome
+    event: Event | None = None
+    rule: str | None = None
+    out_of: Stage | None = None
+    into: Stage | None = None
+    refusals: tuple[Refusal, ...] = ()
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; what does not apply is left out."""
+        told: dict[str, Any] = {
+            "at": _time(self.at),
+            "kind": self.kind,
+            "outcome": str(self.outcome),
+            "event": None if self.event is None else _identity(self.event),
+            "rule": self.rule,
+            "out_of": self.out_of and self.out_of.key,
+            "into": self.into and self.into.key,
+            "refusals": [
+                {"rule": r.rule, "reason": str(r.reason), "detail": r.detail} for r in self.refusals
+            ],
+            "note": self.note,
+        }
+        return {name: part for name, part in told.items() if part is not None and part != []}
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"{_time(self.at)}  {self._asked()}", *map("    {}".format, self._told())]
+        )
+
+    def _asked(self) -> str:
+        if self.event is None:
+            return f"timer '{self.rule}'"
+        data = self.event.data
+        if self.kind in ("hand", "override"):
+            reason = f" ({data['reason']})" if data.get("reason") else ""
+            return f"{self.kind}: {data.get('by') or 'somebody'} → '{data.get('into')}'{reason}"
+        if self.kind == "baseline":
+            return "baseline"
+        source = f" from {self.event.source}" if self.event.source else ""
+        return f"{self.event.type}, event '{self.event.id}'{source}"
+
+    def _told(self) -> Iterator[str]:
+        yield self._came_of_it()
+        if self.note:
+            yield self.note
+        shown = [r for r in self.refusals if r.reason is not Reason.TRIGGER]
+        yield from (f"- not '{r.rule}': {r.detail}" for r in shown)
+
+    def _came_of_it(self) -> str:
+        by = "" if self.kind == "override" else f" by '{self.rule}'"
+        if self.kind == "baseline" and self.outcome is not Outcome.LATE:
+            return f"the fold starts here, with the deal in '{self.out_of or 'no stage'}'"
+        if self.outcome is Outcome.OPENED:
+            return f"opened the deal in '{self.into}'{by}"
+        if self.outcome is Outcome.MOVED:
+            by = "" if self.kind == "timer" else by
+            return f"moved it out of '{self.out_of}' into '{self.into}'{by}"
+        if self.outcome is Outcome.LATE:
+            return "older than the baseline, so it changes nothing"
+        if self.outcome is Outcome.WAITING:
+            return "waits: the deal is not open yet"
+        return f"moved nothing: the deal stayed in '{self.out_of}'"
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """The decisions that made a deal's history, in the order in which they were taken.
+
+    ``str()`` of it is meant to be read, :meth:`to_dict` to be passed on.
+
+    Attributes:
+        pipeline: name of the pipeline.
+        deal: id of the deal; ``None`` when there were no events.
+        steps: each event, hand and timer.
+        stage: the stage the deal is in at the end; ``None`` while none is open.
+        due_at: when the next timer is due.
+        due_rule: key of the rule of that timer.
+    """
+
+    pipeline: str
+    deal: str | None
+    steps: tuple[Step, ...]
+    stage: Stage | None = None
+    due_at: dt.datetime | None = None
+    due_rule: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; what does not apply is left out."""
+        told = {
+            "pipeline": self.pipeline,
+            "deal": self.deal,
+            "stage": self.stage and self.stage.key,
+            "due_at": self.due_at and _time(self.due_at),
+            "due_rule": self.due_rule,
+            "steps": [step.to_dict() for step in self.steps],
+        }
+        return {name: part for name, part in told.items() if part is not None}
+
+    def __str__(self) -> str:
+        if self.deal is None:
+            return f"{self.pipeline}: no events, so there is nothing to explain"
+        return "\n".join([f"{self.deal} in {self.pipeline}", *map(str, self.steps), self._end()])
+
+    def _end(self) -> str:
+        if self.stage is None:
+            return "The deal is not open."
+        due = "nothing is due"
+        if self.due_at is not None:
+            due = f"'{self.due_rule}' is due at {_time(self.due_at)}"
+        return f"The deal is in '{self.stage}'; {due}."
+
+
+def explain(
+    pipeline: Pipeline, events: Iterable[Event], until: dt.datetime | str | None = None
+) -> Explanation:
+    """Return what made the history that :meth:`Pipeline.fold` returns for the same arguments.
+
+    Raises:
+        GuardError: a guard raised.
+        InvalidEventError: the reducer cannot understand an event.
+        EventConflictError: one identity, two contents.
+    """
+    found = list(events)
+    listener = _Listener(pipeline)
+    draft, _, _ = pipeline.run(found, until, listener)
+    before = _until_baseline(pipeline, found, until)
+    return Explanation(
+        pipeline=pipeline.name,
+        deal=found[0].deal if found else None,
+        steps=(*before, *listener.steps),
+        stage=draft.stage if draft else None,
+        due_at=draft.due_at if draft else None,
+        due_rule=draft.next_timer.key if draft and draft.next_timer else None,
+    )
+
+
+def _until_baseline(
+    pipeline: Pipeline, events: list[Event], until: dt.datetime | str | None
+) -> list[Step]:
+    """Return the steps up to the last baseline, which is where the fold began."""
+    if until is not None:
+        limit = instant(until)
+        events = [event for event in events if event.at <= limit]
+    ordered = in_order(pipeline, events)
+    while ordered and ordered[-1].type != BASELINE:
+        ordered.pop()
+    if not ordered:
+        return []
+    last = ordered.pop()
+    late = [
+        Step(at=event.at, kind=_kind(event), outcome=Outcome.LATE, event=event) for event in ordered
+    ]
+    key = last.data["state"].get("stage")
+    stage = None if key is None else pipeline.stage(key)
+    start = Step(at=last.at, kind="baseline", outcome=Outcome.STAYED, event=last, out_of=stage)
+    return [*late, start]
+
+
+class _Listener:
+    """The fold's observer: writes down each decision before it is carried out."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.rules = pipeline.rules
+        self.stages = pipeline.stages
+        self.steps: list[Step] = []
+
+    def __call__(
+        self, draft: Draft, asked: Event | Candidate, winner: Candidate | None, at: dt.datetime
+    ) -> None:
+        if isinstance(asked, Candidate):
+            step = self._timer(draft, asked, winner, at)
+        else:
+            step = self._event(draft, asked, winner, at)
+        self.steps.append(step)
+
+    def _timer(
+        self, draft: Draft, timer: Candidate, winner: Candidate | None, at: dt.datetime
+    ) -> Step:
+        note: str | None = None
+        refusals: tuple[Refusal, ...] = ()
+        if winner is None:
+            refusals = (_refused_timer(draft, timer, at),)
+            note = "it is tried again after each event of this visit that moves nothing"
+        return Step(
+            at=at,
+            kind="timer",
+            outcome=Outcome.MOVED if winner else Outcome.STAYED,
+            rule=timer.key,
+            out_of=draft.stage,
+            into=winner.into.stage if winner else None,
+            refusals=refusals,
+            note=note,
+        )
+
+    def _event(self, draft: Draft, event: Event, winner: Candidate | None, at: dt.datetime) -> Step:
+        moved, stayed = Outcome.MOVED, Outcome.STAYED
+        if draft.stage is None:
+            moved, stayed = Outcome.OPENED, Outcome.WAITING
+        refusals = tuple(self._refusals(draft, event, winner))
+        return Step(
+            at=at,
+            kind=_kind(event),
+            outcome=moved if winner else stayed,
+            event=event,
+            rule=winner.key if winner else None,
+            out_of=draft.stage,
+            into=winner.into.stage if winner else None,
+            refusals=refusals,
+            note=None if winner else self._note(event, refusals),
+        )
+
+    def _note(self, event: Event, refusals: tuple[Refusal, ...]) -> str | None:
+        kind = _kind(event)
+        if kind in ("hand", "override") and event.data.get("into") not in self.stages:
+            return f"there is no stage '{event.data.get('into')}' any more"
+        if kind == "hand":
+            return "by the rules, this move is not allowed here; it was when it was made"
+        if all(refusal.reason is Reason.TRIGGER for refusal in refusals):
+            return f"no rule listens to {event.type}"
+        return None
+
+    def _refusals(self, draft: Draft, event: Event, winner: Candidate | None) -> Iterator[Refusal]:
+        if event.type == OVERRIDE:
+            return
+        by_hand = event.type == BY_HAND
+        trigger = HAND_PREFIX + str(event.data.get("into")) if by_hand else event.type
+        tried = {candidate.order: candidate for candidate in draft.rung.by_trigger.get(trigger, ())}
+        for order, rule in enumerate(self.rules):
+            if not isinstance(rule.trigger, ByHand if by_hand else OnEvents):
+                continue
+            if winner is not None and order == winner.order:
+                continue
+            reason, detail = _why_not(draft, event, rule, tried.get(order), winner)
+            yield Refusal(rule.key or "", reason, detail)
+
+
+def _why_not(
+    draft: Draft,
+    event: Event,
+    rule: Rule,
+    candidate: Candidate | None,
+    winner: Candidate | None,
+) -> tuple[Reason, str]:
+    if isinstance(rule.trigger, OnEvents) and event.type not in rule.trigger.types:
+        return Reason.TRIGGER, f"it does not listen to {event.type}"
+    if isinstance(rule.trigger, ByHand) and rule.into != event.data.get("into"):
+        return Reason.TRIGGER, f"it leads into '{rule.into}'"
+    if candidate is None:
+        return Reason.OUT_OF, _does_not_leave(rule, draft.stage)
+    if winner is not None and winner.order < candidate.order:
+        return Reason.EARLIER_RULE, f"'{winner.key}' stands before it"
+    return _not_passed(draft, event, candidate)
+
+
+def _does_not_leave(rule: Rule, stage: Stage | None) -> str:
+    if stage is None:
+        return "it opens no deals"
+    if stage == rule.into and not rule.reenter:
+        return f"the deal is in '{stage}' already"
+    if rule.out_of is None:
+        return f"'{stage}' is closed, and the rule does not name it"
+    return f"it does not lead out of '{stage}'"
+
+
+def _refused_timer(draft: Draft, timer: Candidate, at: dt.datetime) -> Refusal:
+    if draft.has_fired(timer, at):
+        why = "it has moved the deal at this very instant already"
+        return Refusal(timer.key, Reason.HELD_BACK, why)
+    return Refusal(timer.key, *_not_passed(draft, None, timer))
+
+
+def _not_passed(draft: Draft, event: Event | None, candidate: Candidate) -> tuple[Reason, str]:
+    unfilled = missing(candidate.requires, draft.data)
+    guard = candidate.guard
+    if guard is not None and not (unfilled and guard.holds(draft, event)):
+        return Reason.GUARD, f"its guard does not hold: {guard}"
+    return Reason.REQUIRES, f"'{candidate.rule.into}' requires {', '.join(unfilled)}, not filled"
+
+
+def _kind(event: Event) -> Kind:
+    if event.type == BY_HAND:
+        return "hand"
+    if event.type == OVERRIDE:
+        return "override"
+    return "baseline" if event.type == BASELINE else "event"
+
+
+def _identity(event: Event) -> dict[str, str]:
+    return {"type": event.type, "source": event.source, "id": event.id}
+
+
+def _time(at: dt.datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,362 @@
+"""The fold: a deal's history as a pure function of its events, the ladder and a time.
+
+No input or output, no clock, no randomness. A private mutable draft is stepped from event to
+event and timer to timer, and frozen into records only when somebody asks.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from ..errors import EventConflictError, GuardError, InvalidEventError, LadderError
+from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
+from ..ladder.rules import VisitTimes
+from ..model.clock import instant
+from ..model.deal import Deal, Move, new_move
+from ..model.event import BASELINE, BY_HAND, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
+from .draft import Draft, OrderKey, order_key
+from .reducer import CartDraft
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+__all__ = ["Observer", "advance", "begin", "in_order", "order_key", "step"]
+
+Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.datetime], None]"
+"""Told of every decision before it is carried out: the draft, the event or timer that asked,
+the winner if there is one, and the instant."""
+
+Frozen: TypeAlias = "tuple[CartDraft, Decimal | None]"
+"""Cart and explicit value of a deal that is closed, as they were before an event."""
+
+_at = attrgetter("at")
+_SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE))
+
+
+def in_order(pipeline: Pipeline, events: Iterable[Event]) -> list[Event]:
+    """Return one deal's events in their one order, each once.
+
+    Raises:
+        EventConflictError: two events share an identity and differ in content.
+        ValueError: the events belong to several deals.
+    """
+    found = list(events)
+    deals = {event.deal for event in found}
+    if len(deals) > 1:
+        raise ValueError(
+            f"these events belong to {len(deals)} deals, and fold takes one deal's: "
+            "use replay(events) for many"
+        )
+    if len({event.id for event in found}) < len(found):
+        found = _without_duplicates(found)
+    found.sort(key=_at)
+    start = 0
+    for end in range(1, len(found) + 1):
+        if end == len(found) or found[end].at != found[start].at:
+            if end - start > 1:
+                found[start:end] = sorted(
+                    found[start:end], key=lambda event: order_key(pipeline, event)
+                )
+            start = end
+    return found
+
+
+def begin(pipeline: Pipeline, deal: str, events: list[Event]) -> tuple[Draft, int]:
+    """Return the draft to start from, and the index of the first event to fold onto it.
+
+    That is a deal not yet opened, or what the last baseline among the ordered *events* says.
+    """
+    for index in range(len(events) - 1, -1, -1):
+        event = events[index]
+        if event.type == BASELINE:
+            return Draft.from_baseline(pipeline, event), index + 1
+    return Draft(pipeline, deal), 0
+
+
+def step(
+    draft: Draft,
+    events: Sequence[Event],
+    moves: list[Move],
+    observer: Observer | None = None,
+) -> None:
+    """Fold ordered *events* onto *draft*, timers in between, appending the moves made."""
+    pipeline = draft.pipeline
+    reduces = pipeline.reduces_without_data
+    for event in events:
+        at = event.at
+        kind = event.type
+        special = kind in _SPECIAL
+        if draft.due_at is not None and (draft.due_at < at or (special and draft.due_at == at)):
+            _fire(draft, at, special, moves, observer)
+        draft.last_event = event
+        rung = draft.rung
+        frozen = None
+        if special:
+            winner = _by_hand(draft, event)
+        else:
+            if event.data or reduces is None or kind in reduces:
+                if rung.is_closed:
+                    frozen = (CartDraft(draft.data.cart), draft.data.explicit_value)
+                _reduce(draft, event)
+            winner = None
+            candidates = rung.by_trigger.get(kind)
+            if candidates is not None:
+                for candidate in candidates:
+                    if candidate.unconditional or _passes(candidate, draft, event):
+                        winner = candidate
+                        break
+        if observer is not None:
+            observer(draft, event, winner, at)
+        if winner is not None:
+            _enter(draft, winner.into, at, winner.key, event, moves, frozen)
+        elif rung.stage is not None:
+            draft.activity_at = at
+            if rung.timers:
+                _after_activity(draft, at, moves, observer, frozen)
+        if frozen is not None and draft.rung.is_closed:
+            draft.data.cart, draft.data.explicit_value = frozen
+
+
+def advance(
+    draft: Draft, until: dt.datetime, moves: list[Move], observer: Observer | None = None
+) -> None:
+    """Fire every timer that is due up to and at *until*, appending the moves made."""
+    if draft.due_at is not None and draft.due_at <= until:
+        _fire(draft, until, True, moves, observer)
+
+
+def _fire(
+    draft: Draft,
+    limit: dt.datetime,
+    at_limit_too: bool,
+    moves: list[Move],
+    observer: Observer | None,
+) -> None:
+    while (due := draft.due_at) is not None and (due < limit or (at_limit_too and due == limit)):
+        timer = draft.next_timer
+        if timer is None:
+            # Of a stored deal only the time is known.
+            _schedule(draft)
+            continue
+        draft.horizon = due
+        passed = not draft.has_fired(timer, due) and _passes(timer, draft, None)
+        if observer is not None:
+            observer(draft, timer, timer if passed else None, due)
+        if passed:
+            draft.note_fired(timer, due)
+            _enter(draft, timer.into, due, timer.key, None, moves)
+        else:
+            draft.blocked = (*draft.blocked, timer.key)
+            _schedule(draft)
+
+
+def _after_activity(
+    draft: Draft,
+    at: dt.datetime,
+    moves: list[Move],
+    observer: Observer | None,
+    frozen: Frozen | None,
+) -> None:
+    """Rearm timers that count from activity, then try the blocked ones again."""
+    if draft.rung.rearms:
+        if draft.blocked:
+            draft.blocked = tuple(
+                timer.key
+                for timer in draft.rung.timers
+                if timer.key in draft.blocked and not _is_later(_due(draft, timer), at)
+            )
+        _schedule(draft)
+    if not draft.blocked:
+        return
+    for timer in draft.rung.timers:
+        if timer.key not in draft.blocked or draft.has_fired(timer, at):
+            continue
+        passed = _passes(timer, draft, None)
+        if observer is not None:
+            observer(draft, timer, timer if passed else None, at)
+        if passed:
+            draft.note_fired(timer, at)
+            _enter(draft, timer.into, at, timer.key, None, moves, frozen)
+            return
+
+
+def _is_later(due: dt.datetime | None, at: dt.datetime) -> bool:
+    return due is None or due > at
+
+
+def _schedule(draft: Draft) -> None:
+    """Find the next timer of the visit that was not yet tried: by due time, then rule order."""
+    best: dt.datetime | None = None
+    draft.next_timer = None
+    for timer in draft.rung.timers:
+        if timer.key in draft.blocked:
+            continue
+        due = _due(draft, timer)
+        if due is not None and (best is None or due < best):
+            best, draft.next_timer = due, timer
+    draft.due_at = best
+
+
+def _due(draft: Draft, timer: Candidate) -> dt.datetime | None:
+    assert draft.entered_at and draft.activity_at and draft.opened_at
+    times = VisitTimes(draft.entered_at, draft.activity_at, draft.opened_at)
+    try:
+        due = timer.rule.trigger.due_at(times)  # type: ignore[union-attr]
+        if due is None:
+            return None
+        due = instant(due)
+    except OverflowError:
+        return None
+    except Exception as error:
+        raise GuardError(
+            f"the timer of rule {timer.key!r} raised {error!r} for deal {draft.deal!r}: "
+            "mend due_at; nothing was stored"
+        ) from error
+    earliest = draft.entered_at if draft.floor is None else max(draft.entered_at, draft.floor)
+    return max(due, earliest)
+
+
+def _passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
+    if candidate.guard is not None:
+        try:
+            if not candidate.guard.holds(draft, event):
+                return False
+        except Exception as error:
+            asked = "a timer" if event is None else f"event {event.id!r}"
+            raise GuardError(
+                f"the guard of rule {candidate.key!r} raised {error!r} for deal {draft.deal!r} "
+                f"({asked}): a guard must answer for every deal; nothing was stored"
+            ) from error
+    return not candidate.requires or not missing(candidate.requires, draft.data)
+
+
+def _reduce(draft: Draft, event: Event) -> None:
+    draft.changed = True
+    try:
+        draft.pipeline.reducer(draft.data, event)
+    except LadderError as error:
+        raise InvalidEventError(
+            f"event {event.id!r} ({event.type}) for deal {event.deal!r} is refused: {error}"
+        ) from error
+    except Exception as error:
+        raise InvalidEventError(
+            f"the reducer cannot understand event {event.id!r} ({event.type}) for deal "
+            f"{event.deal!r}: {error!r}"
+        ) from error
+
+
+def _by_hand(draft: Draft, event: Event) -> Candidate | None:
+    """Return what a hand or an override sets off; the properties it brings count either way."""
+    properties = event.data.get("properties")
+    if properties:
+        draft.changed = True
+        draft.data.properties = {**draft.data.properties, **properties}
+    into = str(event.data.get("into"))
+    if event.type == OVERRIDE:
+        return draft.pipeline.override_candidate(into)
+    for candidate in draft.rung.by_trigger.get(HAND_PREFIX + into, ()):
+        if _passes(candidate, draft, event):
+            return candidate
+    return None
+
+
+def _enter(
+    draft: Draft,
+    rung: Rung,
+    at: dt.datetime,
+    rule: str,
+    event: Event | None,
+    moves: list[Move],
+    frozen: Frozen | None = None,
+) -> None:
+    """Make a move; from closed to closed, hooks see cart and value as they were *frozen*."""
+    if frozen is not None and rung.is_closed:
+        draft.data.cart, draft.data.explicit_value = frozen
+    left = draft.rung
+    n = draft.visit + 1
+    moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))
+    if draft.snapshots is not None:
+        draft.snapshots[n] = (_snapshot(draft, "out_of"), None)
+    draft.visit = n
+    draft.rung = rung
+    draft.entered_at = draft.activity_at = at
+    if left.stage is None:
+        draft.opened_at = at
+        draft.name_deal()
+    if rung.is_closed or left.is_closed:
+        _note_closing(draft, left, rung, at)
+    draft.blocked = ()
+    if rung.timers:
+        _schedule(draft)
+    else:
+        draft.due_at = draft.next_timer = None
+    if draft.snapshots is not None:
+        draft.snapshots[n] = (draft.snapshots[n][0], _snapshot(draft, "into"))
+
+
+def _snapshot(draft: Draft, direction: Literal["into", "out_of"]) -> Deal | None:
+    stage = draft.rung.stage
+    if stage is None or not draft.pipeline.hooks(direction, stage):
+        return None
+    return draft.as_deal()
+
+
+def _note_closing(draft: Draft, left: Rung, entered: Rung, at: dt.datetime) -> None:
+    was = left.stage.status if left.stage else None
+    now = entered.stage.status if entered.stage else None
+    if not entered.is_closed:
+        draft.closed_at = None
+    elif not (was == now == "won"):
+        draft.closed_at = at
+    if now != "lost":
+        draft.lost_from = None
+    elif was != "lost":
+        draft.lost_from = left.stage
+
+
+def _without_duplicates(events: list[Event]) -> list[Event]:
+    known: dict[tuple[str, str], Event] = {}
+    for event in events:
+        first = known.setdefault((event.source, event.id), event)
+        if first is not event and first.digest() != event.digest():
+            raise EventConflictError(
+                f"two events are called {event.id!r} (source {event.source!r}) and differ: "
+                "an identity names one event; give the second its own id"
+            )
+    return list(known.values())
+
+
+def sorts_after_all(draft: Draft, key: OrderKey) -> bool:
+    """Return whether an event with this key goes after all that *draft* has folded."""
+    if draft.cursor is not None and key <= draft.cursor:
+        return False
+    at, phase = key[0], key[1]
+    return draft.horizon is None or (at, phase) > (draft.horizon, PHASE_TIMER)
+
+
+def hand_instant(draft: Draft, now: dt.datetime) -> tuple[dt.datetime, int]:
+    """Return the instant and ``seq`` of a hand made now: after all that the deal has seen."""
+    latest = [now]
+    if draft.entered_at is not None:
+        latest.append(draft.entered_at)
+    if draft.horizon is not None:
+        latest.append(draft.horizon)
+    if draft.cursor is not None:
+        latest.append(draft.cursor[0])
+    at = max(latest)
+    if draft.cursor is None or draft.cursor[0] < at or draft.cursor[1] < PHASE_HAND:
+        return at, 0
+    if draft.cursor[1] == PHASE_HAND:
+        return at, draft.cursor[2] + 1
+    return at + dt.timedelta(microseconds=1), 0
+
+
+def reschedule(draft: Draft) -> None:
+    """Work out anew which timer is due next."""
+    draft.due_at = draft.next_timer = None
+    if draft.rung.timers:
+        _schedule(draft)

@@ -1,0 +1,92 @@
+"""Columns of a frame as whole numbers: texts by their place among the distinct ones, amounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ...errors import InvalidEventError
+from ...model.money import amount
+from .arrays import LARGEST, NOTHING, Flags, Ints, Numbers, scaled
+
+__all__ = ["amounts", "coded"]
+
+_EXACT_FLOATS = 10**15
+"""A decimal of at most fifteen digits is the shortest text of the float nearest to it."""
+
+
+def coded(series: pl.Series) -> tuple[Numbers, pl.Series]:
+    """Return the place of each value among the distinct ones, −1 for null; and those, in order."""
+    if not len(series) or series.null_count() == len(series):
+        return np.full(len(series), -1, np.int32), series.head(0)
+    if series.dtype == pl.String or isinstance(series.dtype, pl.Categorical | pl.Enum):
+        codes = _physical(series)
+    else:
+        distinct = series.unique().drop_nulls()
+        places = pl.Series(np.arange(len(distinct), dtype=np.int32))
+        found = series.replace_strict(distinct, places, default=None, return_dtype=pl.Int32)
+        codes = found.fill_null(-1).to_numpy()
+    return codes, _one_of_each(series, codes)
+
+
+def _physical(series: pl.Series) -> Numbers:
+    """Return the numbers that Polars gives to texts, without gaps."""
+    written = series.dtype == pl.String
+    numbers = (series.cast(pl.Categorical) if written else series).to_physical()
+    most = numbers.max()
+    assert isinstance(most, int)
+    codes = numbers.fill_null(most + 1).to_numpy() if series.null_count() else numbers.to_numpy()
+    seen = np.zeros(most + 2, np.bool_)
+    seen[codes] = True
+    seen[-1] = False
+    places = np.cumsum(seen, dtype=np.int32) - np.int32(1)
+    places[-1] = -1
+    found: Numbers = places[codes]
+    return found
+
+
+def _one_of_each(series: pl.Series, codes: Numbers) -> pl.Series:
+    rows = np.zeros(int(codes.max()) + 2, np.uint32)
+    rows[codes] = np.arange(len(codes), dtype=np.uint32)
+    found = series.gather(pl.Series(rows[:-1]))
+    is_category = isinstance(series.dtype, pl.Categorical | pl.Enum)
+    return found.cast(pl.String) if is_category else found
+
+
+def amounts(series: pl.Series, places: int, largest: int = LARGEST) -> tuple[Ints, Flags]:
+    """Return amounts scaled by ``10**places``, ``NOTHING`` for null; and which are unreadable."""
+    if series.dtype.is_integer():
+        found = series.fill_null(0).cast(pl.Int64).to_numpy()
+        bad = np.abs(found) >= largest // 10**places
+        numbers = np.where(bad, 0, found) * 10**places
+    elif series.dtype.is_float():
+        numbers, bad = _of_floats(series.fill_null(0.0).to_numpy(), places, largest)
+    else:
+        return _of_texts(series.cast(pl.String), places, largest)
+    if series.null_count():
+        numbers = np.where(series.is_null().to_numpy(), NOTHING, numbers)
+    return numbers, bad
+
+
+def _of_floats(found: Any, places: int, largest: int) -> tuple[Ints, Flags]:
+    with np.errstate(invalid="ignore"):
+        shifted = np.rint(found * 10.0**places)
+        bad = ~(np.abs(shifted) < min(largest, _EXACT_FLOATS)) | (shifted / 10.0**places != found)
+    return np.where(bad, 0, shifted).astype(np.int64), bad
+
+
+def _of_texts(series: pl.Series, places: int, largest: int) -> tuple[Ints, Flags]:
+    codes, distinct = coded(series)
+    known = [_of_text(text, places, largest) for text in distinct]
+    numbers = np.array([*(0 if n is None else n for n in known), NOTHING], np.int64)
+    bad = np.array([*(n is None for n in known), False])
+    return numbers[codes], bad[codes]
+
+
+def _of_text(text: str, places: int, largest: int) -> int | None:
+    try:
+        return scaled(amount(text, "amount"), places, largest)
+    except InvalidEventError:
+        return None

@@ -1,0 +1,288 @@
+"""What one deal's life looks like from an instant, by what was recorded by an instant.
+
+The fold says so; what it cannot say (what was before a baseline) the stored moves do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import groupby, pairwise, takewhile
+from operator import attrgetter
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import attrs
+
+from ...errors import LadderError
+from ...fold import fold as folding
+from ...fold.draft import Draft
+from ...model.deal import Move
+from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
+from ...pipeline import Pipeline
+from ...stores.base import MoveRecord
+
+__all__ = ["Change", "Life", "Moment", "Passage", "Trigger", "facts", "life_of", "settled_life"]
+
+Trigger = Literal["event", "timer", "hand", "override"]
+
+Told: TypeAlias = Sequence[tuple[Event, dt.datetime]]
+"""Events, each with when it was recorded."""
+
+_at: Final = attrgetter("at")
+_EXACT: Final = Context(prec=100, rounding=ROUND_HALF_EVEN)
+_PLACES: Final = Decimal("0.000001")
+
+
+@attrs.frozen
+class Moment:
+    """From when a history is looked at.
+
+    Attributes:
+        as_of: what happened later is left out; timers due up to and at it have fired.
+        believed_at: what was recorded later is left out; ``None`` when all that is stored counts.
+    """
+
+    as_of: dt.datetime
+    believed_at: dt.datetime | None = None
+
+    def knows(self, recorded_at: dt.datetime) -> bool:
+        """Return whether what was recorded then counts."""
+        return self.believed_at is None or recorded_at <= self.believed_at
+
+
+class Passage(NamedTuple):
+    """A row of the moves, the deal left out."""
+
+    n: int
+    out_of: str | None
+    into: str
+    at: dt.datetime
+    recorded_at: dt.datetime | None
+    rule: str
+    trigger: Trigger
+    event_type: str | None
+    event_source: str | None
+    event_id: str | None
+
+
+class Change(NamedTuple):
+    """A row of the changes, the deal left out."""
+
+    at: dt.datetime
+    title: str | None = None
+    value: Decimal | None = None
+    currency: str | None = None
+    owner: str | None = None
+    source: str | None = None
+    loss_reason: str | None = None
+
+
+class Life(NamedTuple):
+    """What a deal went through; without passages it was not open yet.
+
+    ``trouble`` says why it could not be folded, in which case it is as the store has it.
+    """
+
+    passages: Sequence[Passage]
+    changes: Sequence[Change]
+    trouble: str | None = None
+
+
+def life_of(pipeline: Pipeline, told: Told, records: Sequence[MoveRecord], moment: Moment) -> Life:
+    """Return what a deal's events make of it, and before its last baseline its stored moves.
+
+    Args:
+        told: all events of the deal that are stored.
+        records: its stored moves.
+    """
+    events = {(event.source, event.id): event for event, _ in told}
+    changes: list[Change] = []
+    trouble = None
+    try:
+        eras = _eras(pipeline, told, moment)
+        for era in eras[:-1]:
+            _observe_before_baseline(pipeline, era, changes)
+        if eras and _is_last_era(eras[-1], told):
+            draft, moves = _observe(pipeline, eras[-1], changes)
+            folding.advance(draft, moment.as_of, moves)
+            passages = _passages(draft.visit, moves, records, events, moment)
+            return Life(passages, _from_opening(passages, changes))
+        if eras:
+            _observe_before_baseline(pipeline, eras[-1], changes)
+    except LadderError as error:
+        trouble = str(error)
+    passages = [
+        _stored(record, events)
+        for record in takewhile(
+            lambda r: r.at <= moment.as_of and moment.knows(r.recorded_at), records
+        )
+    ]
+    return Life(passages, _from_opening(passages, changes), trouble)
+
+
+def settled_life(draft: Draft, told: Told, records: Sequence[MoveRecord]) -> Life:
+    """Return the life of a deal whose stored rows are the answer, with its last change only."""
+    events = {(event.source, event.id): event for event, _ in told}
+    passages = [_stored(record, events) for record in records]
+    assert draft.last_event_at is not None
+    return Life(passages, [facts(draft, draft.last_event_at)])
+
+
+def facts(draft: Draft, at: dt.datetime) -> Change:
+    """Return what a deal is worth and whose it is, from *at* on."""
+    data = draft.data
+    reason = data.properties.get("loss_reason")
+    return Change(
+        at,
+        draft.title,
+        data.value.quantize(_PLACES, context=_EXACT),
+        data.currency,
+        data.owner,
+        data.source,
+        None if reason is None else str(reason),
+    )
+
+
+def _eras(pipeline: Pipeline, told: Told, moment: Moment) -> list[list[Event]]:
+    """Return the events that count, in order, in a list for the time from each baseline on.
+
+    Events that were recorded only after a baseline that they belong before are left out: they
+    change nothing.
+    """
+    recorded = {
+        (event.source, event.id): recorded_at
+        for event, recorded_at in told
+        if event.at <= moment.as_of and moment.knows(recorded_at)
+    }
+    counting = [event for event, _ in told if (event.source, event.id) in recorded]
+    eras: list[list[Event]] = [[]]
+    for event in folding.in_order(pipeline, counting):
+        if event.type == BASELINE:
+            eras.append([])
+        eras[-1].append(event)
+    for era, following in pairwise(eras):
+        baseline = recorded[following[0].source, following[0].id]
+        era[:] = [event for event in era if recorded[event.source, event.id] <= baseline]
+    return [era for era in eras if era]
+
+
+def _is_last_era(era: Sequence[Event], told: Told) -> bool:
+    """Whether no stored baseline is later than the one that the era begins with, if it does."""
+    baselines = [event for event, _ in told if event.type == BASELINE]
+    return not baselines or era[0] == max(baselines, key=_at)
+
+
+def _observe(
+    pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
+) -> tuple[Draft, list[Move]]:
+    """Fold *era*, adding to *changes* what the deal is like after each instant."""
+    draft, first = folding.begin(pipeline, era[0].deal, list(era))
+    moves: list[Move] = []
+    if first and draft.last_event_at is not None:
+        while changes and changes[-1].at >= draft.last_event_at:
+            changes.pop()
+        changes.append(facts(draft, draft.last_event_at))
+    draft.changed = not changes
+    for at, events in groupby(era[first:], key=_at):
+        folding.step(draft, list(events), moves)
+        changes.append(facts(draft, at) if draft.changed else changes[-1]._replace(at=at))
+        draft.changed = False
+    return draft, moves
+
+
+def _observe_before_baseline(
+    pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
+) -> None:
+    """Observe events under a ladder that may be another one than theirs was.
+
+    What they said of value and owner stays true. If the ladder cannot fold them, nothing that was
+    before is known.
+    """
+    try:
+        _observe(pipeline, era, changes)
+    except LadderError:
+        changes.clear()
+
+
+def _passages(
+    visit: int,
+    moves: Sequence[Move],
+    records: Sequence[MoveRecord],
+    events: Mapping[tuple[str, str], Event],
+    moment: Moment,
+) -> list[Passage]:
+    """Return the stored moves up to the baseline, then those that the fold made."""
+    base = visit - len(moves)
+    found = [_stored(record, events) for record in records if record.n <= base]
+    stored = {record.n: record for record in records}
+    for move in moves:
+        record = stored.get(move.n)
+        found.append(_folded(move, record if record and moment.knows(record.recorded_at) else None))
+    return found
+
+
+def _folded(move: Move, record: MoveRecord | None) -> Passage:
+    event = move.event
+    passage = Passage(
+        move.n,
+        None if move.out_of is None else move.out_of.key,
+        move.into.key,
+        move.at,
+        None,
+        move.rule,
+        _trigger(event),
+        None if event is None else event.type,
+        None if event is None else event.source,
+        None if event is None else event.id,
+    )
+    if record is None or not _is_same(record, passage):
+        return passage
+    return passage._replace(recorded_at=record.recorded_at)
+
+
+def _is_same(record: MoveRecord, passage: Passage) -> bool:
+    written = (record.into, record.at, record.rule, record.event_source, record.event_id)
+    return written == (
+        passage.into,
+        passage.at,
+        passage.rule,
+        passage.event_source,
+        passage.event_id,
+    )
+
+
+def _stored(record: MoveRecord, events: Mapping[tuple[str, str], Event]) -> Passage:
+    source, id = record.event_source, record.event_id
+    event = None if source is None or id is None else events.get((source, id))
+    return Passage(
+        record.n,
+        record.out_of,
+        record.into,
+        record.at,
+        record.recorded_at,
+        record.rule,
+        _trigger(event) if event is not None or id is None else "event",
+        None if event is None else event.type,
+        source,
+        id,
+    )
+
+
+def _trigger(event: Event | None) -> Trigger:
+    if event is None:
+        return "timer"
+    if event.type == BY_HAND:
+        return "hand"
+    return "override" if event.type == OVERRIDE else "event"
+
+
+def _from_opening(passages: Sequence[Passage], changes: Sequence[Change]) -> list[Change]:
+    """Return the changes from the opening on, the first of them at it."""
+    if not passages:
+        return []
+    opened_at = passages[0].at
+    found = [change for change in changes if change.at >= opened_at]
+    if not found or found[0].at > opened_at:
+        found.insert(0, Change(opened_at))
+    return found

@@ -1,0 +1,231 @@
+"""From a board to tables: every deal of its store, page by page, in one snapshot."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import functools
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import polars as pl
+
+from ...board.board import Board
+from ...board.decision import draft_of
+from ...board.hooks import refuse_inside_hook
+from ...errors import ClockError, PipelineChangedError
+from ...model.clock import instant
+from ...stores.base import StoredDeal, Transaction
+from .as_believed import Life, Moment, life_of, settled_life
+from .columns import Columns
+from .derive import deals_of, visits_of
+from .tables import CHANGES, MOVES, Problem, Tables
+
+__all__ = ["Progress", "deals", "moves", "tables", "visits"]
+
+Progress = Callable[[int, int], None]
+"""Told after every page how many deals of how many are done."""
+
+PAGE: Final = 500
+
+
+def tables(
+    board: Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    believed_at: dt.datetime | str | None = None,
+    progress: Progress | None = None,
+) -> Tables:
+    """Return every deal of a board and its history, as of an instant.
+
+    They are what ``pipeline.fold(events, until=as_of)`` says of every deal: timers that are due
+    have fired, whether or not anybody has swept. All is read in one snapshot of the store.
+
+    Args:
+        as_of: the instant; the board's present when left out, or ``believed_at``.
+        believed_at: leave out what was recorded later: what was believed then, the fold of
+            the events that had been recorded by then.
+        progress: told how many deals of how many are done.
+
+    Raises:
+        ClockError: an instant lies after the board's clock, or ``as_of`` after ``believed_at``.
+        PipelineChangedError: the store holds another definition than the board.
+    """
+    return _read(board, "tables", as_of, believed_at, progress, _Need.CHANGES)
+
+
+def moves(
+    board: Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    believed_at: dt.datetime | str | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Return the moves of :func:`tables`, of which it has the arguments and errors."""
+    return _read(board, "moves", as_of, believed_at, progress, _Need.EVENTS).moves
+
+
+def visits(
+    board: Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    believed_at: dt.datetime | str | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Return the visits of :func:`tables`, of which it has the arguments and errors."""
+    return _read(board, "visits", as_of, believed_at, progress, _Need.ROWS).visits
+
+
+def deals(
+    board: Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    believed_at: dt.datetime | str | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Return the deals of :func:`tables`, of which it has the arguments and errors."""
+    return _read(board, "deals", as_of, believed_at, progress, _Need.ROWS).deals
+
+
+class _Need(enum.IntEnum):
+    """What has to be read of a deal whose stored rows are the answer."""
+
+    ROWS = 0
+    EVENTS = 1
+    CHANGES = 2
+
+
+def _read(
+    board: Board,
+    what: str,
+    as_of: dt.datetime | str | None,
+    believed_at: dt.datetime | str | None,
+    progress: Progress | None,
+    need: _Need,
+) -> Tables:
+    refuse_inside_hook(f"insight.{what}")
+    with board.store.transaction(write=False) as transaction:
+        number = number_of(board, transaction)
+        moment = moment_of(board, as_of, believed_at)
+        reading = _Reading(board, transaction, moment, need)
+        total = transaction.count_deals(number)
+        done = after = 0
+        while page := transaction.every_deal(number, after, PAGE):
+            reading.take(page)
+            done += len(page)
+            after = page[-1][0].id
+            if progress is not None:
+                progress(done, total)
+    return reading.tables()
+
+
+def number_of(board: Board, transaction: Transaction) -> int:
+    """Return the number that a board's pipeline has in its store.
+
+    Raises:
+        PipelineChangedError: the store holds another definition, or a migration is under way.
+    """
+    row = transaction.pipeline(board.pipeline.name)
+    if row is None or row.migrating or row.fingerprint != board.pipeline.fingerprint:
+        raise PipelineChangedError(
+            f"the store's deals of pipeline {board.pipeline.name!r} were not folded with this "
+            "board's definition, so their histories would be another ladder's: open the board "
+            "with the one the store holds, or finish board.migrate first"
+        )
+    return row.id
+
+
+def moment_of(
+    board: Board,
+    as_of: dt.datetime | str | None = None,
+    believed_at: dt.datetime | str | None = None,
+) -> Moment:
+    """Return from when to look at a board's history.
+
+    Raises:
+        ClockError: an instant lies after the board's clock, or ``as_of`` after ``believed_at``.
+    """
+    now = instant(board.clock.now())
+    believed = None if believed_at is None else instant(believed_at)
+    last = now if believed is None else believed
+    at = last if as_of is None else instant(as_of)
+    for name, asked in (("believed_at", last), ("as_of", at)):
+        if asked > now:
+            raise ClockError(
+                f"{name}={asked.isoformat()} lies after the board's clock ({now.isoformat()}): "
+                "tables tell what was; insight.forecast tells what may come"
+            )
+    if at > last:
+        raise ClockError(
+            f"as_of={at.isoformat()} lies after believed_at={last.isoformat()}: nobody believed "
+            "anything then of what was still to come; ask as of that instant, or an earlier one"
+        )
+    return Moment(at, believed)
+
+
+def _given(document: str | None) -> str | None:
+    return document
+
+
+class _Reading:
+    """One pass over all deals of a pipeline."""
+
+    def __init__(self, board: Board, transaction: Transaction, moment: Moment, need: _Need) -> None:
+        self._pipeline = board.pipeline
+        self._transaction = transaction
+        self._moment = moment
+        self._need = need
+        self._moves = Columns(MOVES)
+        self._changes = Columns(CHANGES)
+        self._removed = 0
+        self._problems: list[Problem] = []
+
+    def take(self, page: Sequence[tuple[StoredDeal, str | None]]) -> None:
+        """Read a page of deals."""
+        there = [(stored, document) for stored, document in page if stored.removed_at is None]
+        self._removed += len(page) - len(there)
+        settled = {stored.id for stored, _ in there if self._is_settled(stored)}
+        ids = [stored.id for stored, _ in there]
+        records = self._transaction.moves_of(ids)
+        told = self._transaction.events_of(
+            [id for id in ids if self._need >= _Need.EVENTS or id not in settled]
+        )
+        for stored, document in there:
+            mine, moved = told.get(stored.id, []), records.get(stored.id, [])
+            if stored.id in settled:
+                draft = draft_of(self._pipeline, stored, functools.partial(_given, document))
+                self._add(stored.deal, settled_life(draft, mine, moved))
+            else:
+                self._add(stored.deal, life_of(self._pipeline, mine, moved, self._moment))
+
+    def _is_settled(self, stored: StoredDeal) -> bool:
+        """Whether the deal's stored rows are the answer, and all that was asked for."""
+        moment = self._moment
+        if self._need is _Need.CHANGES or moment.believed_at is not None or stored.stage is None:
+            return False
+        seen = (stored.last_event_at, stored.entered_at, stored.baseline_at)
+        later = any(at is not None and at > moment.as_of for at in seen)
+        return not later and (stored.due_at is None or stored.due_at > moment.as_of)
+
+    def _add(self, deal: str, life: Life) -> None:
+        self._moves.add((deal, *passage) for passage in life.passages)
+        self._changes.add((deal, *change) for change in life.changes)
+        if life.trouble is not None:
+            self._problems.append(Problem(f"deal {deal!r}", None, life.trouble))
+
+    def tables(self) -> Tables:
+        """Return what was read."""
+        moves = self._moves.frame("deal", "n")
+        changes = self._changes.frame("deal", "at")
+        visits = visits_of(moves)
+        return Tables(
+            pipeline=self._pipeline.name,
+            stages=self._pipeline.stages,
+            as_of=self._moment.as_of,
+            deals=deals_of(visits, changes, self._pipeline.stages),
+            visits=visits,
+            moves=moves,
+            changes=changes,
+            removed=self._removed,
+            problems=tuple(self._problems),
+        )

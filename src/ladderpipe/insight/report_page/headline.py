@@ -1,0 +1,103 @@
+"""The few figures a report opens with: what is open, what was won, how often, how soon."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import attrs
+import polars as pl
+
+from ..frames.snapshot import DAY
+from ..frames.tables import Tables
+from ..reports.velocity import velocity
+from ..reports.win_rate import win_rate
+
+__all__ = ["Amount", "Headline", "Rate", "headline"]
+
+
+@attrs.frozen
+class Amount:
+    """What deals of one currency come to; ``deals`` is ``None`` where it is not about deals."""
+
+    currency: str | None
+    value: Decimal | None
+    deals: int | None = None
+
+
+@attrs.frozen
+class Rate:
+    """A share of the decided deals with its interval; ``None`` where nothing is decided."""
+
+    rate: float | None
+    lower: float | None
+    upper: float | None
+    won: int
+    closed: int
+
+
+@attrs.frozen
+class Headline:
+    """The key figures, each currency for itself.
+
+    Attributes:
+        open: what is open.
+        won_since: the first day of the calendar month that ``as_of`` lies in.
+        won: what was won since then.
+        win_rate: won ÷ (won + lost).
+        with_abandoned: the same with abandoned deals as lost; ``None`` if none is abandoned.
+        cycle_days: median time from opening to winning.
+        velocity: money per day.
+    """
+
+    open: tuple[Amount, ...]
+    won_since: dt.date
+    won: tuple[Amount, ...]
+    win_rate: Rate
+    with_abandoned: Rate | None
+    cycle_days: float | None
+    velocity: tuple[Amount, ...]
+
+
+def headline(tables: Tables, zone: str = "UTC") -> Headline:
+    """Return the key figures of tables whose amounts are in the currencies they shall be in."""
+    now = tables.as_of.astimezone(ZoneInfo(zone))
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    won = tables.deals.filter(pl.col("status") == "won")
+    some_abandoned = (tables.deals["status"] == "abandoned").any()
+    return Headline(
+        open=_amounts(tables.deals.filter(pl.col("status") == "open")),
+        won_since=month.date(),
+        won=_amounts(won.filter(pl.col("closed_at") >= month.astimezone(dt.UTC))),
+        win_rate=_rate(tables, abandoned_as_lost=False),
+        with_abandoned=_rate(tables, abandoned_as_lost=True) if some_abandoned else None,
+        cycle_days=_median_cycle(won),
+        velocity=_velocities(tables),
+    )
+
+
+def _amounts(deals: pl.DataFrame) -> tuple[Amount, ...]:
+    summed = deals.group_by("currency").agg(
+        pl.when(pl.col("value").count() > 0).then(pl.col("value").sum()).alias("value"),
+        pl.len().cast(pl.Int64).alias("deals"),
+    )
+    ordered = summed.sort("deals", "currency", descending=[True, False], nulls_last=True)
+    return tuple(Amount(*row) for row in ordered.iter_rows())
+
+
+def _rate(tables: Tables, *, abandoned_as_lost: bool) -> Rate:
+    table = win_rate(tables, abandoned_as_lost=abandoned_as_lost).table
+    columns = ("win_rate", "lower", "upper", "won", "closed")
+    rows = table.select(columns).rows()
+    return Rate(*rows[0]) if rows and rows[0][-1] else Rate(None, None, None, 0, 0)
+
+
+def _median_cycle(won: pl.DataFrame) -> float | None:
+    lasted = (won["closed_at"] - won["opened_at"]).dt.total_microseconds().median()
+    return lasted / DAY if isinstance(lasted, float) else None
+
+
+def _velocities(tables: Tables) -> tuple[Amount, ...]:
+    known = velocity(tables).table.drop_nulls("velocity").select("currency", "velocity")
+    return tuple(Amount(*row) for row in known.iter_rows())

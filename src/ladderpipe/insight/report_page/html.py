@@ -1,0 +1,144 @@
+"""The page itself: one HTML file that asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from typing import Any, Final
+
+import attrs
+
+from ..report import Language
+from ..reports.drawing import imported
+from .cells import Cells, cells_of, printable
+from .contents import Contents, Entry, Section
+from .figures import javascript, locales, specification
+from .formats import Format
+from .key_figures import KeyFigure, key_figures
+from .words import in_language
+
+__all__ = ["MARK", "rendered"]
+
+MARK: Final = "<!doctype html>\n<!-- ladderpipe report -->\n"
+"""What every page begins with, so that it can be told from another file."""
+
+SHOWN: Final = 12
+"""How many rows of a table are shown until all are asked for."""
+
+
+LONG: Final = 30
+"""From how many letters on a text may be broken anywhere, so that it cannot widen its table."""
+
+
+@attrs.frozen
+class Figure:
+    """A report as it stands on the page; ``chart`` is JSON, empty where there is none."""
+
+    key: str
+    title: str
+    definition: str
+    notes: tuple[str, ...]
+    chart: str
+    cells: Cells
+
+
+@attrs.frozen
+class Chapter:
+    """A section as it stands on the page."""
+
+    key: str
+    title: str
+    figures: tuple[Figure, ...]
+    left_out: tuple[str, ...]
+
+
+def rendered(contents: Contents, language: Language) -> str:
+    """Return the page in a language."""
+    form = Format(language, contents.zone)
+    scripts = {"vega": javascript(), "own": _asset("report.js")}
+    numbers, dates = locales(language)
+    body: str = _template().render(
+        language=language,
+        words=in_language(language),
+        policy=_policy(*scripts.values()),
+        style=_asset("report.css"),
+        scripts=scripts,
+        settings=for_script({"numbers": numbers, "dates": dates}),
+        pipeline=printable(contents.tables.pipeline),
+        as_of=form.moment(contents.tables.as_of),
+        zone=contents.zone,
+        deals=contents.tables.deals.height,
+        counts=[
+            (form.number(contents.tables.deals.height), "deals"),
+            (form.number(contents.tables.moves.height), "moves"),
+        ],
+        notes=[printable(note[language]) for note in contents.tables.notes],
+        key_figures=_key_figures(contents, form),
+        chapters=[_chapter(section, form) for section in contents.sections],
+        shown=SHOWN,
+        long=LONG,
+        number=form.number,
+    )
+    return MARK + body
+
+
+def _key_figures(contents: Contents, form: Format) -> list[KeyFigure]:
+    return key_figures(contents.headline, form, in_language(form.language))
+
+
+def _chapter(section: Section, form: Format) -> Chapter:
+    language = form.language
+    return Chapter(
+        section.key,
+        section.titles[language],
+        tuple(_figure(entry, form) for entry in section.entries),
+        tuple(titles[language] for titles in section.left_out),
+    )
+
+
+def _figure(entry: Entry, form: Format) -> Figure:
+    language = form.language
+    drawn = specification(entry, language)
+    return Figure(
+        key=entry.key,
+        title=printable(entry.titles[language]),
+        definition=printable(entry.report.definitions[language]),
+        notes=tuple(printable(note[language]) for note in entry.report.notes),
+        chart="" if drawn is None else for_script(drawn),
+        cells=cells_of(entry.report, form),
+    )
+
+
+def for_script(value: Any) -> str:
+    """Return JSON that no text in it can break out of a script element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def _policy(*scripts: str) -> str:
+    """Return a Content Security Policy under which only these scripts run, and nothing is asked."""
+    allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _asset(name: str) -> str:
+    return (resources.files(__package__) / "assets" / name).read_text("utf-8")
+
+
+def _template() -> Any:
+    jinja2 = imported("jinja2", "Jinja2 for pages")
+    surroundings = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return surroundings.from_string(_asset("report.html.jinja"))

@@ -1,0 +1,254 @@
+"""Where the pipeline holds money up: value-days a stage, and the moves that lead back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from ..frames.rates import Rates
+from ..frames.snapshot import DAY, days, in_order, ladder, numbered, stage_labels, standing
+from ..frames.tables import INSTANT, MONEY, Tables
+from ..report import Language, Report, Words, called
+from ..words import said, titles_of
+from . import charts
+from .drawing import alt
+
+if TYPE_CHECKING:
+    from ...board.board import Board
+
+__all__ = ["bottlenecks", "turning_back", "value_days"]
+
+
+def bottlenecks(
+    source: Tables | Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    rates: Rates | None = None,
+) -> Report:
+    """Report how much value each stage held for how long: the integral of value over time.
+
+    A stage that holds little for long and one that holds much for a short time can hold up the
+    same; value-days say so. Won and lost deals are no longer held up and are left out.
+
+    Raises:
+        ClockError: the tables do not reach so far.
+        RateError: a rate that is needed is missing.
+    """
+    tables = standing(source, as_of, rates, history=True)
+    held = value_days(tables)
+    table = held.drop("unvalued_days").with_columns(share=_of_all("value_days"))
+    table = in_order(table, tables, "currency", "stage")
+    labels: dict[str, Any] = {"stage": stage_labels(tables), "currency": {}}
+    return Report(
+        name="bottlenecks",
+        titles=said("Bottlenecks", "Colli di bottiglia"),
+        definitions=DEFINITION,
+        as_of=tables.as_of,
+        table=table,
+        columns=titles_of(table),
+        labels=labels,
+        notes=tuple(_worthless(held)),
+        draw=lambda language: _draw(called(table, labels, language), language),
+    )
+
+
+def _of_all(figure: str) -> pl.Expr:
+    whole = pl.col(figure).sum().over("currency")
+    return pl.when(whole > 0).then(pl.col(figure).cast(pl.Float64) / whole.cast(pl.Float64))
+
+
+def value_days(tables: Tables) -> pl.DataFrame:
+    """Return what each open or abandoned stage held, by currency: visits, deal-days, value-days.
+
+    ``unvalued_days`` are the deal-days of deals without a value then.
+    """
+    closed = [stage.key for stage in tables.stages if stage.is_closed]
+    pieces = _pieces(tables).filter(~pl.col("stage").is_in(closed))
+    exact_days = pl.col("lasted").cast(MONEY) / pl.lit(DAY).cast(MONEY)
+    return pieces.group_by("stage", "currency").agg(
+        pl.col("begins").sum().cast(pl.Int64).alias("visits"),
+        deal_days=days(pl.col("lasted").sum()),
+        value_days=(pl.col("value") * exact_days).sum(),
+        unvalued_days=days(pl.col("lasted").filter(pl.col("value").is_null()).sum()),
+    )
+
+
+def _pieces(tables: Tables) -> pl.DataFrame:
+    """Cut every deal's life where its stage or its value changes.
+
+    The instants of both are merged, what was so before is carried forward, and never from one
+    deal to the next. At one instant what a deal is worth comes before where it goes.
+    """
+    numbers, priced = _same_numbers(numbered(tables.visits), numbered(tables.changes))
+    cuts = (
+        pl.concat(
+            [
+                priced.select("number", "at", price=pl.int_range(pl.len(), dtype=pl.Int64)),
+                numbers.select(
+                    "number", at="entered_at", stay=pl.int_range(pl.len(), dtype=pl.Int64)
+                ),
+            ],
+            how="diagonal",
+        )
+        .sort("number", "at", maintain_order=True)
+        .with_columns(begins=pl.col("stay").is_not_null())
+        .with_columns(pl.col("stay", "price").forward_fill())
+    )
+    ends = pl.when(pl.col("number") == pl.col("number").shift(-1)).then(pl.col("at").shift(-1))
+    lasted = (ends.fill_null(pl.lit(tables.as_of, dtype=INSTANT)) - pl.col("at")).dt
+    stay, price = cuts["stay"], cuts["price"]
+    known = (priced["number"].gather(price) == cuts["number"]).fill_null(False)
+    return (
+        cuts.select("number", "begins", lasted=lasted.total_microseconds())
+        .with_columns(
+            numbers["stage"].gather(stay),
+            *(priced[name].gather(price).set(~known, None) for name in ("value", "currency")),
+        )
+        .filter((numbers["number"].gather(stay) == cuts["number"]).fill_null(False))
+    )
+
+
+def _same_numbers(visits: pl.DataFrame, changes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both, a deal's rows under one number; changes of deals without visits are dropped."""
+    first = pl.col("number") != pl.col("number").shift(1).fill_null(-1)
+    theirs = visits.filter(first).select("deal", mine="number")
+    ours = changes.filter(first).select("deal", "number")
+    numbers = ours.join(theirs, on="deal", how="left", maintain_order="left")["mine"]
+    renumbered = changes.with_columns(numbers.gather(changes["number"]).alias("number"))
+    return visits, renumbered.drop_nulls("number")
+
+
+def _worthless(held: pl.DataFrame) -> list[Words]:
+    lost, whole = (float(held[name].sum()) for name in ("unvalued_days", "deal_days"))
+    if not lost:
+        return []
+    share = lost / whole
+    return [
+        said(
+            f"{share:.1%} of the deal-days are of deals without a value then: they add no "
+            "value-days.",
+            f"Il {share:.1%}".replace(".", ",")
+            + " dei giorni-trattativa è di trattative allora senza valore: non aggiungono "
+            "valore-giorni.",
+        )
+    ]
+
+
+def turning_back(source: Tables | Board, *, as_of: dt.datetime | str | None = None) -> Report:
+    """Report the moves that lead down the ladder: from where, to where, how often.
+
+    The rungs are the stages that are open or won; leaving and entering abandoned and lost stages
+    is no step down. From won, a step down is a reopening.
+
+    Raises:
+        ClockError: the tables do not reach so far.
+    """
+    tables = standing(source, as_of)
+    rungs = ladder(tables).filter(pl.col("status").is_in(["open", "won"]))
+    moves = (
+        tables.moves.group_by("out_of", "into")
+        .agg(pl.len().cast(pl.Int64).alias("moves"), deals=pl.col("deal").n_unique().cast(pl.Int64))
+        .drop_nulls("out_of")
+    )
+    table = (
+        moves.with_columns(share=pl.col("moves") / pl.col("moves").sum().over("out_of"))
+        .join(rungs.select(out_of="stage", above="rung"), on="out_of")
+        .join(rungs.select(into="stage", below="rung"), on="into")
+        .filter(pl.col("below") < pl.col("above"))
+        .select("out_of", "into", "moves", "deals", "share")
+    )
+    table = in_order(table, tables, "out_of", "into")
+    labels: dict[str, Any] = {name: stage_labels(tables) for name in ("out_of", "into")}
+    return Report(
+        name="turning_back",
+        titles=said("Where deals turn back", "Dove le trattative tornano indietro"),
+        definitions=BACK,
+        as_of=tables.as_of,
+        table=table,
+        columns=titles_of(table),
+        labels=labels,
+        draw=(lambda language: _draw_back(called(table, labels, language), language))
+        if table.height
+        else None,
+    )
+
+
+def _draw(table: pl.DataFrame, language: Language) -> Any:
+    titles = {name: words[language] for name, words in titles_of(table).items()}
+    shown = table.with_columns(pl.col("value_days").cast(pl.Float64))
+
+    def panel(rows: pl.DataFrame, code: str) -> Any:
+        tooltip = [
+            alt.Tooltip("stage:N", title=titles["stage"]),
+            *(
+                alt.Tooltip(f"{name}:Q", title=titles[name], format=",.3~s")
+                for name in ("visits", "deal_days", "value_days")
+            ),
+            alt.Tooltip("share:Q", title=titles["share"], format=".0%"),
+        ]
+        base = alt.Chart(rows).properties(width=charts.WIDTH / 2, height=alt.Step(charts.STEP))
+
+        def bars(name: str, title: str, colour: str, y: alt.Y) -> Any:
+            return base.mark_bar(color=colour, height={"band": 0.7}).encode(
+                y=y,
+                x=alt.X(f"{name}:Q", axis=charts.money_axis(title)),
+                tooltip=tooltip,
+            )
+
+        stages = charts.listed("stage", rows["stage"], titles["stage"])
+        same = alt.Y("stage:N", sort=rows["stage"].to_list(), axis=None)
+        money = f"{VALUE_DAYS[language]} ({code} × {DAYS[language]})"
+        return alt.hconcat(
+            bars("deal_days", titles["deal_days"], charts.INK, stages),
+            bars("value_days", money, charts.MAIN, same),
+        )
+
+    return charts.by_currency(shown, panel, size="visits")
+
+
+def _draw_back(table: pl.DataFrame, language: Language) -> Any:
+    titles = {name: words[language] for name, words in titles_of(table).items()}
+    shown = table.with_columns(way=pl.format("{} → {}", "out_of", "into"))
+    bars = (
+        alt.Chart(shown)
+        .mark_bar(color=charts.COLOURS["turned_back"], height={"band": 0.7})
+        .encode(
+            y=charts.listed("way", shown["way"], None),
+            x=alt.X("moves:Q", axis=charts.number_axis(titles["moves"], shown["moves"].max())),
+            tooltip=[
+                alt.Tooltip("way:N", title=titles["moves"]),
+                alt.Tooltip("moves:Q", title=titles["moves"], format=","),
+                alt.Tooltip("deals:Q", title=titles["deals"], format=","),
+                alt.Tooltip("share:Q", title=titles["share"], format=".0%"),
+            ],
+        )
+        .properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    )
+    return charts.themed(bars)
+
+
+VALUE_DAYS: Final = said("Value-days", "Valore-giorni")
+DAYS: Final = said("days", "giorni")
+
+DEFINITION: Final = said(
+    "Value-days: for each stay in a stage, the deal's value × the days it had that value there, "
+    "summed: the area under the curve of the money lying in the stage, from the first opening to "
+    "the instant of the report. Deal-days: the same without the value. Share: of the value-days "
+    "of the currency. Stages that are won or lost are left out. Divided by the days watched, "
+    "value-days are the money that lay in the stage on an average day.",
+    "Valore-giorni: per ogni permanenza in una fase, il valore della trattativa × i giorni in cui "
+    "ha avuto quel valore, sommati: l'area sotto la curva del denaro fermo nella fase, dalla "
+    "prima apertura all'istante del rapporto. Giorni-trattativa: lo stesso senza il valore. "
+    "Quota: dei valore-giorni della valuta. Le fasi vinte o perse sono escluse. Divisi per i "
+    "giorni osservati, i valore-giorni sono il denaro fermo nella fase in un giorno medio.",
+)
+
+BACK: Final = said(
+    "Moves from a stage into a lower one, both open or won (from won: reopened). Share: of all "
+    "moves out of that stage. Moves counts every time; deals counts each deal once.",
+    "Passaggi da una fase a una più bassa, entrambe aperte o vinte (da vinta: riaperta). Quota: "
+    "di tutti i passaggi in uscita da quella fase. I passaggi contano ogni volta; le trattative "
+    "ciascuna una volta sola.",
+)

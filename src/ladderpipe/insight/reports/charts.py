@@ -1,0 +1,162 @@
+"""How reports are drawn: one look, readable on a light page and on a dark one.
+
+Every chart is drawn from a few aggregated rows, never from deals, so it weighs the same for five
+deals and for five hundred thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import polars as pl
+
+from ..report import NOTHING, Language, Words
+from ..words import said
+from .drawing import alt
+
+__all__ = [
+    "COLOURS",
+    "INK",
+    "MAIN",
+    "PALE",
+    "by_currency",
+    "calendar",
+    "crowded",
+    "in_days",
+    "listed",
+    "money_axis",
+    "number_axis",
+    "outcome_colours",
+    "share_axis",
+    "themed",
+]
+
+Chart: TypeAlias = "alt.TopLevelMixin"
+
+INK: Final = "#7b8190"
+"""Text and rules: it stands out enough from white and from black."""
+
+MAIN: Final = "#2a9d8f"
+PALE: Final = "#8fcfc6"
+"""Bands and intervals; solid, since PNG of translucent fills on no background come out grey."""
+
+COLOURS: Final[Mapping[str, str]] = {
+    "still_there": "#8a8f98",
+    "advanced": "#2a9d8f",
+    "won": "#4c9f38",
+    "came_back": "#2a9d8f",
+    "open": "#7aa6d8",
+    "away": "#7aa6d8",
+    "turned_back": "#9b7fc7",
+    "abandoned": "#e0a33a",
+    "lost": "#d2603f",
+}
+"""What an outcome is drawn in, everywhere; told apart without red against green."""
+
+SERIES: Final = (
+    "#2a9d8f", "#e0a33a", "#7aa6d8", "#9b7fc7", "#d2603f", "#4c9f38", "#c77fa5", "#8a8f98",
+)  # fmt: skip
+
+MOST_ROWS: Final = 20
+MOST_CURRENCIES: Final = 4
+MOST_MARKS: Final = 8
+WIDTH: Final = 420
+STEP: Final = 28
+
+
+def themed(chart: Any) -> Chart:
+    """Return the chart in the look of all charts."""
+    quiet = {"domainColor": INK, "tickColor": INK, "labelColor": INK, "titleColor": INK}
+    themed: Chart = (
+        chart.configure(background="transparent", font="system-ui, 'DejaVu Sans', sans-serif")
+        .configure_view(stroke=None)
+        .configure_axis(
+            gridColor=INK, gridOpacity=0.18, labelLimit=180, titleFontWeight="normal", **quiet
+        )
+        .configure_axisLeft(
+            titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-34, titleY=-10
+        )
+        .configure_legend(labelColor=INK, titleColor=INK, orient="bottom", columns=6)
+        .configure_title(color=INK, anchor="start", fontWeight="normal", subtitleColor=INK)
+        .configure_header(labelColor=INK, titleColor=INK)
+        .configure_text(color=INK)
+        .configure_range(category=list(SERIES))
+    )
+    return themed
+
+
+def by_currency(
+    table: pl.DataFrame, draw: Callable[[pl.DataFrame, str], Any], *, size: str = "deals"
+) -> Chart:
+    """Draw a chart for each currency, one above the other: their amounts share no axis.
+
+    Args:
+        draw: from the rows of a currency and its name (``"–"`` for none) to a chart.
+        size: by which the largest currencies come first.
+    """
+    sizes = table.group_by("currency").agg(pl.col(size).sum())
+    kept = sizes.sort(size, "currency", descending=[True, False])["currency"].to_list()
+    drawn = [
+        draw(table.filter(pl.col("currency").eq_missing(pl.lit(code))), code or NOTHING)
+        for code in kept[:MOST_CURRENCIES]
+    ]
+    return themed(alt.vconcat(*drawn)) if len(drawn) != 1 else themed(drawn[0])
+
+
+def crowded(table: pl.DataFrame, category: str, size: str) -> pl.DataFrame:
+    """Return the rows of the largest categories, as many as can be read."""
+    if table[category].n_unique() <= MOST_ROWS:
+        return table
+    largest = table.group_by(category).agg(pl.col(size).sum()).top_k(MOST_ROWS, by=size)
+    return table.join(largest.select(category), on=category, how="semi", nulls_equal=True)
+
+
+def in_days(longest: Any, language: Language) -> tuple[float, str]:
+    """Return by what to multiply days, and the unit that suits the longest duration shown."""
+    units: tuple[tuple[float, float, Words], ...] = (
+        (2.0, 1.0, said("days", "giorni")),
+        (2 / 24, 24.0, said("hours", "ore")),
+        (0.0, 24.0 * 60, said("minutes", "minuti")),
+    )
+    for least, factor, unit in units:
+        if (longest or 0.0) >= least:
+            return factor, unit[language]
+    raise AssertionError("a duration is never negative")
+
+
+def money_axis(title: str) -> alt.Axis:
+    """Return an axis of amounts: 1.2k, 3M."""
+    return alt.Axis(title=title, format="~s", tickCount=5)
+
+
+def number_axis(title: str, most: Any) -> alt.Axis:
+    """Return an axis of counts up to *most*, without halves."""
+    return alt.Axis(title=title, format="~s", tickMinStep=1, tickCount=max(1, min(5, most or 1)))
+
+
+def outcome_colours(names: Mapping[str, str], title: str) -> alt.Color:
+    """Return the colours of outcomes, by what each is called; the legend lists them in order."""
+    scale = alt.Scale(domain=list(names.values()), range=[COLOURS[name] for name in names])
+    return alt.Color("part:N", scale=scale, sort=None, title=title)
+
+
+def share_axis(title: str) -> alt.Axis:
+    """Return an axis from 0 % to 100 %."""
+    return alt.Axis(title=title, format="%", tickCount=5)
+
+
+def calendar(column: str, begins: pl.Series, title: str, pattern: str = "%b %Y") -> alt.X:
+    """Return a horizontal axis with a mark where months (or other stretches) begin."""
+    days = sorted(set(begins.to_list()))
+    marked = days[:: max(1, -(-len(days) // MOST_MARKS))]
+    values = [alt.DateTime(year=day.year, month=day.month, date=day.day) for day in marked]
+    axis = alt.Axis(values=values, format=pattern, labelOverlap=True, grid=False)
+    return alt.X(f"{column}:T", title=title, axis=axis)
+
+
+def listed(column: str, names: pl.Series, title: str | None) -> alt.Y:
+    """Return a vertical axis that lists names in the order given, its title above them."""
+    axis = alt.Axis(labelLimit=340, titleAlign="right", titleX=-8)
+    order = list(dict.fromkeys(names.to_list()))
+    return alt.Y(f"{column}:N", sort=order, title=title, axis=axis)

@@ -1,0 +1,97 @@
+"""What reports group deals by: a column as it is, a calendar month, a band of value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import polars as pl
+
+from ...errors import DefinitionError
+from ..frames.tables import MONEY
+from ..report import Words
+from ..words import said
+
+__all__ = ["By", "Every", "band_labels", "begin", "grouped_by"]
+
+By = Literal["owner", "source", "lost_from", "month", "value_band"]
+Every = Literal["day", "week", "month", "quarter", "year"]
+
+_ITALIAN_SEPARATORS: Final = str.maketrans(",.", ".,")
+_TRUNCATED: Final = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q", "year": "1y"}
+
+
+def grouped_by(
+    deals: pl.DataFrame,
+    by: By | None,
+    *,
+    instant: str,
+    zone: str = "UTC",
+    bands: Sequence[int | Decimal | str] = (),
+) -> tuple[list[str], pl.DataFrame]:
+    """Return the columns to group by, and the deals with them.
+
+    Args:
+        instant: the column whose month is meant.
+    """
+    if by is None:
+        return [], deals
+    if by == "month":
+        return ["month"], deals.with_columns(month=begin(pl.col(instant), "month", zone))
+    if by == "value_band":
+        return ["currency", "band", "value_band"], _banded(deals, _checked(bands))
+    return [by], deals
+
+
+def begin(instants: pl.Expr, every: Every, zone: str) -> pl.Expr:
+    """Return the first day of each instant's month (week, …) in the calendar of a time zone.
+
+    Raises:
+        DefinitionError: there is no such zone.
+    """
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise DefinitionError(
+            f"{zone!r} is no time zone, so its months are not known: name one of the IANA "
+            "database, for example 'Europe/Rome'"
+        ) from None
+    return instants.dt.convert_time_zone(zone).dt.date().dt.truncate(_TRUNCATED[every])
+
+
+def _checked(bands: Sequence[int | Decimal | str]) -> list[Decimal]:
+    limits = [Decimal(str(limit)) for limit in bands]
+    if not limits or limits != sorted(set(limits)):
+        raise DefinitionError(
+            f"value bands that begin at {', '.join(map(str, limits)) or 'nothing'} do not ascend: "
+            "give amounts from the smallest to the greatest"
+        )
+    return limits
+
+
+def _banded(deals: pl.DataFrame, limits: list[Decimal]) -> pl.DataFrame:
+    """Add the number of each deal's band and what it is called; null for no value."""
+    above = [(pl.col("value") >= pl.lit(limit, dtype=MONEY)).cast(pl.Int64) for limit in limits]
+    names = [
+        f"< {limits[0]:,}",
+        *(f"{low:,} – {high:,}" for low, high in pairwise(limits)),
+        f"≥ {limits[-1]:,}",
+    ]
+    band = pl.sum_horizontal(above)
+    known = deals.with_columns(band=pl.when(pl.col("value").is_not_null()).then(band))
+    return known.with_columns(
+        value_band=pl.col("band").replace_strict(
+            dict(enumerate(names)), default=None, return_dtype=pl.String
+        )
+    )
+
+
+def band_labels(bands: pl.Series) -> dict[str, Words]:
+    """Return what value bands are called, with the separators of each language."""
+    return {
+        band: said(band, band.translate(_ITALIAN_SEPARATORS))
+        for band in bands.drop_nulls().unique(maintain_order=True)
+    }

@@ -1,0 +1,168 @@
+"""How many deals come in, when and from where."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import polars as pl
+
+from ..frames.snapshot import Period, checked_period, refuse_unknown, standing
+from ..frames.tables import Tables
+from ..report import NOTHING, Language, Report, Words, called
+from ..words import counted, said, titles_of
+from . import charts
+from .drawing import alt
+from .groups import Every, begin
+
+if TYPE_CHECKING:
+    from ...board.board import Board
+
+__all__ = ["arrivals"]
+
+MOST_SOURCES: Final = 7
+STEPS: Final = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "3mo", "year": "1y"}
+
+
+def arrivals(
+    source: Tables | Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    every: Every = "month",
+    period: Period | None = None,
+    zone: str = "UTC",
+) -> Report:
+    """Report how many deals were opened in each month, by the source they name.
+
+    A deal counts in the month it was opened, once, whatever became of it; reopening it is no new
+    arrival. Its source is what it says at ``as_of``.
+
+    Args:
+        every: another stretch of the calendar than the month.
+        period: when the deals were opened; always when left out.
+        zone: whose calendar it is.
+
+    Raises:
+        DefinitionError: the period holds no instant, or there is no such time zone.
+        ClockError: the tables do not reach so far.
+    """
+    refuse_unknown("every", every, get_args(Every))
+    tables = standing(source, as_of)
+    start, end = checked_period(tables, period)
+    dated = tables.deals.drop_nulls("opened_at").filter(
+        pl.col("opened_at").is_between(start, end, closed="left")
+    )
+    table = (
+        dated.with_columns(start=begin(pl.col("opened_at"), every, zone))
+        .group_by("start", "source")
+        .agg(pl.len().cast(pl.Int64).alias("deals"))
+        .with_columns(share=pl.col("deals") / pl.col("deals").sum().over("start"))
+        .sort("start", "deals", "source", descending=[False, True, False], nulls_last=True)
+    )
+    labels: dict[str, Any] = {"source": {}}
+    return Report(
+        name="arrivals",
+        titles=TITLES[every],
+        definitions=DEFINITION,
+        as_of=tables.as_of,
+        table=table,
+        columns=titles_of(table),
+        labels=labels,
+        notes=tuple(_undated(tables)),
+        draw=(lambda language: _draw(called(table, labels, language), every, language))
+        if table.height
+        else None,
+    )
+
+
+def _undated(tables: Tables) -> list[Words]:
+    number = tables.deals["opened_at"].null_count()
+    if not number:
+        return []
+    return [
+        counted(
+            number,
+            ("deal has no date, and is left out.", "deals have no date, and are left out."),
+            (
+                "trattativa non ha data, ed è esclusa.",
+                "trattative non hanno data, e sono escluse.",
+            ),
+        )
+    ]
+
+
+def _draw(table: pl.DataFrame, every: Every, language: Language) -> Any:
+    titles = {name: words[language] for name, words in titles_of(table).items()}
+    by_size = (
+        table.group_by("source")
+        .agg(pl.col("deals").sum())
+        .sort("deals", "source", descending=[True, False])["source"]
+        .to_list()
+    )
+    named = by_size if len(by_size) <= MOST_SOURCES + 1 else by_size[:MOST_SOURCES]
+    shown = (
+        table.with_columns(
+            source=pl.when(pl.col("source").is_in(named))
+            .then("source")
+            .otherwise(pl.lit(OTHERS[language]))
+        )
+        .group_by("start", "source")
+        .agg(pl.col("deals").sum())
+        .with_columns(until=pl.col("start").dt.offset_by(STEPS[every]))
+        .sort("start", "source")
+    )
+    order = [*named, OTHERS[language]] if len(named) < len(by_size) else named
+    colours = alt.Scale(domain=order, range=list(charts.SERIES[: len(order)]))
+    piled = _piled(shown, order)
+    bars = (
+        alt.Chart(piled)
+        .mark_rect()
+        .encode(
+            x=charts.calendar("start", piled["start"], titles["start"], PATTERNS[every]),
+            x2="until:T",
+            y=alt.Y("low:Q", axis=charts.number_axis(titles["deals"], piled["high"].max())),
+            y2="high:Q",
+            color=alt.Color("source:N", scale=colours, sort=order, title=titles["source"]),
+            tooltip=[
+                alt.Tooltip("start:T", title=titles["start"], format="%d %b %Y"),
+                alt.Tooltip("source:N", title=titles["source"]),
+                alt.Tooltip("deals:Q", title=titles["deals"], format=","),
+            ],
+        )
+        .properties(width=charts.WIDTH + 80, height=240)
+    )
+    return charts.themed(bars)
+
+
+def _piled(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
+    """Pile the sources of each stretch upon one another, the largest at the bottom."""
+    places = {name: place for place, name in enumerate(order)}
+    lasts = pl.col("until") - pl.col("start")
+    sorted_rows = shown.sort("start", pl.col("source").replace_strict(places))
+    return sorted_rows.with_columns(high=pl.col("deals").cum_sum().over("start")).with_columns(
+        low=pl.col("high") - pl.col("deals"),
+        until=(pl.col("start").cast(pl.Datetime("ms")) + lasts * 0.92),
+    )
+
+
+PATTERNS: Final = {
+    "day": "%d %b", "week": "%d %b", "month": "%b %Y", "quarter": "%b %Y", "year": "%Y",
+}  # fmt: skip
+OTHERS: Final = said("others", "altre")
+
+TITLES: Final = {
+    "day": said("New deals per day", "Nuove trattative al giorno"),
+    "week": said("New deals per week", "Nuove trattative alla settimana"),
+    "month": said("New deals per month", "Nuove trattative al mese"),
+    "quarter": said("New deals per quarter", "Nuove trattative al trimestre"),
+    "year": said("New deals per year", "Nuove trattative all'anno"),
+}
+
+DEFINITION: Final = said(
+    "Deals by when they were opened and by the source they name at the instant of the report; "
+    f"“{NOTHING}” names none. Each deal counts once; reopening is no new arrival. Share: of the "
+    "deals of the same stretch of time.",
+    "Trattative secondo quando sono state aperte e la provenienza indicata all'istante del "
+    f"rapporto; “{NOTHING}” se manca. Ognuna conta una volta; riaprire non è un nuovo arrivo. "
+    "Quota: delle trattative dello stesso tratto di tempo.",
+)

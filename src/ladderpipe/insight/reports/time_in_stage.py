@@ -1,0 +1,353 @@
+"""How long deals stay in a stage, those that are still there included."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import polars as pl
+
+from ...errors import DefinitionError
+from ..frames.snapshot import (
+    DAY,
+    checked_confidence,
+    chosen_stages,
+    days,
+    in_order,
+    ladder,
+    numbered,
+    refuse_unknown,
+    stage_labels,
+    standing,
+)
+from ..frames.tables import INSTANT, Tables
+from ..report import Language, Report, called
+from ..words import said, titles_of
+from . import charts, kaplan_meier
+from .drawing import alt
+
+if TYPE_CHECKING:
+    from ...board.board import Board
+
+__all__ = ["survival", "time_in_stage"]
+
+Measure = Literal["current", "latest", "cumulative"]
+
+SHARES: Final = (0.25, 0.5, 0.75, 0.9)
+POINTS: Final = 200
+
+
+def time_in_stage(
+    source: Tables | Board,
+    *,
+    as_of: dt.datetime | str | None = None,
+    stage: str | Sequence[str] | None = None,
+    measure: Measure = "latest",
+    confidence: float = 0.95,
+) -> Report:
+    """Report how many days deals stay in each stage, by Kaplan and Meier.
+
+    A deal that is still in the stage has stayed *at least* so long: it is censored, neither left
+    out nor taken as having left. Beside it stand the median and mean of the deals that left, which
+    most tools show and which are too short: the deals that take longest are missing from them.
+
+    Args:
+        stage: one or several; those that are not closed when left out.
+        measure: ``"latest"``: each deal's last stay in the stage; ``"cumulative"``: the sum of all
+            its stays there; ``"current"``: how long the deals that are there now have been there
+            (plain quantiles, since none of them has left).
+        confidence: of the interval around the median.
+
+    Raises:
+        DefinitionError: the ladder has no such stage, or an argument is out of range.
+        ClockError: the tables do not reach so far.
+    """
+    refuse_unknown("measure", measure, get_args(Measure))
+    tables = standing(source, as_of)
+    keys = _stages(tables, stage)
+    times = durations(tables, measure, keys)
+    estimate = _plain if measure == "current" else _estimated
+    table = in_order(
+        _named(estimate(times, checked_confidence(confidence)), tables, keys), tables, "stage"
+    )
+    labels = {"stage": stage_labels(tables)}
+    return Report(
+        name="time_in_stage",
+        titles=said("Time in stage", "Tempo nella fase"),
+        definitions=DEFINITIONS[measure],
+        as_of=tables.as_of,
+        table=table,
+        columns=titles_of(table),
+        labels=labels,
+        draw=lambda language: _draw(called(table, labels, language), language),
+    )
+
+
+def durations(tables: Tables, measure: Measure, stages: Sequence[str]) -> pl.DataFrame:
+    """Return how long each deal stayed in each stage: ``rung``, ``lasted`` (µs), ``left``."""
+    rungs = {stage.key: rung for rung, stage in enumerate(tables.stages) if stage.key in stages}
+    end = pl.coalesce("left_at", pl.lit(tables.as_of, dtype=INSTANT))
+    stays = (
+        numbered(tables.visits.select("deal", "stage", "entered_at", "left_at"))
+        .select(
+            "number",
+            rung=pl.col("stage").replace_strict(rungs, default=None, return_dtype=pl.Int64),
+            lasted=(end - pl.col("entered_at")).dt.total_microseconds(),
+            left=pl.col("left_at").is_not_null(),
+        )
+        .drop_nulls("rung")
+    )
+    if measure == "current":
+        return stays.filter(~pl.col("left")).drop("number")
+    by_deal = stays.group_by("number", "rung")
+    if measure == "latest":
+        return by_deal.agg(pl.col("lasted", "left").last()).drop("number")
+    return by_deal.agg(pl.col("lasted").sum(), pl.col("left").all()).drop("number")
+
+
+def _stages(tables: Tables, stage: str | Sequence[str] | None) -> list[str]:
+    if stage is None:
+        return [rung.key for rung in tables.stages if not rung.is_closed]
+    return chosen_stages(tables, stage if isinstance(stage, str) else list(stage))
+
+
+def _counts() -> list[pl.Expr]:
+    return [
+        pl.len().cast(pl.Int64).alias("deals"),
+        pl.col("left").sum().cast(pl.Int64),
+        (~pl.col("left")).sum().cast(pl.Int64).alias("still_there"),
+        days(pl.col("lasted").sum()).alias("total_days"),
+        days(pl.col("lasted").max()).alias("longest_days"),
+    ]
+
+
+def _estimated(times: pl.DataFrame, confidence: float) -> pl.DataFrame:
+    curves = kaplan_meier.curve(times, "rung", confidence=confidence)
+    ended = pl.col("lasted").filter(pl.col("left"))
+    seen = times.group_by("rung").agg(
+        *_counts(),
+        closed_only_median=days(ended.median()),
+        closed_only_mean=days(ended.mean()),
+    )
+    median = [
+        kaplan_meier.quantiles(curves, "rung", [0.5], bound).rename({"q50": f"median_{bound}"})
+        for bound in ("lower", "upper")
+    ]
+    table = kaplan_meier.quantiles(curves, "rung", SHARES).rename({"q50": "median"})
+    for further in median:
+        table = table.join(further, on="rung", how="left")
+    in_days = table.select(
+        "rung",
+        *(days(name).alias(f"{name}_days") for name in ("q25", "median", "q75", "q90")),
+        *(days(f"median_{bound}").alias(f"median_{bound}") for bound in ("lower", "upper")),
+    )
+    return seen.join(in_days, on="rung")
+
+
+def _plain(times: pl.DataFrame, confidence: float) -> pl.DataFrame:
+    names = {0.25: "q25_days", 0.5: "median_days", 0.75: "q75_days", 0.9: "q90_days"}
+    nothing = pl.lit(None, dtype=pl.Float64)
+    return times.group_by("rung").agg(
+        *_counts(),
+        *(days(pl.col("lasted").quantile(share, "lower")).alias(names[share]) for share in SHARES),
+        *(
+            nothing.alias(name)
+            for name in ("median_lower", "median_upper", "closed_only_median", "closed_only_mean")
+        ),
+    )
+
+
+def _named(figures: pl.DataFrame, tables: Tables, keys: Sequence[str]) -> pl.DataFrame:
+    named = ladder(tables).filter(pl.col("stage").is_in(list(keys))).select("stage", "rung")
+    counts = pl.col("deals", "left", "still_there").fill_null(0)
+    return (
+        named.join(figures, on="rung", how="left")
+        .with_columns(counts, pl.col("total_days").fill_null(0.0))
+        .select(
+            "stage", "deals", "left", "still_there", "median_days", "median_lower", "median_upper",
+            "q25_days", "q75_days", "q90_days", "longest_days", "closed_only_median",
+            "closed_only_mean", "total_days",
+        )
+    )  # fmt: skip
+
+
+def survival(
+    source: Tables | Board,
+    stage: str,
+    *,
+    as_of: dt.datetime | str | None = None,
+    measure: Literal["latest", "cumulative"] = "latest",
+    every: dt.timedelta | None = None,
+    confidence: float = 0.95,
+) -> Report:
+    """Report which share of the deals is still in a stage after so many days: the whole curve.
+
+    Args:
+        stage: whose curve.
+        measure: as for :func:`time_in_stage`.
+        every: how far apart the rows are; chosen to give about two hundred when left out.
+        confidence: of the band at each row.
+
+    Raises:
+        DefinitionError: the ladder has no such stage, or an argument is out of range.
+        ClockError: the tables do not reach so far.
+    """
+    refuse_unknown("measure", measure, ("latest", "cumulative"))
+    tables = standing(source, as_of)
+    (key,) = chosen_stages(tables, stage)
+    times = durations(tables, measure, [key])
+    curve = kaplan_meier.curve(times, "rung", confidence=checked_confidence(confidence))
+    asked = _instants(curve["lasted"].max(), every)
+    table = kaplan_meier.survival_at(curve, asked).select(
+        days=days("lasted"), survival="survival", lower="lower", upper="upper", at_risk="at_risk"
+    )
+    title = stage_labels(tables)[key]
+    return Report(
+        name="survival",
+        titles=said(f"Still in {title['en']} after", f"Ancora in {title['it']} dopo"),
+        definitions=SURVIVAL,
+        as_of=tables.as_of,
+        table=table,
+        columns=titles_of(table),
+        draw=lambda language: _draw_curve(table, language),
+    )
+
+
+def _instants(longest: Any, every: dt.timedelta | None) -> pl.Series:
+    last = int(longest or 0)
+    if every is None:
+        whole = next((unit for unit in _UNITS if last / unit <= POINTS), DAY * 365)
+        step = whole
+    elif every <= dt.timedelta():
+        raise DefinitionError(f"every={every} gives no rows: write how far apart they are")
+    else:
+        step = every // dt.timedelta(microseconds=1)
+    return pl.Series(range(0, last + step, step), dtype=pl.Int64)
+
+
+_MINUTE: Final = 60_000_000
+_UNITS: Final = tuple(
+    _MINUTE * minutes for minutes in (1, 5, 15, 60, 180, 360, 720, 1440, 2880, 10080, 43200)
+)
+
+
+def _draw(table: pl.DataFrame, language: Language) -> Any:
+    titles = {name: words[language] for name, words in titles_of(table).items()}
+    measured = ("q25_days", "median_days", "q75_days", "closed_only_median")
+    longest = max((v for name in measured if (v := table[name].max()) is not None), default=0.0)
+    factor, unit = charts.in_days(longest, language)
+    shown = table.with_columns(pl.col("^.*(_days|_lower|_upper|closed_only.*)$") * factor)
+    # Where fewer than three quarters have left, the bar ends open: at the longest stay seen.
+    shown = shown.with_columns(until=pl.coalesce("q75_days", "longest_days"))
+    base = alt.Chart(shown).properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    y = charts.listed("stage", table["stage"], titles["stage"])
+    tooltip = [
+        alt.Tooltip("stage:N", title=titles["stage"]),
+        alt.Tooltip("deals:Q", title=titles["deals"], format=","),
+        alt.Tooltip("still_there:Q", title=titles["still_there"], format=","),
+        *(
+            alt.Tooltip(f"{name}:Q", title=MARKS[name][language] + f" ({unit})", format=",.3~r")
+            for name in ("q25_days", "median_days", "q75_days", "closed_only_median")
+        ),
+    ]
+    names = [MARKS[name][language] for name in ("median_days", "closed_only_median")]
+    colours = alt.Scale(domain=names, range=[charts.MAIN, charts.COLOURS["lost"]])
+    shapes = alt.Scale(domain=names, range=["circle", "diamond"])
+
+    def point(name: str) -> Any:
+        named = base.properties(data=shown.with_columns(mark=pl.lit(MARKS[name][language])))
+        return named.mark_point(size=90, filled=True, opacity=1).encode(
+            y=y,
+            x=f"{name}:Q",
+            color=alt.Color("mark:N", scale=colours, title=None),
+            shape=alt.Shape("mark:N", scale=shapes, title=None),
+            tooltip=tooltip,
+        )
+
+    spread = base.mark_bar(color=charts.PALE, height={"band": 0.35}).encode(
+        y=y,
+        x=alt.X("q25_days:Q", title=f"{TIME[language]} ({unit})", scale=alt.Scale(zero=True)),
+        x2="until:Q",
+        tooltip=tooltip,
+    )
+    return charts.themed(alt.layer(spread, point("closed_only_median"), point("median_days")))
+
+
+def _draw_curve(table: pl.DataFrame, language: Language) -> Any:
+    titles = {name: words[language] for name, words in titles_of(table).items()}
+    factor, unit = charts.in_days(table["days"].max(), language)
+    shown = table.with_columns(pl.col("days") * factor)
+    x = alt.X("days:Q", title=f"{TIME[language]} ({unit})")
+    share = charts.share_axis(titles["survival"])
+    tooltip = [
+        alt.Tooltip("days:Q", title=unit, format=",.3~r"),
+        *(
+            alt.Tooltip(f"{name}:Q", title=titles[name], format=".1%")
+            for name in ("survival", "lower", "upper")
+        ),
+        alt.Tooltip("at_risk:Q", title=titles["at_risk"], format=","),
+    ]
+    base = alt.Chart(shown).properties(width=charts.WIDTH, height=240)
+    band = base.mark_area(color=charts.PALE, interpolate="step-after").encode(
+        x=x, y=alt.Y("lower:Q", axis=share, scale=alt.Scale(domain=[0, 1])), y2="upper:Q"
+    )
+    line = base.mark_line(color=charts.MAIN, interpolate="step-after").encode(x=x, y="survival:Q")
+    touch = base.mark_point(opacity=0, size=60).encode(x=x, y="survival:Q", tooltip=tooltip)
+    return charts.themed(alt.layer(band, line, touch))
+
+
+TIME: Final = said("Time in stage", "Tempo nella fase")
+MARKS: Final = {
+    "median_days": said("median", "mediana"),
+    "closed_only_median": said("median of those that left", "mediana di chi è uscito"),
+    "q25_days": said("a quarter left by", "un quarto uscito entro"),
+    "q75_days": said("three quarters left by", "tre quarti usciti entro"),
+}
+
+_CENSORED: Final = said(
+    "Median and quantiles are Kaplan and Meier's: the first duration t at which S(t), the product "
+    "over u ≤ t of 1 − left(u) ÷ still there(u), is down to the share; deals that are still in "
+    "the stage count as censored. No figure: too many are still there to tell. “Ended only” "
+    "leaves them out, as most tools do, and is too short. In the chart the bar goes from the "
+    "duration by which a quarter has left to that by which three quarters have (or to the "
+    "longest seen).",
+    "Mediana e quantili sono di Kaplan e Meier: la prima durata t alla quale S(t), il prodotto "
+    "per u ≤ t di 1 − uscite(u) ÷ presenti(u), scende alla quota; le trattative ancora nella fase "
+    "valgono come censurate. Nessuna cifra: troppe sono ancora lì per dirlo. “Solo finite” le "
+    "tralascia, come fanno quasi tutti gli strumenti, ed è troppo breve. Nel grafico la barra va "
+    "dalla durata entro cui un quarto è uscito a quella entro cui lo sono tre quarti (o alla più "
+    "lunga vista).",
+)
+
+DEFINITIONS: Final = {
+    "latest": said(
+        "For each deal that has been in the stage, how long its latest stay lasted. "
+        + _CENSORED["en"],
+        "Per ogni trattativa passata dalla fase, quanto è durata la sua ultima permanenza. "
+        + _CENSORED["it"],
+    ),
+    "cumulative": said(
+        "For each deal that has been in the stage, how long all its stays there lasted together. "
+        + _CENSORED["en"],
+        "Per ogni trattativa passata dalla fase, quanto sono durate in tutto le sue permanenze. "
+        + _CENSORED["it"],
+    ),
+    "current": said(
+        "For each deal that is in the stage now, how long it has been there so far; plain "
+        "quantiles. None of these deals has left, so this says how old the stage's deals are and "
+        "not how long it takes to get through.",
+        "Per ogni trattativa che è ora nella fase, da quanto vi si trova; quantili semplici. "
+        "Nessuna di queste è uscita: la cifra dice quanto sono vecchie le trattative della fase e "
+        "non quanto ci vuole a passarla.",
+    ),
+}
+
+SURVIVAL: Final = said(
+    "The share of deals still in the stage so long after entering it (Kaplan and Meier), with "
+    "deals that are still there counted as censored, and a confidence band (exponential "
+    "Greenwood). Still followed: how many had been watched so long without leaving.",
+    "La quota di trattative ancora nella fase tanto tempo dopo l'entrata (Kaplan e Meier), con "
+    "quelle ancora lì contate come censurate, e una banda di confidenza (Greenwood esponenziale). "
+    "Ancora osservate: quante lo erano da tanto senza essere uscite.",
+)

@@ -1,0 +1,1 @@
+"""What the same events would have done on another ladder."""

@@ -1,0 +1,1 @@
+"""What a ladder is: rules, guards, the table of transitions, its checks, its written form."""

@@ -1,0 +1,172 @@
+"""A pipeline as plain data, and back: what a definition file holds.
+
+The form is described, for editors too, by ``pipeline.schema.json`` beside this module::
+
+    name: sales
+    stages:
+      - {key: quote, title: {en: Quote, it: Preventivo}}
+      - {key: won, status: won}
+    rules:
+      - {on: [cart.updated], into: quote, when: cart_has_items, opens: true}
+      - {after: {hours: 48, since: activity}, into: won, out_of: [quote]}
+
+What is left out has its default; nothing is ever left out by writing null. Functions stand in it
+as ``module:name``. A timer of your own stands in it as ``{timer: "module:Class", args: {...}}``:
+its arguments in plain form (dates as text, durations as ``{hours: 48}``, tuples and sets as
+lists), which its class has to take back, for example with ``attrs`` converters.
+
+This module writes the form; :mod:`ladderpipe.ladder.definition_reader` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DefinitionError
+from ..fold.reducer import cart_reducer
+from ..model.stage import DoStep, Stage, WaitStep
+from .import_path import import_path
+from .plain import duration, plain
+from .rules import ANY, After, ByHand, OnEvents, Rule, Timer, timer_arguments, trigger_path
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+__all__ = ["from_dict", "to_dict"]
+
+
+def to_dict(pipeline: Pipeline, *, hooks: bool = True) -> dict[str, Any]:
+    """Return the definition as plain data that JSON, YAML and TOML can hold.
+
+    Args:
+        hooks: whether to write the hooks too.
+
+    Raises:
+        DefinitionError: a guard, hook, reducer or timer has no import path, or a timer does not
+            take its own arguments back.
+    """
+    reducer = pipeline.reducer
+    written = {
+        "name": pipeline.name,
+        "title": _write_title(pipeline.titles),
+        "reducer": None if reducer is cart_reducer else import_path(reducer, "reducer"),
+        "stages": [_write_stage(stage) for stage in pipeline.stages],
+        "rules": [_write_rule(rule) for rule in pipeline.rules],
+        "hooks": _write_hooks(pipeline) if hooks else [],
+    }
+    return _given(written)
+
+
+def from_dict(data: Mapping[str, Any], allow: Iterable[str] = ()) -> Pipeline:
+    """Build the pipeline that :func:`to_dict` wrote.
+
+    Args:
+        allow: modules whose functions and classes the definition may name.
+
+    Raises:
+        DefinitionError: the definition is malformed or names what is not allowed; the message
+            begins with the place, for example ``rules[3].after``.
+    """
+    from .definition_reader import DefinitionReader
+
+    return DefinitionReader(allow).pipeline(data)
+
+
+def _given(written: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: part
+        for name, part in written.items()
+        if part is not None and part is not False and part != [] and part != {}
+    }
+
+
+def _write_title(titles: Mapping[str, str]) -> str | dict[str, str] | None:
+    return titles[""] if list(titles) == [""] else dict(titles) or None
+
+
+def _write_stage(stage: Stage) -> dict[str, Any]:
+    usual = Stage(stage.key, status=stage.status).probability
+    return _given(
+        {
+            "key": stage.key,
+            "title": _write_title(stage.titles),
+            "status": None if stage.status == "open" else stage.status,
+            "probability": None if stage.probability == usual else stage.probability,
+            "requires": list(stage.requires),
+            "sequence": [_write_step(step) for step in stage.sequence],
+        }
+    )
+
+
+def _write_step(step: DoStep | WaitStep) -> dict[str, Any]:
+    if isinstance(step, WaitStep):
+        return {"wait": duration(step.delay)}
+    return _given(
+        {
+            "do": step.name,
+            "expires": None if step.expires is None else duration(step.expires),
+            "run_to_completion": step.run_to_completion,
+            "payload": plain(step.payload, f"effect {step.name!r}"),
+        }
+    )
+
+
+def _write_rule(rule: Rule) -> dict[str, Any]:
+    out_of: Any = rule.out_of
+    if out_of is ANY:
+        out_of = "ANY"
+    elif out_of is not None:
+        out_of = [stage.key for stage in out_of]
+    return _write_trigger(rule) | _given(
+        {
+            "into": rule.into.key,
+            "out_of": out_of,
+            "when": None
+            if rule.when is None
+            else plain(rule.when.definition(), f"rule {rule.key!r}"),
+            "opens": rule.opens,
+            "reenter": rule.reenter,
+            "key": rule.key,
+        }
+    )
+
+
+def _write_trigger(rule: Rule) -> dict[str, Any]:
+    trigger = rule.trigger
+    if isinstance(trigger, OnEvents):
+        return {"on": list(trigger.types)}
+    if isinstance(trigger, ByHand):
+        return {"by_hand": True}
+    if type(trigger) is After:
+        since = {} if trigger.since == "entered" else {"since": trigger.since}
+        return {"after": {**duration(trigger.delay), **since}}
+    return {"after": _given({"timer": trigger_path(trigger), "args": _write_arguments(trigger)})}
+
+
+def _write_arguments(timer: Timer) -> dict[str, Any]:
+    name = type(timer).__name__
+    arguments: dict[str, Any] = plain(timer_arguments(timer), f"timer {name}")
+    try:
+        same = type(timer)(**arguments) == timer
+    except Exception as error:
+        raise _not_taken_back(name, arguments, f"it raised {error!r}") from error
+    if not same:
+        raise _not_taken_back(name, arguments, "it made another timer of them")
+    return arguments
+
+
+def _not_taken_back(name: str, arguments: Mapping[str, Any], why: str) -> DefinitionError:
+    return DefinitionError(
+        f"timer {name} does not take its arguments back in plain form, {dict(arguments)!r}: {why}; "
+        "give its fields converters, for example converter=tuple, or one that reads dates from text"
+    )
+
+
+def _write_hooks(pipeline: Pipeline) -> list[dict[str, str]]:
+    return [
+        {f"move_{direction}": stage.key, "call": import_path(hook, "hook")}
+        for stage in pipeline.stages
+        for direction in ("into", "out_of")
+        for hook in pipeline.hooks(direction, stage)
+    ]

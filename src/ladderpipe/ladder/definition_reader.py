@@ -1,0 +1,281 @@
+"""Reading a definition: plain data into a pipeline, each refusal with the place it is about.
+
+Nothing is imported but what the definition names and the caller allows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from ..errors import InvalidEventError
+from ..fold.reducer import cart_reducer
+from ..model.canonical import canonical
+from ..model.stage import DoStep, Stage, WaitStep, do, wait
+from ..pipeline import Pipeline
+from .guards import (
+    AllOf,
+    AnyOf,
+    Guard,
+    Not,
+    cart_has_items,
+    cart_is_empty,
+    guard,
+    property_equals,
+    property_is_set,
+    value_at_least,
+)
+from .import_path import resolve
+from .plain import UNITS, Part, nearest, plain
+from .rules import ANY, Rule, Timer, after, by_hand, on
+
+__all__ = ["DefinitionReader"]
+
+OWN_MODULES: Final = ("ladderpipe.templates",)
+"""What a definition may name without permission: the hooks of the ladders we ship."""
+
+MOST_NESTED: Final = 32
+"""How deep guards may stand in one another."""
+
+_TOP: Final = ("name", "title", "reducer", "stages", "rules", "hooks", "$schema")
+
+
+class DefinitionReader:
+    """Reads the parts of one definition, of which it knows the stages and what is allowed.
+
+    Every method raises ``DefinitionError`` for a part that is malformed, naming its place.
+    """
+
+    def __init__(self, allow: Iterable[str]) -> None:
+        self.allow = (*OWN_MODULES, *((allow,) if isinstance(allow, str) else allow))
+        self.stages: dict[str, Stage] = {}
+
+    def pipeline(self, data: Mapping[str, Any]) -> Pipeline:
+        """Return the pipeline that a whole definition describes."""
+        top = Part("", data).fields(*_TOP, required=("name", "stages", "rules"))
+        stages = [self.stage(part) for part in top["stages"].items()]
+        self.stages = {stage.key: stage for stage in stages}
+        pipeline = Pipeline(
+            top["name"].text(),
+            title=_title(top.get("title")),
+            stages=stages,
+            rules=[self.rule(part) for part in top["rules"].items()],
+            reducer=self.function(top["reducer"]) if "reducer" in top else cart_reducer,
+        )
+        for part in top["hooks"].items() if "hooks" in top else ():
+            self.hook(part, pipeline)
+        return pipeline
+
+    def stage(self, part: Part) -> Stage:
+        """Return a stage as it is defined."""
+        stage = part.fields(
+            "key", "title", "status", "probability", "requires", "sequence", required=("key",)
+        )
+        given: dict[str, Any] = {}
+        if "status" in stage:
+            given["status"] = stage["status"].text()
+        if "probability" in stage:
+            given["probability"] = stage["probability"].number()
+        if "requires" in stage:
+            given["requires"] = stage["requires"].texts()
+        if "sequence" in stage:
+            given["sequence"] = [_step(step) for step in stage["sequence"].items()]
+        key, title = stage["key"].text(), _title(stage.get("title"))
+        with part.named():
+            return Stage(key, title=title, **given)
+
+    def known_stage(self, part: Part) -> Stage:
+        """Return the stage that a key names."""
+        key = part.text()
+        if key not in self.stages:
+            raise part.refusal(f"no stage is called {key!r}{nearest(key, self.stages)}")
+        return self.stages[key]
+
+    def function(self, part: Part) -> Any:
+        """Return the function or class that a ``module:name`` names."""
+        path = part.text()
+        with part.named():
+            found = resolve(path, self.allow)
+        if not callable(found):
+            raise part.refusal(f"{path!r} is not a function: name one")
+        return found
+
+    def hook(self, part: Part, pipeline: Pipeline) -> None:
+        """Register a hook."""
+        hook = part.fields("move_into", "move_out_of", "call", required=("call",))
+        if ("move_into" in hook) == ("move_out_of" in hook):
+            raise part.refusal("a hook is called on move_into or on move_out_of: name one stage")
+        direction = "move_into" if "move_into" in hook else "move_out_of"
+        stage = self.known_stage(hook[direction])
+        function = self.function(hook["call"])
+        with part.named():
+            getattr(pipeline, direction)(stage)(function)
+
+    def rule(self, part: Part) -> Rule:
+        """Return a rule."""
+        kinds = [name for name in ("on", "after", "by_hand") if name in part.mapping()]
+        if len(kinds) != 1:
+            raise part.refusal(
+                f"a rule has one trigger, and this has {' and '.join(kinds) or 'none'}: "
+                "write on: [...], after: {hours: 48} or by_hand: true"
+            )
+        kind = kinds[0]
+        opens = () if kind == "after" else ("opens",)
+        rule = part.fields(
+            kind, "into", "out_of", "when", "reenter", "key", *opens, required=("into",)
+        )
+        given: dict[str, Any] = {
+            "into": self.known_stage(rule["into"]),
+            "out_of": self._out_of(rule.get("out_of")),
+            "when": self.guard(rule["when"]) if "when" in rule else None,
+            "reenter": _flag(rule, "reenter"),
+            "key": rule["key"].text() if "key" in rule else None,
+        }
+        if opens:
+            given["opens"] = _flag(rule, "opens")
+        build = {"on": self._on, "after": self._after, "by_hand": self._by_hand}[kind]
+        return build(part, rule[kind], given)
+
+    def guard(self, part: Part, depth: int = MOST_NESTED) -> Guard:
+        """Return a guard: a text, or a mapping with one key."""
+        if not depth:
+            raise part.refusal(f"guards stand in one another more than {MOST_NESTED} deep")
+        if isinstance(part.value, str):
+            if part.value not in _PLAIN_GUARDS:
+                raise part.refusal(f"no guard is called {part.value!r}{_near_guard(part.value)}")
+            return _PLAIN_GUARDS[part.value]
+        found = part.mapping()
+        if len(found) != 1:
+            raise part.refusal(
+                f"a guard has one name, and this has {len(found)}: join several with {{all: [...]}}"
+            )
+        [(name, inner)] = found.items()
+        if name == "not":
+            return Not(self.guard(inner, depth - 1))
+        if name in ("all", "any"):
+            guards = tuple(self.guard(p, depth - 1) for p in inner.items())
+            if not guards:
+                raise inner.refusal("the list is empty: name the guards it joins")
+            return AllOf(guards) if name == "all" else AnyOf(guards)
+        if name == "function":
+            function = self.function(inner)
+            with inner.named():
+                return guard(function)
+        if name not in _GUARDS_WITH_ARGUMENTS:
+            raise part.refusal(f"no guard is called {name!r}{_near_guard(name)}")
+        return _GUARDS_WITH_ARGUMENTS[name](inner)
+
+    def _out_of(self, part: Part | None) -> Any:
+        if part is None:
+            return None
+        if part.value == "ANY":
+            return ANY
+        if isinstance(part.value, str):
+            return [self.known_stage(part)]
+        return [self.known_stage(p) for p in part.items()]
+
+    def _on(self, part: Part, trigger: Part, given: dict[str, Any]) -> Rule:
+        types = trigger.texts()
+        with part.named():
+            return on(*types, **given)
+
+    def _by_hand(self, part: Part, trigger: Part, given: dict[str, Any]) -> Rule:
+        if not trigger.flag():
+            raise trigger.refusal("false is no trigger: write by_hand: true")
+        with part.named():
+            return by_hand(**given)
+
+    def _after(self, part: Part, trigger: Part, given: dict[str, Any]) -> Rule:
+        timer: Timer | dt.timedelta
+        if "timer" in trigger.mapping():
+            timer = self._timer(trigger)
+        else:
+            found = trigger.fields(*UNITS, "since")
+            if "since" in found:
+                given["since"] = found["since"].text()
+            units = {name: value.value for name, value in found.items() if name != "since"}
+            timer = Part(trigger.where, units).delay()
+        with trigger.named():
+            return after(timer, **given)
+
+    def _timer(self, part: Part) -> Timer:
+        found = part.fields("timer", "args")
+        timer = self.function(found["timer"])
+        if not isinstance(timer, type) or not callable(getattr(timer, "due_at", None)):
+            raise found["timer"].refusal(
+                f"{found['timer'].value!r} is no timer: name a class with a method due_at(visit)"
+            )
+        arguments: dict[str, Any] = {}
+        if "args" in found:
+            found["args"].mapping()
+            arguments = plain(found["args"].value, found["args"].where)
+        try:
+            return timer(**arguments)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise part.refusal(f"{timer.__name__} does not take {arguments!r}: {error}") from error
+
+
+def _title(part: Part | None) -> str | dict[str, str] | None:
+    if part is None or isinstance(part.value, str):
+        return None if part is None else part.text()
+    return {language: text.text() for language, text in part.mapping().items()}
+
+
+def _flag(fields: Mapping[str, Part], name: str) -> bool:
+    return name in fields and fields[name].flag()
+
+
+def _step(part: Part) -> DoStep | WaitStep:
+    if "wait" in part.mapping():
+        pause = part.fields("wait")["wait"].delay()
+        with part.named():
+            return wait(pause)
+    step = part.fields("do", "expires", "run_to_completion", "payload", required=("do",))
+    name = step["do"].text()
+    expires = step["expires"].delay() if "expires" in step else None
+    with part.named():
+        effect = do(name, expires=expires, run_to_completion=_flag(step, "run_to_completion"))
+    return attrs.evolve(effect, payload=_payload(step["payload"])) if "payload" in step else effect
+
+
+def _payload(part: Part) -> dict[str, Any]:
+    try:
+        return canonical(part.value)
+    except InvalidEventError as error:
+        raise part.refusal(str(error)) from None
+
+
+def _near_guard(name: str) -> str:
+    return nearest(name, (*_PLAIN_GUARDS, *_GUARDS_WITH_ARGUMENTS, "all", "any", "not", "function"))
+
+
+def _value_at_least(part: Part) -> Guard:
+    found = part.fields("amount", "currency", required=("amount",))
+    currency = found["currency"].text() if "currency" in found else None
+    with part.named():
+        return value_at_least(found["amount"].value, currency)
+
+
+def _property_equals(part: Part) -> Guard:
+    found = part.fields("name", "value", required=("name", "value"))
+    name = found["name"].text()
+    with part.named():
+        return property_equals(name, found["value"].value)
+
+
+def _property_is_set(part: Part) -> Guard:
+    return property_is_set(part.text())
+
+
+_PLAIN_GUARDS: Final[dict[str, Guard]] = {
+    "cart_has_items": cart_has_items,
+    "cart_is_empty": cart_is_empty,
+}
+_GUARDS_WITH_ARGUMENTS: Final[dict[str, Callable[[Part], Guard]]] = {
+    "value_at_least": _value_at_least,
+    "property_equals": _property_equals,
+    "property_is_set": _property_is_set,
+}

@@ -1,0 +1,1 @@
+"""Logs of other systems: readers, maps from their rows to events, replay."""

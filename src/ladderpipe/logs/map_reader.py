@@ -1,0 +1,339 @@
+"""Reading a map: TOML into a :class:`~ladderpipe.logs.log_map.LogMap`, each refusal with its place.
+
+The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
+
+    extends = "cart-events"       # a shipped map or a file: say only what is different
+
+    [read]
+    format = "csv"                # or jsonl, xes, cloudevents; by the file's suffix when left out
+    delimiter = ";"               # by the suffix when left out: a comma, or a tab for .tsv
+    quote = "'"                   # " when left out; "" when nothing is quoted
+    encoding = "cp1252"           # utf-8 when left out
+    columns = ["when", "what"]    # of a CSV file without a header line
+    empty = ["NULL", "-"]         # texts that stand for nothing, as no text does
+    decimal = ","                 # how |amount and |number read numbers
+    thousands = "."
+    explode = "events"            # this list's items are the events; they see the row around them
+
+    [time]
+    format = "%d/%m/%Y %H:%M"     # iso when left out; epoch-s, epoch-ms, epoch-us; or strptime's
+    zone = "Europe/Rome"          # of times that name none; without it such times are refused
+
+    [event]
+    deal = "{customer}/{cart}"    # columns in braces, {a.b} in nested JSON; {{ is a brace
+    type = "{action}"             # or the same for all: "order.confirmed"
+    at = "{when}"
+    id = "{uid}"                  # instead of the line's number; then source is needed
+    seq = "{n}"                   # instead of the line's number; order within one instant
+    source = "shop"               # instead of the file's name
+
+    [types]                       # without it every row's type is the event's
+    view = "ignore"
+    saved = "cart.saved"
+    "*" = "keep"                  # what is not named: keep its name, ignore it; else it is bad
+
+    [types.add]
+    event = "cart.item_added"
+    data.line = { sku = "{id|text}", quantity = 1, unit_price = "{price|amount}" }
+
+    [types.snapshot]
+    event = "cart.updated"
+    data.cart.lines = { each = "items", item = { sku = "{sku}", quantity = "{qty}" } }
+
+    [data]                        # of every event; what is empty is left out
+    contact = { email = "{email}" }
+
+    [check]                       # bad unless the whole column is so, in ignored rows too
+    customer = "[0-9]+"
+
+A column comes as the log has it, or converted: ``|text``, ``|amount`` (exact, as text) or
+``|number``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, cast
+
+from ..errors import DefinitionError, InvalidEventError
+from ..ladder.plain import Part, nearest
+from ..model.event import MAX_NAME
+from ..model.money import amount
+from .log_map import EPOCH_UNITS, IGNORED, CloudEvents, Kind, LogMap, TimeFormat, time_zone
+from .placeholders import NOTHING, Column, Constant, Each, Listing, Table, Template, Text
+from .readers import Layout
+
+__all__ = ["READ_FIELDS", "TemplateReader", "map_from_dict", "read_layout", "read_time"]
+
+KEPT: Final = "keep"
+"""Where an event type is expected: the log's own name is the event's type."""
+
+_SECTIONS: Final = ("extends", "read", "time", "event", "types", "data", "check")
+READ_FIELDS: Final = (
+    "format",
+    "delimiter",
+    "quote",
+    "encoding",
+    "columns",
+    "empty",
+    "decimal",
+    "thousands",
+    "explode",
+)
+_REFERENCE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+def map_from_dict(data: Mapping[str, Any]) -> LogMap | CloudEvents:
+    """Return the map that plain data describes.
+
+    Raises:
+        DefinitionError: it is malformed; the message begins with the place.
+    """
+    top = Part("", data).fields(*_SECTIONS)
+    read = top["read"].fields(*READ_FIELDS) if "read" in top else {}
+    layout = read_layout(read)
+    if layout.format == "cloudevents":
+        others = [name for name in top if name != "read"]
+        if others:
+            raise top[others[0]].refusal("CloudEvents say themselves what they are: leave it out")
+        return CloudEvents(layout)
+    return TemplateReader(read).log_map(layout, top)
+
+
+def read_layout(read: Mapping[str, Part]) -> Layout:
+    """Return how a file is written down, out of the parts of ``[read]``."""
+    given: dict[str, Any] = {}
+    if "format" in read:
+        given["format"] = _one_of(read["format"], ("csv", "jsonl", "xes", "cloudevents"))
+    for name in ("delimiter", "quote"):
+        if name in read:
+            given[name] = _character(read[name], allow_none=name == "quote")
+    if "encoding" in read:
+        given["encoding"] = read["encoding"].text()
+        try:
+            codecs.lookup(given["encoding"])
+        except LookupError:
+            raise read["encoding"].refusal(
+                f"no encoding is called {given['encoding']!r}; try utf-8 or cp1252"
+            ) from None
+    if "columns" in read:
+        given["columns"] = tuple(part.text() for part in read["columns"].items())
+    return Layout(**given)
+
+
+def _one_of(part: Part, known: tuple[str, ...]) -> str:
+    value = part.text()
+    if value not in known:
+        raise part.refusal(f"{value!r} is not known here{nearest(value, known)}")
+    return value
+
+
+def _character(part: Part, allow_none: bool = False) -> str | None:
+    if allow_none and part.value == "":
+        return None
+    if not isinstance(part.value, str) or len(part.value) != 1 or part.value in "\r\n":
+        raise part.refusal(f"{part.value!r} must be one character")
+    return part.value
+
+
+class TemplateReader:
+    """Reads templates, of which it knows how numbers are written."""
+
+    def __init__(self, read: Mapping[str, Part]) -> None:
+        self._read = read
+        self._decimal = _character(read["decimal"]) if "decimal" in read else "."
+        self._thousands = _character(read["thousands"]) if "thousands" in read else None
+        if self._decimal == self._thousands:
+            raise read["thousands"].refusal("it is the decimal sign too: one of them is wrong")
+        self._conversions: dict[str, Callable[[Any, str], Any]] = {
+            "text": _as_text,
+            "amount": lambda value, name: str(self._number(value, name)),
+            "number": lambda value, name: _as_number(self._number(value, name)),
+        }
+
+    def log_map(self, layout: Layout, top: Mapping[str, Part]) -> LogMap:
+        """Return the whole map."""
+        if "event" not in top:
+            raise DefinitionError(
+                '[event] is missing: say deal = "{...}", type = "{...}" and at = "{...}", with '
+                "the log's columns in braces"
+            )
+        event = top["event"].fields(
+            "deal", "type", "at", "id", "seq", "source", required=("deal", "type", "at")
+        )
+        if "id" in event and "source" not in event:
+            raise event["id"].refusal(
+                "an id of the log's own needs a source beside it that says who numbers these, "
+                'for example source = "shop": the file may be called otherwise tomorrow'
+            )
+        return LogMap(
+            layout=layout,
+            deal=self.text(event["deal"]),
+            type=self.text(event["type"]),
+            at=self.text(event["at"]),
+            id=self.text(event["id"]) if "id" in event else None,
+            seq=self.text(event["seq"]) if "seq" in event else None,
+            source=_source(event["source"]) if "source" in event else None,
+            time=read_time(top["time"]) if "time" in top else TimeFormat(),
+            kinds={n: self.kind(p) for n, p in _mapping(top, "types").items()},
+            data=self.table(top["data"]) if "data" in top else NOTHING,
+            checks={name: _pattern(part) for name, part in _mapping(top, "check").items()},
+            explode=self._read["explode"].text() if "explode" in self._read else None,
+            empty=self.empty,
+        )
+
+    @property
+    def empty(self) -> frozenset[str]:
+        """The texts that stand for nothing."""
+        return frozenset(("", *(part.text() for part in _list(self._read, "empty"))))
+
+    def kind(self, part: Part) -> Kind:
+        """Return what rows of one foreign type become."""
+        if isinstance(part.value, str):
+            return Kind(_event_type(part))
+        fields = part.fields("event", "data", required=("event",))
+        data = self.table(fields["data"]) if "data" in fields else NOTHING
+        return Kind(_event_type(fields["event"]), data)
+
+    def table(self, part: Part) -> Template:
+        """Return the template of a mapping."""
+        return Table({name: self.template(value) for name, value in part.mapping().items()})
+
+    def template(self, part: Part) -> Template:
+        """Return the template of any value."""
+        value = part.value
+        if isinstance(value, str):
+            return self.text(part)
+        if isinstance(value, Mapping):
+            if "each" not in value:
+                return self.table(part)
+            each = part.fields("each", "item", required=("item",))
+            return Each(each["each"].text(), self.template(each["item"]))
+        if isinstance(value, list):
+            return Listing(tuple(self.template(item) for item in part.items()))
+        if isinstance(value, bool | int | float):
+            return Constant(value)
+        raise part.refusal(f"{value!r} is no JSON value: write it as text, in quotes")
+
+    def text(self, part: Part) -> Template:
+        """Return the template of a text with columns in braces."""
+        parts: list[str | Column] = []
+        text = part.text()
+        end = 0
+        for match in _REFERENCE.finditer(text):
+            parts.append(text[end : match.start()])
+            end = match.end()
+            found = match[0]
+            if found in ("{{", "}}"):
+                parts.append(found[0])
+            elif found in ("{", "}"):
+                raise part.refusal(
+                    f"{text!r} has a brace without its partner: write {{column}}, or "
+                    f"{found * 2} for a brace that is meant"
+                )
+            else:
+                parts.append(self.column(part, match[1]))
+        parts = [piece for piece in (*parts, text[end:]) if piece != ""]
+        if len(parts) == 1 and isinstance(parts[0], Column):
+            return parts[0]
+        if any(isinstance(piece, Column) for piece in parts):
+            return Text(tuple(parts))
+        return Constant("".join(cast("list[str]", parts)))
+
+    def column(self, part: Part, reference: str) -> Column:
+        """Return a reference to a column, ``name`` or ``name|conversion``."""
+        name, bar, conversion = (
+            reference.rpartition("|") if "|" in reference else (reference, "", "")
+        )
+        if not name.strip():
+            raise part.refusal("an empty {}: write the column's name in it")
+        if not bar:
+            return Column(name.strip())
+        if conversion.strip() not in self._conversions:
+            raise part.refusal(
+                f"{conversion.strip()!r} is no conversion{nearest(conversion, self._conversions)}"
+            )
+        return Column(name.strip(), self._conversions[conversion.strip()])
+
+    def _number(self, value: Any, name: str) -> Decimal:
+        if isinstance(value, str):
+            value = value.strip()
+            if self._thousands:
+                value = value.replace(self._thousands, "")
+            value = value.replace(self._decimal or ".", ".")
+        return amount(value, name)
+
+
+def _as_text(value: Any, name: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise InvalidEventError(f"{name} is {value!r}, where text or a number was expected")
+    return str(value)
+
+
+def _as_number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _event_type(part: Part) -> str | None:
+    name = part.text()
+    if len(name) > MAX_NAME or name.startswith("ladder."):
+        raise part.refusal(
+            f"{name!r} cannot be an event type: write one such as 'cart.item_added', "
+            f"{IGNORED!r} or {KEPT!r}"
+        )
+    return None if name == KEPT else name
+
+
+def _source(part: Part) -> str:
+    source = part.text()
+    if "{" in source:
+        raise part.refusal(f"{source!r} must be the same for the whole log: no column can be in it")
+    return source
+
+
+def _mapping(top: Mapping[str, Part], name: str) -> dict[str, Part]:
+    return top[name].mapping() if name in top else {}
+
+
+def _list(fields: Mapping[str, Part], name: str) -> list[Part]:
+    return fields[name].items() if name in fields else []
+
+
+def _pattern(part: Part) -> re.Pattern[str]:
+    try:
+        return re.compile(part.text())
+    except re.error as error:
+        raise part.refusal(f"{part.value!r} is no regular expression ({error})") from None
+
+
+def read_time(part: Part) -> TimeFormat:
+    """Return how a file writes its times, out of ``[time]``."""
+    fields = part.fields("format", "zone")
+    pattern = fields["format"].text() if "format" in fields else "iso"
+    if "zone" in fields:
+        if pattern in EPOCH_UNITS:
+            raise fields["zone"].refusal("seconds since 1970 are the same in every zone: leave it")
+        try:
+            return TimeFormat(pattern, time_zone(fields["zone"].text()))
+        except ValueError as error:
+            raise fields["zone"].refusal(str(error)) from None
+    if pattern != "iso" and pattern not in EPOCH_UNITS:
+        _check_pattern(fields["format"], pattern)
+    return TimeFormat(pattern)
+
+
+def _check_pattern(part: Part, pattern: str) -> None:
+    if "%" not in pattern:
+        known = ("iso", *EPOCH_UNITS)
+        raise part.refusal(
+            f"{pattern!r} is no time format{nearest(pattern, known)}, or a pattern "
+            "of strptime such as '%d/%m/%Y %H:%M'"
+        )
+    if "%z" not in pattern and "%s" not in pattern:
+        raise part.refusal(
+            f"{pattern!r} has no %z, so its times name no instant: say beside it which zone they "
+            'are in, for example zone = "Europe/Rome"'
+        )

@@ -1,0 +1,1 @@
+"""The nouns: stage, event, deal, move, visit, history, effect, money, clock."""

@@ -1,0 +1,138 @@
+"""Effects: work outside the database, written with the move and delivered after the commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from .deal import Deal
+
+__all__ = ["Backoff", "Delivery", "Effect", "EffectState", "Handler", "Task"]
+
+TASK: Final = "task"
+"""The built-in effect that a person delivers: it lands in ``board.tasks()``."""
+
+
+class EffectState(enum.StrEnum):
+    """Where an effect stands."""
+
+    PENDING = "pending"
+    """Waits for its due time, or for its next try."""
+    CLAIMED = "claimed"
+    """A worker is delivering it, until its lease ends."""
+    DELIVERED = "delivered"
+    """Its handler returned; for a task, somebody completed it."""
+    CANCELLED = "cancelled"
+    """The deal left the stage first."""
+    EXPIRED = "expired"
+    """It was too late to be useful, or recorded quietly."""
+    DEAD = "dead"
+    """Its last try failed; ``board.send_again`` revives it."""
+    OPEN = "open"
+    """A task that waits for a person."""
+
+
+@attrs.frozen(kw_only=True)
+class Effect:
+    """An effect as the store holds it.
+
+    Attributes:
+        key: stable name, the same on every redelivery; for the receiver's own deduplication.
+        visit_key: the visit that asked for it.
+        due_at: when it may be delivered first.
+        attempts: how often it was claimed so far.
+        error: what the last try said, if it failed.
+    """
+
+    key: str
+    name: str
+    deal: str
+    visit_key: str
+    payload: Mapping[str, Any]
+    state: EffectState
+    due_at: dt.datetime
+    expires_at: dt.datetime | None
+    run_to_completion: bool
+    attempts: int
+    error: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """What a handler is given.
+
+    Attributes:
+        key: the effect's stable key. At least once means that a handler may see it again.
+        deal: the deal as it stood at the claim.
+        attempt: 1 for the first try.
+    """
+
+    key: str
+    name: str
+    payload: Mapping[str, Any]
+    deal: Deal
+    pipeline: str
+    due_at: dt.datetime
+    attempt: int
+
+
+@attrs.frozen(kw_only=True)
+class Task:
+    """An open task for a person.
+
+    Attributes:
+        key: what ``board.complete`` takes.
+        owner: who should do it: the payload's ``owner``, otherwise the deal's.
+        due_at: when it should be done.
+    """
+
+    key: str
+    title: str
+    deal: str
+    owner: str | None
+    due_at: dt.datetime
+    payload: Mapping[str, Any]
+
+
+Handler: TypeAlias = Callable[[Delivery], object]
+"""Delivers one effect; raising means that it is tried again."""
+
+
+@attrs.frozen
+class Backoff:
+    """When to try again after a failure: exponential, with full jitter in the upper half.
+
+    Attributes:
+        first: delay after the first failure, in seconds.
+        factor: how much longer each further delay is.
+        longest: the longest delay, in seconds.
+        tries: how many tries in all; after the last one the effect is a dead letter.
+
+    The form is "equal jitter" of
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+    """
+
+    first: float = 10.0
+    factor: float = 4.0
+    longest: float = 6 * 3600.0
+    tries: int = 8
+
+    def delay(self, failures: int) -> dt.timedelta:
+        """Return how long to wait after the given number of failures (from 1)."""
+        import random
+
+        full = min(self.longest, self.first * self.factor ** min(failures - 1, 64))
+        return dt.timedelta(seconds=full / 2 + random.random() * full / 2)
+
+
+def effect_key(
+    pipeline: str, deal: str, visit_key: str, phase: str, name: str, position: int
+) -> str:
+    """Return the stable key of an effect."""
+    text = "\x00".join((pipeline, deal, visit_key, phase, name, str(position)))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,182 @@
+"""Events: facts from outside, with the time they happened and an identity."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from ..errors import InvalidEventError
+from .canonical import canonical, canonical_text, check_text
+from .clock import instant
+
+__all__ = ["Event"]
+
+BY_HAND: Final = "ladder.by_hand"
+OVERRIDE: Final = "ladder.override"
+BASELINE: Final = "ladder.baseline"
+RESERVED: Final = "ladder."
+OWN_SOURCE: Final = "ladderpipe"
+"""Source of the events that the board writes itself: hands, overrides and baselines."""
+
+PHASE_EVENT, PHASE_TIMER, PHASE_HAND, PHASE_BASELINE = range(4)
+"""The order within one instant: events, timers, hands, baselines."""
+
+_PHASES: Final = {BY_HAND: PHASE_HAND, OVERRIDE: PHASE_HAND, BASELINE: PHASE_BASELINE}
+
+MAX_NAME = 512
+MAX_NAME_BYTES = 1024
+"""In UTF-8: PostgreSQL's index on (pipeline, source, id) holds at most 2,704 bytes an entry."""
+MAX_SEQ = 2**63 - 1
+
+
+def _name(instance: Any, attribute: attrs.Attribute[str], value: Any) -> None:
+    check_name(value, attribute.name)
+
+
+def check_name(value: Any, field: str) -> None:
+    """Refuse what cannot be a name in an event, on whatever store.
+
+    Raises:
+        InvalidEventError: it is no text, empty, too long, or no Unicode.
+    """
+    if not isinstance(value, str) or (not value and field != "source"):
+        raise InvalidEventError(f"event {field}={value!r} must be text that is not empty")
+    if len(value) > MAX_NAME:
+        raise InvalidEventError(
+            f"event {field} has {len(value)} characters, more than the {MAX_NAME} a key may have"
+        )
+    check_text(value, f"event {field}")
+    if len(value) * 4 > MAX_NAME_BYTES and (size := len(value.encode())) > MAX_NAME_BYTES:
+        raise InvalidEventError(
+            f"event {field} {value[:20]!r}… takes {size} bytes in UTF-8, more than the "
+            f"{MAX_NAME_BYTES} that every store can keep: make it shorter, for example a digest"
+        )
+
+
+def _seq(instance: Any, attribute: attrs.Attribute[int], value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_SEQ:
+        raise InvalidEventError(f"event seq={value!r} must be a whole number of at most 64 bits")
+
+
+@attrs.frozen
+class Event:
+    """Something that happened, and to which deal.
+
+    (``source``, ``id``) names the event within its pipeline, as in CloudEvents: a second
+    delivery with the same identity changes nothing.
+
+    Args:
+        type: what happened, for example ``"cart.item_added"``.
+        deal: id of the deal it happened to.
+        id: identity within ``source``. Like every name of an event (``type``, ``deal``,
+            ``source``) it has at most 512 characters, and 1,024 bytes in UTF-8.
+        at: when it happened; aware, or ISO 8601 text with an offset.
+        source: who tells; empty when there is only one.
+        seq: order among events of one instant, for sources that number theirs.
+        data: JSON values. What stands at the top under ``contact``, ``company``, ``owner``,
+            ``title``, ``source``, ``value``, ``currency`` or ``properties`` belongs to the deal.
+
+    Raises:
+        InvalidEventError: a name is empty or too long, or the data is not JSON.
+        InstantError: ``at`` has no time zone.
+    """
+
+    type: str = attrs.field(validator=_name)
+    deal: str = attrs.field(validator=_name, kw_only=True)
+    id: str = attrs.field(validator=_name, kw_only=True)
+    at: dt.datetime = attrs.field(converter=instant, kw_only=True)
+    source: str = attrs.field(default="", validator=_name, kw_only=True)
+    seq: int = attrs.field(default=0, validator=_seq, kw_only=True)
+    data: Mapping[str, Any] = attrs.field(factory=dict, converter=canonical, kw_only=True)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.id))
+
+    @property
+    def phase(self) -> int:
+        """Its place within one instant: events, then timers, then hands, then baselines."""
+        return _PHASES.get(self.type, PHASE_EVENT)
+
+    def data_text(self) -> str:
+        """Return the data as canonical JSON text."""
+        return canonical_text(self.data) if self.data else "{}"
+
+    def digest(self, data_text: str | None = None) -> str:
+        """Return what two deliveries of one event agree in: type, deal, instant and data."""
+        text = "\x00".join(
+            (self.type, self.deal, self.at.isoformat(), data_text or self.data_text())
+        )
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @classmethod
+    def from_cloudevent(cls, message: Mapping[str, Any]) -> Event:
+        """Build an event from a CloudEvents 1.0 structured-mode JSON object.
+
+        ``subject`` is the deal and ``sequence`` (of the sequence extension, as an integer) is
+        ``seq``. See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
+
+        Raises:
+            InvalidEventError: an attribute that we need is missing.
+            InstantError: ``time`` has no offset.
+        """
+        if not isinstance(message, Mapping):
+            raise InvalidEventError(f"a CloudEvent is a JSON object, not {message!r}")
+        missing = [n for n in ("id", "source", "type", "subject", "time") if not message.get(n)]
+        if missing:
+            raise InvalidEventError(
+                f"this CloudEvent has no {', '.join(missing)}: subject must name the deal "
+                "and time must say when it happened"
+            )
+        try:
+            seq = int(message.get("sequence", 0))
+        except (TypeError, ValueError):
+            raise InvalidEventError(
+                f"CloudEvent sequence {message['sequence']!r} is not a whole number"
+            ) from None
+        return cls(
+            message["type"],
+            deal=message["subject"],
+            id=message["id"],
+            at=message["time"],
+            source=message["source"],
+            seq=seq,
+            data=message.get("data") or {},
+        )
+
+    def to_cloudevent(self) -> dict[str, Any]:
+        """Return the event as a CloudEvents 1.0 structured-mode JSON object.
+
+        CloudEvents has no empty source: one without a source is written as ``/``.
+        """
+        message: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source or "/",
+            "type": self.type,
+            "subject": self.deal,
+            "time": self.at.isoformat().replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": dict(self.data),
+        }
+        if self.seq:
+            message["sequence"] = str(self.seq)
+        return message
+
+
+def check_from_outside(event: Event) -> None:
+    """Refuse events of the types that only the board itself writes.
+
+    Raises:
+        InvalidEventError: the type begins with ``ladder.``.
+    """
+    if not isinstance(event, Event):
+        raise InvalidEventError(f"{event!r} is no Event: build one with Event(...)")
+    if event.type.startswith(RESERVED):
+        raise InvalidEventError(
+            f"event {event.id!r} has the type {event.type!r}: types beginning with "
+            f"{RESERVED!r} are written by the board itself; use board.move or board.override"
+        )

@@ -1,0 +1,104 @@
+"""A deal's history as readers get it: the deal, its moves and its visits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from .clock import instant
+from .deal import Deal, Move, Visit
+from .stage import Stage
+
+__all__ = ["History"]
+
+
+class History:
+    """What a deal has been through: one stage at every instant since it was opened.
+
+    Attributes:
+        deal: the deal as it stands at the end.
+        moves: each passage from one stage into another, the opening first.
+        visits: each stay in a stage; they tile the deal's life without gap or overlap.
+    """
+
+    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits")
+
+    def __init__(
+        self,
+        deal: Deal | Any,
+        moves: Iterable[Move],
+        start: Visit | None = None,
+        keys: Iterable[str] | None = None,
+    ) -> None:
+        """Keep what the records are built from; *deal* is a record or the fold's draft.
+
+        Args:
+            start: the visit that a baseline began in, when the fold did not see its move.
+            keys: the visit keys of *moves*, when a store knows them.
+        """
+        self._deal = deal
+        self._moves = tuple(moves)
+        self._start = start
+        self._keys = None if keys is None else list(keys)
+        self._visits: tuple[Visit, ...] | None = None
+
+    @property
+    def deal(self) -> Deal:
+        """The deal as it stands at the end of the history."""
+        if not isinstance(self._deal, Deal):
+            self._deal = self._deal.as_deal()
+        return self._deal
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """Every move, in order; those before a baseline are not part of a bare fold."""
+        return self._moves
+
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        """Every visit, in order; the last one is the current one."""
+        if self._visits is None:
+            self._visits = tuple(self._tile())
+        return self._visits
+
+    def stage_at(self, at: dt.datetime | str) -> Stage | None:
+        """Return the stage the deal was in at an instant; ``None`` before it was opened.
+
+        When a deal passed several stages in one instant, it is the last of them.
+
+        Raises:
+            InstantError: *at* has no time zone.
+        """
+        at = instant(at)
+        for visit in reversed(self.visits):
+            if visit.entered_at <= at:
+                return visit.stage
+        return None
+
+    def _tile(self) -> list[Visit]:
+        from ..fold.draft import visit_keys
+
+        keys = self._keys
+        if keys is None:
+            keys = visit_keys(self._start.key if self._start else None, self.moves)
+        moves = self.moves
+        ends = [*(move.at for move in moves), None]
+        visits = [
+            Visit(move.deal, move.n, key, move.into, move.at, end)
+            for move, key, end in zip(moves, keys, ends[1:], strict=True)
+        ]
+        if self._start is not None:
+            visits.insert(0, self._start._replace(left_at=ends[0]))
+        return visits
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, History):
+            return NotImplemented
+        return self.deal == other.deal and self.moves == other.moves and self.visits == other.visits
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        deal = self.deal
+        return f"<History of {deal.id!r}: {len(self.visits)} visits, now in {deal.stage!r}>"

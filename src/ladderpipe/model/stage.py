@@ -1,0 +1,231 @@
+"""Stages, and the steps of the sequences they start."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
+
+import attrs
+
+from ..errors import DefinitionError, InvalidEventError
+from .canonical import canonical
+
+__all__ = ["DoStep", "Stage", "Status", "WaitStep", "do", "wait"]
+
+Status = Literal["open", "won", "lost", "abandoned"]
+
+_KEY = re.compile(r"[^\W\d]\w*(?:-\w+)*", re.ASCII)
+
+
+@attrs.frozen
+class DoStep:
+    """One effect of a sequence: its name, its payload and how it is to be delivered."""
+
+    name: str
+    payload: Mapping[str, Any]
+    expires: dt.timedelta | None = None
+    run_to_completion: bool = False
+
+
+@attrs.frozen
+class WaitStep:
+    """A pause between two effects of a sequence."""
+
+    delay: dt.timedelta
+
+
+def do(
+    name: str,
+    /,
+    *,
+    expires: dt.timedelta | None = None,
+    run_to_completion: bool = False,
+    **payload: Any,
+) -> DoStep:
+    """Return a sequence step that asks for an effect.
+
+    Args:
+        name: which handler delivers it, for example ``"email"``; ``"task"`` lands in
+            ``board.tasks()``.
+        expires: drop the effect, on record, when it is this late.
+        run_to_completion: deliver it even when the deal has left the stage.
+        **payload: whatever the handler needs; JSON values.
+
+    Raises:
+        DefinitionError: the name is empty, the expiry is not positive or the payload is not JSON.
+    """
+    if not name or not isinstance(name, str):
+        raise DefinitionError(f"an effect needs a name such as 'email', not {name!r}")
+    if expires is not None and expires <= dt.timedelta():
+        raise DefinitionError(f"effect {name!r}: expires={expires} must be longer than nothing")
+    try:
+        checked = canonical(payload)
+    except InvalidEventError as error:
+        raise DefinitionError(f"effect {name!r}: {error}") from None
+    return DoStep(name, checked, expires, run_to_completion)
+
+
+def wait(
+    delay: dt.timedelta | None = None,
+    *,
+    weeks: float = 0,
+    days: float = 0,
+    hours: float = 0,
+    minutes: float = 0,
+    seconds: float = 0,
+) -> WaitStep:
+    """Return a sequence step that waits before the next one.
+
+    Raises:
+        DefinitionError: the delay is zero or negative.
+    """
+    total = (delay or dt.timedelta()) + dt.timedelta(
+        weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
+    )
+    if total <= dt.timedelta():
+        raise DefinitionError(f"wait({total}) does not wait: give a delay longer than nothing")
+    return WaitStep(total)
+
+
+class Stage(str):
+    """A rung of the ladder. It *is* its key: ``stage == "lost"`` holds, as for an enumeration.
+
+    Args:
+        key: the stable name in the database and in events: letters, digits, ``_`` and ``-``.
+        title: what people see; one text, or a mapping from language code to text.
+        status: ``open``, ``won``, ``lost`` or ``abandoned``. Won and lost are closed.
+        probability: of winning from here, 0 to 1; defaults to 1 for won and 0 for lost.
+        requires: properties (or deal fields such as ``owner``) that must be filled to enter.
+        sequence: effects and waits that start on moving in and are cancelled on moving out.
+
+    Raises:
+        DefinitionError: any of these is not what it should be.
+    """
+
+    __slots__ = ("probability", "requires", "sequence", "status", "titles")
+
+    titles: Mapping[str, str]
+    status: Status
+    probability: float | None
+    requires: tuple[str, ...]
+    sequence: tuple[DoStep | WaitStep, ...]
+
+    def __new__(
+        cls,
+        key: str,
+        *,
+        title: str | Mapping[str, str] | None = None,
+        status: Status = "open",
+        probability: float | None = None,
+        requires: Iterable[str] = (),
+        sequence: Iterable[DoStep | WaitStep] = (),
+    ) -> Stage:
+        """Check and build; a stage never changes afterwards."""
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            raise DefinitionError(
+                f"stage key {key!r} is refused: use letters, digits, '_' and '-', "
+                "beginning with a letter, for example 'quote_requested'"
+            )
+        stage = super().__new__(cls, key)
+        assign = object.__setattr__
+        assign(stage, "titles", _titles(key, title))
+        assign(stage, "status", _status(key, status))
+        assign(stage, "probability", _probability(key, status, probability))
+        assign(stage, "requires", _names(key, requires))
+        assign(stage, "sequence", _steps(key, sequence))
+        return stage
+
+    @property
+    def key(self) -> str:
+        """The key as a plain string."""
+        return str.__str__(self)
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The title in the first language given; the key when there is none."""
+        return next(iter(self.titles.values()), self.key)
+
+    def title_in(self, language: str) -> str:
+        """Return the title in *language* (``"it"``), or the first one given."""
+        return self.titles.get(language, self.title)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the deal is decided here: won or lost."""
+        return self.status in ("won", "lost")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a stage never changes: make a new Stage to set {name!r}")
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return f"Stage({self.key!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (self.key, attrs_of(self)))
+
+
+def attrs_of(stage: Stage) -> dict[str, Any]:
+    """Return the keyword arguments that build *stage* again."""
+    return {
+        "title": dict(stage.titles),
+        "status": stage.status,
+        "probability": stage.probability,
+        "requires": stage.requires,
+        "sequence": stage.sequence,
+    }
+
+
+def _rebuild(key: str, arguments: dict[str, Any]) -> Stage:
+    return Stage(key, **arguments)
+
+
+def _titles(key: str, title: str | Mapping[str, str] | None) -> dict[str, str]:
+    titles = {"": title} if isinstance(title, str) else dict(title or {})
+    for language, text in titles.items():
+        if not isinstance(language, str) or not isinstance(text, str) or not text.strip():
+            raise DefinitionError(f"stage {key!r}: title {text!r} must be text that can be read")
+    return titles
+
+
+def _status(key: str, status: str) -> str:
+    if status not in get_args(Status):
+        raise DefinitionError(
+            f"stage {key!r}: status {status!r} is not one of {', '.join(get_args(Status))}"
+        )
+    return status
+
+
+def _probability(key: str, status: str, probability: float | None) -> float | None:
+    if probability is None:
+        return {"won": 1.0, "lost": 0.0}.get(status)
+    if isinstance(probability, bool) or not 0 <= probability <= 1:
+        raise DefinitionError(
+            f"stage {key!r}: probability {probability!r} must lie between 0 and 1 (0.25 is 25 %)"
+        )
+    return float(probability)
+
+
+def _names(key: str, requires: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(requires, str):
+        raise DefinitionError(f"stage {key!r}: write requires=[{requires!r}], a list of names")
+    names = tuple(requires)
+    if not all(isinstance(name, str) and name for name in names):
+        raise DefinitionError(f"stage {key!r}: requires={names!r} must list property names")
+    return names
+
+
+def _steps(key: str, sequence: Iterable[DoStep | WaitStep]) -> tuple[DoStep | WaitStep, ...]:
+    steps = tuple(sequence)
+    for step in steps:
+        if not isinstance(step, DoStep | WaitStep):
+            raise DefinitionError(
+                f"stage {key!r}: {step!r} is no sequence step; use do('email', ...) or wait(...)"
+            )
+    if steps and isinstance(steps[-1], WaitStep):
+        raise DefinitionError(f"stage {key!r}: the sequence ends with a wait that nothing follows")
+    return steps

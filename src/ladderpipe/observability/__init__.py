@@ -1,0 +1,1 @@
+"""What a board lets its operators know."""

@@ -1,0 +1,67 @@
+"""Which hook is running, and what must not be done meanwhile: end its transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from ..errors import StoreError
+
+__all__ = ["hook_running", "refuse_ending", "running_hook"]
+
+
+@attrs.define
+class Running:
+    """A hook, seen also by tasks that it starts; those may live longer than it runs."""
+
+    name: str
+    has_ended: bool = False
+
+
+_inside_hook: Final[contextvars.ContextVar[Running | None]] = contextvars.ContextVar(
+    "ladderpipe_hook", default=None
+)
+
+_ENDS: Final = re.compile(
+    r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+    r"(?:commit|end|abort|prepare\s+transaction"
+    r"|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@contextlib.contextmanager
+def hook_running(name: str) -> Iterator[None]:
+    """Mark the block as a hook, in which no board may be called."""
+    hook = Running(name)
+    token = _inside_hook.set(hook)
+    try:
+        yield
+    finally:
+        hook.has_ended = True
+        _inside_hook.reset(token)
+
+
+def running_hook() -> str | None:
+    """Return the name of the hook that is running, if one is."""
+    hook = _inside_hook.get()
+    return None if hook is None or hook.has_ended else hook.name
+
+
+def refuse_ending(statement: str) -> None:
+    """Refuse an SQL statement of a hook's that would end the transaction it runs in.
+
+    Raises:
+        StoreError: it would.
+    """
+    if running_hook() is not None and _ENDS.match(statement):
+        raise StoreError(
+            f"{statement.strip()[:40]!r} would end the transaction in the middle of a move: the "
+            "board commits, after all hooks; take COMMIT and ROLLBACK out of the hook, and raise "
+            "to undo"
+        )

@@ -1,0 +1,54 @@
+"""Finding the driver's own connection inside what frameworks wrap around it.
+
+By the shape of the object, so that no framework is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import StoreError
+from .strand import finished
+
+__all__ = ["is_in_transaction", "unwrap"]
+
+
+def unwrap(connection: Any) -> Any:
+    """Return the connection of psycopg or sqlite3 that a caller's connection stands for.
+
+    Taken are the drivers' own connections, a SQLAlchemy ``Connection`` or ``Session``, whose
+    transaction is begun as a first statement would begin it, and Django's ``connection``. Those
+    of SQLAlchemy's asyncio extension are taken by an asynchronous board.
+
+    Raises:
+        StoreError: it is a SQLAlchemy engine, which is no connection yet.
+    """
+    if callable(getattr(connection, "ensure_connection", None)):
+        connection.ensure_connection()
+        return connection.connection
+    if callable(getattr(connection, "raw_connection", None)):
+        raise StoreError(
+            "an engine has many connections and no transaction: pass the connection of "
+            "'with engine.begin() as connection', or a session"
+        )
+    if callable(getattr(connection, "get_bind", None)):
+        connection = finished(connection.connection())
+    if callable(getattr(connection, "get_raw_connection", None)):
+        if not connection.in_transaction():
+            finished(connection.begin())
+        return finished(connection.get_raw_connection()).driver_connection
+    if callable(getattr(connection, "get_transaction", None)):
+        if connection.get_transaction() is None:
+            connection.begin()
+        connection = connection.connection
+    return getattr(connection, "driver_connection", connection)
+
+
+def is_in_transaction(connection: Any) -> bool:
+    """Return whether a transaction is open on a connection; where nobody can tell, it is."""
+    found = getattr(connection, "in_transaction", None)
+    if found is not None:
+        return bool(found)
+    # psycopg's, where zero stands for idle.
+    status = getattr(getattr(connection, "info", None), "transaction_status", None)
+    return status is None or status != 0

@@ -1,0 +1,243 @@
+"""The tables on PostgreSQL 14 and later, as numbered migrations, and the bringing up to date.
+
+JSON is kept as ``json`` and not as ``jsonb``: ``jsonb`` rewrites numbers (``1e22`` comes back as a
+whole number, ``-0.0`` without its sign) and the order of keys, and the fold must see on every
+store the very text that was digested. Queries may cast: ``data::jsonb``.
+
+``deal`` is the number of a row in ``deals``, which stands for pipeline and deal at once; keys begin
+with it. Three do not: an event's identity belongs to its pipeline, whichever deal it names; an
+effect's key is a digest of pipeline, deal and visit; pipelines have no deal. ``deals.pipeline`` has
+no foreign key, because every new deal of every process would lock the pipeline's one row for it,
+and nothing removes pipelines. :mod:`.partitions` is about these tables in partitions.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import psycopg
+
+from ...errors import StoreError
+from .names import Names
+from .partitions import check_number, check_partitions, partitioned
+
+__all__ = ["MIGRATIONS", "column_types", "migrate"]
+
+OLDEST_SERVER: Final = 140_000
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+CREATE TABLE {tables}pipelines (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE,
+    fingerprint text NOT NULL,
+    definition text NOT NULL,
+    migrating text
+);
+
+CREATE TABLE {tables}deals (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline integer NOT NULL,
+    deal text COLLATE "C" NOT NULL,
+    stage text,
+    visit integer NOT NULL DEFAULT 0,
+    visit_key text,
+    entered_at timestamptz,
+    activity_at timestamptz,
+    opened_at timestamptz,
+    closed_at timestamptz,
+    lost_from text,
+    due_at timestamptz,
+    horizon timestamptz,
+    swept_to timestamptz,
+    quiet_to timestamptz,
+    last_event_at timestamptz,
+    cursor_at timestamptz,
+    cursor_phase smallint NOT NULL DEFAULT 0,
+    cursor_seq bigint NOT NULL DEFAULT 0,
+    cursor_rung integer NOT NULL DEFAULT 0,
+    cursor_source text NOT NULL DEFAULT '',
+    cursor_id text NOT NULL DEFAULT '',
+    timers text,
+    owner text,
+    currency text,
+    value text,
+    has_effects boolean NOT NULL DEFAULT false,
+    baseline_at timestamptz,
+    definition text,
+    failures integer NOT NULL DEFAULT 0,
+    retry_at timestamptz,
+    removed_at timestamptz,
+    UNIQUE (pipeline, deal),
+    CHECK ((stage IS NULL) = (visit = 0)),
+    CHECK (stage IS NULL OR (visit_key IS NOT NULL AND entered_at >= opened_at)),
+    CHECK (stage IS NOT NULL OR due_at IS NULL),
+    CHECK (due_at >= entered_at)
+) WITH (fillfactor = 80);
+CREATE INDEX {prefix}deals_due ON {tables}deals (pipeline, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX {prefix}deals_stage ON {tables}deals (pipeline, stage) WHERE stage IS NOT NULL;
+
+CREATE TABLE {tables}documents (
+    deal bigint PRIMARY KEY REFERENCES {tables}deals (id),
+    data json NOT NULL
+);
+
+CREATE TABLE {tables}events (
+    deal bigint NOT NULL REFERENCES {tables}deals (id),
+    at timestamptz NOT NULL,
+    seq bigint NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    pipeline integer NOT NULL,
+    type text NOT NULL,
+    data json NOT NULL,
+    digest text,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (pipeline, source, id)
+);
+CREATE INDEX {prefix}events_deal ON {tables}events (deal, at);
+
+CREATE TABLE {tables}moves (
+    deal bigint NOT NULL REFERENCES {tables}deals (id),
+    n integer NOT NULL CHECK (n > 0),
+    visit_key text NOT NULL,
+    out_of text,
+    into_stage text NOT NULL,
+    at timestamptz NOT NULL,
+    left_at timestamptz CHECK (left_at >= at),
+    recorded_at timestamptz NOT NULL,
+    rule text NOT NULL,
+    event_source text,
+    event_id text,
+    PRIMARY KEY (deal, n),
+    CHECK ((out_of IS NULL) = (n = 1)),
+    CHECK ((event_source IS NULL) = (event_id IS NULL))
+);
+CREATE UNIQUE INDEX {prefix}moves_one_current ON {tables}moves (deal) WHERE left_at IS NULL;
+
+CREATE TABLE {tables}effects (
+    key text COLLATE "C" PRIMARY KEY,
+    pipeline integer NOT NULL,
+    deal bigint NOT NULL REFERENCES {tables}deals (id),
+    visit_key text NOT NULL,
+    phase text NOT NULL CHECK (phase IN ('into', 'out_of')),
+    name text NOT NULL,
+    position integer NOT NULL,
+    payload json NOT NULL,
+    state text NOT NULL CHECK (state IN
+        ('pending', 'claimed', 'delivered', 'cancelled', 'expired', 'dead', 'open')),
+    due_at timestamptz NOT NULL,
+    ready_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    run_to_completion boolean NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    lease text,
+    error text,
+    owner text,
+    recorded_at timestamptz NOT NULL,
+    CHECK ((state = 'claimed') = (lease IS NOT NULL))
+);
+CREATE INDEX {prefix}effects_ready ON {tables}effects (pipeline, ready_at)
+    WHERE state IN ('pending', 'claimed');
+CREATE INDEX {prefix}effects_open ON {tables}effects (pipeline, due_at) WHERE state = 'open';
+CREATE INDEX {prefix}effects_dead ON {tables}effects (pipeline, due_at) WHERE state = 'dead';
+CREATE INDEX {prefix}effects_deal ON {tables}effects (deal, visit_key);
+""",
+)
+
+
+def column_types(table: str) -> dict[str, str]:
+    """Return the type of every column of a table, by name, as the migrations declare it."""
+    script = "".join(MIGRATIONS)
+    created = re.search(rf"CREATE TABLE {{tables}}{table} \((.*?)\n\)", script, re.DOTALL)
+    added = re.findall(rf"ALTER TABLE {{tables}}{table} ADD COLUMN (\w+) (\w+)", script)
+    found = re.findall(r"^ {4}(\w+) ([a-z]+)", created[1] if created else "", re.MULTILINE)
+    return dict([*found, *added])
+
+
+def migrate(
+    connection: psycopg.Connection[Any], names: Names, create: bool = True, partitions: int = 0
+) -> None:
+    """Bring the tables to the newest version, one numbered step after another.
+
+    Processes that start together wait for each other on an advisory lock, and all but the first
+    find the work done.
+
+    Args:
+        create: whether to make the tables when there are none.
+        partitions: into how many to divide the large ones when they are made; 0 for none, and
+            for tables that are there, however they were made.
+
+    Raises:
+        StoreError: the server is too old, its encoding cannot hold every text, or the tables are
+            missing, were made with other partitions or were written by a later version of the
+            library.
+    """
+    check_number(partitions)
+    _check_server(connection)
+    _bring_up_to_date(connection, names, create, partitions)
+    if partitions:
+        check_partitions(connection, names, partitions)
+
+
+def _bring_up_to_date(
+    connection: psycopg.Connection[Any], names: Names, create: bool, partitions: int
+) -> None:
+    version = _version(connection, names)
+    if version == len(MIGRATIONS):
+        return
+    if version == 0 and not create:
+        raise StoreError(f"this database has no tables {names.tables}*: check the address")
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (names.lock, -1))
+        version = _version(connection, names)
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"the tables {names.tables}* have schema version {version} and this ladderpipe "
+                f"knows {len(MIGRATIONS)}: install a later ladderpipe"
+            )
+        if version == 0:
+            _begin(connection, names)
+        for number, script in enumerate(MIGRATIONS[version:], version):
+            makes_tables = number == 0 and partitions
+            text = partitioned(script, partitions) if makes_tables else script
+            connection.execute(names.fill(text))
+        statement = names.fill("UPDATE {tables}schema SET version = %s")
+        connection.execute(statement, (len(MIGRATIONS),))
+
+
+def _check_server(connection: psycopg.Connection[Any]) -> None:
+    version = connection.info.server_version
+    if version < OLDEST_SERVER:
+        raise StoreError(
+            f"this is PostgreSQL {version // 10_000}, and ladderpipe needs 14 or later: upgrade "
+            "the server"
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StoreError(
+            f"this database is encoded in {encoding} and cannot hold every text: create one with "
+            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def _version(connection: psycopg.Connection[Any], names: Names) -> int:
+    # From the catalogue's tables: to_regclass() may answer from before the wait for the lock.
+    found = connection.execute(
+        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (names.schema, f"{names.prefix}schema"),
+    )
+    if not found.rowcount:
+        return 0
+    row = connection.execute(names.fill("SELECT version FROM {tables}schema")).fetchone()
+    return row[0] if row else 0
+
+
+def _begin(connection: psycopg.Connection[Any], names: Names) -> None:
+    known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (names.schema,))
+    if not known.rowcount:
+        connection.execute(names.fill("CREATE SCHEMA {schema}"))
+    connection.execute(names.fill("CREATE TABLE {tables}schema (version integer NOT NULL)"))
+    connection.execute(names.fill("INSERT INTO {tables}schema VALUES (0)"))

@@ -1,0 +1,284 @@
+"""One unit of work on PostgreSQL: the statements, and which rows they lock in which order.
+
+Every write locks the deal's row and reads in a statement of its own after that: at READ COMMITTED
+a statement sees what was committed before it began, and not what it waited for. The lock is the
+weakest that excludes another writer, so that rows of the caller's own tables may refer to a deal
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from psycopg.pq import TransactionStatus
+
+from ..base import DealChange, EffectRow, NewEvent, PipelineRow, StoredDeal, Structure
+from ..sql import Row, SqlTransaction
+from .names import Names
+from .schema import MIGRATIONS
+from .statements import statements
+from .wire import PlainConnection, Wire, for_many
+
+__all__ = ["NOTICE"]
+
+NOTICE: Final = dt.timedelta(seconds=60)
+"""Workers are told of what is due within this time; they look by themselves at least as often."""
+
+
+PAGE: Final = 2_000
+"""How many rows of a long answer are fetched at once."""
+
+
+class PostgresTransaction(SqlTransaction):
+    """The statements of :mod:`.statements`, run on one connection.
+
+    Attributes:
+        brings_work: whether something was written that a sleeping worker should know.
+    """
+
+    def __init__(self, wire: Wire, names: Names, *, writes: bool, joined: bool = False) -> None:
+        super().__init__(statements(names))
+        self._names = names
+        self._wire = wire
+        self._writes_rows = writes
+        self._joined = joined
+        self._depth = 0
+        self._streams = 0
+        self._swept: list[int] = []
+        self._documents: dict[int, str] = {}
+        self.brings_work = False
+
+    @property
+    def connection(self) -> PlainConnection:
+        """The connection, for the caller's own tables."""
+        self._wire.flush()
+        return self._wire.connection
+
+    def _read(self, statement: bytes, values: Sequence[Any] = ()) -> list[Row]:
+        return self._wire.ask(statement, values).fetchall()
+
+    def _stream(self, statement: bytes, values: Sequence[Any]) -> Iterator[Row]:
+        """Yield rows from a cursor on the server, which sees one instant of the database."""
+        self._streams += 1
+        name = b"ladderpipe_%d" % self._streams
+        self._wire.send(b"DECLARE %s NO SCROLL CURSOR FOR %s" % (name, statement), values)
+        try:
+            while rows := self._read(b"FETCH %d FROM %s" % (PAGE, name)):
+                yield from rows
+        finally:
+            if not self.has_failed:
+                self._wire.send(b"CLOSE " + name)
+
+    def _write(self, statement: bytes, values: Sequence[Any]) -> int:
+        return self._wire.ask(statement, values).rowcount
+
+    def _each(self, statement: bytes, rows: Sequence[Row]) -> None:
+        for text, values in self._for_each(statement, rows):
+            self._wire.send(text, values)
+
+    def _for_each(
+        self, statement: bytes, rows: Sequence[Row]
+    ) -> Iterable[tuple[bytes, Sequence[Any]]]:
+        if len(rows) > 1:
+            return for_many(self._sql.MANY[statement], rows)
+        return [(statement, row) for row in rows]
+
+    def _list(self, values: Sequence[Any]) -> list[Any]:
+        return list(values)
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what happens in the block when it raises."""
+        self._depth += 1
+        name = b"ladderpipe_%d" % self._depth
+        place = self._wire.begin_savepoint(name)
+        try:
+            yield
+        except BaseException:
+            self._documents.clear()
+            self._wire.undo_to_savepoint(name, place)
+            raise
+        else:
+            self._wire.release_savepoint(name, place)
+        finally:
+            self._depth -= 1
+
+    # -- pipelines ----------------------------------------------------------------------------
+
+    def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
+        """Return what is known of a pipeline.
+
+        In a transaction that writes, it stays so until the end: who means to *change* it waits
+        for all who rely on it, and they for them.
+        """
+        if change:
+            self._wire.send(self._sql.CHANGE_PIPELINE, (name,))
+        elif self._writes_rows:
+            self._wire.send(self._sql.SHARE_PIPELINE, (name,))
+            if self._joined:
+                self._wire.send(self._sql.PIN_PIPELINE_BY_NAME, (name,))
+        return self._pipeline(name)
+
+    def save_pipeline(
+        self, name: str, fingerprint: str, definition: str, migrating: str | None
+    ) -> PipelineRow:
+        if not self._write(self._sql.SAVE_DEFINITION, (definition, migrating, name, fingerprint)):
+            self._wire.send(self._sql.CHANGE_PIPELINE, (name,))
+            self._wire.send(self._sql.SAVE_PIPELINE, (name, fingerprint, definition, migrating))
+        row = self._pipeline(name)
+        assert row is not None
+        return row
+
+    def faults(self) -> list[str]:
+        """Say nothing: foreign keys are always enforced, and damage is for ``pg_amcheck``."""
+        return []
+
+    def structure(self) -> Structure:
+        return self._structure([self._names.fill(script).decode() for script in MIGRATIONS])
+
+    def database_now(self) -> dt.datetime:
+        """Return the time of the server's clock at this moment, not of the transaction's begin."""
+        now: dt.datetime = self._read(self._sql.DATABASE_NOW)[0][0]
+        return now
+
+    # -- deals --------------------------------------------------------------------------------
+
+    def load(
+        self, pipeline: int, deal: str, create: bool
+    ) -> tuple[StoredDeal | None, str | None, str | None]:
+        sql = self._sql
+        load = sql.LOAD_LOCKED_DEAL if self._writes_rows else sql.LOAD_DEAL
+        while True:
+            if self._writes_rows:
+                self._wire.send(sql.LOCK_DEAL, (pipeline, pipeline, deal))
+                if self._joined:
+                    self._wire.send(sql.PIN_PIPELINE, (pipeline,))
+            ((fingerprint, document, *row),) = self._read(load, (deal, pipeline))
+            if row[0] is not None:
+                return self._deal(tuple(row)), document, fingerprint
+            if not create:
+                return None, None, fingerprint
+            added = self._read(sql.ADD_DEAL, (pipeline, deal))
+            if added:
+                return StoredDeal(added[0][0], deal), None, fingerprint
+
+    def load_many(
+        self, pipeline: int, deals: Sequence[str]
+    ) -> dict[str, tuple[StoredDeal, str | None]]:
+        names = list(deals)
+        while True:
+            self._wire.send(self._sql.ADD_MISSING_DEALS, (names, pipeline, pipeline))
+            self._wire.send(self._sql.LOCK_DEALS, (pipeline, names))
+            found = self._read(self._sql.LOAD_LOCKED_DEALS)
+            # One that was there may have been removed, unused, before it could be locked, and even
+            # added again after that.
+            if len(found) >= len(names):
+                return {row[2]: self._with_document(row) for row in found}
+
+    def load_by_id(self, deal_id: int) -> tuple[StoredDeal, str | None] | None:
+        if self._writes_rows:
+            self._wire.send(self._sql.LOCK_DEAL_BY_ID, (deal_id,))
+        return super().load_by_id(deal_id)
+
+    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+        """Return deals with a timer due; to write, those that no other worker is at."""
+        if not self._writes_rows:
+            return super().due(pipeline, now, limit)
+        found = self._read(self._sql.LOCK_DUE_DEALS, (pipeline, now, now, limit))
+        deals = [self._deal(row) for row in found]
+        self._swept = [deal.id for deal in deals]
+        return deals
+
+    def document(self, deal_id: int) -> str | None:
+        """Return a deal's document; in a sweep, fetch those of its other deals on the way."""
+        if deal_id not in self._swept:
+            return super().document(deal_id)
+        if not self._documents:
+            self._documents = dict(self._read(self._sql.DOCUMENTS, (self._swept,)))
+        return self._documents.get(deal_id)
+
+    def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
+        wake: dt.datetime | None
+        ((wake,),) = self._read(self._sql.NEXT_WAKE, (pipeline, pipeline, list(names)))
+        return wake
+
+    def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
+        values = (pipeline, key, key, value)
+        found = self._read(self._sql.EVENTS_WITH_CONTACT, values)
+        found += self._read(self._sql.DEALS_WITH_CONTACT, values)
+        return sorted({row[0] for row in found})
+
+    # -- events -------------------------------------------------------------------------------
+
+    def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
+        # In the order of their identities, so that two batches never wait for each other.
+        rows = sorted(((pipeline, *event) for event in events), key=lambda row: row[2:4])
+        return sum(
+            self._write(statement, values)
+            for statement, values in self._for_each(self._sql.ADD_EVENT, rows)
+        )
+
+    def known_events(
+        self, pipeline: int, identities: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], str | None]:
+        values = ([s for s, _ in identities], [id for _, id in identities], pipeline)
+        found = self._read(self._sql.KNOWN_EVENTS, values)
+        return {(source, id): digest for source, id, digest in found}
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
+        if len({change.deal.id for change in changes}) < len(changes):
+            for change in changes:
+                self.save(pipeline, [change], now)
+            return
+        super().save(pipeline, changes, now)
+        self._swept, self._documents = [], {}
+        soon = now + NOTICE
+        self.brings_work = self.brings_work or any(_brings_work(c, soon) for c in changes)
+
+    # -- effects ------------------------------------------------------------------------------
+
+    def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
+        """Lock and return the first of these effects that nobody else is at, with its deal."""
+        found = self._effects(self._sql.LOCK_FREE_EFFECT, (pipeline, now, list(keys)))
+        return found[0] if found else None
+
+    def settle_effect(
+        self,
+        key: str,
+        state: str,
+        ready_at: dt.datetime | None = None,
+        error: str | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        if error is not None:
+            # What a handler's exception says is not checked by anybody before.
+            error = error.encode(errors="replace").decode().replace("\x00", "\ufffd")
+        self.brings_work = self.brings_work or state == "pending"
+        return super().settle_effect(key, state, ready_at, error, lease)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def announce(self, channel: str) -> None:
+        """Tell sleeping workers, once all of this is committed, that there is work."""
+        if self.brings_work:
+            self._wire.send(self._sql.NOTIFY, (channel,))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a statement failed and somebody swallowed the error."""
+        status = self._wire.connection.info.transaction_status
+        return status == TransactionStatus.INERROR
+
+
+def _brings_work(change: DealChange, soon: dt.datetime) -> bool:
+    due = change.deal.due_at
+    return (
+        change.revived is not None
+        or (due is not None and due <= soon)
+        or any(e.due_at <= soon and e.state == "pending" for e in change.effects)
+    )

@@ -1,0 +1,253 @@
+"""Every SQL statement of the SQLite store, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..base import SWEPT_FIELDS, EffectRow, MoveRecord, StoredDeal
+
+# CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
+# goes through the table. A plus before a column keeps it from an index that would need sorting.
+
+_DEAL: Final = ", ".join(f"d.{name}" for name in StoredDeal._fields)
+_DEAL_FIELDS: Final = StoredDeal._fields[2:]
+_MOVE: Final = ", ".join("into_stage" if f == "into" else f for f in MoveRecord._fields)
+_EFFECT: Final = ", ".join(
+    {"deal_id": "e.deal", "deal": "d.deal", "owner": "e.owner"}.get(name, f"e.{name}")
+    for name in EffectRow._fields
+)
+
+SCHEMA_VERSION: Final = "SELECT version FROM ladder_schema"
+INDEXES: Final = "SELECT name FROM sqlite_master WHERE type = 'index'"
+
+PIPELINE: Final = (
+    "SELECT id, name, fingerprint, definition, migrating FROM ladder_pipelines WHERE name = ?"
+)
+PIPELINES: Final = (
+    "SELECT id, name, fingerprint, definition, migrating FROM ladder_pipelines ORDER BY id"
+)
+SAVE_PIPELINE: Final = """
+INSERT INTO ladder_pipelines (name, fingerprint, definition, migrating) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET fingerprint = excluded.fingerprint,
+    definition = excluded.definition, migrating = excluded.migrating
+"""
+
+LOAD_DEAL: Final = f"""
+SELECT iif(p.migrating IS NULL, p.fingerprint, NULL), c.data, {_DEAL} FROM ladder_pipelines p
+LEFT JOIN ladder_deals d ON d.pipeline = p.id AND d.deal = ?
+LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE p.id = ?
+"""
+ADD_DEAL: Final = """
+INSERT INTO ladder_deals (pipeline, deal) VALUES (?, ?) ON CONFLICT (pipeline, deal) DO NOTHING
+"""
+LOAD_DEALS: Final = f"""
+SELECT c.data, {_DEAL} FROM json_each(?) wanted
+CROSS JOIN ladder_deals d ON d.pipeline = ? AND d.deal = wanted.value
+LEFT JOIN ladder_documents c ON c.deal = d.id
+"""
+LOAD_DEAL_BY_ID: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE d.id = ?
+"""
+EVERY_DEAL: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE +d.pipeline = ? AND d.id > ? ORDER BY d.id LIMIT ?
+"""
+CLOSED_DEALS: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE +d.pipeline = ? AND d.closed_at < ? AND d.id > ? ORDER BY d.id LIMIT ?
+"""
+COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
+SAVE_DEAL: Final = (
+    "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in _DEAL_FIELDS) + " WHERE id = ?"
+)
+SAVE_SWEPT_DEAL: Final = (
+    "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in SWEPT_FIELDS) + " WHERE id = ?"
+)
+NOTE_FAILURE: Final = "UPDATE ladder_deals SET failures = ?, retry_at = ? WHERE id = ?"
+DUE_DEALS: Final = f"""
+SELECT {_DEAL} FROM ladder_deals d
+WHERE d.pipeline = ? AND d.due_at <= ? AND (d.retry_at IS NULL OR d.retry_at <= ?)
+ORDER BY d.due_at LIMIT ?
+"""
+NEXT_TIMER: Final = """
+SELECT min(max(due_at, coalesce(retry_at, due_at))) FROM (
+    SELECT due_at, retry_at FROM ladder_deals
+    WHERE pipeline = ? AND due_at IS NOT NULL ORDER BY due_at LIMIT 100)
+"""
+UNADOPTED: Final = f"""
+SELECT {_DEAL} FROM ladder_deals d
+WHERE d.pipeline = ? AND d.removed_at IS NULL AND d.definition IS NOT ? AND d.id > ?
+ORDER BY d.id LIMIT ?
+"""
+STAGE_COUNTS: Final = """
+SELECT stage, count(*) FROM ladder_deals WHERE pipeline = ? AND stage IS NOT NULL GROUP BY stage
+"""
+TROUBLED_DEALS: Final = """
+SELECT count(CASE WHEN failures > 0 THEN 1 END), count(CASE WHEN stage IS NULL THEN 1 END)
+FROM ladder_deals WHERE pipeline = ? AND removed_at IS NULL
+"""
+TOTALS: Final = """
+SELECT stage, currency, coalesce(value, '0') FROM ladder_deals
+WHERE pipeline = ? AND stage IS NOT NULL
+"""
+
+DOCUMENT: Final = "SELECT data FROM ladder_documents WHERE deal = ?"
+SAVE_DOCUMENT: Final = """
+INSERT INTO ladder_documents (deal, data) VALUES (?, ?)
+ON CONFLICT (deal) DO UPDATE SET data = excluded.data
+"""
+
+ADD_EVENT: Final = """
+INSERT INTO ladder_events
+    (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+KNOWN_EVENTS: Final = """
+SELECT e.source, e.id, e.digest FROM json_each(?) wanted
+CROSS JOIN ladder_events e ON e.pipeline = ?
+    AND e.source = wanted.value ->> 0 AND e.id = wanted.value ->> 1
+"""
+REMOVE_EVENT: Final = "DELETE FROM ladder_events WHERE pipeline = ? AND source = ? AND id = ?"
+EVENTS: Final = """
+SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
+ORDER BY e.at, e.seq, e.source, e.id
+"""
+EVENTS_OF: Final = """
+SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.deal IN (SELECT value FROM json_each(?))
+ORDER BY e.deal, e.at, e.seq, e.source, e.id
+"""
+REPLACE_EVENT_DATA: Final = """
+UPDATE ladder_events SET data = ?, digest = NULL WHERE pipeline = ? AND source = ? AND id = ?
+"""
+EVENTS_WITH_CONTACT: Final = """
+SELECT DISTINCT deal FROM ladder_events WHERE pipeline = ?
+    AND json_extract(data, '$.contact.' || json_quote(?)) = ?
+"""
+DEALS_WITH_CONTACT: Final = """
+SELECT c.deal FROM ladder_documents c JOIN ladder_deals d ON d.id = c.deal WHERE d.pipeline = ?
+    AND json_extract(c.data, '$.contact.' || json_quote(?)) = ?
+"""
+
+ADD_MOVE: Final = f"""
+INSERT INTO ladder_moves (deal, {_MOVE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+CLOSE_VISIT: Final = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n = ?"
+REOPEN_VISIT: Final = "UPDATE ladder_moves SET left_at = NULL WHERE deal = ? AND n = ?"
+CUT_MOVES: Final = "DELETE FROM ladder_moves WHERE deal = ? AND n >= ?"
+MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? ORDER BY n"
+MOVES_OF: Final = f"""
+SELECT deal, {_MOVE} FROM ladder_moves
+WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, n
+"""
+RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of = ? WHERE deal = ? AND out_of = ?"
+RENAME_INTO: Final = "UPDATE ladder_moves SET into_stage = ? WHERE deal = ? AND into_stage = ?"
+
+REMOVE_UNUSED_DEAL: Final = """
+DELETE FROM ladder_deals WHERE id = ? AND definition IS NULL AND removed_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM ladder_events WHERE deal = ladder_deals.id)
+"""
+REMOVE_DEAL: Final = tuple(
+    f"DELETE FROM {table} WHERE deal = ?"
+    for table in ("ladder_effects", "ladder_moves", "ladder_events", "ladder_documents")
+)
+
+ADD_EFFECT: Final = """
+INSERT INTO ladder_effects (pipeline, deal, recorded_at, key, visit_key, phase, name, position,
+    payload, state, due_at, expires_at, run_to_completion, owner, ready_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET state = excluded.state, payload = excluded.payload,
+    due_at = excluded.due_at, ready_at = excluded.ready_at, expires_at = excluded.expires_at
+WHERE ladder_effects.state = 'cancelled'
+"""
+END_VISIT_EFFECTS: Final = """
+UPDATE ladder_effects SET state = 'cancelled', lease = NULL
+WHERE deal = ? AND visit_key = ? AND state IN ('pending', 'open') AND NOT run_to_completion
+"""
+VANISH_VISIT_EFFECTS: Final = """
+UPDATE ladder_effects SET state = 'cancelled', lease = NULL
+WHERE deal = ? AND visit_key = ? AND state IN ('pending', 'open')
+"""
+REVIVE_VISIT_EFFECTS: Final = """
+UPDATE ladder_effects SET state = iif(name = 'task', 'open', 'pending')
+WHERE deal = ? AND visit_key = ? AND phase = 'into' AND state = 'cancelled'
+"""
+UNDO_LEAVING_EFFECTS: Final = """
+UPDATE ladder_effects SET state = 'cancelled'
+WHERE deal = ? AND visit_key = ? AND phase = 'out_of' AND state IN ('pending', 'open')
+"""
+EFFECTS: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND (? IS NULL OR e.state IN (SELECT value FROM json_each(?)))
+ORDER BY e.due_at, e.key
+"""
+EFFECTS_OF_DEAL: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.deal = ? AND (? IS NULL OR e.state IN (SELECT value FROM json_each(?)))
+ORDER BY e.due_at, e.key
+"""
+OPEN_TASKS: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state = 'open' ORDER BY e.due_at, e.key
+"""
+DEAD_LETTERS: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state = 'dead' ORDER BY e.due_at, e.key
+"""
+COUNT_DEAD_LETTERS: Final = (
+    "SELECT count(*) FROM ladder_effects WHERE pipeline = ? AND state = 'dead'"
+)
+OLDEST_EFFECT: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') ORDER BY e.ready_at LIMIT 1
+"""
+EFFECT: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.key = ?
+"""
+READY_EFFECTS: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
+    AND e.name IN (SELECT value FROM json_each(?))
+ORDER BY e.ready_at, e.key LIMIT ?
+"""
+FREE_EFFECT: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
+    AND e.key IN (SELECT value FROM json_each(?))
+ORDER BY e.ready_at, e.key LIMIT 1
+"""
+NEXT_EFFECT: Final = """
+SELECT ready_at FROM ladder_effects WHERE pipeline = ? AND state IN ('pending', 'claimed')
+    AND name IN (SELECT value FROM json_each(?))
+ORDER BY ready_at LIMIT 1
+"""
+CLAIM_EFFECT: Final = """
+UPDATE ladder_effects SET state = 'claimed', lease = ?, ready_at = ?, attempts = ? WHERE key = ?
+"""
+SETTLE_EFFECT: Final = """
+UPDATE ladder_effects SET state = ?1, lease = NULL, ready_at = coalesce(?2, ready_at), error = ?3
+WHERE key = ?4 AND (?5 IS NULL OR lease = ?5)
+"""
+REPLACE_EFFECT_PAYLOAD: Final = "UPDATE ladder_effects SET payload = ? WHERE key = ?"
+
+SAVING: Final = (
+    CUT_MOVES,
+    REOPEN_VISIT,
+    CLOSE_VISIT,
+    SAVE_SWEPT_DEAL,
+    SAVE_DEAL,
+    ADD_MOVE,
+    SAVE_DOCUMENT,
+    VANISH_VISIT_EFFECTS,
+    END_VISIT_EFFECTS,
+    UNDO_LEAVING_EFFECTS,
+    REVIVE_VISIT_EFFECTS,
+    ADD_EFFECT,
+)
+"""The order in which a transaction writes what its decisions ask for: a visit ends before the
+next begins, and effects are cancelled before the same ones are asked for again."""

@@ -1,0 +1,437 @@
+"""The SQLite store: one file, several threads and processes, no server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+
+from ...errors import StoreError
+from ..hook_guard import refuse_ending
+from ..joined import unwrap
+from .schema import MIGRATIONS
+from .transaction import SqliteTransaction
+
+if TYPE_CHECKING:
+    from .awaited import AsyncSqliteConnection
+
+__all__ = ["SqliteStore"]
+
+_log = logging.getLogger("ladderpipe.store")
+
+BUSY_SECONDS: Final = 60.0
+_LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+CHECKPOINT_SECONDS: Final = 1.0
+CACHE_KIBIBYTES: Final = 8_000
+"""Enough for the pages of one batch, which would otherwise be written twice."""
+
+
+class SqliteStore:
+    """Deals in one SQLite file (3.38 or later), in write-ahead-log mode.
+
+    Every writing transaction takes the write lock before it reads (``BEGIN IMMEDIATE``), so
+    that threads and processes that share the file serialise instead of conflicting. Connections
+    are pooled, and never carried across a fork.
+
+    Args:
+        path: the file; created when missing. ``":memory:"`` keeps one database in this process.
+        synchronous: SQLite's ``PRAGMA synchronous``. ``NORMAL`` survives a crash of the process
+            without loss and of the machine without damage; ``FULL`` loses nothing then either.
+        create: whether to make the file and its tables when they are missing.
+
+    Raises:
+        StoreError: the file cannot be opened, or is newer than this version understands.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, synchronous: str = "NORMAL", create: bool = True
+    ) -> None:
+        self.path = os.fspath(path)
+        if synchronous.upper() not in ("NORMAL", "FULL", "EXTRA", "OFF"):
+            raise StoreError(f"synchronous={synchronous!r}: choose NORMAL, FULL, EXTRA or OFF")
+        self._synchronous = synchronous.upper()
+        self._in_memory = self.path in (":memory:", "")
+        self._lock = threading.RLock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        _open_stores.add(self)
+        try:
+            if not create and not self._in_memory:
+                refuse_missing(self.path)
+            with self._borrowed() as connection:
+                migrate(connection)
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreError(f"cannot open SQLite database {self.path!r}: {error}") from error
+
+    @classmethod
+    def from_url(cls, url: str) -> SqliteStore:
+        """Open ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite://`` (memory).
+
+        ``?synchronous=FULL`` may follow, and ``?create=false`` to refuse a file that is missing
+        instead of making it.
+
+        Raises:
+            StoreError: the URL is malformed.
+        """
+        from urllib.parse import unquote
+
+        rest, _, query = url.partition("?")
+        if not rest.startswith("sqlite://"):
+            raise StoreError(f"{url!r}: write sqlite:///file.db, with three slashes")
+        host, slash, path = rest.removeprefix("sqlite://").partition("/")
+        if host:
+            raise StoreError(
+                f"{url!r} names a host, and SQLite has none: sqlite:///{host}{slash}{path} is the "
+                "file below this folder"
+            )
+        options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+        create = options.pop("create", "true")
+        unknown = set(options) - {"synchronous"}
+        if unknown or create not in ("true", "false"):
+            wrong = f"option {sorted(unknown)[0]!r}" if unknown else f"create={create}"
+            raise StoreError(f"{url!r}: unknown {wrong}; try synchronous=FULL or create=false")
+        return cls(unquote(path) or ":memory:", create=create == "true", **options)
+
+    @contextlib.contextmanager
+    def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
+        """Begin a unit of work: committed when the block ends, undone when it raises."""
+        with self._borrowed() as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield SqliteTransaction(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Return whether the file was locked for longer than SQLite waits."""
+        return is_transient(error)
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``: the write lock is taken first, and SQLite has waited for it."""
+        return False
+
+    def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep so long, or until *stop* is set: a file tells nobody of new work."""
+        stop.wait(seconds)
+
+    def using(self, connection: Any) -> JoinedSqliteStore:
+        """Return the store on the caller's own connection, inside its transaction.
+
+        Raises:
+            StoreError: it is no connection to this store's file.
+        """
+        return JoinedSqliteStore(connection, self.path)
+
+    def erase_traces(self) -> None:
+        """Empty the write-ahead log, in which older versions of rows stand.
+
+        A reader that takes longer than a second keeps it from being emptied, which is logged; the
+        last connection that closes the file empties it too.
+        """
+        if self._in_memory:
+            return
+        with self._borrowed() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_SECONDS * 1000:.0f}")
+            try:
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        if busy:
+            _log.warning(
+                "readers kept the write-ahead log of %s from being emptied: what was removed "
+                "stands in it until a later checkpoint",
+                self.path,
+            )
+
+    def close(self) -> None:
+        """Close every idle connection; those in use close when they are returned."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        if self._in_memory:
+            with self._lock:
+                yield self._take()
+            return
+        connection, process = self._take(), os.getpid()
+        try:
+            yield connection
+        finally:
+            if process == os.getpid():
+                self._give_back(connection)
+
+    def _take(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"the store on {self.path!r} is closed: open a new one")
+            if self._idle:
+                return self._idle[-1] if self._in_memory else self._idle.pop()
+        connection = self._connect()
+        if self._in_memory:
+            self._idle.append(connection)
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=OwnConnection,
+        )
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            if not self._in_memory:
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+            # What is removed or replaced is overwritten, so that forgetting a person is no search
+            # for what earlier transactions have left in free pages.
+            connection.execute("PRAGMA secure_delete = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process: SQLite's connections must not be carried into it."""
+        self._lock = threading.RLock()
+        if not self._in_memory:
+            self._idle = []
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.path!r})"
+
+
+_open_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_open_stores):
+        store.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class OwnCursor(sqlite3.Cursor):
+    """A cursor on which no hook ends the transaction."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        """Run a statement.
+
+        Raises:
+            StoreError: a hook's statement would end the transaction.
+        """
+        refuse_ending(sql)
+        return super().execute(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> NoReturn:
+        """Refuse, since it commits first.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("executescript() commits first: execute the statements one by one")
+
+
+class OwnConnection(sqlite3.Connection):
+    """A connection of the store's, on which nobody else ends a transaction.
+
+    Hooks are given it; the habit of committing after an insert would break a move in two.
+    """
+
+    def commit(self) -> None:
+        """Refuse.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("the board commits this transaction itself: leave commit() out")
+
+    def rollback(self) -> None:
+        """Refuse.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("the board ends this transaction itself: raise to undo it")
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement; refuse one of a hook's that would end the transaction.
+
+        Raises:
+            StoreError: it would.
+        """
+        refuse_ending(sql)
+        return super().execute(sql, parameters)
+
+    def cursor(self, factory: Any = None, /) -> Any:
+        """Return a cursor that refuses the same."""
+        return super().cursor(factory or OwnCursor)
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """Refuse, since it commits first.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError("executescript() commits first: execute the statements one by one")
+
+    def __enter__(self) -> Self:
+        raise StoreError("'with connection' commits, and the board does that: leave it out")
+
+    @property
+    def asynchronous(self) -> AsyncSqliteConnection:
+        """This connection for an ``async def`` hook."""
+        from .awaited import AsyncSqliteConnection
+
+        return AsyncSqliteConnection(self)
+
+
+class JoinedSqliteStore:
+    """The store on a connection that belongs to the caller: savepoints only, never a commit."""
+
+    def __init__(self, connection: Any, path: str) -> None:
+        driver = unwrap(connection)
+        if not isinstance(driver, sqlite3.Connection):
+            raise StoreError(
+                "a SQLite board joins a sqlite3.Connection, or one of SQLAlchemy or Django over "
+                f"it, and not {type(driver).__module__}.{type(driver).__qualname__}"
+            )
+        self._connection = driver
+        self._path = path
+        cursor = driver.cursor()
+        cursor.row_factory = None
+        found = cursor.execute("PRAGMA database_list").fetchone()[2]
+        if not (found and os.path.exists(path) and os.path.samefile(found, path)):
+            raise StoreError(
+                f"this connection is on {found or 'a database in memory'!r} and the board's store "
+                f"on {path!r}: connect to the board's file"
+            )
+
+    @contextlib.contextmanager
+    def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
+        """Work inside the caller's transaction; it is the caller who commits.
+
+        Raises:
+            StoreError: the connection commits by itself and no transaction was begun.
+        """
+        connection = self._connection
+        if write and not connection.in_transaction:
+            if connection.isolation_level is None or getattr(connection, "autocommit", 0) is True:
+                raise StoreError(
+                    "this connection is in autocommit mode and no transaction is open: "
+                    'execute("BEGIN IMMEDIATE") first (transaction.atomic() in Django), so that '
+                    "your rows and the move commit together"
+                )
+            connection.execute("BEGIN IMMEDIATE")
+        transaction = SqliteTransaction(connection)
+        with transaction.savepoint():
+            yield transaction
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Return whether the caller's whole transaction may succeed when it is done again."""
+        return is_transient(error)
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return ``False``: it is the caller who would have to begin again."""
+        return False
+
+    def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep so long, or until *stop* is set."""
+        stop.wait(seconds)
+
+    def using(self, connection: Any) -> JoinedSqliteStore:
+        """Return the store on yet another connection."""
+        return JoinedSqliteStore(connection, self._path)
+
+    def erase_traces(self) -> None:
+        """Do nothing: the caller has not committed yet."""
+
+    def close(self) -> None:
+        """Leave the connection alone: it is the caller's."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether an error, or what caused it, is a lock that was not to be had."""
+    found: BaseException | None = error
+    while found is not None:
+        # The low byte is the kind of error, whatever the extended code adds.
+        if isinstance(found, sqlite3.OperationalError) and found.sqlite_errorcode & 0xFF in _LOCKED:
+            return True
+        found = found.__cause__
+    return False
+
+
+def refuse_missing(path: str) -> None:
+    """Refuse a file that is not there or holds no tables of ours; nothing is written.
+
+    Raises:
+        StoreError: it is so.
+    """
+    if not os.path.exists(path):
+        raise StoreError(f"there is no file {path!r}: check the path")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        if not _version(connection):
+            raise StoreError(
+                f"the SQLite database {path!r} has no ladderpipe tables: check the path"
+            )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to the newest version, one numbered step after another.
+
+    Raises:
+        StoreError: the file was written by a later version of the library.
+    """
+    if _version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS ladder_schema (version INTEGER NOT NULL)")
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"this file has schema version {version} and this ladderpipe knows "
+                f"{len(MIGRATIONS)}: install a later ladderpipe"
+            )
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute("DELETE FROM ladder_schema")
+        connection.execute("INSERT INTO ladder_schema VALUES (?)", (len(MIGRATIONS),))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    try:
+        row = connection.execute("SELECT version FROM ladder_schema").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    return row[0] if row else 0

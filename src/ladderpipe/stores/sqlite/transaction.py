@@ -1,0 +1,271 @@
+"""One unit of work on SQLite, where instants are microseconds since 1970 and lists are JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from ...errors import StoreError
+from ...model.event import Event
+from ..base import (
+    ENDED,
+    DealFilter,
+    EffectRow,
+    MoveRecord,
+    NewEffect,
+    NewEvent,
+    PipelineRow,
+    StoredDeal,
+    Structure,
+)
+from ..sql import Row, SqlTransaction
+from . import statements as sql
+from .schema import MIGRATIONS
+
+__all__ = ["from_micros", "to_micros"]
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_INSTANTS: Final = frozenset(
+    index for index, name in enumerate(StoredDeal._fields) if name.endswith("_at")
+) | {StoredDeal._fields.index(name) for name in ("horizon", "swept_to", "quiet_to")}
+
+
+# Most instants of a deal are the same few, so that remembering them pays.
+_remembering = functools.lru_cache(maxsize=4096)
+
+
+@_remembering
+def to_micros(at: dt.datetime | None) -> int | None:
+    """Return microseconds since 1970."""
+    if at is None:
+        return None
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def from_micros(micros: int | None) -> dt.datetime | None:
+    """Return the instant that :func:`to_micros` wrote."""
+    return None if micros is None else _at(micros)
+
+
+@_remembering
+def _at(micros: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(0, 0, micros)
+
+
+@contextlib.contextmanager
+def _unless_ended() -> Iterator[None]:
+    """Say what it means when a savepoint of ours is not there any more."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "no such savepoint" not in str(error):
+            raise
+        raise StoreError(ENDED) from error
+
+
+class SqliteTransaction(SqlTransaction):
+    """The statements of :mod:`.statements`, run on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(sql)
+        self._connection = connection
+        self._execute = connection.execute if connection.row_factory is None else self._plainly
+        self._executemany = connection.executemany
+        self._depth = 0
+
+    def _plainly(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement whose rows come as tuples, whatever the caller made of his own."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(statement, values)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for the caller's own tables."""
+        return self._connection
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what happens in the block when it raises."""
+        self._depth += 1
+        name = f"ladderpipe_{self._depth}"
+        self._execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                with _unless_ended():
+                    self._execute(f"ROLLBACK TO {name}")
+                    self._execute(f"RELEASE {name}")
+            raise
+        else:
+            with _unless_ended():
+                self._execute(f"RELEASE {name}")
+        finally:
+            self._depth -= 1
+
+    def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        return self._execute(statement, values).fetchall()
+
+    def _stream(self, statement: str, values: Sequence[Any]) -> Iterator[Row]:
+        yield from self._execute(statement, values)
+
+    def _write(self, statement: str, values: Sequence[Any]) -> int:
+        return self._execute(statement, values).rowcount
+
+    def _each(self, statement: str, rows: Sequence[Row]) -> None:
+        if len(rows) == 1:
+            self._execute(statement, rows[0])
+        elif rows:
+            self._executemany(statement, rows)
+
+    def _list(self, values: Sequence[Any]) -> str:
+        return json.dumps(list(values))
+
+    def _instant(self, at: dt.datetime | None) -> int | None:
+        return to_micros(at)
+
+    def _event(self, row: Row) -> tuple[Event, dt.datetime]:
+        event, _ = super()._event((*row[:3], _at(row[3]), *row[4:]))
+        return event, _at(row[7])
+
+    def _deal(self, row: Row) -> StoredDeal:
+        values = list(row)
+        for index in _INSTANTS:
+            micros = values[index]
+            if micros is not None:
+                values[index] = _at(micros)
+        return StoredDeal._make(values)
+
+    def _deal_values(self, deal: StoredDeal) -> Row:
+        values: list[Any] = list(deal)
+        for index in _INSTANTS:
+            at = values[index]
+            if at is not None:
+                values[index] = to_micros(at)
+        return (*values[2:], values[0])
+
+    def _move(self, row: Row) -> MoveRecord:
+        n, key, out_of, into, at, left_at, recorded_at, *cause = row
+        instants = _at(at), from_micros(left_at), _at(recorded_at)
+        return MoveRecord(n, key, out_of, into, *instants, *cause)
+
+    def _move_values(self, deal_id: int, move: MoveRecord) -> Row:
+        n, key, out_of, into, at, left_at, recorded_at, *cause = move
+        instants = to_micros(at), to_micros(left_at), to_micros(recorded_at)
+        return (deal_id, n, key, out_of, into, *instants, *cause)
+
+    def _effect(self, row: Row) -> EffectRow:
+        effect = super()._effect(row)
+        return effect._replace(
+            due_at=_at(row[8]),
+            ready_at=_at(row[9]),
+            expires_at=from_micros(row[10]),
+            run_to_completion=bool(effect.run_to_completion),
+        )
+
+    def _effect_values(self, effect: NewEffect) -> Row:
+        due_at, expires_at = to_micros(effect.due_at), to_micros(effect.expires_at)
+        return (*effect[:7], due_at, expires_at, effect.run_to_completion, effect.owner, due_at)
+
+    def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
+        return self._pipeline(name)
+
+    def faults(self) -> list[str]:
+        damage = [row[0] for row in self._execute("PRAGMA integrity_check(10)")]
+        orphans = [
+            f"a row of {table} belongs to a row of {parent} that is not there"
+            for table, _, parent, _ in self._execute("PRAGMA foreign_key_check")
+            if table.startswith("ladder_")
+        ]
+        return [text for text in damage if text != "ok"] + orphans[:10]
+
+    def structure(self) -> Structure:
+        return self._structure(MIGRATIONS)
+
+    def database_now(self) -> None:
+        """Return ``None``: SQLite runs in this process and by its clock."""
+
+    def save_pipeline(
+        self, name: str, fingerprint: str, definition: str, migrating: str | None
+    ) -> PipelineRow:
+        self._execute(sql.SAVE_PIPELINE, (name, fingerprint, definition, migrating))
+        return PipelineRow(*self._execute(sql.PIPELINE, (name,)).fetchone())
+
+    def load(
+        self, pipeline: int, deal: str, create: bool
+    ) -> tuple[StoredDeal | None, str | None, str | None]:
+        row = self._execute(sql.LOAD_DEAL, (deal, pipeline)).fetchone()
+        fingerprint, document, number = row[:3]
+        if number is not None:
+            return self._deal(row[2:]), document, fingerprint
+        if not create:
+            return None, None, fingerprint
+        added = self._execute(sql.ADD_DEAL, (pipeline, deal)).lastrowid
+        assert added is not None
+        return StoredDeal(added, deal), None, fingerprint
+
+    def load_many(
+        self, pipeline: int, deals: Sequence[str]
+    ) -> dict[str, tuple[StoredDeal, str | None]]:
+        wanted = (json.dumps(list(deals)), pipeline)
+        found = self._execute(sql.LOAD_DEALS, wanted).fetchall()
+        if len(found) < len(deals):
+            known = {row[2] for row in found}
+            self._executemany(
+                sql.ADD_DEAL, [(pipeline, deal) for deal in deals if deal not in known]
+            )
+            found = self._execute(sql.LOAD_DEALS, wanted).fetchall()
+        return {row[2]: self._with_document(row) for row in found}
+
+    def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
+        rows = [
+            (pipeline, e[0], e[1], e[2], e[3], to_micros(e[4]), e[5], e[6], e[7], to_micros(e[8]))
+            for e in events
+        ]
+        if len(rows) == 1:
+            return self._execute(sql.ADD_EVENT, rows[0]).rowcount
+        return self._executemany(sql.ADD_EVENT, rows).rowcount
+
+    def known_events(
+        self, pipeline: int, identities: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], str | None]:
+        rows = self._execute(sql.KNOWN_EVENTS, (json.dumps(identities), pipeline))
+        return {(source, id): digest for source, id, digest in rows}
+
+    def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
+        timer = self._execute(sql.NEXT_TIMER, (pipeline,)).fetchone()[0]
+        effect = self._execute(sql.NEXT_EFFECT, (pipeline, json.dumps(list(names)))).fetchone()
+        found = [micros for micros in (timer, effect and effect[0]) if micros is not None]
+        return from_micros(min(found)) if found else None
+
+    def deals(
+        self, pipeline: int, wanted: DealFilter, after: int, limit: int
+    ) -> list[tuple[StoredDeal, str | None]]:
+        where, values = ["+d.pipeline = ?", "d.stage IS NOT NULL", "d.id > ?"], [pipeline, after]
+        parameters: list[Any] = list(values)
+        if wanted.stages is not None:
+            where.append("d.stage IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps(wanted.stages))
+        if wanted.owner is not None:
+            where.append("d.owner = ?")
+            parameters.append(wanted.owner)
+        rows = self._execute(
+            f"SELECT c.data, {sql._DEAL} FROM ladder_deals d "
+            "LEFT JOIN ladder_documents c ON c.deal = d.id "
+            f"WHERE {' AND '.join(where)} ORDER BY d.id LIMIT ?",
+            (*parameters, limit),
+        )
+        return [self._with_document(row) for row in rows]
+
+    def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
+        found: set[int] = set()
+        for statement in (sql.EVENTS_WITH_CONTACT, sql.DEALS_WITH_CONTACT):
+            found.update(row[0] for row in self._execute(statement, (pipeline, key, value)))
+        return sorted(found)

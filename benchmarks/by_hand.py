@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import psycopg
 
 from ladderpipe import Event
-from ladderpipe.fold.draft import visit_key
+from ladderpipe.model.visit import visit_key
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)

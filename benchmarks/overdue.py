@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ladderpipe import Event, ManualClock, Pipeline, Stage, after, on
-from ladderpipe.fold.draft import visit_key
+from ladderpipe.model.visit import visit_key
 
 from .by_hand import ADD_EVENT, ADD_MOVE, CLOSE_VISIT, SAVE_DOCUMENT, encode, micros
 from .ladders import START

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from ladderpipe import ManualClock
-from ladderpipe.fold.draft import visit_key
+from ladderpipe.model.visit import visit_key
 from tests.postgres import PostgresServer
 
 from .by_hand import encode

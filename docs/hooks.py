@@ -15,12 +15,7 @@ from typing import Any
 import attrs
 from typer.models import ArgumentInfo
 
-from ladderpipe import (
-    ANY,
-    Pipeline,
-    Stage,
-    templates,
-)
+from ladderpipe import ANY, Pipeline, Stage, templates
 from ladderpipe.cli.app import app
 from ladderpipe.model.stage import WaitStep
 

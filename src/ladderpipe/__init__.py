@@ -12,11 +12,14 @@ from .board.hooks import HookContext
 from .errors import LadderError, UndeliverableError
 from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .model.clock import Clock, ManualClock, SystemClock
-from .model.deal import Cart, CartLine, Deal, Move, Outcome, Receipt, Visit
+from .model.deal import Cart, CartLine, Deal
 from .model.effect import Backoff, Delivery, Effect, EffectState, Task
 from .model.event import Event
 from .model.history import History
+from .model.move import Move
+from .model.receipt import Outcome, Receipt
 from .model.stage import Stage, do, wait
+from .model.visit import Visit
 from .pipeline import Pipeline
 from .stores import SqliteStore
 

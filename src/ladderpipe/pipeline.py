@@ -19,10 +19,11 @@ from .fold.reducer import Reducer, cart_reducer
 from .ladder.machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
 from .ladder.rules import ANY, ByHand, OnEvents, Rule
 from .model.clock import instant
-from .model.deal import Move, Visit
 from .model.event import Event
 from .model.history import History
+from .model.move import Move
 from .model.stage import Stage
+from .model.visit import Visit
 
 if TYPE_CHECKING:
     from .board.hooks import HookContext

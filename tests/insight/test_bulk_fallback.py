@@ -159,8 +159,8 @@ def test_no_events_make_no_histories() -> None:
 
 
 def test_all_cores_and_one_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ladderpipe.insight.bulk.replaying.BLOCK_EVENTS", 10)
-    monkeypatch.setattr("ladderpipe.insight.bulk.replaying.LEAST_DEALS", 2)
+    monkeypatch.setattr("ladderpipe.insight.bulk.columnar.BLOCK_EVENTS", 10)
+    monkeypatch.setattr("ladderpipe.insight.bulk.columnar.LEAST_DEALS", 2)
     events = [added(f"deal {n % 17}", n, sku=f"sku {n % 5}") for n in range(200)]
     one, four = (replay(sales_ladder(), events, workers=n) for n in (1, 4))
     assert told_in_bulk(one) == told_in_bulk(four) == told_by_the_fold(sales_ladder(), events)

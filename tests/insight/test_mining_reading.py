@@ -187,7 +187,7 @@ def test_what_nests_too_deep_is_not_read_on(log: Path):
 
 
 def test_a_tag_that_never_ends_is_not_kept_in_memory(log: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ladderpipe.xes.LONGEST_LINE", 4 * CHUNK)
+    monkeypatch.setattr("ladderpipe.logs.xes.LONGEST_LINE", 4 * CHUNK)
     endless = event("Lead", 6, f'<string key="a" value="{"x" * 9 * CHUNK}"/>')
     text = HEAD + trace("one", event("Lead", 5), endless, event("Order", 7)) + "</log>"
     events, (bad,) = read(log, text)
@@ -196,7 +196,7 @@ def test_a_tag_that_never_ends_is_not_kept_in_memory(log: Path, monkeypatch: pyt
 
 
 def test_text_between_tags_may_be_as_long_as_it_likes(log: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ladderpipe.xes.LONGEST_LINE", 4 * CHUNK)
+    monkeypatch.setattr("ladderpipe.logs.xes.LONGEST_LINE", 4 * CHUNK)
     text = HEAD + "\n" * 9 * CHUNK + trace("one", event("Lead", 5)) + "</log>"
     events, bad = read(log, text)
     assert (len(events), bad) == (1, [])

@@ -401,8 +401,8 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from ladderpipe import Board
-from ladderpipe.mapping_reader import map_from_dict
-from ladderpipe.replaying import replay
+from ladderpipe.logs.map_reader import map_from_dict
+from ladderpipe.logs.replay import replay
 from tests.shops import lead_ladder
 leads = map_from_dict({"event": {"deal": "{deal}", "type": "{what}", "at": "{when}"}})
 with Board.open(lead_ladder(), f"sqlite:///{sys.argv[2]}?synchronous=OFF") as board:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ladderpipe import Board, SqliteStore, on
-from ladderpipe.board.verify import Difference, verify
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import PipelineChangedError
+from ladderpipe.model.report import Difference
 from ladderpipe.pipeline import Pipeline
 from tests.shops import HOUR, Shop, contents, lead_ladder, register
 

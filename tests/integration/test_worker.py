@@ -213,9 +213,9 @@ def test_a_worker_in_a_thread_stops_when_its_event_is_set(store: Any):
 def test_a_round_that_fails_is_logged_and_the_worker_goes_on(
     store: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    from ladderpipe.board import worker as working
+    from ladderpipe.board import worker
 
-    monkeypatch.setattr(working, "_ERROR_PAUSE", 0.001)
+    monkeypatch.setattr(worker, "_ERROR_PAUSE", 0.001)
     shop = Shop(lead_ladder(), store)
     shop.tell("lead")
     shop.wait(73)

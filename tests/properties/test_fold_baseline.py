@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
-from ladderpipe.fold.draft import visit_keys
 from ladderpipe.model.event import BASELINE, OWN_SOURCE
+from ladderpipe.model.visit import visit_keys
 from ladderpipe.testing import assert_single_stage
 from tests.ladders import ladders_and_events
 

@@ -14,8 +14,7 @@ import attrs
 import pytest
 
 from ladderpipe import SqliteStore
-from ladderpipe.board import deliver as delivering
-from ladderpipe.board import handle as handling
+from ladderpipe.board import deliver, handle
 from ladderpipe.stores.base import DealChange, StoredDeal
 from ladderpipe.stores.memory import MemoryTransaction
 from ladderpipe.stores.postgres import transaction as postgres_transaction
@@ -42,17 +41,17 @@ class Mutant:
 
 def claims_without_checking_the_visit(patch: pytest.MonkeyPatch) -> None:
     """Send reminders to customers who have moved on."""
-    patch.setattr(delivering, "_why_not", lambda unit, row, deal: None)
+    patch.setattr(deliver, "_why_not", lambda unit, row, deal: None)
 
 
 def claims_without_firing_timers(patch: pytest.MonkeyPatch) -> None:
     """Send reminders for visits that a timer has ended, and nobody noticed yet."""
-    patch.setattr(delivering, "sweep", lambda unit, stored, now: 0)
+    patch.setattr(deliver, "sweep", lambda unit, stored, now: 0)
 
 
 def claims_what_another_has(patch: pytest.MonkeyPatch) -> None:
     """Take effects away from whoever is delivering them."""
-    patch.setattr(delivering, "_is_ready", lambda row, now: row.state in ("pending", "claimed"))
+    patch.setattr(deliver, "_is_ready", lambda row, now: row.state in ("pending", "claimed"))
     patch.setattr(
         SqliteTransaction,
         "free_effect",
@@ -104,9 +103,9 @@ def begins_before_it_locks(patch: pytest.MonkeyPatch) -> None:
 
 def answers_before_it_commits(patch: pytest.MonkeyPatch) -> None:
     """Tell callers that their event is stored when the commit has failed."""
-    take = handling._take
+    take = handle._take
 
-    def handle(session: Any, event: Any) -> Any:
+    def answer_first(session: Any, event: Any) -> Any:
         answer = None
         try:
             with session.writing() as unit:
@@ -116,7 +115,7 @@ def answers_before_it_commits(patch: pytest.MonkeyPatch) -> None:
                 raise
         return answer
 
-    patch.setattr(handling, "handle", handle)
+    patch.setattr(handle, "handle", answer_first)
 
 
 def loads_without_a_lock(patch: pytest.MonkeyPatch) -> None:

@@ -325,7 +325,7 @@ def test_functions_are_imported_only_from_modules_that_are_allowed(data: Any) ->
     [
         "tests.unit.ladders:dt.datetime.fromisoformat",
         "tests.unit.ladders:attrs.frozen",
-        "ladderpipe.importing:importlib.import_module",
+        "ladderpipe.ladder.import_path:importlib.import_module",
         "ladderpipe.templates.hooks:Final",
     ],
 )

@@ -230,7 +230,7 @@ def test_a_missing_package_names_the_extra_to_install(
 ) -> None:
     script = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        "from ladderpipe.files import dump\nfrom ladderpipe.templates import kanban\n"
+        "from ladderpipe.ladder.files import dump\nfrom ladderpipe.templates import kanban\n"
         "from ladderpipe.errors import DefinitionError\n"
         f"try: dump(kanban(), {str(tmp_path / f'p{suffix}')!r})\n"
         "except DefinitionError as error: print(error)\n"

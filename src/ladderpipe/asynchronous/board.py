@@ -11,15 +11,13 @@ from types import TracebackType
 from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 from ..board.board import DEFAULT_POLL, Board
-from ..board.deliver import DeliveryReport
 from ..board.read import PAGE
 from ..board.session import Session
-from ..board.sweep import TickReport
 from ..board.worker import Round
 from ..model.clock import Clock
+from ..model.report import DeliveryReport, TickReport
 from ..pipeline import Pipeline
-from ..stores import Store
-from ..stores import strand as bridging
+from ..stores import Store, bridge
 from .session import BridgedSession
 from .strands import Threads, in_greenlet
 from .worker import AsyncHandler, Stop, as_plain_handler, stopping_on_signals
@@ -263,7 +261,7 @@ def _on_loop(on_round: Round) -> Round:
         async def call() -> None:
             on_round(swept, delivered)
 
-        bridging.await_(call())
+        bridge.await_(call())
 
     return tell
 

@@ -9,7 +9,7 @@ import attrs
 
 from ..board.session import Session
 from ..board.unit import Unit
-from ..stores import strand as bridging
+from ..stores import bridge
 
 __all__ = ["BridgedSession"]
 
@@ -26,7 +26,7 @@ class BridgedSession(Session):
             CancelledError: the task does not want it any more.
             StoreError: the board was opened only to read.
         """
-        strand = bridging.current()
+        strand = bridge.current()
         if strand is None:
             with Session.writing(self, quiet) as unit:
                 yield unit

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import attrs
 
 from ..errors import StoreError
-from ..stores import strand as bridging
+from ..stores import bridge
 
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
@@ -101,11 +101,11 @@ class _GreenletStrand:
         return bool(self._greenlet.dead)
 
     def resume(self, *value: object) -> Any:
-        with bridging.running(self):
+        with bridge.running(self):
             return self._greenlet.switch(*value)
 
     def throw(self, error: BaseException) -> Any:
-        with bridging.running(self):
+        with bridge.running(self):
             return self._greenlet.throw(error)
 
     def abandon(self) -> None:
@@ -116,7 +116,7 @@ class _GreenletStrand:
 
     def wait_for(self, awaitable: Awaitable[Result]) -> Result:
         if self._is_abandoned:
-            bridging.close(awaitable)
+            bridge.close(awaitable)
             raise GeneratorExit
         driver = self._greenlet.parent
         assert driver is not None
@@ -259,7 +259,7 @@ class _ThreadStrand:
         """Await something for the thread, and tell it what came of it."""
         told = self._take_cancelled()
         if told is not None:
-            bridging.close(awaitable)
+            bridge.close(awaitable)
             self._answers.put(_Ended(error=told))
             return
         try:
@@ -285,14 +285,14 @@ class _ThreadStrand:
 
     def _refuse(self, said: _Asked | _Ended) -> None:
         if isinstance(said, _Asked):
-            bridging.close(said.awaitable)
+            bridge.close(said.awaitable)
             self._answers.put(_Ended(error=CancelledError()))
 
     # -- in the worker thread -----------------------------------------------------------------
 
     def run(self) -> None:
         """Do the work."""
-        with bridging.running(self):
+        with bridge.running(self):
             try:
                 ended = _Ended(self._work())
             except BaseException as error:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeAlias, cast
 
 from ..model.effect import Delivery, Handler
-from ..stores import strand as bridging
+from ..stores import bridge
 from .strands import to_its_end
 
 __all__ = ["AsyncHandler", "Stop", "as_plain_handler", "stopping_on_signals"]
@@ -32,15 +32,15 @@ def as_plain_handler(handler: AsyncHandler) -> Handler:
     is_awaited = inspect.iscoroutinefunction(handler)
 
     def deliver(delivery: Delivery) -> None:
-        strand = bridging.current()
+        strand = bridge.current()
         assert strand is not None
         deliver_here = _in_loop if is_awaited else _in_worker
-        bridging.finished(strand.wait_for(deliver_here(handler, delivery, strand)))
+        bridge.finished(strand.wait_for(deliver_here(handler, delivery, strand)))
 
     return deliver
 
 
-async def _in_loop(handler: AsyncHandler, delivery: Delivery, strand: bridging.Strand) -> object:
+async def _in_loop(handler: AsyncHandler, delivery: Delivery, strand: bridge.Strand) -> object:
     try:
         return await cast(Awaitable[object], handler(delivery))
     except asyncio.CancelledError as cancelled:
@@ -48,7 +48,7 @@ async def _in_loop(handler: AsyncHandler, delivery: Delivery, strand: bridging.S
         raise InterruptedError("the task was cancelled while its handler ran") from cancelled
 
 
-async def _in_worker(handler: AsyncHandler, delivery: Delivery, strand: bridging.Strand) -> object:
+async def _in_worker(handler: AsyncHandler, delivery: Delivery, strand: bridge.Strand) -> object:
     work = asyncio.ensure_future(asyncio.to_thread(handler, delivery))
     try:
         return await to_its_end(lambda: work)
@@ -76,7 +76,7 @@ class Stop:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, at most that many seconds; return whether it is."""
-        bridging.await_(self._wait(timeout))
+        bridge.await_(self._wait(timeout))
         return self._event.is_set()
 
     async def _wait(self, timeout: float | None) -> None:

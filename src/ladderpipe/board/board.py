@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 
 from ..model.clock import Clock, SystemClock, instant
-from ..model.deal import Deal, Receipt
+from ..model.deal import Deal
 from ..model.effect import Backoff, Effect, EffectState, Handler, Task
 from ..model.event import Event
 from ..model.history import History
+from ..model.receipt import Receipt
+from ..model.report import BatchReport, DeliveryReport, TickReport
 from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
-from . import deliver as delivering
-from . import handle as handling
-from . import read as reading
-from . import sweep as sweeping
+from . import deliver, handle, read, sweep
 from .clock_watch import DEFAULT_BOUND, ClockWatch
+from .handle import BATCH
 from .hooks import refuse_inside_hook
 from .session import Session
 
@@ -31,12 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..fold.explain import Explanation
-    from . import forget as forgetting
-    from . import migrate as adopting
-    from . import worker as working
+    from . import forget, migrate, worker
     from .health import Health
-    from .retention import archive as archiving
-    from .retention import restore as restoring
+    from .retention import archive, restore
 
 __all__ = ["Board"]
 
@@ -164,11 +161,11 @@ class Board:
             PipelineChangedError: another definition was adopted meanwhile.
         """
         refuse_inside_hook("board.handle")
-        return handling.handle(self._session, event)
+        return handle.handle(self._session, event)
 
     def handle_many(
-        self, events: Iterable[Event], quiet: bool = False, *, batch: int = handling.BATCH
-    ) -> handling.BatchReport:
+        self, events: Iterable[Event], quiet: bool = False, *, batch: int = BATCH
+    ) -> BatchReport:
         """Take many events, *batch* to a transaction, keeping the bad ones from the good.
 
         Args:
@@ -176,7 +173,7 @@ class Board:
                 It stays quiet about timers that were due before, whoever notices them later.
         """
         refuse_inside_hook("board.handle_many")
-        return handling.handle_many(self._session, events, quiet, batch)
+        return handle.handle_many(self._session, events, quiet, batch)
 
     def move(
         self,
@@ -198,7 +195,7 @@ class Board:
             MissingPropertyError: the stage requires what is not filled.
         """
         refuse_inside_hook("board.move")
-        return handling.move(self._session, deal, into, by, reason, properties)
+        return handle.move(self._session, deal, into, by, reason, properties)
 
     def override(
         self,
@@ -215,13 +212,13 @@ class Board:
             DealNotFoundError: no event of that deal is known.
         """
         refuse_inside_hook("board.override")
-        return handling.move(self._session, deal, into, by, reason, properties, override=True)
+        return handle.move(self._session, deal, into, by, reason, properties, override=True)
 
     # -- time ---------------------------------------------------------------------------------
 
     def tick(
         self, limit: int | None = None, *, until: dt.datetime | str | None = None
-    ) -> sweeping.TickReport:
+    ) -> TickReport:
         """Fire every timer that is due by now, of at most *limit* deals.
 
         When, how often and whether this runs changes no history, only when effects go out.
@@ -234,7 +231,7 @@ class Board:
                 from the database's.
         """
         refuse_inside_hook("board.tick")
-        return sweeping.tick(self._session, limit, until)
+        return sweep.tick(self._session, limit, until)
 
     def handles(self, name: str) -> Callable[[Handler], Handler]:
         """Register the decorated function to deliver effects of this name.
@@ -242,9 +239,9 @@ class Board:
         Raises:
             DefinitionError: the name has a handler already.
         """
-        return delivering.register(self._session, name)
+        return deliver.register(self._session, name)
 
-    def deliver(self, limit: int | None = None) -> delivering.DeliveryReport:
+    def deliver(self, limit: int | None = None) -> DeliveryReport:
         """Deliver at most *limit* effects that are due and have a handler.
 
         Before each claim the deal's due timers fire: nothing is claimed for a visit that ended.
@@ -253,14 +250,14 @@ class Board:
             ClockError: this machine's clock is too far from the database's.
         """
         refuse_inside_hook("board.deliver")
-        return delivering.deliver(self._session, limit)
+        return deliver.deliver(self._session, limit)
 
     def run(
         self,
         *,
         stop: threading.Event | None = None,
         poll: dt.timedelta = DEFAULT_POLL,
-        on_round: working.Round | None = None,
+        on_round: worker.Round | None = None,
     ) -> None:
         """Work until told to stop: sweep, deliver, sleep until something is due.
 
@@ -271,10 +268,10 @@ class Board:
             poll: the longest sleep, since other processes may bring new work.
             on_round: told of every round that did something.
         """
-        from . import worker as working
+        from . import worker
 
         refuse_inside_hook("board.run")
-        working.run(self._session, stop, poll, on_round)
+        worker.run(self._session, stop, poll, on_round)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -285,7 +282,7 @@ class Board:
             DealNotFoundError: no such deal has been opened (a ``LookupError``).
         """
         refuse_inside_hook("board.deal")
-        return reading.deal(self._session, deal)
+        return read.deal(self._session, deal)
 
     def deals(
         self,
@@ -296,7 +293,7 @@ class Board:
     ) -> Iterator[Deal]:
         """Yield the deals that match, in the order in which they were first heard of."""
         refuse_inside_hook("board.deals")
-        return reading.deals(self._session, stage, status, owner)
+        return read.deals(self._session, stage, status, owner)
 
     def history(self, deal: str) -> History:
         """Return everything a deal has been through.
@@ -305,12 +302,12 @@ class Board:
             DealNotFoundError: no such deal has been opened.
         """
         refuse_inside_hook("board.history")
-        return reading.history(self._session, deal)
+        return read.history(self._session, deal)
 
     def events(self, deal: str) -> list[Event]:
         """Return a deal's stored events by time, those that wait for an opening included."""
         refuse_inside_hook("board.events")
-        return reading.events(self._session, deal)
+        return read.events(self._session, deal)
 
     def explain(self, deal: str) -> Explanation:
         """Say of every event, hand and timer of a deal what it did, and why others did not.
@@ -319,12 +316,12 @@ class Board:
             DealNotFoundError: no event of such a deal is known.
         """
         refuse_inside_hook("board.explain")
-        return reading.explain(self._session, deal)
+        return read.explain(self._session, deal)
 
-    def summary(self) -> list[reading.StageTotal]:
+    def summary(self) -> list[read.StageTotal]:
         """Return count, value and weighted value per stage and currency, in ladder order."""
         refuse_inside_hook("board.summary")
-        return reading.summary(self._session)
+        return read.summary(self._session)
 
     def health(self, *, thorough: bool = False) -> Health:
         """Say how board and store are doing, and what a person should look at; writes nothing.
@@ -344,7 +341,7 @@ class Board:
     ) -> list[Effect]:
         """Return effects, of one deal or of all, in some states or in any, by due time."""
         refuse_inside_hook("board.effects")
-        return delivering.effects(self._session, deal, states)
+        return deliver.effects(self._session, deal, states)
 
     def dead_letters(self) -> list[Effect]:
         """Return the effects whose last try failed."""
@@ -357,7 +354,7 @@ class Board:
             EffectNotFoundError: it is no dead letter.
         """
         refuse_inside_hook("board.send_again")
-        delivering.send_again(self._session, effect if isinstance(effect, str) else effect.key)
+        deliver.send_again(self._session, effect if isinstance(effect, str) else effect.key)
 
     def tasks(
         self,
@@ -373,7 +370,7 @@ class Board:
         """
         refuse_inside_hook("board.tasks")
         until = None if due_by is None else instant(due_by)
-        return delivering.tasks(self._session, owner, deal, until)
+        return deliver.tasks(self._session, owner, deal, until)
 
     def complete(self, task: Task | str) -> Task:
         """Note that a person has done a task.
@@ -382,13 +379,13 @@ class Board:
             EffectNotFoundError: it is not open any more; the deal may have moved on.
         """
         refuse_inside_hook("board.complete")
-        return delivering.complete(self._session, task if isinstance(task, str) else task.key)
+        return deliver.complete(self._session, task if isinstance(task, str) else task.key)
 
     # -- the past -----------------------------------------------------------------------------
 
     def migrate(
         self, mapping: Mapping[str, Stage] | None = None, *, batch: int = DEFAULT_BATCH
-    ) -> adopting.MigrationReport:
+    ) -> migrate.MigrationReport:
         """Adopt this board's definition for every deal in the store; call again to resume.
 
         Args:
@@ -398,14 +395,12 @@ class Board:
             PipelineChangedError: a stage that is gone is not in the mapping.
             DefinitionError: the mapping names a stage that is in neither definition.
         """
-        from . import migrate as adopting
+        from . import migrate
 
         refuse_inside_hook("board.migrate")
-        return adopting.migrate(self._session, mapping, batch)
+        return migrate.migrate(self._session, mapping, batch)
 
-    def forget(
-        self, /, *, properties: Iterable[str] = (), **contact: str
-    ) -> forgetting.ForgetReport:
+    def forget(self, /, *, properties: Iterable[str] = (), **contact: str) -> forget.ForgetReport:
         """Remove personal data of a contact, for example ``forget(email="ada@example.com")``.
 
         It goes from events, deals, titles, reasons, tasks and effects; the moves stay.
@@ -417,10 +412,10 @@ class Board:
         Raises:
             InvalidEventError: not exactly one contact key is given.
         """
-        from . import forget as forgetting
+        from . import forget
 
         refuse_inside_hook("board.forget")
-        return forgetting.forget(self._session, contact, properties)
+        return forget.forget(self._session, contact, properties)
 
     def remove(self, deal: str) -> None:
         """Remove a closed deal with its history; events for it answer ``ARCHIVED`` afterwards.
@@ -429,10 +424,10 @@ class Board:
             DealNotFoundError: there is no such deal.
             MoveNotAllowedError: it is not closed.
         """
-        from . import forget as forgetting
+        from . import forget
 
         refuse_inside_hook("board.remove")
-        forgetting.remove(self._session, deal)
+        forget.remove(self._session, deal)
 
     def archive(
         self,
@@ -441,7 +436,7 @@ class Board:
         to: Path | str,
         batch: int = DEFAULT_ARCHIVE_BATCH,
         remove: bool = True,
-    ) -> archiving.ArchiveReport:
+    ) -> archive.ArchiveReport:
         """Write deals closed before an instant to a file, check it, and remove them.
 
         Tombstones stay, as after :meth:`remove`. Calling it again with the same arguments goes on
@@ -458,10 +453,10 @@ class Board:
                 nothing is removed then.
             OSError: it cannot be written.
         """
-        from .retention import archive as archiving
+        from .retention import archive
 
         refuse_inside_hook("board.archive")
-        return archiving.archive(self._session, before, to, batch, remove)
+        return archive.archive(self._session, before, to, batch, remove)
 
     def restore(
         self,
@@ -469,7 +464,7 @@ class Board:
         *,
         deals: Iterable[str] | None = None,
         batch: int = DEFAULT_ARCHIVE_BATCH,
-    ) -> restoring.RestoreReport:
+    ) -> restore.RestoreReport:
         """Put deals of an archive back as they were; nothing that waited then is sent now.
 
         Calling it again goes on after a crash.
@@ -482,10 +477,10 @@ class Board:
                 the store, and not as it was archived.
             DealNotFoundError: one that is wanted is not in the archive.
         """
-        from .retention import restore as restoring
+        from .retention import restore
 
         refuse_inside_hook("board.restore")
-        return restoring.restore(self._session, path, deals, batch)
+        return restore.restore(self._session, path, deals, batch)
 
     # -- end ----------------------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ import attrs
 
 from ..errors import LadderError
 from ..fold import fold as folding
-from ..fold.draft import visit_keys
-from ..model.deal import Move
 from ..model.event import Event
+from ..model.move import Move
+from ..model.visit import visit_keys
 from ..pipeline import Pipeline
 from ..stores.base import EffectRow, MoveRecord, StoredDeal
 from .decision import Decision, stored_until

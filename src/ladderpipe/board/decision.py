@@ -16,9 +16,11 @@ import attrs
 
 from ..errors import InvalidEventError
 from ..fold import fold as folding
-from ..fold.draft import Draft, OrderKey, order_key, visit_keys
-from ..model.deal import Move, Outcome
+from ..fold.draft import Draft, OrderKey, order_key
 from ..model.event import PHASE_BASELINE, Event
+from ..model.move import Move
+from ..model.receipt import Outcome
+from ..model.visit import visit_keys
 from ..pipeline import Pipeline
 from ..stores.base import DealChange, MoveRecord, StoredDeal
 

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -24,41 +24,21 @@ from ..errors import (
 from ..model.canonical import is_storable
 from ..model.deal import Deal
 from ..model.effect import TASK, Delivery, Effect, EffectState, Handler, Task
+from ..model.report import DeliveryReport
 from ..observability.observer import Observer, observed
-from ..stores import strand as bridging
+from ..stores import bridge
 from ..stores.base import EffectRow
 from .read import stored_deal
 from .session import Session
 from .sweep import sweep
 from .unit import Unit
 
-__all__ = ["DeliveryReport"]
+__all__ = ["deliver", "register"]
 
 BATCH: Final = 100
 _NEVER_SETTLED: Final = (
     "the lease of the last try ended, and nothing was heard of it: the worker died or hung"
 )
-
-
-@attrs.frozen
-class DeliveryReport:
-    """What one round of deliveries did.
-
-    Attributes:
-        counts: how many effects ended in which state; ``pending`` means tried again later.
-    """
-
-    counts: Mapping[EffectState, int]
-
-    @property
-    def delivered(self) -> int:
-        """How many handlers returned."""
-        return self.counts.get(EffectState.DELIVERED, 0)
-
-    @property
-    def failed(self) -> int:
-        """How many handlers raised: those tried again later and the new dead letters."""
-        return self.counts.get(EffectState.PENDING, 0) + self.counts.get(EffectState.DEAD, 0)
 
 
 def register(session: Session, name: str) -> Callable[[Handler], Handler]:
@@ -170,7 +150,7 @@ def _deliver_one(
     if not isinstance(found, _Claim):
         return found
     try:
-        bridging.finished(session.handlers[effect.name](found.delivery))
+        bridge.finished(session.handlers[effect.name](found.delivery))
     except UndeliverableError as error:
         return _settle(session, found, EffectState.DEAD, error)
     except Exception as error:

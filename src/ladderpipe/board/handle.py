@@ -24,8 +24,9 @@ from ..errors import (
 from ..fold.draft import Draft
 from ..fold.fold import hand_instant
 from ..ladder.machine import HAND_PREFIX, missing
-from ..model.deal import Outcome, Receipt
 from ..model.event import BY_HAND, OVERRIDE, OWN_SOURCE, Event, check_from_outside, check_name
+from ..model.receipt import Outcome, Receipt
+from ..model.report import BatchReport, EventFailure
 from ..model.stage import Stage
 from ..observability.observer import Observer, observed
 from ..pipeline import Pipeline
@@ -34,41 +35,9 @@ from .decision import move_of
 from .session import Session
 from .unit import Unit, check_same, receipt
 
-__all__ = ["BatchReport", "EventFailure"]
+__all__ = ["handle", "handle_many", "move"]
 
 BATCH: Final = 1000
-
-
-@attrs.frozen
-class EventFailure:
-    """An event of a batch that was refused; the others were not affected.
-
-    Attributes:
-        position: its place in what was given, from 0.
-    """
-
-    position: int
-    event: Event
-    error: LadderError
-
-
-@attrs.frozen
-class BatchReport:
-    """What became of a batch of events.
-
-    Attributes:
-        outcomes: how many events had which outcome.
-        failures: events that were refused, each with the reason.
-    """
-
-    outcomes: Mapping[Outcome, int]
-    failures: tuple[EventFailure, ...] = ()
-
-    @property
-    def accepted(self) -> int:
-        """How many events are stored now that were not before."""
-        skipped = (Outcome.DUPLICATE, Outcome.ARCHIVED)
-        return sum(count for outcome, count in self.outcomes.items() if outcome not in skipped)
 
 
 @observed("ladderpipe.handle", Observer.took, Observer.refused)

@@ -13,12 +13,13 @@ import attrs
 
 from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError
 from ..model.canonical import canonical, canonical_text
-from ..model.deal import Deal, Move
+from ..model.deal import Deal
 from ..model.effect import TASK, EffectState, effect_key
 from ..model.event import Event
+from ..model.move import Move
 from ..model.stage import DoStep, Stage, WaitStep
 from ..pipeline import Hook, Pipeline
-from ..stores import strand as bridging
+from ..stores import bridge
 from ..stores.base import NewEffect
 from ..stores.hook_guard import hook_running, running_hook
 from ..stores.joined import is_in_transaction
@@ -200,12 +201,12 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
 def _run(hook: Hook, name: str, context: HookContext) -> None:
     """Run a hook; an asynchronous one where it can be awaited, with a connection to await."""
     if not inspect.iscoroutinefunction(hook):
-        bridging.finished(hook(context))
+        bridge.finished(hook(context))
         return
     plain = context.connection
     context.connection = getattr(plain, "asynchronous", plain)
     try:
-        bridging.await_(_awaited(hook, name, context))
+        bridge.await_(_awaited(hook, name, context))
     finally:
         context.connection = plain
 

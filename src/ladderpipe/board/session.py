@@ -15,7 +15,7 @@ from ..model.clock import Clock, instant
 from ..model.effect import Backoff, Handler
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
-from ..stores import strand as bridging
+from ..stores import bridge
 from ..stores.base import PipelineRow, Store, Transaction
 from .clock_watch import ClockWatch
 from .unit import Unit
@@ -92,7 +92,7 @@ class Session:
                 if not self.store.may_retry(error):
                     raise
                 self.observer.retried(error, number + 1)
-            bridging.sleep(_pause(number))
+            bridge.sleep(_pause(number))
         return work()
 
     @contextlib.contextmanager

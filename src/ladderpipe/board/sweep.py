@@ -6,40 +6,17 @@ import datetime as dt
 import functools
 from typing import Final
 
-import attrs
-
 from ..errors import ClockError, LadderError
 from ..model.clock import instant
+from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal
 from .session import Session
 from .unit import Unit
 
-__all__ = ["DealFailure", "TickReport"]
+__all__ = ["sweep", "tick"]
 
 BATCH: Final = 1000
-
-
-@attrs.frozen
-class DealFailure:
-    """A deal that could not be swept; it is tried again later, the others went on."""
-
-    deal: str
-    error: LadderError
-
-
-@attrs.frozen
-class TickReport:
-    """What a sweep did.
-
-    Attributes:
-        deals: how many deals had a timer due.
-        moves: how many moves the timers made.
-    """
-
-    deals: int
-    moves: int
-    failures: tuple[DealFailure, ...] = ()
 
 
 def tick(session: Session, limit: int | None, until: dt.datetime | str | None = None) -> TickReport:

@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft, order_key
 from ..model.canonical import is_storable
-from ..model.deal import Move, Outcome, Receipt
 from ..model.event import Event
+from ..model.move import Move
+from ..model.receipt import Outcome, Receipt
 from ..pipeline import Pipeline
 from ..stores.base import DealChange, EffectRow, NewEffect, NewEvent, StoredDeal, Transaction
 from .decision import Decision, decide, decide_anew, draft_of

@@ -13,26 +13,16 @@ from typing import Final
 import attrs
 
 from ..errors import LadderError, PipelineChangedError
+from ..model.report import Difference
 from ..stores.base import StoredDeal, Transaction
 from .board import Board
 from .compare import StoredHistory, first_difference
 
-__all__ = ["Difference", "VerifyReport", "verify"]
+__all__ = ["VerifyReport", "verify"]
 
 PAGE: Final = 200
 KEPT: Final = 100
 """How many differences a report holds; all are counted, and told to ``on_difference``."""
-
-
-@attrs.frozen
-class Difference:
-    """The first thing about a deal that does not agree; ``deal`` is ``None`` for the database."""
-
-    deal: str | None
-    what: str
-
-    def __str__(self) -> str:
-        return f"deal {self.deal!r}: {self.what}" if self.deal else f"the database: {self.what}"
 
 
 @attrs.frozen(kw_only=True)

@@ -11,11 +11,12 @@ from types import FrameType
 from typing import Final
 
 from ..errors import ClockError, PipelineChangedError
+from ..model.report import DeliveryReport, TickReport
 from ..observability.log_records import WORKER
-from ..stores import strand as bridging
-from .deliver import DeliveryReport, deliver
+from ..stores import bridge
+from .deliver import deliver
 from .session import Session
-from .sweep import TickReport, tick
+from .sweep import tick
 
 __all__ = ["Round", "run"]
 
@@ -82,7 +83,7 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
 
     On behalf of an event loop it is the asynchronous board that minds them.
     """
-    if threading.current_thread() is not threading.main_thread() or bridging.current() is not None:
+    if threading.current_thread() is not threading.main_thread() or bridge.current() is not None:
         yield
         return
 

@@ -13,10 +13,13 @@ from rich.text import Text
 
 from ..board.board import Board
 from ..errors import MissingPropertyError, MoveNotAllowedError, StoreError
-from ..model.deal import Deal, Move, Receipt, Visit
+from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE
 from ..model.history import History
+from ..model.move import Move
+from ..model.receipt import Receipt
 from ..model.stage import Status
+from ..model.visit import Visit
 from .loading import existing_store, reading_board, stored_pipeline
 from .options import Allow, DealId, Json, Language, Name, OwnPipeline, StoredPipeline, Url
 from .printing import (

@@ -14,9 +14,11 @@ from rich.text import Text
 from ..board.board import Board
 from ..mail import FileMailbox
 from ..model.clock import ManualClock
-from ..model.deal import Deal, Move, Outcome, Receipt
+from ..model.deal import Deal
 from ..model.effect import Delivery, EffectState
 from ..model.event import Event
+from ..model.move import Move
+from ..model.receipt import Outcome, Receipt
 from .demo_script import CUSTOMERS, END, MAIL_DOWN, SCRIPT, Said, Scene
 from .printing import STATUS_STYLES
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from ..board.read import StageTotal
 from ..ladder.check import Finding
-from ..model.deal import CartLine, Deal, Move, Receipt, Visit
+from ..model.deal import CartLine, Deal
 from ..model.event import Event
 from ..model.history import History
+from ..model.move import Move
+from ..model.receipt import Receipt
+from ..model.visit import Visit
 from .printing import instant_text
 
 __all__ = [

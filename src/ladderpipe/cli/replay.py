@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..board.board import Board
-from ..board.sweep import DealFailure
 from ..errors import InstantError
 from ..logs.log_map import CloudEvents, LogMap
 from ..logs.map_files import load_map, shipped_maps
@@ -22,7 +21,8 @@ from ..logs.readers import BadLine
 from ..logs.replay import ReplayReport, known_as
 from ..logs.replay import replay as replay_log
 from ..model.clock import instant
-from ..model.deal import Outcome
+from ..model.receipt import Outcome
+from ..model.report import DealFailure
 from .loading import loaded_pipeline
 from .options import Allow, Json, Language
 from .printing import (

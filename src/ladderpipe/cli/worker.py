@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..board.board import Board
-from ..board.deliver import DeliveryReport
-from ..board.sweep import TickReport
 from ..errors import StoreError
 from ..model.effect import Delivery, EffectState, Handler
+from ..model.report import DeliveryReport, TickReport
 from .loading import called, existing_store, imported, stored_pipeline
 from .options import Allow, Json, OwnPipeline, Url
 from .printing import counted, instant_text

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import PipelineChangedError
 from ..ladder.machine import NOT_OPEN, Candidate, Rung
 from ..model.clock import instant
-from ..model.deal import Deal, Move
+from ..model.deal import Deal
 from ..model.event import Event
 from ..model.stage import Stage
 from .reducer import CartDraft, DealData
@@ -20,7 +19,7 @@ from .reducer import CartDraft, DealData
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
-__all__ = ["Draft", "OrderKey", "order_key", "visit_key", "visit_keys"]
+__all__ = ["Draft", "OrderKey", "order_key"]
 
 OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
 
@@ -266,30 +265,6 @@ _INSTANTS: Final = (
     "last_event_at",
 )
 _STORED_AS: Final = {"last_event_at": "_last_event_at"}
-
-
-def visit_key(parent: str | None, into: str, rule: str, event: Event | None) -> str:
-    """Return what a visit is, whatever its number.
-
-    An event's visit is named by the event's identity and the stage, since with other events
-    before it the same event may lead elsewhere; a timer's by the visit it ended and its rule. So
-    folding again with other events in between finds the same visit again.
-    """
-    if event is None:
-        cause = f"timer\x00{parent}\x00{rule}"
-    else:
-        cause = f"event\x00{event.source}\x00{event.id}\x00{into}"
-    return hashlib.blake2b(cause.encode(), digest_size=12).hexdigest()
-
-
-def visit_keys(first: str | None, moves: Iterable[Move]) -> list[str]:
-    """Return the keys of the visits that *moves* begin, one after another."""
-    keys: list[str] = []
-    parent = first
-    for move in moves:
-        parent = visit_key(parent, move.into.key, move.rule, move.event)
-        keys.append(parent)
-    return keys
 
 
 def _rung(pipeline: Pipeline, deal: str, key: str) -> Rung:

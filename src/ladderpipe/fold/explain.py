@@ -16,8 +16,8 @@ import attrs
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant
-from ..model.deal import Outcome
 from ..model.event import BASELINE, BY_HAND, OVERRIDE, Event
+from ..model.receipt import Outcome
 from ..model.stage import Stage
 from .draft import Draft
 from .fold import in_order

@@ -16,8 +16,9 @@ from ..errors import EventConflictError, GuardError, InvalidEventError, LadderEr
 from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
 from ..model.clock import instant
-from ..model.deal import Deal, Move, new_move
+from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
+from ..model.move import Move, new_move
 from .draft import Draft, OrderKey, order_key
 from .reducer import CartDraft
 

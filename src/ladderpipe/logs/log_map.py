@@ -1,6 +1,7 @@
 """Maps: from a row of a foreign log to events, as declared; nothing in a map is executed.
 
-:mod:`ladderpipe.logs.map_reader` builds a map from TOML, :mod:`ladderpipe.logs.readers` reads the rows.
+:mod:`ladderpipe.logs.map_reader` builds a map from TOML, :mod:`ladderpipe.logs.readers` reads
+the rows.
 """
 
 from __future__ import annotations

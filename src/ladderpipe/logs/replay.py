@@ -15,10 +15,11 @@ from typing import Final
 import attrs
 
 from ..board.board import Board
-from ..board.handle import BATCH, EventFailure
+from ..board.handle import BATCH
 from ..errors import DefinitionError, EventConflictError
-from ..model.deal import Outcome
 from ..model.event import Event
+from ..model.receipt import Outcome
+from ..model.report import EventFailure
 from .log_map import CloudEvents, LogMap, OwnXes
 from .map_files import shipped_maps
 from .readers import BadLine, LogFile

@@ -1,8 +1,8 @@
 """Reading XES, the XML of IEEE 1849-2016, event by event and in constant memory.
 
 An event becomes a row: its attributes by key, and those of its trace under ``case``. What the
-attributes mean is :mod:`ladderpipe.logs.log_map`'s business. Such a file may come from anybody, so a
-document type declaration is refused, and what nests too deep or never ends is not read on.
+attributes mean is :mod:`ladderpipe.logs.log_map`'s business. Such a file may come from anybody, so
+a document type declaration is refused, and what nests too deep or never ends is not read on.
 """
 
 from __future__ import annotations

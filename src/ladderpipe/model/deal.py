@@ -1,21 +1,18 @@
-"""The records that readers get: deals, carts, moves, visits, receipts. All frozen."""
+"""A deal as readers get it, with its cart; frozen."""
 
 from __future__ import annotations
 
 import datetime as dt
-import enum
-import functools
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import attrs
 
-from .event import Event
 from .money import product, total
 from .stage import Stage, Status
 
-__all__ = ["Cart", "CartLine", "Deal", "Move", "Outcome", "Receipt", "Visit"]
+__all__ = ["Cart", "CartLine", "Deal"]
 
 
 @attrs.frozen
@@ -107,107 +104,3 @@ class Deal:
     def as_deal(self) -> Deal:
         """Return itself; guards ask this of a deal and of the fold's draft alike."""
         return self
-
-
-class Move(NamedTuple):
-    """The passage from one stage into another. A named tuple, since histories hold millions.
-
-    Attributes:
-        n: number of the visit it begins, from 1.
-        out_of: the stage left; ``None`` for the opening.
-        at: when it happened; for a timer, when it was due.
-        recorded_at: when a store wrote it; ``None`` in a bare fold.
-        rule: key of the rule that made it, or ``ladder.override``.
-        event: what caused it; ``None`` for a timer.
-    """
-
-    deal: str
-    n: int
-    out_of: Stage | None
-    into: Stage
-    at: dt.datetime
-    recorded_at: dt.datetime | None
-    rule: str
-    event: Event | None
-
-
-new_move = functools.partial(tuple.__new__, Move)
-"""Builds a move from a tuple of its fields, faster than the class does."""
-
-
-class Visit(NamedTuple):
-    """A stay in a stage, ``[entered_at, left_at)``.
-
-    Attributes:
-        n: number in the deal's life, from 1; display order only.
-        key: what the visit is, whatever its number: derived from what caused it.
-        left_at: ``None`` for the current visit.
-    """
-
-    deal: str
-    n: int
-    key: str
-    stage: Stage
-    entered_at: dt.datetime
-    left_at: dt.datetime | None
-
-    @property
-    def duration(self) -> dt.timedelta | None:
-        """How long it lasted; ``None`` while it goes on."""
-        return None if self.left_at is None else self.left_at - self.entered_at
-
-
-class Outcome(enum.StrEnum):
-    """What became of one event."""
-
-    OPENED = "opened"
-    """It opened the deal."""
-    MOVED = "moved"
-    """It moved the deal."""
-    STAYED = "stayed"
-    """It was recorded and moved nothing."""
-    DUPLICATE = "duplicate"
-    """It was known already; nothing changed."""
-    WAITING = "waiting"
-    """No rule has opened its deal yet; it is kept and takes part when one does."""
-    LATE = "late"
-    """It is older than the deal's baseline; recorded, changes nothing."""
-    ARCHIVED = "archived"
-    """Its deal was removed; recorded nowhere, changes nothing."""
-
-
-class _Stands(Protocol):
-    """A deal, or the fold's draft of one."""
-
-    def as_deal(self) -> Deal: ...
-
-
-def _as_deal(stands: _Stands | None) -> Deal | None:
-    return None if stands is None else stands.as_deal()
-
-
-@attrs.frozen(repr=False)
-class Receipt:
-    """What a board answers to an event.
-
-    Attributes:
-        outcome: what became of *this* event.
-        moves: the moves that are newly current, timers that were due before included.
-        refolded: whether the event was late and the deal's history was folded again.
-    """
-
-    outcome: Outcome
-    _stands: _Stands | None = attrs.field(alias="deal", eq=_as_deal)
-    moves: tuple[Move, ...] = ()
-    refolded: bool = False
-
-    @functools.cached_property
-    def deal(self) -> Deal | None:
-        """The deal as it stands now; ``None`` while none is open."""
-        return _as_deal(self._stands)
-
-    def __repr__(self) -> str:
-        return f"Receipt({self.outcome!r}, {self.deal!r}, {self.moves!r}, {self.refolded!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Receipt, (self.outcome, self.deal, self.moves, self.refolded))

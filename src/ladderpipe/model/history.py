@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from .clock import instant
-from .deal import Deal, Move, Visit
+from .deal import Deal
+from .move import Move
 from .stage import Stage
+from .visit import Visit, visit_keys
 
 __all__ = ["History"]
 
@@ -77,8 +79,6 @@ class History:
         return None
 
     def _tile(self) -> list[Visit]:
-        from ..fold.draft import visit_keys
-
         keys = self._keys
         if keys is None:
             keys = visit_keys(self._start.key if self._start else None, self.moves)

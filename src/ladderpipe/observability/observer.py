@@ -18,12 +18,12 @@ from ..board.clock_watch import Pace
 from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, error_type, record
 
 if TYPE_CHECKING:
-    from ..board.handle import BatchReport
     from ..board.session import Session
-    from ..board.sweep import TickReport
     from ..board.unit import Unit
-    from ..model.deal import Move, Receipt
     from ..model.effect import Delivery, EffectState
+    from ..model.move import Move
+    from ..model.receipt import Receipt
+    from ..model.report import BatchReport, TickReport
     from ..stores.base import EffectRow
     from .telemetry import Attributes, Span, Telemetry
 

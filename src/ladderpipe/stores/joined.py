@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import StoreError
-from .strand import finished
+from .bridge import finished
 
 __all__ = ["is_in_transaction", "unwrap"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import attrs
 
 from ...errors import ArchiveError
+from ...model.report import Difference
 from ...pipeline import Pipeline
-from ..verify import Difference
 from .file import ArchiveFile
 from .records import ArchivedDeal
 

@@ -1,7 +1,7 @@
 """The carts of many deals at once: a row of seats for each, a line in a seat.
 
-What the standard reducer does to one cart (:mod:`ladderpipe.fold.reducer`), done to all that an event
-changes at one step. Titles and the order of lines are not kept: no guard reads them.
+What the standard reducer (:mod:`ladderpipe.fold.reducer`) does to one cart, done to all that an
+event changes at one step. Titles and the order of lines are not kept: no guard reads them.
 """
 
 from __future__ import annotations

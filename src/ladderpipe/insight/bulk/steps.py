@@ -1,9 +1,9 @@
 """The fold of a block of deals, all stepped together: the first event of each, then the second.
 
-Each step does to arrays what :mod:`ladderpipe.fold.fold` does to one draft, in the same order: timers
-due before the event, the event's data, the decision, and what timers make of activity. The deals
-are numbered by how many events they have, the longest first, so that those still going on are
-always the first ones.
+Each step does to arrays what :mod:`ladderpipe.fold.fold` does to one draft, in the same order:
+timers due before the event, the event's data, the decision, and what timers make of activity. The
+deals are numbered by how many events they have, the longest first, so that those still going on
+are always the first ones.
 """
 
 from __future__ import annotations

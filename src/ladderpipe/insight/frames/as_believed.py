@@ -17,8 +17,8 @@ import attrs
 from ...errors import LadderError
 from ...fold import fold as folding
 from ...fold.draft import Draft
-from ...model.deal import Move
 from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
+from ...model.move import Move
 from ...pipeline import Pipeline
 from ...stores.base import MoveRecord
 

@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from ...asynchronous.strands import to_its_end
-from ..strand import await_, entered
+from ..bridge import await_, entered
 from .guarded import Guarded, GuardedAsyncCursor
 from .listener import Listener
 

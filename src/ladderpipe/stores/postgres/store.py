@@ -16,8 +16,8 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ...errors import StoreError
 from ..base import ENDED
+from ..bridge import awaits
 from ..joined import unwrap
-from ..strand import awaits
 from .listener import Listener
 from .names import Names
 from .schema import migrate

@@ -1,0 +1,107 @@
+"""What a board says of a batch, a sweep, a round of deliveries; and what verifying finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from ..errors import LadderError
+from .effect import EffectState
+from .event import Event
+from .receipt import Outcome
+
+__all__ = [
+    "BatchReport",
+    "DealFailure",
+    "DeliveryReport",
+    "Difference",
+    "EventFailure",
+    "TickReport",
+]
+
+
+@attrs.frozen
+class EventFailure:
+    """An event of a batch that was refused; the others were not affected.
+
+    Attributes:
+        position: its place in what was given, from 0.
+    """
+
+    position: int
+    event: Event
+    error: LadderError
+
+
+@attrs.frozen
+class BatchReport:
+    """What became of a batch of events.
+
+    Attributes:
+        outcomes: how many events had which outcome.
+        failures: events that were refused, each with the reason.
+    """
+
+    outcomes: Mapping[Outcome, int]
+    failures: tuple[EventFailure, ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        """How many events are stored now that were not before."""
+        skipped = (Outcome.DUPLICATE, Outcome.ARCHIVED)
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in skipped)
+
+
+@attrs.frozen
+class DealFailure:
+    """A deal that could not be swept; it is tried again later, the others went on."""
+
+    deal: str
+    error: LadderError
+
+
+@attrs.frozen
+class TickReport:
+    """What a sweep did.
+
+    Attributes:
+        deals: how many deals had a timer due.
+        moves: how many moves the timers made.
+    """
+
+    deals: int
+    moves: int
+    failures: tuple[DealFailure, ...] = ()
+
+
+@attrs.frozen
+class DeliveryReport:
+    """What one round of deliveries did.
+
+    Attributes:
+        counts: how many effects ended in which state; ``pending`` means tried again later.
+    """
+
+    counts: Mapping[EffectState, int]
+
+    @property
+    def delivered(self) -> int:
+        """How many handlers returned."""
+        return self.counts.get(EffectState.DELIVERED, 0)
+
+    @property
+    def failed(self) -> int:
+        """How many handlers raised: those tried again later and the new dead letters."""
+        return self.counts.get(EffectState.PENDING, 0) + self.counts.get(EffectState.DEAD, 0)
+
+
+@attrs.frozen
+class Difference:
+    """The first thing about a deal that does not agree; ``deal`` is ``None`` for the database."""
+
+    deal: str | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"deal {self.deal!r}: {self.what}" if self.deal else f"the database: {self.what}"

@@ -1,0 +1,60 @@
+"""Visits: stays in a stage, and the keys that tell which stay is which."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .event import Event
+from .move import Move
+from .stage import Stage
+
+__all__ = ["Visit", "visit_key", "visit_keys"]
+
+
+class Visit(NamedTuple):
+    """A stay in a stage, ``[entered_at, left_at)``.
+
+    Attributes:
+        n: number in the deal's life, from 1; display order only.
+        key: what the visit is, whatever its number: derived from what caused it.
+        left_at: ``None`` for the current visit.
+    """
+
+    deal: str
+    n: int
+    key: str
+    stage: Stage
+    entered_at: dt.datetime
+    left_at: dt.datetime | None
+
+    @property
+    def duration(self) -> dt.timedelta | None:
+        """How long it lasted; ``None`` while it goes on."""
+        return None if self.left_at is None else self.left_at - self.entered_at
+
+
+def visit_key(parent: str | None, into: str, rule: str, event: Event | None) -> str:
+    """Return what a visit is, whatever its number.
+
+    An event's visit is named by the event's identity and the stage, since with other events
+    before it the same event may lead elsewhere; a timer's by the visit it ended and its rule. So
+    folding again with other events in between finds the same visit again.
+    """
+    if event is None:
+        cause = f"timer\x00{parent}\x00{rule}"
+    else:
+        cause = f"event\x00{event.source}\x00{event.id}\x00{into}"
+    return hashlib.blake2b(cause.encode(), digest_size=12).hexdigest()
+
+
+def visit_keys(first: str | None, moves: Iterable[Move]) -> list[str]:
+    """Return the keys of the visits that *moves* begin, one after another."""
+    keys: list[str] = []
+    parent = first
+    for move in moves:
+        parent = visit_key(parent, move.into.key, move.rule, move.event)
+        keys.append(parent)
+    return keys

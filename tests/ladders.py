@@ -101,3 +101,17 @@ def ladders_and_events(
     pipeline = draw(ladders(**options)) if random else sales_ladder()
     stream = events_and_hands if hands else events
     return pipeline, draw(stream(pipeline, min_size=min_size, max_size=max_size))
+
+
+def guarded_ladder() -> Pipeline:
+    """Return a ladder of two stages, between which stands a guard that raises."""
+
+    def raises(deal: Deal, event: Event | None) -> bool:
+        raise RuntimeError("no answer")
+
+    low, high = Stage("low"), Stage("high")
+    return Pipeline(
+        "guarded",
+        stages=[low, high],
+        rules=[on("opened", into=low, opens=True), on("asked", into=high, when=guard(raises))],
+    )

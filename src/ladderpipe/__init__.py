@@ -8,7 +8,6 @@ them out. So are, to begin quickly, some that most programs do without.
 from typing import TYPE_CHECKING
 
 from .board.board import Board
-from .board.hooks import HookContext
 from .errors import LadderError, UndeliverableError
 from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .model.clock import Clock, ManualClock, SystemClock
@@ -16,16 +15,16 @@ from .model.deal import Cart, CartLine, Deal
 from .model.effect import Backoff, Delivery, Effect, EffectState, Task
 from .model.event import Event
 from .model.history import History
+from .model.hook import HookContext
 from .model.move import Move
 from .model.receipt import Outcome, Receipt
 from .model.stage import Stage, do, wait
 from .model.visit import Visit
-from .pipeline import Pipeline
+from .pipeline import Pipeline, dump, load
 from .stores import SqliteStore
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard as AsyncBoard
-    from .ladder.files import dump, load
     from .stores import MemoryStore
     from .stores import PostgresStore as PostgresStore
 
@@ -72,8 +71,6 @@ _LOADED_WHEN_ASKED_FOR = {
     "AsyncBoard": ".asynchronous",
     "MemoryStore": ".stores",
     "PostgresStore": ".stores",
-    "dump": ".ladder.files",
-    "load": ".ladder.files",
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours

@@ -6,36 +6,34 @@ import datetime as dt
 import functools
 import inspect
 import itertools
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-import attrs
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from .errors import DefinitionError
-from .fold import fold as folding
-from .fold.draft import Draft
-from .fold.reducer import Reducer, cart_reducer
-from .ladder.machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
-from .ladder.rules import ANY, ByHand, OnEvents, Rule
-from .model.clock import instant
+from .fold.explain import Explanation, explain
+from .fold.fold import run
+from .fold.reducer import CART_TYPES, Reducer, cart_reducer
+from .fold.unfolding import Unfolding
+from .ladder import files
+from .ladder.check import Finding, check
+from .ladder.definition import to_dict
+from .ladder.definition_reader import read
+from .ladder.diagram import diagram
+from .ladder.fingerprint import fingerprint
+from .ladder.ladder import Ladder
+from .ladder.machine import LadderMachine
+from .ladder.rules import Rule
 from .model.event import Event
 from .model.history import History
-from .model.move import Move
+from .model.hook import HookContext
 from .model.stage import Stage
-from .model.visit import Visit
 
-if TYPE_CHECKING:
-    from .board.hooks import HookContext
-    from .fold.explain import Explanation
-    from .ladder.check import Finding
+__all__ = ["Pipeline", "dump", "load"]
 
-__all__ = ["Pipeline"]
-
-Hook = Callable[["HookContext"], Awaitable[None] | None]
-HookFunction = TypeVar("HookFunction", bound=Callable[["HookContext"], Awaitable[None] | None])
-
-CART_TYPES = frozenset(("cart.updated", "cart.item_added", "cart.item_removed", "cart.emptied"))
+Hook = Callable[[HookContext], Awaitable[None] | None]
+HookFunction = TypeVar("HookFunction", bound=Callable[[HookContext], Awaitable[None] | None])
+Direction = Literal["into", "out_of"]
 
 
 class Pipeline:
@@ -61,27 +59,53 @@ class Pipeline:
         title: str | Mapping[str, str] | None = None,
         reducer: Reducer = cart_reducer,
     ) -> None:
-        if not isinstance(name, str) or not name.strip():
-            raise DefinitionError(f"a pipeline needs a name, not {name!r}")
-        self.name = name
         titles = {"": title} if isinstance(title, str) else title
-        self.titles: Mapping[str, str] = dict(titles or {})
-        self.reducer = reducer
-        self.stages: tuple[Stage, ...] = _checked_stages(name, stages)
-        self._by_key = {stage.key: stage for stage in self.stages}
-        self.rules: tuple[Rule, ...] = self._checked_rules(rules)
-        self.machine: LadderMachine = build_machine(name, self.stages, self.rules)
-        self.rungs: dict[str, Rung] = read_rungs(self.machine, self.stages, self.rules)
-        self.reduces_without_data = CART_TYPES if reducer is cart_reducer else None
-        self._rung_of_type = self._rungs_of_types()
-        self._hooks: dict[tuple[str, str], list[Hook]] = {}
+        self.ladder = Ladder(
+            name,
+            stages=stages,
+            rules=rules,
+            titles=titles or {},
+            reducer=reducer,
+            reduces_without_data=CART_TYPES if reducer is cart_reducer else None,
+        )
+        self._hooks: dict[tuple[Direction, str], list[Hook]] = {}
         self._has_sequences = any(stage.sequence for stage in self.stages)
         self._bound = False
+
+    @property
+    def name(self) -> str:
+        """The stable name, part of every key in a store."""
+        return self.ladder.name
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """What people see, by language code; empty when no title was given."""
+        return self.ladder.titles
 
     @property
     def title(self) -> str:
         """The title in the first language given; the name when there is none."""
         return next(iter(self.titles.values()), self.name)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, from the bottom of the ladder to the top."""
+        return self.ladder.stages
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules, in the order in which they are tried."""
+        return self.ladder.rules
+
+    @property
+    def reducer(self) -> Reducer:
+        """What events do to a deal's data."""
+        return self.ladder.reducer
+
+    @property
+    def machine(self) -> LadderMachine:
+        """The ``transitions`` machine that the fold's tables are read off."""
+        return self.ladder.machine
 
     def stage(self, key: str) -> Stage:
         """Return the stage with this key.
@@ -89,12 +113,7 @@ class Pipeline:
         Raises:
             DefinitionError: there is none.
         """
-        try:
-            return self._by_key[key]
-        except KeyError:
-            raise DefinitionError(
-                f"pipeline {self.name!r} has no stage {key!r}; it has {', '.join(self._by_key)}"
-            ) from None
+        return self.ladder.stage(key)
 
     # -- folding ------------------------------------------------------------------------------
 
@@ -113,8 +132,22 @@ class Pipeline:
             InvalidEventError: the reducer cannot understand an event.
             EventConflictError: one identity, two contents.
         """
-        draft, moves, start = self.run(events, until)
+        draft, moves, start = run(self.ladder, events, until)
         return None if draft is None or draft.stage is None else History(draft, moves, start)
+
+    def open(self, deal: str, events: Iterable[Event] = ()) -> Unfolding:
+        """Return a deal's fold that can be stepped: for engines that keep their own state.
+
+        Args:
+            deal: id of the deal that all events are about.
+            events: what is known of it already, in any order.
+
+        Raises:
+            GuardError: a guard raised.
+            InvalidEventError: the reducer cannot understand an event.
+            EventConflictError: one identity, two contents.
+        """
+        return Unfolding(self.ladder, deal, events)
 
     def replay(
         self, events: Iterable[Event], until: dt.datetime | str | None = None
@@ -135,41 +168,13 @@ class Pipeline:
         self, events: Iterable[Event], until: dt.datetime | str | None = None
     ) -> Explanation:
         """Say of every event and timer what it did, and why each other rule did not."""
-        from .fold.explain import explain
-
-        return explain(self, events, until)
-
-    def run(
-        self,
-        events: Iterable[Event],
-        until: dt.datetime | str | None = None,
-        observer: folding.Observer | None = None,
-    ) -> tuple[Draft | None, list[Move], Visit | None]:
-        """Fold one deal's events; return draft, moves, and the visit a baseline began in.
-
-        The board and ``explain`` use this; :meth:`fold` is what you want.
-        """
-        if until is not None:
-            until = instant(until)
-            events = [event for event in events if event.at <= until]
-        ordered = folding.in_order(self, events)
-        if not ordered:
-            return None, [], None
-        draft, first = folding.begin(self, ordered[0].deal, ordered)
-        start = _carried_visit(draft)
-        moves: list[Move] = []
-        folding.step(draft, ordered[first:] if first else ordered, moves, observer)
-        if until is not None:
-            folding.advance(draft, until, moves, observer)
-        return draft, moves, start
+        return explain(self.ladder, events, until)
 
     # -- looking at it ------------------------------------------------------------------------
 
     def check(self) -> list[Finding]:
         """Return what is wrong or doubtful about the ladder, worst first."""
-        from .ladder.check import check
-
-        return check(self)
+        return check(self.ladder)
 
     def diagram(self, format: Literal["mermaid", "dot"] = "mermaid") -> str:
         """Return the ladder as Mermaid or Graphviz DOT text.
@@ -177,40 +182,36 @@ class Pipeline:
         Raises:
             DefinitionError: *format* is neither.
         """
-        from .ladder.diagram import diagram
+        return diagram(self.ladder, format)
 
-        return diagram(self, format)
-
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, hooks: bool = True) -> dict[str, Any]:
         """Return the definition as plain data that JSON, YAML and TOML can hold.
+
+        Args:
+            hooks: whether to write the hooks too.
 
         Raises:
             DefinitionError: a guard or hook is a function without an import path.
         """
-        from .ladder.definition import to_dict
-
-        return to_dict(self)
+        return to_dict(self.ladder, cart_reducer, self._hooks if hooks else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], allow: Iterable[str] = ()) -> Pipeline:
         """Build the pipeline that :meth:`to_dict` wrote.
 
         Args:
-            allow: modules whose functions the definition may name.
+            allow: modules whose functions and classes the definition may name.
 
         Raises:
-            DefinitionError: the definition is malformed or names what is not allowed.
+            DefinitionError: the definition is malformed or names what is not allowed; the message
+                begins with the place, for example ``rules[3].after``.
         """
-        from .ladder.definition import from_dict
-
-        return from_dict(data, allow)
+        return read(data, cls, allow)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """What matters to the fold (stages, rules, guards, reducer), as a short hash."""
-        from .ladder.fingerprint import fingerprint
-
-        return fingerprint(self)
+        return fingerprint(self.ladder)
 
     # -- hooks --------------------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class Pipeline:
         """
         return self._hook("out_of", stage)
 
-    def hooks(self, direction: Literal["into", "out_of"], stage: str) -> list[Hook]:
+    def hooks(self, direction: Direction, stage: str) -> list[Hook]:
         """Return the hooks of a stage, in the order they were registered."""
         return self._hooks.get((direction, stage), [])
 
@@ -238,6 +239,11 @@ class Pipeline:
     def has_hooks(self) -> bool:
         """Whether any hook is registered."""
         return bool(self._hooks)
+
+    @property
+    def hooked(self) -> Collection[tuple[Direction, str]]:
+        """The directions and stages that have hooks."""
+        return self._hooks.keys()
 
     @property
     def asks_for_effects(self) -> bool:
@@ -259,10 +265,8 @@ class Pipeline:
                 )
         self._bound = True
 
-    def _hook(
-        self, direction: Literal["into", "out_of"], stage: Stage
-    ) -> Callable[[HookFunction], HookFunction]:
-        self._check_own(stage, f"move_{direction}({stage!r})")
+    def _hook(self, direction: Direction, stage: Stage) -> Callable[[HookFunction], HookFunction]:
+        self.ladder.check_own(stage, f"move_{direction}({stage!r})")
         if self._bound:
             raise DefinitionError(
                 f"move_{direction}({stage!r}): a board is bound to {self.name!r} already; "
@@ -275,118 +279,33 @@ class Pipeline:
 
         return register
 
-    # -- what the fold asks -------------------------------------------------------------------
-
-    def rung_of(self, event_type: str) -> int:
-        """Return the position of the lowest stage that rules for this type lead into, or −1."""
-        return self._rung_of_type.get(event_type, -1)
-
-    @functools.cached_property
-    def _overrides(self) -> dict[str, Candidate]:
-        from .model.event import OVERRIDE
-
-        return {
-            stage.key: Candidate(
-                Rule(ByHand(), stage, ANY, reenter=True, key=OVERRIDE), -1, self.rungs[stage.key]
-            )
-            for stage in self.stages
-        }
-
-    def override_candidate(self, into: str) -> Candidate | None:
-        """Return the way past the rules into a stage; ``None`` if the stage is gone."""
-        return self._overrides.get(into)
-
-    def _rungs_of_types(self) -> dict[str, int]:
-        position = {stage.key: index for index, stage in enumerate(self.stages)}
-        lowest: dict[str, int] = {}
-        for rule in self.rules:
-            if isinstance(rule.trigger, OnEvents):
-                for kind in rule.trigger.types:
-                    here = position[rule.into.key]
-                    lowest[kind] = min(lowest.get(kind, here), here)
-        return lowest
-
-    # -- checks while defining ----------------------------------------------------------------
-
-    def _checked_rules(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
-        found = tuple(rules)
-        for rule in found:
-            if not isinstance(rule, Rule):
-                raise DefinitionError(
-                    f"pipeline {self.name!r}: {rule!r} is no rule; build it with on(...), "
-                    "after(...) or by_hand(...)"
-                )
-            self._check_own(rule.into, f"rule '{rule}'")
-            if isinstance(rule.out_of, tuple):
-                for stage in rule.out_of:
-                    self._check_own(stage, f"rule '{rule}'")
-        if not any(rule.opens for rule in found):
-            raise DefinitionError(
-                f"pipeline {self.name!r} has no way to open a deal: "
-                "say opens=True in at least one rule on(...) or by_hand(...)"
-            )
-        return _with_keys(self.name, found)
-
-    def _check_own(self, stage: Stage, what: str) -> None:
-        if not isinstance(stage, Stage) or self._by_key.get(stage) is not stage:
-            known = ", ".join(self._by_key)
-            raise DefinitionError(
-                f"{what}: stage {str(stage)!r} is not one of pipeline {self.name!r}, which has "
-                f"{known}: add it to stages=[...], or use the object that is in there"
-            )
-
     def __repr__(self) -> str:
         return f"<Pipeline {self.name!r}: {len(self.stages)} stages, {len(self.rules)} rules>"
 
 
-def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    found = tuple(stages)
-    for stage in found:
-        if not isinstance(stage, Stage):
-            raise DefinitionError(f"pipeline {name!r}: {stage!r} is no Stage: build it with Stage")
-        if stage == NOT_OPEN:
-            raise DefinitionError(f"stage key {NOT_OPEN!r} is taken: it means no stage yet")
-    if not found:
-        raise DefinitionError(f"pipeline {name!r} has no stages: give at least one")
-    twice = [key for key, count in Counter(found).items() if count > 1]
-    if twice:
-        raise DefinitionError(
-            f"pipeline {name!r} has two stages with the key {twice[0].key!r}: rename one"
-        )
-    return found
+def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
+    """Return the pipeline that a ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file defines.
+
+    Reading a file executes nothing. Functions that it names are imported only from modules in
+    *allow*; YAML needs ``pip install 'ladderpipe[files]'``.
+
+    Args:
+        allow: modules whose functions and classes the file may name.
+
+    Raises:
+        DefinitionError: the file cannot be parsed (with its line), is malformed or names what is
+            not allowed (with the place in it).
+        OSError: the file cannot be read.
+    """
+    return files.load(path, Pipeline, allow)
 
 
-def _with_keys(name: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Derive the keys that were not given: from trigger and target, and more where needed."""
-    for describe in (_short_key, _long_key, _full_key):
-        keys = [rule.key or describe(rule) for rule in rules]
-        twice = [key for key, count in Counter(keys).items() if count > 1]
-        if not twice:
-            return tuple(attrs.evolve(r, key=key) for r, key in zip(rules, keys, strict=True))
-    raise DefinitionError(
-        f"pipeline {name!r} has two rules '{twice[0]}' that nothing tells apart: "
-        "remove one, or give each its own key='...'"
-    )
+def dump(pipeline: Pipeline, path: Path | str) -> None:
+    """Write the definition of *pipeline* to a file whose suffix says the format.
 
-
-def _short_key(rule: Rule) -> str:
-    return f"{rule.trigger_text} into {rule.into.key}"
-
-
-def _long_key(rule: Rule) -> str:
-    if rule.out_of is None:
-        return _short_key(rule)
-    out_of = "any" if rule.out_of is ANY else "|".join(map(str, rule.out_of))  # type: ignore[arg-type]
-    return f"{rule.trigger_text} out of {out_of} into {rule.into.key}"
-
-
-def _full_key(rule: Rule) -> str:
-    return f"{_long_key(rule)} when {rule.when}" if rule.when else _long_key(rule)
-
-
-def _carried_visit(draft: Draft) -> Visit | None:
-    if draft.stage is None or draft.entered_at is None or draft.visit_key is None:
-        return None
-    return Visit(
-        draft.deal, draft.visit, draft.visit_key, draft.stage, draft.entered_at, left_at=None
-    )
+    Raises:
+        DefinitionError: the suffix is unknown, or the pipeline holds what a file cannot: a
+            function without an import path, or, in TOML, a null in a payload.
+        OSError: the file cannot be written.
+    """
+    files.write(pipeline.to_dict(), path)

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
+from ladderpipe.fold.fold import run
 from ladderpipe.model.event import BASELINE, OWN_SOURCE
 from ladderpipe.model.visit import visit_keys
 from ladderpipe.testing import assert_single_stage
@@ -22,7 +23,7 @@ def test_a_baseline_changes_nothing_of_what_follows(
     cut = data.draw(st.sampled_from(sorted({event.at for event in events})))
     cut += data.draw(st.sampled_from([0, 0, 1, 3])) * dt.timedelta(hours=1)
     # Folded until the cut, every timer due before it has been tried: so the floor is no matter.
-    draft, moves, _ = pipeline.run(events, cut)
+    draft, moves, _ = run(pipeline.ladder, events, cut)
     assert draft is not None
     if moves:
         draft.visit_key = visit_keys(None, moves)[-1]

@@ -40,7 +40,13 @@ def test_at_one_instant_what_leads_higher_comes_later_and_hands_come_last(case: 
     for one, next_one in pairwise(made):
         if one.at == next_one.at:
             places = [
-                (e.type.startswith("ladder."), e.seq, pipeline.rung_of(e.type), e.source, e.id)
+                (
+                    e.type.startswith("ladder."),
+                    e.seq,
+                    pipeline.ladder.rung_of(e.type),
+                    e.source,
+                    e.id,
+                )
                 for e in (one, next_one)
             ]
             assert places == sorted(places)

@@ -39,7 +39,7 @@ def test_a_plain_model_makes_the_same_moves(case: tuple[Pipeline, list[Event]]) 
     pipeline, events = case
     model, facts = Model(), DealData()
     pipeline.machine.add_model(model)
-    ordered = in_order(pipeline, events)
+    ordered = in_order(pipeline.ladder, events)
     for index, event in enumerate(ordered):
         apply(facts, event, pipeline, model)
         history = pipeline.fold(ordered[: index + 1])

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from ladderpipe import Event, Outcome, Pipeline, Stage, after, by_hand, on
 from ladderpipe.fold.explain import Explanation, Reason, Step
+from ladderpipe.fold.fold import run
 from ladderpipe.ladder.guards import property_equals, property_is_set
 from tests.ladders import ladders_and_events, sales_ladder
 
@@ -241,7 +242,7 @@ def test_an_override_says_so() -> None:
 
 
 def _baseline(pipeline: Pipeline, events: list[Event], hours: float) -> Event:
-    draft, _, _ = pipeline.run(events)
+    draft, _, _ = run(pipeline.ladder, events)
     assert draft is not None
     return event("ladder.baseline", hours, state=draft.to_state())
 

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import Pipeline, Stage, do, on, templates
+from ladderpipe import Pipeline, Stage, do, dump, load, on, templates
 from ladderpipe.errors import DefinitionError
-from ladderpipe.ladder.files import dump, load, schema
+from ladderpipe.ladder.files import schema
 from ladderpipe.ladder.guards import property_equals
 from tests.ladders import ladders, sales_ladder
 from tests.unit.ladders import everything
@@ -230,7 +230,7 @@ def test_a_missing_package_names_the_extra_to_install(
 ) -> None:
     script = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        "from ladderpipe.ladder.files import dump\nfrom ladderpipe.templates import kanban\n"
+        "from ladderpipe import dump\nfrom ladderpipe.templates import kanban\n"
         "from ladderpipe.errors import DefinitionError\n"
         f"try: dump(kanban(), {str(tmp_path / f'p{suffix}')!r})\n"
         "except DefinitionError as error: print(error)\n"

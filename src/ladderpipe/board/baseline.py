@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import LadderError
 from ..fold.draft import Draft
-from ..fold.fold import hand_instant
+from ..fold.fold import hand_instant, reschedule
 from ..model.event import BASELINE, OWN_SOURCE, Event
 from ..stores.base import StoredDeal
 from .unit import Unit
@@ -42,6 +42,7 @@ def write_baseline(unit: Unit, stored: StoredDeal, draft: Draft) -> None:
         data={"state": draft.to_state()},
     )
     unit.add_event(stored, event)
-    carried = Draft.from_baseline(unit.pipeline, event)
+    carried = Draft.from_baseline(unit.pipeline.ladder, event)
+    reschedule(carried)
     carried.changed = True
     unit.note_baseline(stored._replace(baseline_at=at), carried)

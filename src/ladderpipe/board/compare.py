@@ -122,8 +122,8 @@ class _Folded:
 
 def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     stored = found.stored
-    ordered = folding.in_order(pipeline, found.events)
-    draft, first = folding.begin(pipeline, stored.deal, ordered)
+    ordered = folding.in_order(pipeline.ladder, found.events)
+    draft, first = folding.begin(pipeline.ladder, stored.deal, ordered)
     base, base_key = draft.visit, draft.visit_key
     rows: list[Move] = []
     folding.step(draft, ordered[first:], rows)

@@ -17,6 +17,7 @@ import attrs
 from ..errors import InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
+from ..ladder.ladder import Ladder
 from ..model.event import PHASE_BASELINE, Event
 from ..model.move import Move
 from ..model.receipt import Outcome
@@ -93,7 +94,7 @@ class Decision:
         return self._move(self.old_moves[-1])
 
     def _move(self, record: MoveRecord) -> Move:
-        return move_of(self.draft.pipeline, self.stored.deal, record, self.events)
+        return move_of(self.draft.ladder, self.stored.deal, record, self.events)
 
     @property
     def current_changed(self) -> bool:
@@ -173,7 +174,7 @@ def decide(
         InvalidEventError: the reducer cannot understand an event.
     """
     draft = draft_of(pipeline, stored, document)
-    ordered = folding.in_order(pipeline, events) if len(events) > 1 else events
+    ordered = folding.in_order(pipeline.ladder, events) if len(events) > 1 else events
     late: frozenset[tuple[str, str]] = frozenset()
     if stored.baseline_at is not None:
         baseline = (stored.baseline_at, PHASE_BASELINE)
@@ -184,7 +185,7 @@ def decide(
     if sweep_to is not None and (swept_to is None or sweep_to > swept_to):
         swept_to = sweep_to
     if ordered:
-        key = order_key(pipeline, ordered[0])
+        key = order_key(pipeline.ladder, ordered[0])
         if not folding.sorts_after_all(draft, key):
             return _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
     moves: list[Move] = []
@@ -207,9 +208,9 @@ def _fold_again(
     late: frozenset[tuple[str, str]] = frozenset(),
 ) -> Decision:
     events, old_moves = load_all()
-    ordered = folding.in_order(pipeline, events)
-    draft, first = folding.begin(pipeline, stored.deal, ordered)
-    draft.snapshots = {} if pipeline.has_hooks else None
+    ordered = folding.in_order(pipeline.ladder, events)
+    draft, first = folding.begin(pipeline.ladder, stored.deal, ordered)
+    _watch(draft, pipeline)
     base, base_key = draft.visit, draft.visit_key
     moves: list[Move] = []
     try:
@@ -235,7 +236,7 @@ def _fold_again(
         keys[same:],
         swept_to,
         before=before,
-        refolded=not (new and _goes_last(before, order_key(pipeline, new[0]))),
+        refolded=not (new and _goes_last(before, order_key(pipeline.ladder, new[0]))),
         old_moves=old[same:],
         kept_moves=[move for move in old_moves if move.n <= base + same],
         events={(event.source, event.id): event for event in events},
@@ -253,7 +254,7 @@ def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> De
         GuardError: a guard raised.
         InvalidEventError: the reducer cannot understand an event.
     """
-    before = Draft(pipeline, stored.deal)
+    before = Draft(pipeline.ladder, stored.deal)
     return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
 
 
@@ -296,9 +297,8 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
     Raises:
         PipelineChangedError: it stands in a stage that the pipeline does not have.
     """
-    draft = Draft(pipeline, stored.deal)
-    if pipeline.has_hooks:
-        draft.snapshots = {}
+    draft = Draft(pipeline.ladder, stored.deal)
+    _watch(draft, pipeline)
     draft.load(document)
     draft.resume(
         cursor=None
@@ -335,8 +335,15 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
     return draft
 
 
+def _watch(draft: Draft, pipeline: Pipeline) -> None:
+    """Have the fold keep what hooks will be shown."""
+    if pipeline.has_hooks:
+        draft.hooked = pipeline.hooked
+        draft.snapshots = {}
+
+
 def move_of(
-    pipeline: Pipeline,
+    ladder: Ladder,
     deal: str,
     record: MoveRecord,
     events: Mapping[tuple[str, str], Event],
@@ -348,8 +355,8 @@ def move_of(
     return Move(
         deal,
         record.n,
-        None if record.out_of is None else pipeline.stage(record.out_of),
-        pipeline.stage(record.into),
+        None if record.out_of is None else ladder.stage(record.out_of),
+        ladder.stage(record.into),
         record.at,
         record.recorded_at,
         record.rule,

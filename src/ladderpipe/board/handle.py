@@ -295,7 +295,7 @@ def _answer_again(unit: Unit, stored: StoredDeal, draft: Draft, event: Event) ->
     own = [record for record in records if record.event_id == event.id]
     events = {(found.source, found.id): found for found, _ in unit.transaction.events(stored.id)}
     made = tuple(
-        move_of(unit.pipeline, stored.deal, record, events)
+        move_of(unit.pipeline.ladder, stored.deal, record, events)
         for record in records
         if own and record.recorded_at == own[0].recorded_at
     )

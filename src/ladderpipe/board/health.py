@@ -130,7 +130,7 @@ def examine(
     """
     now = instant(clock.now())
     failing, waiting = transaction.troubled_deals(row.id)
-    stages = _stages_kept(row) if pipeline is None else pipeline.rungs.keys()
+    stages = _stages_kept(row) if pipeline is None else pipeline.ladder.rungs.keys()
     counts = transaction.stage_counts(row.id)
     return Health(
         pipeline=row.name,

@@ -25,23 +25,11 @@ from ..stores.hook_guard import hook_running, running_hook
 from ..stores.joined import is_in_transaction
 from .decision import Decision
 
-__all__ = ["HookContext"]
+__all__ = ["effects_asked", "refuse_inside_hook", "run_hooks"]
 
 
-class HookContext:
-    """What a hook is given: the move, the deal, and a way to ask for effects.
-
-    A hook runs inside the transaction and may run again when the transaction is retried, so it
-    touches nothing outside it.
-
-    Attributes:
-        move: the move that sets the hook off. On a refold, the one that begins the visit that is
-            current now; when the deal turns out not to be open, the one that is withdrawn.
-        deal: the deal in the stage that is left, or entered.
-        event: what caused the move; ``None`` for a timer.
-        refold: whether a late event changed the history, so that this hook makes up for it.
-        connection: the database connection, for the caller's own tables; ``None`` in memory.
-    """
+class Context:
+    """The board's :class:`~ladderpipe.HookContext`."""
 
     __slots__ = ("_requests", "connection", "deal", "event", "move", "refold")
 
@@ -64,19 +52,7 @@ class HookContext:
         run_to_completion: bool = False,
         **payload: Any,
     ) -> None:
-        """Ask for an effect, delivered after the commit.
-
-        Args:
-            name: which handler delivers it; ``"task"`` lands in ``board.tasks()``.
-            wait: how long after the move it is due.
-            expires: drop it, on record, when it is this late.
-            run_to_completion: deliver it even when the deal has left the stage. What a
-                move-out-of hook asks for always is.
-            **payload: JSON values for the handler.
-
-        Raises:
-            InvalidEventError: the payload is not JSON.
-        """
+        """Ask for an effect; see the protocol."""
         if not isinstance(name, str) or not name:
             raise InvalidEventError(f"ctx.do({name!r}): an effect needs a name such as 'email'")
         step = DoStep(name, canonical(payload), expires, run_to_completion)
@@ -168,7 +144,7 @@ def refuse_inside_hook(call: str) -> None:
         )
 
 
-def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
+def run_hooks(hooks: list[Hook], context: Context, what: str) -> None:
     """Run hooks in the order they were registered.
 
     Raises:
@@ -198,7 +174,7 @@ def run_hooks(hooks: list[Hook], context: HookContext, what: str) -> None:
             )
 
 
-def _run(hook: Hook, name: str, context: HookContext) -> None:
+def _run(hook: Hook, name: str, context: Context) -> None:
     """Run a hook; an asynchronous one where it can be awaited, with a connection to await."""
     if not inspect.iscoroutinefunction(hook):
         bridge.finished(hook(context))
@@ -211,7 +187,7 @@ def _run(hook: Hook, name: str, context: HookContext) -> None:
         context.connection = plain
 
 
-async def _awaited(hook: Hook, name: str, context: HookContext) -> None:
+async def _awaited(hook: Hook, name: str, context: Context) -> None:
     # What awaits this need not share the context of the code that asks for it.
     with hook_running(name):
         answer = hook(context)
@@ -310,7 +286,7 @@ class _Visit:
         self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests
     ) -> list[NewEffect]:
         if hooks:
-            context = HookContext(move, _own_copy(deal), self._refold, self._connection, requests)
+            context = Context(move, _own_copy(deal), self._refold, self._connection, requests)
             run_hooks(hooks, context, f"move {phase.replace('_', ' ')} {deal.stage}")
         return requests.found
 

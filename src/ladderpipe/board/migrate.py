@@ -122,12 +122,12 @@ def _checked(
             raise DefinitionError(
                 f"migrate: the stored pipeline has no stage {str(old)!r}; it has {', '.join(known)}"
             )
-        if str(new) not in pipeline.rungs:
+        if str(new) not in pipeline.ladder.rungs:
             raise DefinitionError(
                 f"migrate: {str(old)!r} is to become {str(new)!r}, which is no stage of this "
-                f"pipeline: choose from {', '.join(pipeline.rungs)}"
+                f"pipeline: choose from {', '.join(pipeline.ladder.rungs)}"
             )
-    unmapped = [key for key in known if key not in pipeline.rungs and key not in mapping]
+    unmapped = [key for key in known if key not in pipeline.ladder.rungs and key not in mapping]
     if unmapped:
         listed = ", ".join(f"{key!r} ({counts.get(key, 0)} deals)" for key in unmapped)
         raise PipelineChangedError(

@@ -91,7 +91,7 @@ def history(session: Session, deal_id: str) -> History:
         stored, document = _find(session, transaction, deal_id)
         events = {(event.source, event.id): event for event, _ in transaction.events(stored.id)}
         records = transaction.moves(stored.id)
-    rows = [move_of(session.pipeline, stored.deal, record, events) for record in records]
+    rows = [move_of(session.pipeline.ladder, stored.deal, record, events) for record in records]
     draft = draft_of(session.pipeline, stored, lambda: document)
     return History(draft, rows, keys=[record.visit_key for record in records])
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import attrs
 
 from ..errors import DefinitionError, PipelineChangedError, StoreError
+from ..ladder.fingerprint import differences, fold_definition
 from ..model.clock import Clock, instant
 from ..model.effect import Backoff, Handler
 from ..observability.observer import Observer
@@ -146,15 +147,15 @@ class Session:
                 f"a migration of pipeline {row.name!r} is not finished: open the board with "
                 "adopting=True and call board.migrate with the same mapping to resume it"
             )
-        from ..ladder.fingerprint import differences, fold_definition
-
-        found = differences(json.loads(row.definition)["fold"], fold_definition(self.pipeline))
+        found = differences(
+            json.loads(row.definition)["fold"], fold_definition(self.pipeline.ladder)
+        )
         with self.reading() as transaction:
             counts = transaction.stage_counts(row.id)
         gone = [
             f"{count} in {stage!r}"
             for stage, count in sorted(counts.items())
-            if stage not in self.pipeline.rungs
+            if stage not in self.pipeline.ladder.rungs
         ]
         stranded = f"; deals in stages that no longer exist: {', '.join(gone)}" if gone else ""
         return (
@@ -177,11 +178,8 @@ def definition_text(pipeline: Pipeline) -> str:
     That is what matters to the fold and, if it has a plain form, all of it: so the command line
     can read a store by its URL alone.
     """
-    from ..ladder.definition import to_dict
-    from ..ladder.fingerprint import fold_definition
-
     try:
-        whole = to_dict(pipeline, hooks=False)
+        whole = pipeline.to_dict(hooks=False)
     except DefinitionError:
         whole = None
-    return json.dumps({"fold": fold_definition(pipeline), "whole": whole})
+    return json.dumps({"fold": fold_definition(pipeline.ladder), "whole": whole})

@@ -138,7 +138,7 @@ class Unit:
         A deal has folded everything up to its cursor, so what is stored and lies behind it is
         taken up where it was left.
         """
-        if draft.cursor is not None and order_key(self.pipeline, event) <= draft.cursor:
+        if draft.cursor is not None and order_key(self.pipeline.ladder, event) <= draft.cursor:
             return False
         identity = (event.source, event.id)
         found = self.transaction.events(stored.id)

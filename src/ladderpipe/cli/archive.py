@@ -12,7 +12,6 @@ from ..board.board import Board
 from ..board.retention.check import check
 from ..board.retention.file import ArchiveFile
 from ..errors import DefinitionError, InstantError
-from ..ladder.definition import from_dict
 from ..model.clock import instant
 from ..pipeline import Pipeline
 from .loading import existing_store, find_modules_here, loaded_pipeline, stored_pipeline
@@ -149,7 +148,7 @@ def _ladder_of(file: ArchiveFile, named: str | None, allow: Sequence[str] | None
             "holds a function without an import path: pass --pipeline module:name"
         )
     find_modules_here()
-    return from_dict(whole, allow or ())
+    return Pipeline.from_dict(whole, allow or ())
 
 
 def _show(what: str, lines: Sequence[str]) -> None:

@@ -15,10 +15,8 @@ from typing import Any
 
 from ..board.board import Board
 from ..errors import DefinitionError, StoreError
-from ..ladder.definition import from_dict
-from ..ladder.files import load
 from ..model.clock import Clock
-from ..pipeline import Pipeline
+from ..pipeline import Pipeline, load
 from ..stores import Store, open_store
 from ..stores.base import PipelineRow
 
@@ -175,7 +173,7 @@ def stored_pipeline(
             "function without an import path: pass --pipeline module:name"
         )
     find_modules_here()
-    return from_dict(whole, allow or ())
+    return Pipeline.from_dict(whole, allow or ())
 
 
 def _row_of(store: Store, name: str | None) -> PipelineRow:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..errors import PipelineChangedError
+from ..ladder.ladder import Ladder
 from ..ladder.machine import NOT_OPEN, Candidate, Rung
 from ..model.clock import instant
 from ..model.deal import Deal
 from ..model.event import Event
 from ..model.stage import Stage
+from ..model.visit import Visit
 from .reducer import CartDraft, DealData
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 __all__ = ["Draft", "OrderKey", "order_key"]
 
@@ -26,9 +25,9 @@ OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
 _PENDING: Final = Stage(NOT_OPEN)
 
 
-def order_key(pipeline: Pipeline, event: Event) -> OrderKey:
+def order_key(ladder: Ladder, event: Event) -> OrderKey:
     """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
-    rung = pipeline.rung_of(event.type)
+    rung = ladder.rung_of(event.type)
     return (event.at, event.phase, event.seq, rung, event.source, event.id)
 
 
@@ -42,6 +41,7 @@ class Draft:
         blocked: keys of this visit's timers that were due while their guard was false.
         floor: nothing is due before it; the time of the baseline the fold began at.
         changed: whether the data may differ from what was loaded.
+        hooked: the directions and stages whose moves are worth a snapshot.
         snapshots: when set, the deal before and after each move that has hooks, by number.
     """
 
@@ -60,22 +60,23 @@ class Draft:
         "fired",
         "fired_at",
         "floor",
+        "hooked",
         "horizon",
+        "ladder",
         "last_event",
         "lost_from",
         "next_timer",
         "opened_at",
-        "pipeline",
         "rung",
         "snapshots",
         "visit",
         "visit_key",
     )
 
-    def __init__(self, pipeline: Pipeline, deal: str) -> None:
-        self.pipeline = pipeline
+    def __init__(self, ladder: Ladder, deal: str) -> None:
+        self.ladder = ladder
         self.deal = deal
-        self.rung: Rung = pipeline.rungs[NOT_OPEN]
+        self.rung: Rung = ladder.rungs[NOT_OPEN]
         self.visit = 0
         self.visit_key: str | None = None
         self.entered_at: dt.datetime | None = None
@@ -92,6 +93,7 @@ class Draft:
         self.floor: dt.datetime | None = None
         self.last_event: Event | None = None
         self.changed = False
+        self.hooked: Collection[tuple[str, str]] = ()
         self.snapshots: dict[int, tuple[Deal | None, Deal | None]] | None = None
         self._cursor: OrderKey | None = None
         self._last_event_at: dt.datetime | None = None
@@ -140,7 +142,7 @@ class Draft:
     def cursor(self) -> OrderKey | None:
         """The place in the deal's one order up to which events were folded."""
         if self.last_event is not None:
-            return order_key(self.pipeline, self.last_event)
+            return order_key(self.ladder, self.last_event)
         return self._cursor
 
     @property
@@ -163,7 +165,7 @@ class Draft:
         Raises:
             PipelineChangedError: the pipeline does not have it.
         """
-        self.rung = _rung(self.pipeline, self.deal, stage)
+        self.rung = _rung(self.ladder, self.deal, stage)
 
     def has_fired(self, timer: Candidate, at: dt.datetime) -> bool:
         """Return whether this timer rule has moved the deal at this very instant."""
@@ -181,6 +183,12 @@ class Draft:
             data.title = _title(data) or self.deal
             self.changed = True
 
+    def current_visit(self) -> Visit | None:
+        """Return the visit that the draft was loaded in, for a history that begins with it."""
+        if self.stage is None or self.entered_at is None or self.visit_key is None:
+            return None
+        return Visit(self.deal, self.visit, self.visit_key, self.stage, self.entered_at, None)
+
     def if_open(self) -> Draft | None:
         """Return itself, or ``None`` while no rule has opened the deal."""
         return None if self.rung.stage is None else self
@@ -192,7 +200,7 @@ class Draft:
         assert seen_at is not None
         return Deal(
             id=self.deal,
-            pipeline=self.pipeline.name,
+            pipeline=self.ladder.name,
             title=self.title,
             stage=self.rung.stage or _PENDING,
             entered_at=self.entered_at or seen_at,
@@ -229,30 +237,27 @@ class Draft:
         return {name: part for name, part in state.items() if part not in (None, [])}
 
     @classmethod
-    def from_baseline(cls, pipeline: Pipeline, event: Event) -> Draft:
-        """Return the state that a baseline carries, with nothing due before the baseline.
+    def from_baseline(cls, ladder: Ladder, event: Event) -> Draft:
+        """Return the state that a baseline carries; its timers are not scheduled yet.
 
         Raises:
             PipelineChangedError: it names a stage that the pipeline does not have.
         """
-        from .fold import reschedule
-
         state: Mapping[str, Any] = event.data["state"]
-        draft = cls(pipeline, event.deal)
-        draft.rung = _rung(pipeline, event.deal, state.get("stage", NOT_OPEN))
+        draft = cls(ladder, event.deal)
+        draft.rung = _rung(ladder, event.deal, state.get("stage", NOT_OPEN))
         draft.visit = state["visit"]
         draft.visit_key = state.get("visit_key")
         if "lost_from" in state:
-            draft.lost_from = _rung(pipeline, event.deal, state["lost_from"]).stage
+            draft.lost_from = _rung(ladder, event.deal, state["lost_from"]).stage
         for name in _INSTANTS:
             if name in state:
                 setattr(draft, _STORED_AS.get(name, name), instant(state[name]))
         draft.blocked = tuple(state.get("blocked", ()))
         draft.fired = tuple(state.get("fired", ()))
         draft._data = DealData.from_dict(state["data"])
-        draft._cursor = order_key(pipeline, event)
+        draft._cursor = order_key(ladder, event)
         draft.floor = event.at
-        reschedule(draft)
         return draft
 
 
@@ -267,12 +272,12 @@ _INSTANTS: Final = (
 _STORED_AS: Final = {"last_event_at": "_last_event_at"}
 
 
-def _rung(pipeline: Pipeline, deal: str, key: str) -> Rung:
+def _rung(ladder: Ladder, deal: str, key: str) -> Rung:
     try:
-        return pipeline.rungs[key]
+        return ladder.rungs[key]
     except KeyError:
         raise PipelineChangedError(
-            f"deal {deal!r} is in stage {key!r}, which pipeline {pipeline.name!r} does not have: "
+            f"deal {deal!r} is in stage {key!r}, which pipeline {ladder.name!r} does not have: "
             "adopt the definition with board.migrate({...})"
         ) from None
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 
+from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant
@@ -20,10 +21,7 @@ from ..model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from .draft import Draft
-from .fold import in_order
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
+from .fold import in_order, run
 
 __all__ = ["Explanation", "Reason", "Refusal", "Step", "explain"]
 
@@ -193,7 +191,7 @@ class Explanation:
 
 
 def explain(
-    pipeline: Pipeline, events: Iterable[Event], until: dt.datetime | str | None = None
+    ladder: Ladder, events: Iterable[Event], until: dt.datetime | str | None = None
 ) -> Explanation:
     """Return what made the history that :meth:`Pipeline.fold` returns for the same arguments.
 
@@ -203,11 +201,11 @@ def explain(
         EventConflictError: one identity, two contents.
     """
     found = list(events)
-    listener = _Listener(pipeline)
-    draft, _, _ = pipeline.run(found, until, listener)
-    before = _until_baseline(pipeline, found, until)
+    listener = _Listener(ladder)
+    draft, _, _ = run(ladder, found, until, listener)
+    before = _until_baseline(ladder, found, until)
     return Explanation(
-        pipeline=pipeline.name,
+        pipeline=ladder.name,
         deal=found[0].deal if found else None,
         steps=(*before, *listener.steps),
         stage=draft.stage if draft else None,
@@ -217,13 +215,13 @@ def explain(
 
 
 def _until_baseline(
-    pipeline: Pipeline, events: list[Event], until: dt.datetime | str | None
+    ladder: Ladder, events: list[Event], until: dt.datetime | str | None
 ) -> list[Step]:
     """Return the steps up to the last baseline, which is where the fold began."""
     if until is not None:
         limit = instant(until)
         events = [event for event in events if event.at <= limit]
-    ordered = in_order(pipeline, events)
+    ordered = in_order(ladder, events)
     while ordered and ordered[-1].type != BASELINE:
         ordered.pop()
     if not ordered:
@@ -233,7 +231,7 @@ def _until_baseline(
         Step(at=event.at, kind=_kind(event), outcome=Outcome.LATE, event=event) for event in ordered
     ]
     key = last.data["state"].get("stage")
-    stage = None if key is None else pipeline.stage(key)
+    stage = None if key is None else ladder.stage(key)
     start = Step(at=last.at, kind="baseline", outcome=Outcome.STAYED, event=last, out_of=stage)
     return [*late, start]
 
@@ -241,9 +239,9 @@ def _until_baseline(
 class _Listener:
     """The fold's observer: writes down each decision before it is carried out."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.rules = pipeline.rules
-        self.stages = pipeline.stages
+    def __init__(self, ladder: Ladder) -> None:
+        self.rules = ladder.rules
+        self.stages = ladder.stages
         self.steps: list[Step] = []
 
     def __call__(

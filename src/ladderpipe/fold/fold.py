@@ -10,22 +10,21 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from ..errors import EventConflictError, GuardError, InvalidEventError, LadderError
+from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
 from ..model.clock import instant
 from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
 from ..model.move import Move, new_move
+from ..model.visit import Visit
 from .draft import Draft, OrderKey, order_key
 from .reducer import CartDraft
 
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
-
-__all__ = ["Observer", "advance", "begin", "in_order", "order_key", "step"]
+__all__ = ["Observer", "advance", "begin", "in_order", "order_key", "run", "step"]
 
 Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.datetime], None]"
 """Told of every decision before it is carried out: the draft, the event or timer that asked,
@@ -38,7 +37,7 @@ _at = attrgetter("at")
 _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE))
 
 
-def in_order(pipeline: Pipeline, events: Iterable[Event]) -> list[Event]:
+def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:
     """Return one deal's events in their one order, each once.
 
     Raises:
@@ -60,13 +59,41 @@ def in_order(pipeline: Pipeline, events: Iterable[Event]) -> list[Event]:
         if end == len(found) or found[end].at != found[start].at:
             if end - start > 1:
                 found[start:end] = sorted(
-                    found[start:end], key=lambda event: order_key(pipeline, event)
+                    found[start:end], key=lambda event: order_key(ladder, event)
                 )
             start = end
     return found
 
 
-def begin(pipeline: Pipeline, deal: str, events: list[Event]) -> tuple[Draft, int]:
+def run(
+    ladder: Ladder,
+    events: Iterable[Event],
+    until: dt.datetime | str | None = None,
+    observer: Observer | None = None,
+) -> tuple[Draft | None, list[Move], Visit | None]:
+    """Fold one deal's events; return draft, moves, and the visit a baseline began in.
+
+    Raises:
+        GuardError: a guard raised.
+        InvalidEventError: the reducer cannot understand an event.
+        EventConflictError: one identity, two contents.
+    """
+    if until is not None:
+        until = instant(until)
+        events = [event for event in events if event.at <= until]
+    ordered = in_order(ladder, events)
+    if not ordered:
+        return None, [], None
+    draft, first = begin(ladder, ordered[0].deal, ordered)
+    start = draft.current_visit()
+    moves: list[Move] = []
+    step(draft, ordered[first:] if first else ordered, moves, observer)
+    if until is not None:
+        advance(draft, until, moves, observer)
+    return draft, moves, start
+
+
+def begin(ladder: Ladder, deal: str, events: list[Event]) -> tuple[Draft, int]:
     """Return the draft to start from, and the index of the first event to fold onto it.
 
     That is a deal not yet opened, or what the last baseline among the ordered *events* says.
@@ -74,8 +101,10 @@ def begin(pipeline: Pipeline, deal: str, events: list[Event]) -> tuple[Draft, in
     for index in range(len(events) - 1, -1, -1):
         event = events[index]
         if event.type == BASELINE:
-            return Draft.from_baseline(pipeline, event), index + 1
-    return Draft(pipeline, deal), 0
+            draft = Draft.from_baseline(ladder, event)
+            reschedule(draft)
+            return draft, index + 1
+    return Draft(ladder, deal), 0
 
 
 def step(
@@ -85,8 +114,7 @@ def step(
     observer: Observer | None = None,
 ) -> None:
     """Fold ordered *events* onto *draft*, timers in between, appending the moves made."""
-    pipeline = draft.pipeline
-    reduces = pipeline.reduces_without_data
+    reduces = draft.ladder.reduces_without_data
     for event in events:
         at = event.at
         kind = event.type
@@ -238,7 +266,7 @@ def _passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
 def _reduce(draft: Draft, event: Event) -> None:
     draft.changed = True
     try:
-        draft.pipeline.reducer(draft.data, event)
+        draft.ladder.reducer(draft.data, event)
     except LadderError as error:
         raise InvalidEventError(
             f"event {event.id!r} ({event.type}) for deal {event.deal!r} is refused: {error}"
@@ -258,7 +286,7 @@ def _by_hand(draft: Draft, event: Event) -> Candidate | None:
         draft.data.properties = {**draft.data.properties, **properties}
     into = str(event.data.get("into"))
     if event.type == OVERRIDE:
-        return draft.pipeline.override_candidate(into)
+        return draft.ladder.override_candidate(into)
     for candidate in draft.rung.by_trigger.get(HAND_PREFIX + into, ()):
         if _passes(candidate, draft, event):
             return candidate
@@ -301,7 +329,7 @@ def _enter(
 
 def _snapshot(draft: Draft, direction: Literal["into", "out_of"]) -> Deal | None:
     stage = draft.rung.stage
-    if stage is None or not draft.pipeline.hooks(direction, stage):
+    if stage is None or (direction, stage.key) not in draft.hooked:
         return None
     return draft.as_deal()
 

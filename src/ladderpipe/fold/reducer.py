@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..errors import InvalidEventError
 from ..model.canonical import canonical
@@ -12,7 +12,7 @@ from ..model.deal import Cart, CartLine
 from ..model.event import Event
 from ..model.money import amount, currency_code, total
 
-__all__ = ["CartDraft", "DealData", "Reducer", "cart_reducer", "read_line"]
+__all__ = ["CART_TYPES", "CartDraft", "DealData", "Reducer", "cart_reducer", "read_line"]
 
 
 class CartDraft(dict[str, CartLine]):
@@ -200,6 +200,10 @@ _CART_CHANGES: dict[str, Callable[[DealData, Mapping[str, Any]], None]] = {
     "cart.item_removed": _remove_line,
     "cart.emptied": _empty_cart,
 }
+
+
+CART_TYPES: Final = frozenset(_CART_CHANGES)
+"""The events that change a cart, some of them without any data."""
 
 
 def read_line(line: Any) -> tuple[str, Decimal | None, str | None, Decimal | None]:

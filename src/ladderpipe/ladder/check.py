@@ -26,18 +26,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
 from ..model.stage import Stage
 from .implication import can_hold, condition_of, is_opaque
+from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate
 from .reachability import Ways, can_win, condition_at, into, sooner
 from .rules import ANY, After, ByHand
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 __all__ = ["Finding", "Severity", "check"]
 
@@ -70,12 +68,12 @@ class Finding:
         return f"{self.severity} {self.code}: {self.message}"
 
 
-def check(pipeline: Pipeline) -> list[Finding]:
+def check(ladder: Ladder) -> list[Finding]:
     """Return what is wrong or doubtful about the ladder, worst first.
 
     The list is the same in every run, and empty for a ladder that is all right.
     """
-    ways = Ways(pipeline)
+    ways = Ways(ladder)
     found = [
         *_unreachable(ways),
         *_traps(ways),
@@ -94,7 +92,7 @@ def _named(names: Iterable[object]) -> str:
 
 
 def _unreachable(ways: Ways) -> Iterator[Finding]:
-    for stage in ways.pipeline.stages:
+    for stage in ways.ladder.stages:
         if stage not in ways.reachable:
             yield Finding(
                 "L001",
@@ -122,10 +120,10 @@ def _traps(ways: Ways) -> Iterator[Finding]:
 
 
 def _rules_that_never_win(ways: Ways) -> Iterator[Finding]:
-    for order, rule in enumerate(ways.pipeline.rules):
+    for order, rule in enumerate(ways.ladder.rules):
         tried = [
             (state, candidate)
-            for state, rung in ways.pipeline.rungs.items()
+            for state, rung in ways.ladder.rungs.items()
             for candidate in (*_all(rung.by_trigger.values()), *rung.timers)
             if candidate.order == order
         ]
@@ -141,14 +139,14 @@ def _rules_that_never_win(ways: Ways) -> Iterator[Finding]:
         elif not can_hold([condition_of(rule)]):
             why = f"its guard contradicts itself ({rule.when}); mend the guard, or remove the rule"
         else:
-            why = f"{_who_wins(ways.pipeline, tried)}; put it earlier, or remove it"
+            why = f"{_who_wins(ways.ladder, tried)}; put it earlier, or remove it"
         yield Finding("L003", "error", f"rule '{rule.key}' can never win: {why}", rule=rule.key)
 
 
-def _who_wins(pipeline: Pipeline, tried: list[tuple[str, Candidate]]) -> str:
+def _who_wins(ladder: Ladder, tried: list[tuple[str, Candidate]]) -> str:
     winners: dict[str, None] = {}
     for state, candidate in tried:
-        rung = pipeline.rungs[state]
+        rung = ladder.rungs[state]
         rivals = [
             *sooner(candidate, rung.timers),
             *(
@@ -171,7 +169,7 @@ def _all(groups: Iterable[tuple[Candidate, ...]]) -> Iterator[Candidate]:
 
 
 def _chases(ways: Ways) -> Iterator[Finding]:
-    position = {stage.key: index for index, stage in enumerate(ways.pipeline.stages)}
+    position = {stage.key: index for index, stage in enumerate(ways.ladder.stages)}
     for stage in ways.stages():
         cycle = _shortest_chase(ways, stage.key, position)
         if cycle is None:
@@ -203,7 +201,7 @@ def _shortest_chase(
             return None
         path = paths.popleft()
         here = into(path[-1]).key if path else start
-        timers = {timer.order for timer in ways.pipeline.rungs[here].timers}
+        timers = {timer.order for timer in ways.ladder.rungs[here].timers}
         passed = {into(timer).key for timer in path}
         for timer in ways.open_to[here]:
             there = into(timer).key
@@ -220,7 +218,7 @@ def _shortest_chase(
 
 def _competitions(ways: Ways) -> Iterator[Finding]:
     found: dict[tuple[int, int], list[str]] = {}
-    rules = ways.pipeline.rules
+    rules = ways.ladder.rules
     for state, rung in ways.states():
         live = {candidate.order for candidate in ways.open_to[state]}
         for group in (*rung.by_trigger.values(), *_timers_at_once(rung.timers)):
@@ -295,7 +293,7 @@ def _without_an_end(ways: Ways, end: Literal["won", "lost"]) -> Iterator[Finding
 
 
 def _closed_stages_left(ways: Ways) -> Iterator[Finding]:
-    for order, rule in enumerate(ways.pipeline.rules):
+    for order, rule in enumerate(ways.ladder.rules):
         if rule.out_of is not ANY or isinstance(rule.trigger, ByHand) or rule.into.status == "won":
             continue
         left = [

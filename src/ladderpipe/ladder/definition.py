@@ -20,57 +20,51 @@ This module writes the form; :mod:`ladderpipe.ladder.definition_reader` reads it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal
 
 from ..errors import DefinitionError
-from ..fold.reducer import cart_reducer
 from ..model.stage import DoStep, Stage, WaitStep
 from .import_path import import_path
+from .ladder import Ladder
 from .plain import duration, plain
 from .rules import ANY, After, ByHand, OnEvents, Rule, Timer, timer_arguments, trigger_path
 
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
+__all__ = ["to_dict"]
 
-__all__ = ["from_dict", "to_dict"]
+DIRECTIONS: Final[tuple[Literal["into", "out_of"], ...]] = ("into", "out_of")
 
 
-def to_dict(pipeline: Pipeline, *, hooks: bool = True) -> dict[str, Any]:
-    """Return the definition as plain data that JSON, YAML and TOML can hold.
+def to_dict(
+    ladder: Ladder,
+    usual_reducer: Callable[..., Any],
+    hooks: Mapping[tuple[Literal["into", "out_of"], str], Iterable[Callable[..., Any]]],
+) -> dict[str, Any]:
+    """Return a definition as plain data that JSON, YAML and TOML can hold.
 
     Args:
-        hooks: whether to write the hooks too.
+        usual_reducer: the reducer that is meant where none is written.
+        hooks: by direction and stage.
 
     Raises:
         DefinitionError: a guard, hook, reducer or timer has no import path, or a timer does not
             take its own arguments back.
     """
-    reducer = pipeline.reducer
+    reducer = ladder.reducer
     written = {
-        "name": pipeline.name,
-        "title": _write_title(pipeline.titles),
-        "reducer": None if reducer is cart_reducer else import_path(reducer, "reducer"),
-        "stages": [_write_stage(stage) for stage in pipeline.stages],
-        "rules": [_write_rule(rule) for rule in pipeline.rules],
-        "hooks": _write_hooks(pipeline) if hooks else [],
+        "name": ladder.name,
+        "title": _write_title(ladder.titles),
+        "reducer": None if reducer is usual_reducer else import_path(reducer, "reducer"),
+        "stages": [_write_stage(stage) for stage in ladder.stages],
+        "rules": [_write_rule(rule) for rule in ladder.rules],
+        "hooks": [
+            {f"move_{direction}": stage.key, "call": import_path(hook, "hook")}
+            for stage in ladder.stages
+            for direction in DIRECTIONS
+            for hook in hooks.get((direction, stage.key), ())
+        ],
     }
     return _given(written)
-
-
-def from_dict(data: Mapping[str, Any], allow: Iterable[str] = ()) -> Pipeline:
-    """Build the pipeline that :func:`to_dict` wrote.
-
-    Args:
-        allow: modules whose functions and classes the definition may name.
-
-    Raises:
-        DefinitionError: the definition is malformed or names what is not allowed; the message
-            begins with the place, for example ``rules[3].after``.
-    """
-    from .definition_reader import DefinitionReader
-
-    return DefinitionReader(allow).pipeline(data)
 
 
 def _given(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,12 +155,3 @@ def _not_taken_back(name: str, arguments: Mapping[str, Any], why: str) -> Defini
         f"timer {name} does not take its arguments back in plain form, {dict(arguments)!r}: {why}; "
         "give its fields converters, for example converter=tuple, or one that reads dates from text"
     )
-
-
-def _write_hooks(pipeline: Pipeline) -> list[dict[str, str]]:
-    return [
-        {f"move_{direction}": stage.key, "call": import_path(hook, "hook")}
-        for stage in pipeline.stages
-        for direction in ("into", "out_of")
-        for hook in pipeline.hooks(direction, stage)
-    ]

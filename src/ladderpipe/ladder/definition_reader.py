@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from ..errors import InvalidEventError
-from ..fold.reducer import cart_reducer
 from ..model.canonical import canonical
 from ..model.stage import DoStep, Stage, WaitStep, do, wait
-from ..pipeline import Pipeline
 from .guards import (
     AllOf,
     AnyOf,
@@ -32,7 +30,22 @@ from .import_path import resolve
 from .plain import UNITS, Part, nearest, plain
 from .rules import ANY, Rule, Timer, after, by_hand, on
 
-__all__ = ["DefinitionReader"]
+__all__ = ["Build", "Built", "read"]
+
+
+class HasHooks(Protocol):
+    """What hooks are registered on."""
+
+    def move_into(self, stage: Stage) -> Callable[[Any], Any]:
+        """Register a hook that runs when a deal moves in."""
+
+    def move_out_of(self, stage: Stage) -> Callable[[Any], Any]:
+        """Register a hook that runs when a deal moves out."""
+
+
+Built = TypeVar("Built", bound=HasHooks)
+Build: TypeAlias = Callable[..., Built]
+"""Takes a name, and ``title``, ``stages``, ``rules`` and, if it is given, ``reducer`` by name."""
 
 OWN_MODULES: Final = ("ladderpipe.templates",)
 """What a definition may name without permission: the hooks of the ladders we ship."""
@@ -41,6 +54,19 @@ MOST_NESTED: Final = 32
 """How deep guards may stand in one another."""
 
 _TOP: Final = ("name", "title", "reducer", "stages", "rules", "hooks", "$schema")
+
+
+def read(data: Mapping[str, Any], build: Build[Built], allow: Iterable[str] = ()) -> Built:
+    """Build what a definition describes, such as a :class:`~ladderpipe.Pipeline`.
+
+    Args:
+        allow: modules whose functions and classes the definition may name.
+
+    Raises:
+        DefinitionError: the definition is malformed or names what is not allowed; the message
+            begins with the place, for example ``rules[3].after``.
+    """
+    return DefinitionReader(allow).built(data, build)
 
 
 class DefinitionReader:
@@ -53,17 +79,17 @@ class DefinitionReader:
         self.allow = (*OWN_MODULES, *((allow,) if isinstance(allow, str) else allow))
         self.stages: dict[str, Stage] = {}
 
-    def pipeline(self, data: Mapping[str, Any]) -> Pipeline:
-        """Return the pipeline that a whole definition describes."""
+    def built(self, data: Mapping[str, Any], build: Build[Built]) -> Built:
+        """Return what a whole definition describes."""
         top = Part("", data).fields(*_TOP, required=("name", "stages", "rules"))
         stages = [self.stage(part) for part in top["stages"].items()]
         self.stages = {stage.key: stage for stage in stages}
-        pipeline = Pipeline(
+        pipeline = build(
             top["name"].text(),
             title=_title(top.get("title")),
             stages=stages,
             rules=[self.rule(part) for part in top["rules"].items()],
-            reducer=self.function(top["reducer"]) if "reducer" in top else cart_reducer,
+            **({"reducer": self.function(top["reducer"])} if "reducer" in top else {}),
         )
         for part in top["hooks"].items() if "hooks" in top else ():
             self.hook(part, pipeline)
@@ -103,7 +129,7 @@ class DefinitionReader:
             raise part.refusal(f"{path!r} is not a function: name one")
         return found
 
-    def hook(self, part: Part, pipeline: Pipeline) -> None:
+    def hook(self, part: Part, pipeline: HasHooks) -> None:
         """Register a hook."""
         hook = part.fields("move_into", "move_out_of", "call", required=("call",))
         if ("move_into" in hook) == ("move_out_of" in hook):

@@ -1,4 +1,4 @@
-"""Drawing a ladder, as Mermaid or Graphviz DOT text, from the pipeline's ``transitions`` machine.
+"""Drawing a ladder, as Mermaid or Graphviz DOT text, from its ``transitions`` machine.
 
 A rule is a node of its own between the stages it leaves and the one it leads into, so that no text
 lies on another. What an event does is drawn solid, what time does dashed and what a hand does
@@ -10,17 +10,15 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import attrs
 
 from ..errors import DefinitionError
 from ..model.stage import Stage
+from .ladder import Ladder
 from .machine import NOT_OPEN, RuleTransition
 from .rules import ANY, ByHand, OnEvents, Rule
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 __all__ = ["diagram"]
 
@@ -61,7 +59,7 @@ class Way:
     texts: tuple[str, ...]
 
 
-def diagram(pipeline: Pipeline, format: Literal["mermaid", "dot"] = "mermaid") -> str:
+def diagram(ladder: Ladder, format: Literal["mermaid", "dot"] = "mermaid") -> str:
     """Return the ladder as text that Mermaid or Graphviz draws.
 
     Raises:
@@ -69,19 +67,19 @@ def diagram(pipeline: Pipeline, format: Literal["mermaid", "dot"] = "mermaid") -
     """
     if format not in _FORMATS:
         raise DefinitionError(f"diagram({format!r}): choose from {', '.join(_FORMATS)}")
-    return "\n".join(_FORMATS[format](pipeline, _ways(pipeline))) + "\n"
+    return "\n".join(_FORMATS[format](ladder, _ways(ladder))) + "\n"
 
 
-def _ways(pipeline: Pipeline) -> list[Way]:
+def _ways(ladder: Ladder) -> list[Way]:
     """Read the arrows off the machine; rules with the same ends and kind are one way."""
     sources: dict[str, dict[str, None]] = {}
-    for transition in cast("list[RuleTransition]", pipeline.machine.get_transitions()):
+    for transition in cast("list[RuleTransition]", ladder.machine.get_transitions()):
         sources.setdefault(transition.rule.key or "", {})[transition.source] = None
     found: dict[tuple[tuple[str, ...], str, Kind, str], list[str]] = {}
-    for rule in pipeline.rules:
+    for rule in ladder.rules:
         states = sources.get(rule.key or "", {})
         opening = (NOT_OPEN,) if NOT_OPEN in states else ()
-        stages = [stage for stage in pipeline.stages if stage.key in states]
+        stages = [stage for stage in ladder.stages if stage.key in states]
         from_where = _from_where(rule, stages)
         starts = opening if from_where else (*opening, *(stage.key for stage in stages))
         if opening and from_where:
@@ -142,12 +140,12 @@ _DASHES: Final[dict[Kind, str]] = {
 }
 
 
-def _mermaid(pipeline: Pipeline, ways: list[Way]) -> Iterator[str]:
-    ids = _ids(pipeline)
+def _mermaid(ladder: Ladder, ways: list[Way]) -> Iterator[str]:
+    ids = _ids(ladder)
     yield '%%{init: {"flowchart": {"wrappingWidth": 400}}}%%'
     yield "flowchart LR"
     yield f'    {ids[NOT_OPEN]}(("{_mermaid_text("new deal")}")):::opening'
-    for stage in pipeline.stages:
+    for stage in ladder.stages:
         yield f'    {ids[stage.key]}["{_mermaid_text(_node_text(stage))}"]:::{stage.status}'
     kinds: list[Kind] = []
     for index, way in enumerate(ways):
@@ -164,9 +162,9 @@ def _mermaid(pipeline: Pipeline, ways: list[Way]) -> Iterator[str]:
             yield f"    linkStyle {lines} stroke:{colour}{_DASHES[kind]}"
 
 
-def _ids(pipeline: Pipeline) -> dict[str, str]:
+def _ids(ladder: Ladder) -> dict[str, str]:
     """Name the nodes: a stage's key may be a word of the diagram language."""
-    return {NOT_OPEN: "opening"} | {s.key: f"s{index}" for index, s in enumerate(pipeline.stages)}
+    return {NOT_OPEN: "opening"} | {s.key: f"s{index}" for index, s in enumerate(ladder.stages)}
 
 
 _NOT_PLAIN: Final = re.compile(r"[^\w \n.,:·→+/()\[\]{}|'!?€=*~$^%-]|%(?=[%{])")
@@ -182,13 +180,13 @@ def _mermaid_text(text: str) -> str:
 _STYLES: Final[dict[Kind, str]] = {"event": "solid", "timer": "dashed", "hand": "dotted"}
 
 
-def _dot(pipeline: Pipeline, ways: list[Way]) -> Iterator[str]:
-    ids = _ids(pipeline)
-    yield f"digraph {_dot_text(pipeline.name)} {{"
+def _dot(ladder: Ladder, ways: list[Way]) -> Iterator[str]:
+    ids = _ids(ladder)
+    yield f"digraph {_dot_text(ladder.name)} {{"
     yield "    rankdir=LR"
     yield '    node [shape=box, style="rounded,filled", fontname="sans-serif"]'
     yield f'    {ids[NOT_OPEN]} [shape=ellipse, label="new deal", {_dot_colours("opening")}]'
-    for stage in pipeline.stages:
+    for stage in ladder.stages:
         label = _dot_text(_node_text(stage))
         yield f"    {ids[stage.key]} [label={label}, {_dot_colours(stage.status)}]"
     for index, way in enumerate(ways):
@@ -214,7 +212,7 @@ def _dot_text(text: str) -> str:
     return f'"{text}"'
 
 
-_FORMATS: Final[dict[str, Callable[[Pipeline, list[Way]], Iterator[str]]]] = {
+_FORMATS: Final[dict[str, Callable[[Ladder, list[Way]], Iterator[str]]]] = {
     "mermaid": _mermaid,
     "dot": _dot,
 }

@@ -12,44 +12,24 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from ..errors import DefinitionError
+from .definition_reader import Build, Built, read
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ..pipeline import Pipeline
-
-__all__ = ["dump", "load", "schema"]
+__all__ = ["load", "schema", "write"]
 
 MOST_VALUES: Final = 100_000
 """A YAML file of a few lines can stand for more than any memory holds."""
 
 
-def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
-    """Return the pipeline that a ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file defines.
-
-    Reading a file executes nothing. Functions that it names are imported only from modules in
-    *allow*; YAML needs ``pip install 'ladderpipe[files]'``.
-
-    Args:
-        allow: modules whose functions and classes the file may name.
-
-    Raises:
-        DefinitionError: the file cannot be parsed (with its line), is malformed or names what is
-            not allowed (with the place in it).
-        OSError: the file cannot be read.
-    """
-    from pathlib import Path
-
-    from .definition import from_dict
-
+def load(path: Path | str, build: Build[Built], allow: Iterable[str]) -> Built:
+    """Read a definition file and build what it defines; see :func:`ladderpipe.load`."""
     path = Path(path)
-    read = _format(path, _READERS)
+    read_text = _format(path, _READERS)
     try:
-        data = read(path.read_text("utf-8-sig"))
-        return from_dict(data, allow)
+        return read(read_text(path.read_text("utf-8-sig")), build, allow)
     except DefinitionError as error:
         raise DefinitionError(f"{path}: {error}") from error.__cause__
     except UnicodeDecodeError as error:
@@ -58,26 +38,16 @@ def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
         raise DefinitionError(f"{path} is nested too deeply: flatten it") from None
 
 
-def dump(pipeline: Pipeline, path: Path | str) -> None:
-    """Write the definition of *pipeline* to a file whose suffix says the format.
-
-    Raises:
-        DefinitionError: the suffix is unknown, or the pipeline holds what a file cannot: a
-            function without an import path, or, in TOML, a null in a payload.
-        OSError: the file cannot be written.
-    """
-    from pathlib import Path
-
-    from .definition import to_dict
-
+def write(definition: Mapping[str, Any], path: Path | str) -> None:
+    """Write a definition to a file whose suffix says the format; see :func:`ladderpipe.dump`."""
     path = Path(path)
-    text = _format(path, _WRITERS)(to_dict(pipeline))
+    text = _format(path, _WRITERS)(definition)
     path.write_text(text, "utf-8", newline="\n")
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of definition files, for editors and validators."""
-    from importlib import resources
+    from importlib import resources  # takes longer than all the rest of this module
 
     text = (resources.files(__package__) / "pipeline.schema.json").read_text("utf-8")
     found: dict[str, Any] = json.loads(text)

@@ -10,30 +10,28 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..model.stage import Stage
 from .guards import AllOf, AnyOf, FunctionGuard, Guard, Not
+from .ladder import Ladder
 from .plain import duration, plain
 from .rules import ANY, After, ByHand, OnEvents, Rule, Timer, timer_arguments
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 __all__ = ["differences", "fingerprint", "fold_definition"]
 
 
-def fingerprint(pipeline: Pipeline) -> str:
+def fingerprint(ladder: Ladder) -> str:
     """Return a short hash of :func:`fold_definition`, the same in every process.
 
     Raises:
         DefinitionError: an argument of a timer or a partial function has no plain form.
     """
-    text = json.dumps(fold_definition(pipeline), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(fold_definition(ladder), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def fold_definition(pipeline: Pipeline) -> dict[str, Any]:
+def fold_definition(ladder: Ladder) -> dict[str, Any]:
     """Return, as JSON values, everything about a pipeline that can change a history.
 
     Functions stand in it by their qualified name without a module, so that one defined in a
@@ -43,9 +41,9 @@ def fold_definition(pipeline: Pipeline) -> dict[str, Any]:
         DefinitionError: an argument of a timer or a partial function has no plain form.
     """
     return {
-        "reducer": _function_name(pipeline.reducer),
-        "stages": [_stage(stage) for stage in pipeline.stages],
-        "rules": [_rule(rule, pipeline.stages) for rule in pipeline.rules],
+        "reducer": _function_name(ladder.reducer),
+        "stages": [_stage(stage) for stage in ladder.stages],
+        "rules": [_rule(rule, ladder.stages) for rule in ladder.rules],
     }
 
 

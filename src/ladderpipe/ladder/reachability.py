@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..model.stage import Stage
 from .implication import Condition, can_hold, condition_of
+from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate, Rung
 from .rules import After
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 __all__ = ["Ways", "can_win", "condition_at", "into", "sooner"]
 
@@ -24,9 +22,9 @@ class Ways:
         reachable: the stages that a deal can get into.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.open_to = {state: _live(rung) for state, rung in pipeline.rungs.items()}
+    def __init__(self, ladder: Ladder) -> None:
+        self.ladder = ladder
+        self.open_to = {state: _live(rung) for state, rung in ladder.rungs.items()}
         self.reachable = self.from_state(NOT_OPEN)
 
     def from_state(self, state: str) -> set[str]:
@@ -43,11 +41,11 @@ class Ways:
 
     def stages(self) -> list[Stage]:
         """Return the stages that deals can get into, from the bottom up."""
-        return [stage for stage in self.pipeline.stages if stage in self.reachable]
+        return [stage for stage in self.ladder.stages if stage in self.reachable]
 
     def states(self) -> Iterator[tuple[str, Rung]]:
         """Yield the states that deals can be in, not opened among them."""
-        for state, rung in self.pipeline.rungs.items():
+        for state, rung in self.ladder.rungs.items():
             if state == NOT_OPEN or state in self.reachable:
                 yield state, rung
 

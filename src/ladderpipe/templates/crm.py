@@ -12,7 +12,7 @@ from .hooks import answer_the_lead, ask_for_reminder, confirm_the_demo, welcome_
 from .wording import Language, Wording
 
 if TYPE_CHECKING:
-    from ..board.hooks import HookContext
+    from ..model.hook import HookContext
 
 __all__ = ["crm_default"]
 

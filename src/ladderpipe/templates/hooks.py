@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..board.hooks import HookContext
+    from ..model.hook import HookContext
 
 __all__ = [
     "answer_the_lead",

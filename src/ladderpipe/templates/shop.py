@@ -13,7 +13,7 @@ from .hooks import ask_for_mail, ask_for_reminder
 from .wording import Language, Wording
 
 if TYPE_CHECKING:
-    from ..board.hooks import HookContext
+    from ..model.hook import HookContext
 
 __all__ = ["sales_management"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from ...errors import ArchiveError
+from ...ladder.fingerprint import differences, fold_definition
 from ...model.report import Difference
 from ...pipeline import Pipeline
 from .file import ArchiveFile
@@ -105,9 +106,7 @@ def check_ladder(archive: ArchiveFile, pipeline: Pipeline) -> None:
 
 
 def _what_differs(archive: ArchiveFile, pipeline: Pipeline) -> Iterator[str]:
-    from ...ladder.fingerprint import differences, fold_definition
-
-    found = differences(archive.header.definition["fold"], fold_definition(pipeline))
+    found = differences(archive.header.definition["fold"], fold_definition(pipeline.ladder))
     yield from found or ["the order of rules or stages"]
 
 

@@ -8,12 +8,12 @@ from typing import Final
 import attrs
 import numpy as np
 
-from ...fold.reducer import cart_reducer
+from ...fold.reducer import CART_TYPES, cart_reducer
 from ...ladder.implication import is_opaque
 from ...ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate
 from ...ladder.rules import After, ByHand, OnEvents, Rule
 from ...model.event import BY_HAND, OVERRIDE, PHASE_EVENT, PHASE_HAND
-from ...pipeline import CART_TYPES, Pipeline
+from ...pipeline import Pipeline
 from .arrays import Flags, Ints, Numbers, in_microseconds
 from .guard_bits import MOST_QUESTIONS, Asked, question_of, questions
 
@@ -134,7 +134,7 @@ class Program:
             change=np.array([_CART_CHANGES.get(name, 0) for name in names], np.int8),
             is_hand=is_hand,
             phase=np.where(is_hand, PHASE_HAND, PHASE_EVENT),
-            height=np.array([pipeline.rung_of(name) for name in names]),
+            height=np.array([pipeline.ladder.rung_of(name) for name in names]),
             winner=_winners(pipeline, asked, names),
             into=np.array([*into, *places.values()], np.int64),
             closed=np.array([status in ("won", "lost") for status in statuses]),
@@ -171,14 +171,14 @@ def _winners(pipeline: Pipeline, asked: Asked, names: Sequence[str]) -> Numbers:
         winner[:, first_override + place, :] = len(pipeline.rules) + place
     for rung, state in enumerate(states):
         for code, name in enumerate(names):
-            for candidate in reversed(pipeline.rungs[state].by_trigger.get(name, ())):
+            for candidate in reversed(pipeline.ladder.rungs[state].by_trigger.get(name, ())):
                 winner[rung, code, _table(asked, candidate.rule)] = candidate.order
     return winner.ravel()
 
 
 def _timers(pipeline: Pipeline, asked: Asked) -> Timers:
     states = [NOT_OPEN, *(stage.key for stage in pipeline.stages)]
-    by_rung = [pipeline.rungs[state].timers for state in states]
+    by_rung = [pipeline.ladder.rungs[state].timers for state in states]
     shape = len(states), max(map(len, by_rung))
     bits = {rule.key: 1 << n for n, rule in enumerate(filter(_is_timed, pipeline.rules))}
     table = Timers(
@@ -188,7 +188,7 @@ def _timers(pipeline: Pipeline, asked: Asked) -> Timers:
         bit=np.zeros(shape, np.int64),
         passes=np.zeros((*shape, asked.words), np.bool_),
         any_here=np.array([bool(timers) for timers in by_rung]),
-        rearms=np.array([pipeline.rungs[state].rearms for state in states]),
+        rearms=np.array([pipeline.ladder.rungs[state].rearms for state in states]),
     )
     for rung, timers in enumerate(by_rung):
         for place, candidate in enumerate(timers):

@@ -157,7 +157,7 @@ def _eras(pipeline: Pipeline, told: Told, moment: Moment) -> list[list[Event]]:
     }
     counting = [event for event, _ in told if (event.source, event.id) in recorded]
     eras: list[list[Event]] = [[]]
-    for event in folding.in_order(pipeline, counting):
+    for event in folding.in_order(pipeline.ladder, counting):
         if event.type == BASELINE:
             eras.append([])
         eras[-1].append(event)
@@ -177,7 +177,7 @@ def _observe(
     pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
 ) -> tuple[Draft, list[Move]]:
     """Fold *era*, adding to *changes* what the deal is like after each instant."""
-    draft, first = folding.begin(pipeline, era[0].deal, list(era))
+    draft, first = folding.begin(pipeline.ladder, era[0].deal, list(era))
     moves: list[Move] = []
     if first and draft.last_event_at is not None:
         while changes and changes[-1].at >= draft.last_event_at:

@@ -82,7 +82,7 @@ def cases_of(pipeline: Pipeline, walk: Walk, what: What, problems: list[Problem]
 def _events(pipeline: Pipeline, recorded: Recorded, as_of: dt.datetime) -> list[Event]:
     """Return the deal's events in order; baselines are the store's, and happened to nobody."""
     told = (event for event, _ in recorded.told if event.at <= as_of)
-    return folding.in_order(pipeline, [event for event in told if event.type != BASELINE])
+    return folding.in_order(pipeline.ladder, [event for event in told if event.type != BASELINE])
 
 
 def _stages_entered(life: Life, events: Sequence[Event]) -> list[Activity]:
@@ -121,7 +121,7 @@ def _standing(pipeline: Pipeline, life: Life) -> dict[str, Value]:
     if not life.passages:
         return {}
     stage = life.passages[-1].into
-    rung = pipeline.rungs.get(stage)
+    rung = pipeline.ladder.rungs.get(stage)
     status = rung.stage.status if rung is not None and rung.stage is not None else None
     last = life.changes[-1]
     return _filled(

@@ -1,0 +1,186 @@
+"""The compiled ladder: a definition that was checked, with the tables that are read off it.
+
+Fold, explanations, checks, drawings and fingerprints take this and nothing else; hooks, and the
+methods that people call, are the :class:`~ladderpipe.Pipeline`'s, which holds one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from ..errors import DefinitionError
+from ..model.event import OVERRIDE, Event
+from ..model.stage import Stage
+from .machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
+from .rules import ANY, ByHand, OnEvents, Rule
+
+__all__ = ["Ladder"]
+
+Reducer: TypeAlias = "Callable[[Any, Event], None]"
+"""What events do to a deal's data; the data's own class is the fold's."""
+
+
+class Ladder:
+    """Ordered stages, ordered rules, and what the fold looks up in them.
+
+    Attributes:
+        name: stable name; it is part of every key in a store.
+        titles: what people see, by language code; empty when none was given.
+        stages: from the bottom of the ladder to the top.
+        rules: in the order in which they are tried, each with its key.
+        machine: the ``transitions`` machine, the only transition table there is.
+        rungs: what can happen in each state, read off the machine; ``NOT_OPEN`` is a state.
+        reducer: what events do to a deal's data.
+        reduces_without_data: the event types that the reducer minds although they carry no data;
+            ``None`` when that may be any.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        stages: Iterable[Stage],
+        rules: Iterable[Rule],
+        titles: Mapping[str, str],
+        reducer: Reducer,
+        reduces_without_data: frozenset[str] | None,
+    ) -> None:
+        """Check a definition and compile it.
+
+        Raises:
+            DefinitionError: it cannot work as written.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise DefinitionError(f"a pipeline needs a name, not {name!r}")
+        self.name = name
+        self.titles = dict(titles)
+        self.reducer = reducer
+        self.reduces_without_data = reduces_without_data
+        self.stages: tuple[Stage, ...] = _checked_stages(name, stages)
+        self._by_key = {stage.key: stage for stage in self.stages}
+        self.rules: tuple[Rule, ...] = self._checked_rules(rules)
+        self.machine: LadderMachine = build_machine(name, self.stages, self.rules)
+        self.rungs: dict[str, Rung] = read_rungs(self.machine, self.stages, self.rules)
+        self._rung_of_type = self._rungs_of_types()
+
+    def stage(self, key: str) -> Stage:
+        """Return the stage with this key.
+
+        Raises:
+            DefinitionError: there is none.
+        """
+        try:
+            return self._by_key[key]
+        except KeyError:
+            raise DefinitionError(
+                f"pipeline {self.name!r} has no stage {key!r}; it has {', '.join(self._by_key)}"
+            ) from None
+
+    def rung_of(self, event_type: str) -> int:
+        """Return the position of the lowest stage that rules for this type lead into, or −1."""
+        return self._rung_of_type.get(event_type, -1)
+
+    def override_candidate(self, into: str) -> Candidate | None:
+        """Return the way past the rules into a stage; ``None`` if the stage is gone."""
+        return self._overrides.get(into)
+
+    @functools.cached_property
+    def _overrides(self) -> dict[str, Candidate]:
+        return {
+            stage.key: Candidate(
+                Rule(ByHand(), stage, ANY, reenter=True, key=OVERRIDE), -1, self.rungs[stage.key]
+            )
+            for stage in self.stages
+        }
+
+    def _rungs_of_types(self) -> dict[str, int]:
+        position = {stage.key: index for index, stage in enumerate(self.stages)}
+        lowest: dict[str, int] = {}
+        for rule in self.rules:
+            if isinstance(rule.trigger, OnEvents):
+                for kind in rule.trigger.types:
+                    here = position[rule.into.key]
+                    lowest[kind] = min(lowest.get(kind, here), here)
+        return lowest
+
+    def _checked_rules(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        found = tuple(rules)
+        for rule in found:
+            if not isinstance(rule, Rule):
+                raise DefinitionError(
+                    f"pipeline {self.name!r}: {rule!r} is no rule; build it with on(...), "
+                    "after(...) or by_hand(...)"
+                )
+            self.check_own(rule.into, f"rule '{rule}'")
+            if isinstance(rule.out_of, tuple):
+                for stage in rule.out_of:
+                    self.check_own(stage, f"rule '{rule}'")
+        if not any(rule.opens for rule in found):
+            raise DefinitionError(
+                f"pipeline {self.name!r} has no way to open a deal: "
+                "say opens=True in at least one rule on(...) or by_hand(...)"
+            )
+        return _with_keys(self.name, found)
+
+    def check_own(self, stage: Stage, what: str) -> None:
+        """Refuse a stage that is not one of this ladder's own objects.
+
+        Raises:
+            DefinitionError: it is not; *what* says where it stands.
+        """
+        if not isinstance(stage, Stage) or self._by_key.get(stage) is not stage:
+            known = ", ".join(self._by_key)
+            raise DefinitionError(
+                f"{what}: stage {str(stage)!r} is not one of pipeline {self.name!r}, which has "
+                f"{known}: add it to stages=[...], or use the object that is in there"
+            )
+
+
+def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    found = tuple(stages)
+    for stage in found:
+        if not isinstance(stage, Stage):
+            raise DefinitionError(f"pipeline {name!r}: {stage!r} is no Stage: build it with Stage")
+        if stage == NOT_OPEN:
+            raise DefinitionError(f"stage key {NOT_OPEN!r} is taken: it means no stage yet")
+    if not found:
+        raise DefinitionError(f"pipeline {name!r} has no stages: give at least one")
+    twice = [key for key, count in Counter(found).items() if count > 1]
+    if twice:
+        raise DefinitionError(
+            f"pipeline {name!r} has two stages with the key {twice[0].key!r}: rename one"
+        )
+    return found
+
+
+def _with_keys(name: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Derive the keys that were not given: from trigger and target, and more where needed."""
+    for describe in (_short_key, _long_key, _full_key):
+        keys = [rule.key or describe(rule) for rule in rules]
+        twice = [key for key, count in Counter(keys).items() if count > 1]
+        if not twice:
+            return tuple(attrs.evolve(r, key=key) for r, key in zip(rules, keys, strict=True))
+    raise DefinitionError(
+        f"pipeline {name!r} has two rules '{twice[0]}' that nothing tells apart: "
+        "remove one, or give each its own key='...'"
+    )
+
+
+def _short_key(rule: Rule) -> str:
+    return f"{rule.trigger_text} into {rule.into.key}"
+
+
+def _long_key(rule: Rule) -> str:
+    if rule.out_of is None:
+        return _short_key(rule)
+    out_of = "any" if rule.out_of is ANY else "|".join(map(str, rule.out_of))  # type: ignore[arg-type]
+    return f"{rule.trigger_text} out of {out_of} into {rule.into.key}"
+
+
+def _full_key(rule: Rule) -> str:
+    return f"{_long_key(rule)} when {rule.when}" if rule.when else _long_key(rule)

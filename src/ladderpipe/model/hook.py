@@ -1,0 +1,57 @@
+"""What a hook is given, whichever engine runs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Protocol
+
+from .deal import Deal
+from .event import Event
+from .move import Move
+
+__all__ = ["HookContext"]
+
+
+class HookContext(Protocol):
+    """What a hook is given: the move, the deal, and a way to ask for effects.
+
+    A hook runs inside the transaction and may run again when the transaction is retried, so it
+    touches nothing outside it.
+
+    Attributes:
+        move: the move that sets the hook off. On a refold, the one that begins the visit that is
+            current now; when the deal turns out not to be open, the one that is withdrawn.
+        deal: the deal in the stage that is left, or entered.
+        event: what caused the move; ``None`` for a timer.
+        refold: whether a late event changed the history, so that this hook makes up for it.
+        connection: the database connection, for the caller's own tables; ``None`` in memory.
+    """
+
+    move: Move
+    deal: Deal
+    event: Event | None
+    refold: bool
+    connection: Any
+
+    def do(
+        self,
+        name: str,
+        *,
+        wait: dt.timedelta | None = None,
+        expires: dt.timedelta | None = None,
+        run_to_completion: bool = False,
+        **payload: Any,
+    ) -> None:
+        """Ask for an effect, delivered after the commit.
+
+        Args:
+            name: which handler delivers it; ``"task"`` lands in ``board.tasks()``.
+            wait: how long after the move it is due.
+            expires: drop it, on record, when it is this late.
+            run_to_completion: deliver it even when the deal has left the stage. What a
+                move-out-of hook asks for always is.
+            **payload: JSON values for the handler.
+
+        Raises:
+            InvalidEventError: the payload is not JSON.
+        """

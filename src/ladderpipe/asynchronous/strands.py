@@ -34,29 +34,12 @@ from ..stores import bridge
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
-__all__ = ["Threads", "in_greenlet", "to_its_end"]
+__all__ = ["Threads", "in_greenlet"]
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 AT_ONCE: Final = 16
 """How many calls of one board are in threads at once; the others wait their turn on the loop."""
-
-
-async def to_its_end(
-    call: Callable[Given, Awaitable[Result]], *arguments: Given.args, **named: Given.kwargs
-) -> Result:
-    """Await a call that must not be left half done; who was cancelled learns of it after."""
-    task = asyncio.ensure_future(call(*arguments, **named))
-    cancelled: CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except CancelledError as error:
-            cancelled = error
-    if cancelled is None or task.cancelled():
-        return task.result()
-    failure = task.exception()
-    raise cancelled from failure
 
 
 # -- greenlets --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from ..model.effect import Delivery, Handler
 from ..stores import bridge
-from .strands import to_its_end
+from ..stores.uncancelled import to_its_end
 
 __all__ = ["AsyncHandler", "Stop", "as_plain_handler", "stopping_on_signals"]
 

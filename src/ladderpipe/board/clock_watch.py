@@ -8,18 +8,16 @@ inherits from it) claims to tell everybody's time; any other clock is taken at i
 from __future__ import annotations
 
 import datetime as dt
-import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from ..errors import ClockError
 from ..model.clock import Clock, SystemClock, instant
+from ..observability.pace import Pace
+from ..stores.base import Transaction
 
-if TYPE_CHECKING:
-    from ..stores.base import Transaction
-
-__all__ = ["DEFAULT_BOUND", "ClockDifference", "ClockWatch", "Pace", "clock_difference"]
+__all__ = ["DEFAULT_BOUND", "ClockDifference", "ClockWatch", "clock_difference"]
 
 DEFAULT_BOUND: Final = dt.timedelta(minutes=1)
 """Far above what a network and a synchronised clock are off, far below what a timer waits."""
@@ -64,22 +62,6 @@ def clock_difference(clock: Clock, transaction: Transaction) -> ClockDifference 
         return None
     half = (instant(clock.now()) - before) / 2
     return ClockDifference(before + half - there, abs(half))
-
-
-class Pace:
-    """Says whether it is time again, at most once in so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
-
-    def is_due(self) -> bool:
-        """Return whether so many seconds have passed since :meth:`done`."""
-        return time.monotonic() >= self._next
-
-    def done(self) -> None:
-        """Begin to wait anew."""
-        self._next = time.monotonic() + self._seconds
 
 
 class ClockWatch:

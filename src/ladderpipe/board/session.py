@@ -79,7 +79,7 @@ class Session:
             unit = Unit(self.pipeline, self.number, transaction, self.now, quiet)
             yield unit
             unit.flush()
-        self.observer.committed(unit)
+        self.observer.committed(unit.moves, unit.refolds)
 
     def retried(self, work: Callable[[], Result]) -> Result:
         """Do one transaction's work, again where the store says that it may succeed then.

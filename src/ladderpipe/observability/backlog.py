@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 import attrs
 
-if TYPE_CHECKING:
-    from ..stores.base import Transaction
+from ..stores.base import Transaction
 
 __all__ = ["Backlog"]
 

@@ -7,24 +7,25 @@ what the ladder's author wrote (pipeline, rule, stage, effect) and what became o
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from ..board.clock_watch import Pace
+from ..model.effect import Delivery, EffectState
+from ..model.move import Move
+from ..model.receipt import Receipt
+from ..model.report import BatchReport, TickReport
+from ..stores.base import EffectRow, Transaction
+from .backlog import Backlog
 from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, error_type, record
+from .pace import Pace
 
 if TYPE_CHECKING:
-    from ..board.session import Session
-    from ..board.unit import Unit
-    from ..model.effect import Delivery, EffectState
-    from ..model.move import Move
-    from ..model.receipt import Receipt
-    from ..model.report import BatchReport, TickReport
-    from ..stores.base import EffectRow
     from .telemetry import Attributes, Span, Telemetry
 
 __all__ = ["Observer", "observed"]
@@ -32,9 +33,24 @@ __all__ = ["Observer", "observed"]
 SECONDS_BETWEEN: Final = 10.0
 """How often a worker measures what is overdue."""
 
+
+class Watched(Protocol):
+    """What an observer is told of: a board's session, as far as it is looked into."""
+
+    number: int
+    observer: Observer
+
+    def now(self) -> dt.datetime:
+        """Return the board's time."""
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that only reads."""
+
+
 Told = dict[str, "str | int | float | bool"]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+Watching = TypeVar("Watching", bound="Watched")
 
 
 class Observer:
@@ -117,12 +133,12 @@ class Observer:
         if self._telemetry is not None:
             self._telemetry.events.add(count, self._of_pipeline | attributes)
 
-    def committed(self, unit: Unit) -> None:
+    def committed(self, moves: Sequence[Move], refolds: int) -> None:
         """Tell the moves and refolds of a transaction; nothing is told of one that was undone."""
-        if unit.moves:
-            self._moved(unit.moves)
-        if unit.refolds and self._telemetry is not None:
-            self._telemetry.refolds.add(unit.refolds, self._of_pipeline)
+        if moves:
+            self._moved(moves)
+        if refolds and self._telemetry is not None:
+            self._telemetry.refolds.add(refolds, self._of_pipeline)
 
     def _moved(self, moves: Sequence[Move]) -> None:
         if MOVES.isEnabledFor(logging.DEBUG):
@@ -173,12 +189,10 @@ class Observer:
             "ladderpipe.failures": len(report.failures),
         }
 
-    def note_backlog(self, session: Session) -> None:
+    def note_backlog(self, session: Watched) -> None:
         """Measure how long what is due has been waiting, every few seconds."""
         if self._telemetry is None or not self._pace.is_due():
             return
-        from .backlog import Backlog
-
         with session.reading() as transaction:
             found = Backlog.of(transaction, session.number, session.now())
         self._telemetry.timer_lag.set(found.timer_lag.total_seconds(), self._of_pipeline)
@@ -283,8 +297,8 @@ Tell = Callable[[Observer, Any, Result, float], Told]
 def observed(
     name: str, tell: Tell[Result], refuse: Callable[[Observer, Exception], None] | None = None
 ) -> Callable[
-    [Callable[Concatenate[Session, Parameters], Result]],
-    Callable[Concatenate[Session, Parameters], Result],
+    [Callable[Concatenate[Watching, Parameters], Result]],
+    Callable[Concatenate[Watching, Parameters], Result],
 ]:
     """Return a decorator for what a session does: a span around it, and its end told.
 
@@ -296,11 +310,11 @@ def observed(
     """
 
     def decorate(
-        work: Callable[Concatenate[Session, Parameters], Result],
-    ) -> Callable[Concatenate[Session, Parameters], Result]:
+        work: Callable[Concatenate[Watching, Parameters], Result],
+    ) -> Callable[Concatenate[Watching, Parameters], Result]:
         @functools.wraps(work)
         def watched(
-            session: Session, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+            session: Watching, /, *args: Parameters.args, **kwargs: Parameters.kwargs
         ) -> Result:
             observer = session.observer
             began = time.perf_counter()

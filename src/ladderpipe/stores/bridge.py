@@ -66,21 +66,20 @@ class Strand(Protocol):
         """Raise this only after the next transaction, in which something is noted that is done."""
 
 
-class _Here(threading.local):
-    strand: Strand | None = None
-
-
-_here = _Here()
+_here = threading.local()
+"""An instance, no class: a sandboxed interpreter that imports this again makes no second kind."""
 
 
 def current() -> Strand | None:
     """Return the strand that this code runs in, ``None`` outside of any."""
-    return _here.strand
+    strand: Strand | None = getattr(_here, "strand", None)
+    return strand
 
 
 def awaits() -> bool:
     """Return whether this code runs on an event loop's thread, and can await."""
-    return _here.strand is not None and _here.strand.awaits
+    strand = current()
+    return strand is not None and strand.awaits
 
 
 def await_(awaitable: Awaitable[Result]) -> Result:
@@ -89,7 +88,7 @@ def await_(awaitable: Awaitable[Result]) -> Result:
     Raises:
         DefinitionError: nobody here can await.
     """
-    strand = _here.strand
+    strand = current()
     if strand is None:
         close(awaitable)
         raise DefinitionError(
@@ -112,18 +111,19 @@ def close(awaitable: Awaitable[object]) -> None:
 
 def sleep(seconds: float) -> None:
     """Wait, without keeping an event loop waiting."""
-    if _here.strand is None:
+    strand = current()
+    if strand is None:
         time.sleep(seconds)
     else:
         import asyncio
 
-        _here.strand.wait_for(asyncio.sleep(seconds))
+        strand.wait_for(asyncio.sleep(seconds))
 
 
 @contextlib.contextmanager
 def running(strand: Strand) -> Iterator[None]:
     """Mark what runs in the block, on this thread, as that strand's."""
-    before, _here.strand = _here.strand, strand
+    before, _here.strand = current(), strand
     try:
         yield
     finally:

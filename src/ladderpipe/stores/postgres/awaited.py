@@ -18,8 +18,8 @@ from psycopg import pq
 from psycopg.rows import TupleRow, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from ...asynchronous.strands import to_its_end
 from ..bridge import await_, entered
+from ..uncancelled import to_its_end
 from .guarded import Guarded, GuardedAsyncCursor
 from .listener import Listener
 

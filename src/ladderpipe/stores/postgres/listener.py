@@ -6,12 +6,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Protocol
 
 import psycopg
-
-from .wire import PlainConnection
 
 __all__ = ["Listener"]
 
@@ -20,16 +18,29 @@ _SLICE: Final = 0.2
 """How long a wait goes on after ``stop`` was set, in seconds."""
 
 
+class NotifiedConnection(Protocol):
+    """A connection on which notifications come, of psycopg's or one that is awaited."""
+
+    def execute(self, statement: Any, /) -> object:
+        """Run a statement."""
+
+    def notifies(self, *, timeout: float, stop_after: int) -> Iterable[object]:
+        """Return the notifications that come within that many seconds, at most so many."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+
+
 class Listener:
     """Waits for notifications on one channel, on connections of its own."""
 
     def __init__(
-        self, dsn: str, channel: str, connect: Callable[..., PlainConnection] = psycopg.connect
+        self, dsn: str, channel: str, connect: Callable[..., NotifiedConnection] = psycopg.connect
     ) -> None:
         self._dsn = dsn
         self._channel = channel
         self._connect = connect
-        self._idle: list[PlainConnection] = []
+        self._idle: list[NotifiedConnection] = []
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
         """Return when there may be work, after that many seconds, or when *stop* is set.
@@ -58,7 +69,7 @@ class Listener:
             connection.close()
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[tuple[PlainConnection, bool]]:
+    def _listening(self) -> Iterator[tuple[NotifiedConnection, bool]]:
         connection = self._idle.pop() if self._idle else None
         is_new = connection is None
         if connection is None:
@@ -72,5 +83,5 @@ class Listener:
         self._idle.append(connection)
 
 
-def _was_told(connection: PlainConnection, seconds: float) -> bool:
+def _was_told(connection: NotifiedConnection, seconds: float) -> bool:
     return bool(list(connection.notifies(timeout=seconds, stop_after=1)))

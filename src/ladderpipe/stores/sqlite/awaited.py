@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
-from ...asynchronous.strands import to_its_end
+from ..uncancelled import to_its_end
 
 __all__ = ["AsyncSqliteConnection", "AsyncSqliteCursor"]
 

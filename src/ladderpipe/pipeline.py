@@ -1,4 +1,8 @@
-"""The pipeline: a ladder of stages with its rules, hooks and sequences; checked, then frozen."""
+"""The pipeline: a ladder of stages with its rules, hooks and sequences; checked, then frozen.
+
+What folds is imported at once. Explaining, checking, drawing, reading and writing definitions are
+loaded when they are asked for, which no program does for every deal: the import stays quick.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,12 @@ import functools
 import inspect
 import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .errors import DefinitionError
-from .fold.explain import Explanation, explain
 from .fold.fold import run
 from .fold.reducer import CART_TYPES, Reducer, cart_reducer
 from .fold.unfolding import Unfolding
-from .ladder import files
-from .ladder.check import Finding, check
-from .ladder.definition import to_dict
-from .ladder.definition_reader import read
-from .ladder.diagram import diagram
 from .ladder.fingerprint import fingerprint
 from .ladder.ladder import Ladder
 from .ladder.machine import LadderMachine
@@ -28,6 +25,12 @@ from .model.event import Event
 from .model.history import History
 from .model.hook import HookContext
 from .model.stage import Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .fold.explain import Explanation
+    from .ladder.check import Finding
 
 __all__ = ["Pipeline", "dump", "load"]
 
@@ -168,12 +171,16 @@ class Pipeline:
         self, events: Iterable[Event], until: dt.datetime | str | None = None
     ) -> Explanation:
         """Say of every event and timer what it did, and why each other rule did not."""
+        from .fold.explain import explain
+
         return explain(self.ladder, events, until)
 
     # -- looking at it ------------------------------------------------------------------------
 
     def check(self) -> list[Finding]:
         """Return what is wrong or doubtful about the ladder, worst first."""
+        from .ladder.check import check
+
         return check(self.ladder)
 
     def diagram(self, format: Literal["mermaid", "dot"] = "mermaid") -> str:
@@ -182,6 +189,8 @@ class Pipeline:
         Raises:
             DefinitionError: *format* is neither.
         """
+        from .ladder.diagram import diagram
+
         return diagram(self.ladder, format)
 
     def to_dict(self, *, hooks: bool = True) -> dict[str, Any]:
@@ -193,6 +202,8 @@ class Pipeline:
         Raises:
             DefinitionError: a guard or hook is a function without an import path.
         """
+        from .ladder.definition import to_dict
+
         return to_dict(self.ladder, cart_reducer, self._hooks if hooks else {})
 
     @classmethod
@@ -206,6 +217,8 @@ class Pipeline:
             DefinitionError: the definition is malformed or names what is not allowed; the message
                 begins with the place, for example ``rules[3].after``.
         """
+        from .ladder.definition_reader import read
+
         return read(data, cls, allow)
 
     @functools.cached_property
@@ -297,7 +310,9 @@ def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
             not allowed (with the place in it).
         OSError: the file cannot be read.
     """
-    return files.load(path, Pipeline, allow)
+    from .ladder.files import load
+
+    return load(path, Pipeline, allow)
 
 
 def dump(pipeline: Pipeline, path: Path | str) -> None:
@@ -308,4 +323,6 @@ def dump(pipeline: Pipeline, path: Path | str) -> None:
             function without an import path, or, in TOML, a null in a payload.
         OSError: the file cannot be written.
     """
-    files.write(pipeline.to_dict(), path)
+    from .ladder.files import write
+
+    write(pipeline.to_dict(), path)

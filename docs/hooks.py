@@ -15,9 +15,8 @@ from typing import Any
 import attrs
 from typer.models import ArgumentInfo
 
-from ladderpipe import ANY, Pipeline, Stage, templates
+from ladderpipe import ANY, Pipeline, Stage, WaitStep, templates
 from ladderpipe.cli.app import app
-from ladderpipe.model.stage import WaitStep
 
 COMMANDS = "<!-- commands -->"
 LADDER = re.compile(r"^<!-- ladder: (\w+) -->$", re.MULTILINE)

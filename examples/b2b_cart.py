@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ladderpipe import ANY, Board, Event, ManualClock, Pipeline, Stage, after, by_hand, on
 from ladderpipe.errors import MissingPropertyError
-from ladderpipe.ladder.guards import cart_has_items, cart_is_empty
+from ladderpipe.guards import cart_has_items, cart_is_empty
 
 quote = Stage("quote_requested", title="Richiesta preventivo", probability=0.20)
 parked = Stage("cart_parked", title="Carrello parcheggiato", probability=0.05)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from ladderpipe import ANY, Board, Event, ManualClock, Pipeline, Stage, on
-from ladderpipe.ladder.guards import cart_has_items
+from ladderpipe.guards import cart_has_items
 
 cart = Stage("cart", title="Cart")
 ordered = Stage("ordered", title="Ordered", status="won")

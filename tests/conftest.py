@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ladderpipe import Pipeline
+from ladderpipe import Board, ManualClock, Pipeline
 from tests.ladders import sales_ladder
 from tests.postgres import FAST, PostgresServer, running, system_programs, wheel_programs
 
@@ -27,8 +27,23 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 
 @pytest.fixture
-def pipeline() -> Pipeline:
+def ladder_pipeline() -> Pipeline:
     return sales_ladder()
+
+
+@pytest.fixture
+def pipeline(ladder_pipeline: Pipeline) -> Pipeline:
+    return ladder_pipeline
+
+
+@pytest.fixture
+def clock(ladder_clock: ManualClock) -> ManualClock:
+    return ladder_clock
+
+
+@pytest.fixture
+def board(ladder_board: Board) -> Board:
+    return ladder_board
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from ladderpipe import (
     by_hand,
     on,
 )
-from ladderpipe.ladder.guards import cart_has_items, cart_is_empty
+from ladderpipe.guards import cart_has_items, cart_is_empty
 
 quote = Stage("quote_requested", title="Richiesta preventivo", probability=0.20)
 won = Stage("order_confirmed", title={"it": "Confermato", "en": "Confirmed"}, status="won")

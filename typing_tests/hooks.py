@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ladderpipe import Delivery, HookContext, Pipeline, Stage, on
-from ladderpipe.board.board import Board
+from ladderpipe import Board, Delivery, HookContext, Pipeline, Stage, on
 
 quote = Stage("quote_requested")
 pipeline = Pipeline("sales", stages=[quote], rules=[on("a", into=quote, opens=True)])

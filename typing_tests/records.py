@@ -6,8 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import assert_type
 
-from ladderpipe import Deal, Event, History, ManualClock, Move, Pipeline, Stage, Visit
-from ladderpipe.board.board import Board
+from ladderpipe import Board, Deal, Event, History, ManualClock, Move, Pipeline, Stage, Visit
 
 
 def reads(pipeline: Pipeline, board: Board, event: Event) -> None:

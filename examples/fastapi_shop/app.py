@@ -1,6 +1,6 @@
 """A shop's backend on FastAPI and SQLAlchemy, with its sales board in the same transactions.
 
-    pip install 'ladderpipe[mail,postgres]' fastapi sqlalchemy uvicorn
+    pip install '.[mail,postgres]' fastapi sqlalchemy uvicorn     # from the clone
     uvicorn app:app
 
 DATABASE_URL is where the shop's tables and the board's are (sqlite:///shop.db when left out, or

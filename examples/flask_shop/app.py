@@ -1,6 +1,6 @@
 """A shop's backend on Flask, with its sales board in the same transactions.
 
-    pip install 'ladderpipe[cli,postgres]' flask
+    pip install '.[cli,postgres]' flask     # from the clone
     flask --app app run          # http://127.0.0.1:5000/board
     ladderpipe worker sqlite:///shop.db --pipeline ladder:ladder \
         --mailbox sent.mbox --language en --sender 'Shop <shop@example.com>'

@@ -1,77 +1,163 @@
 """A ladder-style pipeline state machine for deals: always in exactly one stage.
 
-``AsyncBoard`` and ``PostgresStore`` are here too, and are loaded when they are first asked for:
-they need an event loop, or the extra ``postgres``. That is why ``from ladderpipe import *`` leaves
-them out. So are, to begin quickly, some that most programs do without.
+Everything public is exported here, or by one of ``ladderpipe.errors``, ``.guards``, ``.insight``,
+``.logs``, ``.mail``, ``.stores``, ``.templates`` and ``.testing``. Any other module may change.
+
+What few programs need is loaded when it is first asked for, so that the others begin quickly.
+``PostgresStore`` is here too; it needs the extra ``postgres``, and so ``from ladderpipe import *``
+leaves it out.
 """
 
 from typing import TYPE_CHECKING
 
 from .board.board import Board
+from .board.clock_watch import ClockDifference
+from .board.read import StageTotal
 from .errors import LadderError, UndeliverableError
+from .fold.reducer import CartDraft, DealData, Reducer, cart_reducer
 from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .model.clock import Clock, ManualClock, SystemClock
 from .model.deal import Cart, CartLine, Deal
-from .model.effect import Backoff, Delivery, Effect, EffectState, Task
+from .model.effect import Backoff, Delivery, Effect, EffectState, Handler, Task
 from .model.event import Event
 from .model.history import History
 from .model.hook import HookContext
 from .model.move import Move
 from .model.receipt import Outcome, Receipt
-from .model.stage import Stage, do, wait
+from .model.report import (
+    BatchReport,
+    DealFailure,
+    DeliveryReport,
+    Difference,
+    EventFailure,
+    TickReport,
+)
+from .model.stage import DoStep, Stage, Status, WaitStep, do, wait
 from .model.visit import Visit
 from .pipeline import Pipeline, dump, load
+from .public import publish
 from .stores import SqliteStore
 
 if TYPE_CHECKING:
-    from .asynchronous import AsyncBoard as AsyncBoard
+    from .asynchronous import AsyncBoard
+    from .board.forget import ForgetReport
+    from .board.health import Health, HealthFinding
+    from .board.migrate import MigrationReport
+    from .board.retention.archive import ArchiveReport
+    from .board.retention.restore import RestoreReport
+    from .board.verify import VerifyReport, verify
+    from .fold.explain import Explanation, Reason, Refusal, Step
+    from .fold.unfolding import Change, Unfolding
+    from .ladder.check import Finding
+    from .ladder.files import schema
+    from .logs.replay import ReplayReport, replay
+    from .observability.backlog import Backlog
     from .stores import MemoryStore
     from .stores import PostgresStore as PostgresStore
 
+    __version__: str
+
 __all__ = [
     "ANY",
+    "ArchiveReport",
+    "AsyncBoard",
+    "Backlog",
     "Backoff",
+    "BatchReport",
     "Board",
     "Cart",
+    "CartDraft",
     "CartLine",
+    "Change",
     "Clock",
+    "ClockDifference",
     "Deal",
+    "DealData",
+    "DealFailure",
     "Delivery",
+    "DeliveryReport",
+    "Difference",
+    "DoStep",
     "Effect",
     "EffectState",
     "Event",
+    "EventFailure",
+    "Explanation",
+    "Finding",
+    "ForgetReport",
+    "Handler",
+    "Health",
+    "HealthFinding",
     "History",
     "HookContext",
     "LadderError",
     "ManualClock",
     "MemoryStore",
+    "MigrationReport",
     "Move",
     "Outcome",
     "Pipeline",
+    "Reason",
     "Receipt",
+    "Reducer",
+    "Refusal",
+    "ReplayReport",
+    "RestoreReport",
     "Rule",
     "SqliteStore",
     "Stage",
+    "StageTotal",
+    "Status",
+    "Step",
     "SystemClock",
     "Task",
+    "TickReport",
     "Timer",
     "UndeliverableError",
+    "Unfolding",
+    "VerifyReport",
     "Visit",
     "VisitTimes",
+    "WaitStep",
     "after",
     "by_hand",
+    "cart_reducer",
     "do",
     "dump",
     "load",
     "on",
+    "replay",
+    "schema",
+    "verify",
     "wait",
 ]
 
 _LOADED_WHEN_ASKED_FOR = {
+    "ArchiveReport": ".board.retention.archive",
     "AsyncBoard": ".asynchronous",
+    "Backlog": ".observability.backlog",
+    "Change": ".fold.unfolding",
+    "Explanation": ".fold.explain",
+    "Finding": ".ladder.check",
+    "ForgetReport": ".board.forget",
+    "Health": ".board.health",
+    "HealthFinding": ".board.health",
     "MemoryStore": ".stores",
+    "MigrationReport": ".board.migrate",
     "PostgresStore": ".stores",
+    "Reason": ".fold.explain",
+    "Refusal": ".fold.explain",
+    "ReplayReport": ".logs.replay",
+    "RestoreReport": ".board.retention.restore",
+    "Step": ".fold.explain",
+    "Unfolding": ".fold.unfolding",
+    "VerifyReport": ".board.verify",
+    "replay": ".logs.replay",
+    "schema": ".ladder.files",
+    "verify": ".board.verify",
 }
+
+publish(__name__, *(globals()[name] for name in __all__ if name not in _LOADED_WHEN_ASKED_FOR))
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
@@ -81,6 +167,10 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
         Raises:
             StoreError: it needs an extra that is not installed.
         """
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version(__name__)
         if name not in _LOADED_WHEN_ASKED_FOR:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module

@@ -1,4 +1,26 @@
-"""Every error the library raises on purpose; a message says what was refused, why, what to do."""
+"""Every error the library raises on purpose; a message says what was refused, why, what to do.
+
+Each is also the built-in error that it is closest to::
+
+    LadderError
+    ├── ArchiveError              ValueError
+    ├── ClockError                ValueError
+    ├── DealNotFoundError         LookupError
+    ├── DefinitionError           ValueError
+    ├── EffectNotFoundError       LookupError
+    ├── EventConflictError        ValueError
+    ├── EventFromFutureError      ValueError
+    ├── GuardError                RuntimeError
+    ├── HookError                 RuntimeError
+    ├── InstantError              ValueError
+    ├── InvalidEventError         ValueError
+    ├── MoveNotAllowedError       ValueError
+    │   └── MissingPropertyError
+    ├── PipelineChangedError      RuntimeError
+    ├── ReentrancyError           RuntimeError
+    ├── StoreError                RuntimeError
+    └── UndeliverableError        RuntimeError
+"""
 
 from __future__ import annotations
 

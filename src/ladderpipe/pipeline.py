@@ -300,7 +300,7 @@ def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
     """Return the pipeline that a ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file defines.
 
     Reading a file executes nothing. Functions that it names are imported only from modules in
-    *allow*; YAML needs ``pip install 'ladderpipe[files]'``.
+    *allow*; YAML needs the extra ``files``.
 
     Args:
         allow: modules whose functions and classes the file may name.

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-import ladderpipe
-from ladderpipe import errors, insight, stores
-
 from .pages import PAGES
+from .public import PACKAGES, public_names
 
 _DOCUMENTED = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
@@ -40,9 +38,9 @@ def _exported(found: Any) -> list[Any]:
     return [found]
 
 
-@pytest.mark.parametrize("module", [ladderpipe, stores, insight, errors], ids=lambda m: m.__name__)
-def test_every_public_name_is_documented(module: ModuleType):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_documented(package: str):
     known = documented()
-    lazy = ["AsyncBoard", "PostgresStore"] if module is ladderpipe else []
-    public = {name: getattr(module, name) for name in [*module.__all__, *lazy]}
+    module = importlib.import_module(package)
+    public = {name: getattr(module, name) for name in public_names(package)}
     assert [name for name, it in public.items() if not any(it is each for each in known)] == []

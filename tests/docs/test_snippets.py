@@ -97,7 +97,8 @@ class Page:
 
     def _call(self, words: list[str]) -> str:
         program = Path(sys.executable).with_name(words[0])
-        surroundings = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": "."}
+        path = os.pathsep.join(filter(None, (".", os.environ.get("PYTHONPATH"))))
+        surroundings = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": path}
         surroundings.pop("PYTEST_ADDOPTS", None)
         done = subprocess.run(
             [str(program), *words[1:]],

@@ -31,7 +31,7 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(
     tables = tables_of([life("a", (0, "new"))])
     monkeypatch.setitem(sys.modules, module, None)
     assert insight.summary(tables).table["deals"].sum() == 1
-    with pytest.raises(ImportError, match=r"pip install 'ladderpipe\[insight\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[insight\]'"):
         insight.page(tables, forecasts=False)
 
 

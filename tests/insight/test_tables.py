@@ -302,7 +302,7 @@ def test_who_has_no_polars_is_told_what_to_install() -> None:
         "except ImportError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'ladderpipe[insight]'" in done.stdout
+    assert "pip install '.[insight]'" in done.stdout
 
 
 def test_instants_may_be_text() -> None:

@@ -386,4 +386,4 @@ def test_a_mailbox_file_keeps_every_mail(tmp_path):
 def test_without_jinja2_the_import_names_the_extra():
     code = "import sys; sys.modules['jinja2'] = None; import ladderpipe.mail"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'ladderpipe[mail]'" in done.stderr.splitlines()[-1]
+    assert "pip install '.[mail]'" in done.stderr.splitlines()[-1]

@@ -35,21 +35,31 @@ def test_pytest_starts_without_hypothesis_and_without_a_warning() -> None:
 
 
 def test_the_fixtures_make_an_empty_board_on_a_clock_that_stands(
-    board: Board, clock: ManualClock
+    ladder_board: Board, ladder_clock: ManualClock
 ) -> None:
-    board.handle(Event("order.confirmed", deal="cart-42", id="e1", at=clock.now()))
-    assert board.deal("cart-42").stage == "order_confirmed"
-    assert clock.now() == NINE
+    ladder_board.handle(Event("order.confirmed", deal="cart-42", id="e1", at=ladder_clock.now()))
+    assert ladder_board.deal("cart-42").stage == "order_confirmed"
+    assert ladder_clock.now() == NINE
+
+
+def test_the_plugin_takes_no_name_that_a_project_may_have_itself(tmp_path: Path) -> None:
+    test = tmp_path / "test_it.py"
+    test.write_text("def test_it(ladder_board): ...")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--fixtures", str(test)]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    ours = told.stdout.partition("fixtures defined from ladderpipe")[2].partition("fixtures def")[0]
+    names = {line.split()[0] for line in ours.splitlines() if " -- " in line}
+    assert names == {"ladder_board", "ladder_clock", "ladder_pipeline"}
 
 
 def test_a_board_fixture_without_a_pipeline_says_what_to_write(tmp_path: Path) -> None:
     test = tmp_path / "test_it.py"
-    test.write_text("def test_it(board): ...")
+    test.write_text("def test_it(ladder_board): ...")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(test)]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert "write in conftest.py" in told.stdout
-    assert "def pipeline():" in told.stdout
+    assert "def ladder_pipeline():" in told.stdout
 
 
 @given(st.data(), pipelines())

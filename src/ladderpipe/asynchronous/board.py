@@ -17,6 +17,7 @@ from ..board.worker import Round
 from ..model.clock import Clock
 from ..model.report import DeliveryReport, TickReport
 from ..pipeline import Pipeline
+from ..public import publish
 from ..stores import Store, bridge
 from .session import BridgedSession
 from .strands import Threads, in_greenlet
@@ -80,7 +81,7 @@ class AsyncBoard:
     handlers may be ``async def``. One board serves all tasks of one event loop.
 
     On PostgreSQL it runs on the loop, through psycopg's asynchronous connection, which needs
-    ``pip install 'ladderpipe[async,postgres]'``. Every other store is used in worker threads.
+    the extras ``async`` and ``postgres``. Every other store is used in worker threads.
 
     A task that is cancelled leaves nothing half done: what the call was about is stored, or
     nothing is. Doing the same again is harmless.
@@ -269,3 +270,6 @@ def _on_loop(on_round: Round) -> Round:
 def _close_unwanted(opening: asyncio.Future[Board]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
+
+
+publish("ladderpipe", AsyncBoard)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import attrs
 
 from ..errors import StoreError
+from ..extras import how_to_install
 from ..stores import bridge
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _greenlets() -> tuple[Callable[[], greenlet], type[greenlet]]:
         from greenlet import getcurrent, greenlet
     except ModuleNotFoundError as error:
         raise StoreError(
-            "an AsyncBoard on this store needs greenlet: pip install 'ladderpipe[async]'"
+            f"an AsyncBoard on this store needs greenlet: {how_to_install('async')}"
         ) from error
     return getcurrent, greenlet
 

@@ -14,6 +14,7 @@ from ..fold.draft import Draft
 from ..fold.reducer import CartDraft, DealData
 from ..model.canonical import canonical_text, is_storable
 from ..model.event import BASELINE, Event
+from ..public import publish
 from ..stores.base import StoredDeal
 from .baseline import folded_anew, write_baseline
 from .session import Session
@@ -189,3 +190,6 @@ def remove(session: Session, deal_id: str) -> None:
         unit.transaction.remove_deal_events(stored.id)
         unit.note_removal(stored)
     session.store.erase_traces()
+
+
+publish("ladderpipe", ForgetReport)

@@ -32,6 +32,7 @@ from ..ladder.check import Severity
 from ..model.clock import Clock, SystemClock, instant
 from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
+from ..public import publish
 from ..stores.base import PipelineRow, Store, Structure, Transaction
 from .clock_watch import DEFAULT_BOUND, ClockDifference, clock_difference
 
@@ -292,3 +293,6 @@ def _length(lag: dt.timedelta) -> str:
     if minutes < 120:
         return f"{minutes:.0f} min"
     return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"
+
+
+publish("ladderpipe", Health, HealthFinding)

@@ -14,6 +14,7 @@ import attrs
 
 from ..errors import DefinitionError, PipelineChangedError
 from ..model.stage import Stage
+from ..public import publish
 from ..stores.base import PipelineRow, StoredDeal
 from .baseline import folded_anew, write_baseline
 from .decision import draft_of
@@ -154,3 +155,6 @@ def _carry_over(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> N
     if draft.stage is None or draft.stage.status != "lost":
         draft.lost_from = None
     write_baseline(unit, moved, draft)
+
+
+publish("ladderpipe", MigrationReport)

@@ -14,6 +14,7 @@ import attrs
 
 from ..errors import LadderError, PipelineChangedError
 from ..model.report import Difference
+from ..public import publish
 from ..stores.base import StoredDeal, Transaction
 from .board import Board
 from .compare import StoredHistory, first_difference
@@ -161,3 +162,6 @@ class _Verification:
             differences=tuple(self._differences),
             **{name: self._counts[name] for name in names},
         )
+
+
+publish("ladderpipe", VerifyReport, verify)

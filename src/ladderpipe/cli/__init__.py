@@ -1,9 +1,11 @@
-"""The command line, ``ladderpipe``. Needs the extra ``ladderpipe[cli]`` (typer and rich)."""
+"""The command line, ``ladderpipe``. Needs the extra ``cli`` (typer and rich)."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+from ..extras import how_to_install
 
 __all__ = ["main"]
 
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(
             f"ladderpipe: the command line needs {error.name}, which is not installed: "
-            "pip install 'ladderpipe[cli]'\n"
+            f"{how_to_install('cli')}\n"
         )
         return 1
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -17,9 +17,9 @@ from ..board.board import Board
 from ..errors import InstantError
 from ..logs.log_map import CloudEvents, LogMap
 from ..logs.map_files import load_map, shipped_maps
-from ..logs.readers import BadLine
 from ..logs.replay import ReplayReport, known_as
 from ..logs.replay import replay as replay_log
+from ..logs.rows import BadLine
 from ..model.clock import instant
 from ..model.receipt import Outcome
 from ..model.report import DealFailure

@@ -20,6 +20,7 @@ from ..model.clock import instant
 from ..model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ..model.receipt import Outcome
 from ..model.stage import Stage
+from ..public import publish
 from .draft import Draft
 from .fold import in_order, run
 
@@ -371,3 +372,6 @@ def _identity(event: Event) -> dict[str, str]:
 
 def _time(at: dt.datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
+
+
+publish("ladderpipe", Explanation, Reason, Refusal, Step)

@@ -18,6 +18,7 @@ from ..model.history import History
 from ..model.move import Move
 from ..model.receipt import Outcome
 from ..model.visit import Visit, visit_keys
+from ..public import publish
 from .draft import Draft, order_key
 from .fold import advance, begin, in_order, sorts_after_all, step
 
@@ -225,3 +226,6 @@ def _reaches(draft: Draft, until: dt.datetime) -> bool:
 
 def _without_type(part: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if name != "type"}
+
+
+publish("ladderpipe", Change, Unfolding)

@@ -1,6 +1,8 @@
-"""Reports, forecasts and what-if from the history; needs ``pip install 'ladderpipe[insight]'``."""
+"""Reports, forecasts and what-if from the history; needs the extra ``insight``."""
 
 from __future__ import annotations
+
+from ..extras import how_to_install
 
 try:
     import polars as _polars  # noqa: F401
@@ -8,9 +10,10 @@ except ModuleNotFoundError as _error:
     if _error.name != "polars":
         raise
     raise ImportError(
-        "ladderpipe.insight needs Polars, which is not installed: pip install 'ladderpipe[insight]'"
+        f"ladderpipe.insight needs Polars, which is not installed: {how_to_install('insight')}"
     ) from _error
 
+from ..public import publish
 from .bulk import Replayed, can_replay_in_columns, replay
 from .forecasting import Backtest, Forecast, backtest, forecast
 from .frames.crm import read_crm
@@ -74,3 +77,5 @@ __all__ = [
     "what_if",
     "win_rate",
 ]
+
+publish(__name__, *(globals()[name] for name in __all__))

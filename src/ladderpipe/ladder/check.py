@@ -31,6 +31,7 @@ from typing import Final, Literal
 import attrs
 
 from ..model.stage import Stage
+from ..public import publish
 from .implication import can_hold, condition_of, is_opaque
 from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate
@@ -311,3 +312,6 @@ def _closed_stages_left(ways: Ways) -> Iterator[Finding]:
                 "it says out_of=ANY; name the stages it may leave, those too if that is meant",
                 rule=rule.key,
             )
+
+
+publish("ladderpipe", Finding)

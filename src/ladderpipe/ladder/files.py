@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DefinitionError
+from ..extras import how_to_install
+from ..public import publish
 from .definition_reader import Build, Built, read
 
 __all__ = ["load", "schema", "write"]
@@ -170,7 +172,7 @@ def _yaml() -> Any:
 
 def _extra_missing(what: str, package: str) -> DefinitionError:
     return DefinitionError(
-        f"{what} by {package}, which is not installed: pip install 'ladderpipe[files]'"
+        f"{what} by {package}, which is not installed: {how_to_install('files')}"
     )
 
 
@@ -239,3 +241,6 @@ _WRITERS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     ".toml": _write_toml,
     ".json": _write_json,
 }
+
+
+publish("ladderpipe", schema)

@@ -12,6 +12,7 @@ import attrs
 from ..errors import DefinitionError, InvalidEventError
 from ..model.canonical import canonical
 from ..model.money import amount, currency_code
+from ..public import publish
 
 if TYPE_CHECKING:
     from ..model.deal import Deal
@@ -302,3 +303,6 @@ def _property(name: str) -> str:
 
 def _bracketed(part: Guard) -> str:
     return f"({part})" if isinstance(part, AllOf | AnyOf) else str(part)
+
+
+publish("ladderpipe.guards", *(globals()[name] for name in __all__ if name != "GuardFunction"))

@@ -20,7 +20,8 @@ from ..errors import InstantError, InvalidEventError, LadderError
 from ..model.clock import instant
 from ..model.event import Event
 from .placeholders import NOTHING, Scope, Template, columns_of, items_of, shown
-from .readers import BadLine, Layout, Row
+from .readers import Layout
+from .rows import BadLine, Row
 
 __all__ = [
     "EPOCH_UNITS",

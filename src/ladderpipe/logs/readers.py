@@ -15,16 +15,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import BinaryIO, Final, Literal, cast
 
 import attrs
 
 from ..errors import DefinitionError
+from .rows import LONGEST_LINE, BadLine, Row
 
-__all__ = ["BadLine", "Layout", "LogFile", "Row"]
+__all__ = ["Layout", "LogFile"]
 
-LONGEST_LINE: Final = 8 * 2**20
-"""In characters; a longer line is no line of a log."""
 MOST_LINES: Final = 200
 """How many lines one quoted CSV record may span, before its quote counts as never closed."""
 
@@ -37,22 +36,6 @@ _BY_SUFFIX: Final[Mapping[str, Format]] = {
     ".json": "jsonl",
     ".xes": "xes",
 }
-
-
-@attrs.frozen
-class Row:
-    """One record of a log; ``number`` is the line it begins in (of XES: the event), from 1."""
-
-    number: int
-    values: Mapping[str, Any]
-
-
-@attrs.frozen
-class BadLine:
-    """A line that gave no event, and why; the others were not affected."""
-
-    number: int
-    reason: str
 
 
 @attrs.frozen(kw_only=True)

@@ -20,11 +20,13 @@ from ..errors import DefinitionError, EventConflictError
 from ..model.event import Event
 from ..model.receipt import Outcome
 from ..model.report import EventFailure
+from ..public import publish
 from .log_map import CloudEvents, LogMap, OwnXes
 from .map_files import shipped_maps
-from .readers import BadLine, LogFile
+from .readers import LogFile
+from .rows import BadLine
 
-__all__ = ["BadLine", "ReplayReport", "known_as", "replay"]
+__all__ = ["ReplayReport", "known_as", "replay"]
 
 KEPT: Final = 100
 """How many bad lines a report holds; all are counted, and told to ``on_bad_line``."""
@@ -190,3 +192,6 @@ class _Replay:
             failed=self._failed,
             bad_lines=tuple(self._bad),
         )
+
+
+publish("ladderpipe", ReplayReport, replay)

@@ -16,7 +16,7 @@ from xml.parsers import expat
 import attrs
 
 from ..errors import InvalidEventError
-from .readers import LONGEST_LINE, BadLine, Row
+from .rows import LONGEST_LINE, BadLine, Row
 
 __all__ = ["OWN_EVENT", "xes_rows"]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from ..errors import UndeliverableError
+from ..extras import how_to_install
 from .conventions import Conventions
 
 try:
@@ -24,7 +25,7 @@ try:
     from markupsafe import Markup
 except ModuleNotFoundError as error:  # pragma: no cover - tested in a process of its own
     raise ModuleNotFoundError(
-        "ladderpipe.mail needs Jinja2, which is not installed: pip install 'ladderpipe[mail]'",
+        f"ladderpipe.mail needs Jinja2, which is not installed: {how_to_install('mail')}",
         name=error.name,
     ) from error
 

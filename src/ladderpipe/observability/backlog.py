@@ -6,6 +6,7 @@ import datetime as dt
 
 import attrs
 
+from ..public import publish
 from ..stores.base import Transaction
 
 __all__ = ["Backlog"]
@@ -44,3 +45,6 @@ class Backlog:
             oldest_effect=None if effect is None else effect.name,
             dead_letters=transaction.count_dead_letters(pipeline),
         )
+
+
+publish("ladderpipe", Backlog)

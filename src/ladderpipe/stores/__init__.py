@@ -1,4 +1,7 @@
-"""Stores, and the registry that resolves their URLs."""
+"""Stores, the registry that resolves their URLs, and what a store of your own is made of.
+
+``PostgresStore`` is here too; it needs the extra ``postgres``, and so ``import *`` leaves it out.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,41 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from .base import Store
+from ..extras import how_to_install
+from ..public import publish
+from .base import (
+    DealChange,
+    DealFilter,
+    EffectRow,
+    MoveRecord,
+    NewEffect,
+    NewEvent,
+    PipelineRow,
+    Store,
+    StoredDeal,
+    Structure,
+    Transaction,
+)
 from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from .memory import MemoryStore
-    from .postgres.store import PostgresStore
+    from .postgres.store import PostgresStore as PostgresStore
 
 __all__ = [
+    "DealChange",
+    "DealFilter",
+    "EffectRow",
     "MemoryStore",
-    "PostgresStore",
+    "MoveRecord",
+    "NewEffect",
+    "NewEvent",
+    "PipelineRow",
     "SqliteStore",
     "Store",
+    "StoredDeal",
+    "Structure",
+    "Transaction",
     "open_store",
     "register_store",
 ]
@@ -59,7 +85,7 @@ def _postgres_store() -> type[PostgresStore]:
         if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool"):
             raise
         raise StoreError(
-            "PostgreSQL needs psycopg 3 and its pool: pip install 'ladderpipe[postgres]'"
+            f"PostgreSQL needs psycopg 3 and its pool: {how_to_install('postgres')}"
         ) from error
     return PostgresStore
 
@@ -82,3 +108,5 @@ register_store("postgresql", _open_postgres)
 register_store("postgres", _open_postgres)
 register_store("sqlite", SqliteStore.from_url)
 register_store("memory", lambda url: _memory_store()())
+
+publish(__name__, *(globals()[name] for name in __all__ if name != "MemoryStore"))

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from ..errors import StoreError
 from ..model.event import Event
+from ..public import publish
 from .base import (
     DealChange,
     DealFilter,
@@ -534,3 +535,6 @@ class MemoryTransaction:
 def _contact(document: Any) -> dict[str, Any]:
     contact = document.get("contact")
     return contact if isinstance(contact, dict) else {}
+
+
+publish("ladderpipe.stores", MemoryStore)

@@ -20,6 +20,7 @@ salespeople in it. What a ladder asks for are the effects `email` (see `ladderpi
         ctx.do("warehouse", order=ctx.deal.id)
 """
 
+from ..public import publish
 from .contacts import kanban
 from .crm import crm_default
 from .opportunities import new_to_won
@@ -27,3 +28,5 @@ from .phases import prospecting
 from .shop import sales_management
 
 __all__ = ["crm_default", "kanban", "new_to_won", "prospecting", "sales_management"]
+
+publish(__name__, *(globals()[name] for name in __all__))

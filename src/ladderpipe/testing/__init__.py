@@ -1,8 +1,9 @@
 """A test kit for ladders of your own: strategies, a state machine, assertions, fixtures.
 
-The strategies and the state machine need ``ladderpipe[testing]`` (Hypothesis); the pytest
-fixtures ``clock`` and ``board`` are there as soon as pytest is. Everything is imported when it
-is first asked for, since pytest imports this package whenever it starts.
+The strategies and the state machine need the extra ``testing`` (Hypothesis); the pytest fixtures
+``ladder_pipeline``, ``ladder_clock`` and ``ladder_board`` are there as soon as pytest is.
+Everything is imported when it is first asked for, since pytest imports this package whenever it
+starts.
 """
 
 from __future__ import annotations
@@ -10,25 +11,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ladderpipe.extras import how_to_install
+
 if TYPE_CHECKING:
     from .assertions import assert_single_stage
-    from .machine import ladder_state_machine
+    from .machine import LadderStateMachine, ladder_state_machine
     from .store_contract import assert_store_contract
-    from .strategies import events, events_of_many_deals, pipelines
+    from .strategies import events, events_and_hands, events_of_many_deals, pipelines
 
 __all__ = [
+    "LadderStateMachine",
     "assert_single_stage",
     "assert_store_contract",
     "events",
+    "events_and_hands",
     "events_of_many_deals",
     "ladder_state_machine",
     "pipelines",
 ]
 
 _HOMES = {
+    "LadderStateMachine": "machine",
     "assert_single_stage": "assertions",
     "assert_store_contract": "store_contract",
     "events": "strategies",
+    "events_and_hands": "strategies",
     "events_of_many_deals": "strategies",
     "ladder_state_machine": "machine",
     "pipelines": "strategies",
@@ -45,6 +52,6 @@ def __getattr__(name: str) -> Any:
         if error.name != "hypothesis":
             raise
         raise ImportError(
-            f"ladderpipe.testing.{name} needs Hypothesis: pip install 'ladderpipe[testing]'"
+            f"ladderpipe.testing.{name} needs Hypothesis: {how_to_install('testing')}"
         ) from error
     return getattr(module, name)

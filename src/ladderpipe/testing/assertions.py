@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ladderpipe import History, Move, Visit
+from ladderpipe.public import publish
 
 __all__ = ["assert_single_stage", "expect"]
 
@@ -79,3 +80,6 @@ def expect(holds: bool, otherwise: str) -> None:
     """Assert that it holds, also where Python runs without assertions."""
     if not holds:
         raise AssertionError(otherwise)
+
+
+publish("ladderpipe.testing", assert_single_stage)

@@ -25,6 +25,7 @@ from ladderpipe import (
 from ladderpipe.board.decision import stored_until
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
 from ladderpipe.model.effect import TASK
+from ladderpipe.public import publish
 from ladderpipe.stores import Store
 
 from .assertions import assert_single_stage, expect
@@ -296,3 +297,6 @@ def _expect_same(deal: str, stored: History | None, expected: History | None, wh
         ("facts", stored.deal, expected.deal),
     ):
         expect(one == other, f"{when}: the {what} of {deal!r} are stored as {one}, not {other}")
+
+
+publish("ladderpipe.testing", LadderStateMachine, ladder_state_machine)

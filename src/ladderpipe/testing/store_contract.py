@@ -29,6 +29,7 @@ from ladderpipe.errors import (
     MoveNotAllowedError,
     PipelineChangedError,
 )
+from ladderpipe.public import publish
 from ladderpipe.stores import Store
 
 from .assertions import expect
@@ -500,3 +501,6 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _says_how_it_is_doing,
     _stands_threads,
 )
+
+
+publish("ladderpipe.testing", assert_store_contract)

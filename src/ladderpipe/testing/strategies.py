@@ -28,6 +28,7 @@ from ladderpipe.ladder.guards import (
 from ladderpipe.ladder.rules import After, ByHand, OnEvents
 from ladderpipe.model.event import BY_HAND, OVERRIDE, OWN_SOURCE
 from ladderpipe.model.stage import DoStep, Status, WaitStep
+from ladderpipe.public import publish
 
 __all__ = ["START", "events", "events_and_hands", "events_of_many_deals", "pipelines"]
 
@@ -443,3 +444,6 @@ def _told_apart(rules: list[Rule]) -> list[Rule]:
         found.append(attrs.evolve(rule, key=f"rule {index}") if reads in seen else rule)
         seen.add(reads)
     return found
+
+
+publish("ladderpipe.testing", events, events_and_hands, events_of_many_deals, pipelines)

@@ -17,6 +17,7 @@ import attrs
 
 from ...errors import ArchiveError
 from ...model.clock import instant
+from ...public import publish
 from ...stores.base import StoredDeal, chunks
 from ..session import Session, definition_text
 from ..unit import Unit
@@ -145,3 +146,6 @@ def _remove_batch(session: Session, batch: Sequence[ArchivedDeal]) -> tuple[int,
 def _remove(unit: Unit, stored: StoredDeal) -> None:
     unit.transaction.remove_deal_events(stored.id)
     unit.note_removal(stored)
+
+
+publish("ladderpipe", ArchiveReport)

@@ -11,6 +11,7 @@ import attrs
 
 from ...errors import ArchiveError, DealNotFoundError
 from ...model.canonical import canonical_text
+from ...public import publish
 from ...stores.base import DealChange, EffectRow, NewEffect, StoredDeal, Transaction, chunks
 from ..session import Session
 from ..unit import Unit
@@ -128,3 +129,6 @@ def _retell(transaction: Transaction, effect: EffectRow) -> None:
     lease = secrets.token_hex(8)
     transaction.claim_effect(effect.key, lease, effect.ready_at, effect.attempts)
     transaction.settle_effect(effect.key, effect.state, effect.ready_at, effect.error, lease)
+
+
+publish("ladderpipe", RestoreReport)

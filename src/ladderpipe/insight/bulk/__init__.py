@@ -6,13 +6,15 @@ the deals' state in arrays (``visits``, ``carts``) and its steps (``stepping``);
 it (``outcome``), beside the ordinary fold of what does not fit (``ordinary``).
 """
 
+from ...extras import how_to_install
+
 try:
     import numpy as _numpy  # noqa: F401
 except ModuleNotFoundError as _error:
     if _error.name != "numpy":
         raise
     raise ImportError(
-        "bulk replay computes with NumPy, which is not installed: pip install 'ladderpipe[insight]'"
+        f"bulk replay computes with NumPy, which is not installed: {how_to_install('insight')}"
     ) from _error
 
 from .columnar import replay

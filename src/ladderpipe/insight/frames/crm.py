@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from ...errors import DefinitionError, LadderError
-from ...logs.readers import BadLine, LogFile, Row
+from ...logs.readers import LogFile
+from ...logs.rows import BadLine, Row
 from ...model.clock import instant
 from .columns import Columns
 from .crm_map import CrmMap, Join, crm_map

@@ -10,8 +10,9 @@ from ...errors import DefinitionError, InvalidEventError
 from ...logs.log_map import CloudEvents, LogMap, OwnXes
 from ...logs.map_files import load_map, map_data
 from ...logs.map_reader import map_from_dict
-from ...logs.readers import BadLine, LogFile
+from ...logs.readers import LogFile
 from ...logs.replay import known_as
+from ...logs.rows import BadLine
 from ...model.event import Event
 
 __all__ = ["read_xes"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ...extras import how_to_install
+
 __all__ = ["alt", "imported"]
 
 
@@ -20,8 +22,7 @@ def imported(module: str, what: str) -> Any:
         if error.name != module:
             raise
         raise ImportError(
-            f"ladderpipe.insight needs {what}, which is not installed: "
-            "pip install 'ladderpipe[insight]'"
+            f"ladderpipe.insight needs {what}, which is not installed: {how_to_install('insight')}"
         ) from error
 
 

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ...errors import StoreError
+from ...public import publish
 from ..base import ENDED
 from ..bridge import awaits
 from ..joined import unwrap
@@ -418,3 +419,6 @@ _HELP: Final[dict[Any, str]] = {
     float: "write a number of seconds",
     _switch: "write true or false",
 }
+
+
+publish("ladderpipe.stores", PostgresStore)

@@ -23,7 +23,7 @@ SOURCE = Path(ladderpipe.__file__).parent
 MOST_AT_THE_ROOT = 10
 
 LAYERS = (
-    ("errors",),
+    ("errors", "extras", "public"),
     ("model",),
     ("ladder",),
     ("fold",),
@@ -61,7 +61,7 @@ ROOMS_OF = {
 }
 """Which rooms may know a dependency; ``attrs`` is everybody's."""
 
-CORE = {"errors", "model", "ladder", "fold", "pipeline", "guards"}
+CORE = {"errors", "extras", "public", "model", "ladder", "fold", "pipeline", "guards"}
 FOR_FILES = {"tomli_w", "yaml"}
 """What a definition file needs, loaded when there is one."""
 NOT_FOR_THE_CORE = {"asyncio", "logging", "socket", "sqlite3", "threading", "time"}

@@ -22,7 +22,8 @@ def reads(pipeline: Pipeline, board: Board, event: Event) -> None:
     assert_type(history.deal.value, Decimal)
     assert_type(history.deal.stage, Stage)
     assert_type(history.moves[0].event, Event | None)
-    assert_type(board.handle(event).deal, Deal | None)
+    assert_type(board.handle(event).deal, Deal)
+    assert_type(board.handle(event).deal_or_none, Deal | None)
     assert_type(board.deal("cart-42"), Deal)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tables import DATABASE_URL, Order, engine
 
-from ladderpipe import Board, Deal, Event, Outcome, Receipt
+from ladderpipe import Board, Event, Outcome, Receipt
 from ladderpipe.mail import FileMailbox
 
 board = Board.open(ladder, DATABASE_URL)
@@ -127,7 +127,7 @@ def show_board():
         {
             "stage": stage.key,
             "title": stage.title,
-            "deals": [describe(deal) for deal in board.deals(stage=stage)],
+            "deals": [deal.to_dict() for deal in board.deals(stage=stage)],
         }
         for stage in ladder.stages
         if not stage.is_closed
@@ -136,7 +136,7 @@ def show_board():
 
 @app.get("/deals/{deal}")
 def show_deal(deal: str):
-    return describe(board.deal(deal))
+    return board.deal(deal).to_dict()
 
 
 @app.post("/deals/{deal}/move")
@@ -151,16 +151,4 @@ def move_by_hand(deal: str, hand: ByHand):
 
 
 def answer(receipt: Receipt) -> dict[str, Any]:
-    deal = None if receipt.deal is None else describe(receipt.deal)
-    return {"outcome": receipt.outcome, "deal": deal}
-
-
-def describe(deal: Deal) -> dict[str, Any]:
-    return {
-        "id": deal.id,
-        "title": deal.title,
-        "stage": deal.stage.key,
-        "value": str(deal.value),
-        "currency": deal.currency,
-        "since": deal.entered_at,
-    }
+    return receipt.to_dict()

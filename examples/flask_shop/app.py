@@ -86,7 +86,7 @@ def show_board():
 
 @app.get("/deals/<deal>")
 def show_deal(deal):
-    return describe(board.deal(deal))
+    return board.deal(deal).to_dict()
 
 
 @app.post("/deals/<deal>/move")
@@ -116,15 +116,4 @@ def body():
 
 
 def answer(receipt):
-    return {"outcome": receipt.outcome, "deal": receipt.deal and describe(receipt.deal)}
-
-
-def describe(deal):
-    return {
-        "id": deal.id,
-        "title": deal.title,
-        "stage": deal.stage.key,
-        "value": str(deal.value),
-        "currency": deal.currency,
-        "since": deal.entered_at.isoformat(),
-    }
+    return receipt.to_dict()

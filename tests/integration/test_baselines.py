@@ -715,7 +715,11 @@ def test_events_for_a_removed_deal_are_archived_and_recorded_nowhere(store: Any)
     before = contents(store)
     for event in (lead, shop.event("call")):
         receipt = shop.board.handle(event)
-        assert (receipt.outcome, receipt.deal, receipt.moves) == (Outcome.ARCHIVED, None, ())
+        assert (receipt.outcome, receipt.deal_or_none, receipt.moves) == (
+            Outcome.ARCHIVED,
+            None,
+            (),
+        )
     assert contents(store) == before
     assert shop.board.tick().deals == 0
 

@@ -178,7 +178,7 @@ def test_a_late_event_may_show_that_the_deal_was_never_opened(store: Any):
     receipt = shop.tell("marked", hours=-1, owner="spam")
     assert receipt.refolded
     assert receipt.outcome is Outcome.WAITING
-    assert receipt.deal is None
+    assert receipt.deal_or_none is None
     assert receipt.moves == ()
     assert left == [(True, "new", "new")]
     with pytest.raises(LookupError, match="wait until one opens it"):

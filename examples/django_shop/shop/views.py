@@ -57,7 +57,7 @@ def show_board(request):
 
 @require_GET
 def show_deal(request, deal):
-    return JsonResponse(describe(the_board().deal(deal)))
+    return JsonResponse(the_board().deal(deal).to_dict())
 
 
 @require_POST
@@ -94,16 +94,4 @@ def read(request):
 
 
 def answer(receipt, status=200):
-    deal = None if receipt.deal is None else describe(receipt.deal)
-    return JsonResponse({"outcome": receipt.outcome, "deal": deal}, status=status)
-
-
-def describe(deal):
-    return {
-        "id": deal.id,
-        "title": deal.title,
-        "stage": deal.stage.key,
-        "value": str(deal.value),
-        "currency": deal.currency,
-        "since": deal.entered_at,
-    }
+    return JsonResponse(receipt.to_dict(), status=status)

@@ -16,6 +16,7 @@ import attrs
 
 from ..errors import LadderError
 from ..fold import fold as folding
+from ..model.clock import instant_text
 from ..model.event import Event
 from ..model.move import Move
 from ..model.visit import visit_keys
@@ -260,7 +261,7 @@ def _stage(row: StoredDeal) -> str:
 
 
 def _at(at: dt.datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
+    return instant_text(at)
 
 
 def _shown(value: Any) -> str:

@@ -16,7 +16,7 @@ from .kanban import Column, columns_of, layout
 from .loading import reading_board
 from .options import Allow, Json, Language, Name, StoredPipeline, Url
 from .printing import console, counted, instant_text, moment, printable, title_of, write_json
-from .records import deal_record, total_record
+from .records import total_record
 
 __all__ = ["board", "show_board"]
 
@@ -86,7 +86,7 @@ def _record(found: Board, columns: Sequence[Column], language: str | None) -> di
                 "probability": column.stage.probability,
                 "count": column.count,
                 "totals": [total_record(total) for total in column.totals],
-                "oldest": [deal_record(deal) for deal in column.oldest],
+                "oldest": [deal.to_dict() for deal in column.oldest],
             }
             for column in columns
         ],

@@ -36,7 +36,6 @@ from .printing import (
     write_json,
     write_json_lines,
 )
-from .records import deal_record, history_record, receipt_record
 
 __all__ = ["deals", "explain", "history", "move"]
 
@@ -70,7 +69,7 @@ def deals(
         listed = found.deals(stage=stage, status=status, owner=owner)
         wanted = tracked(itertools.islice(listed, most or None), "reading deals")
         if json:
-            write_json_lines(map(deal_record, wanted))
+            write_json_lines(deal.to_dict() for deal in wanted)
             return
         shown = list(wanted)
         _show_deals(found, shown, language)
@@ -108,7 +107,7 @@ def history(
     with reading_board(url, pipeline, allow, name) as found:
         told = found.history(deal)
         if json:
-            write_json(history_record(told))
+            write_json(told.to_dict())
             return
         _show_history(found, told, language)
 
@@ -224,7 +223,7 @@ def move(
         except MoveNotAllowedError as error:
             raise MoveNotAllowedError(f"{error} (here: --override)") from error
     if json:
-        write_json(receipt_record(receipt))
+        write_json(receipt.to_dict())
     else:
         _show_receipt(deal, receipt, language)
 

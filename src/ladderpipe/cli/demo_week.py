@@ -119,7 +119,6 @@ class Week:
 
     def _tell_receipt(self, scene: Scene, receipt: Receipt) -> None:
         deal = receipt.deal
-        assert deal is not None
         self._visits[deal.id] = deal.visit
         if receipt.outcome in (Outcome.STAYED, Outcome.DUPLICATE):
             self._arrow("=", deal, scene.because)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ..model import clock
 from ..model.stage import Stage
 
 __all__ = [
@@ -169,7 +170,7 @@ def age(since: dt.datetime, now: dt.datetime) -> str:
 
 def instant_text(at: dt.datetime | None) -> str | None:
     """Return an instant for JSON, in UTC: ``2026-01-05T09:12:00Z``."""
-    return None if at is None else at.isoformat().replace("+00:00", "Z")
+    return None if at is None else clock.instant_text(at)
 
 
 def write_json(value: Any) -> None:

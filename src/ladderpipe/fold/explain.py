@@ -16,7 +16,7 @@ import attrs
 from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
-from ..model.clock import instant
+from ..model.clock import instant, instant_text
 from ..model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ..model.receipt import Outcome
 from ..model.stage import Stage
@@ -371,7 +371,7 @@ def _identity(event: Event) -> dict[str, str]:
 
 
 def _time(at: dt.datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
+    return instant_text(at)
 
 
 publish("ladderpipe", Explanation, Reason, Refusal, Step)

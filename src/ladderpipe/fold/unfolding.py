@@ -136,17 +136,7 @@ class Unfolding:
         return {
             "deal": self.deal,
             "until": None if self._until is None else self._until.isoformat(),
-            "events": [
-                {
-                    "type": event.type,
-                    "id": event.id,
-                    "at": event.at.isoformat(),
-                    "source": event.source,
-                    "seq": event.seq,
-                    "data": dict(event.data),
-                }
-                for event in self._events.values()
-            ],
+            "events": [event.to_dict() for event in self._events.values()],
         }
 
     @classmethod
@@ -158,7 +148,7 @@ class Unfolding:
             InvalidEventError: the reducer cannot understand an event.
         """
         deal = state["deal"]
-        told = [Event(part["type"], deal=deal, **_without_type(part)) for part in state["events"]]
+        told = [Event.from_dict(part) for part in state["events"]]
         found = cls(pipeline.ladder, deal, told)
         if state.get("until") is not None:
             found.advance(state["until"])
@@ -222,10 +212,6 @@ class Unfolding:
 
 def _reaches(draft: Draft, until: dt.datetime) -> bool:
     return draft.last_event_at is None or until >= draft.last_event_at
-
-
-def _without_type(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in part.items() if name != "type"}
 
 
 publish("ladderpipe", Change, Unfolding)

@@ -272,8 +272,7 @@ class OwnXes:
 
 
 def _own_event(text: str) -> Event:
-    told = json.loads(text)
-    return Event(told.pop("type"), **told)
+    return Event.from_dict(json.loads(text))
 
 
 def _text(value: Any, what: str) -> str:

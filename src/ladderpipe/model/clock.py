@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from ..errors import ClockError, InstantError
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "instant"]
+__all__ = ["Clock", "ManualClock", "SystemClock", "instant", "instant_text"]
 
 UTC = dt.UTC
 
@@ -45,6 +45,11 @@ def instant(value: dt.datetime | str) -> dt.datetime:
         return value.astimezone(UTC)
     except OverflowError:
         raise InstantError(f"{value.isoformat()} is out of range in UTC") from None
+
+
+def instant_text(at: dt.datetime) -> str:
+    """Return a UTC instant as records write it, RFC 3339: ``2026-01-05T09:00:00Z``."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 @runtime_checkable

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from .money import product, total
-from .stage import Stage, Status
+from .canonical import canonical
+from .clock import instant, instant_text
+from .money import amount_text, product, total
+from .stage import Stage, Status, stage_called
 
 __all__ = ["Cart", "CartLine", "Deal"]
+
+_INSTANTS: Final = ("entered_at", "opened_at", "closed_at", "due_at", "last_event_at")
 
 
 @attrs.frozen
@@ -30,6 +34,30 @@ class CartLine:
     quantity: Decimal
     title: str | None = None
     unit_price: Decimal | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, amounts as text; the keys stay."""
+        return {
+            "sku": self.sku,
+            "title": self.title,
+            "quantity": amount_text(self.quantity),
+            "unit_price": None if self.unit_price is None else amount_text(self.unit_price),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> CartLine:
+        """Return the line that :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+        """
+        price = record["unit_price"]
+        return cls(
+            record["sku"],
+            Decimal(record["quantity"]),
+            record["title"],
+            None if price is None else Decimal(price),
+        )
 
     @property
     def total(self) -> Decimal:
@@ -100,6 +128,72 @@ class Deal:
         if self.stage.probability is None:
             return None
         return product(self.value, Decimal(str(self.stage.probability)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values: instants in RFC 3339, amounts as text; the keys stay.
+
+        What has no value is ``None``, the cart is the list of its lines, and a stage is its key;
+        ``status``, ``probability`` and ``weighted_value`` are of the stage that it is in.
+        """
+        weighted = self.weighted_value
+        return {
+            "id": self.id,
+            "pipeline": self.pipeline,
+            "title": self.title,
+            "stage": self.stage.key,
+            "status": self.status,
+            "probability": self.stage.probability,
+            "value": amount_text(self.value),
+            "currency": self.currency,
+            "weighted_value": None if weighted is None else amount_text(weighted),
+            "cart": [line.to_dict() for line in self.cart],
+            "owner": self.owner,
+            "source": self.source,
+            **canonical(
+                {
+                    "contact": self.contact,
+                    "company": self.company,
+                    "properties": self.properties,
+                }
+            ),
+            "visit": self.visit,
+            "lost_from": None if self.lost_from is None else self.lost_from.key,
+            **{
+                name: None if at is None else instant_text(at)
+                for name, at in ((name, getattr(self, name)) for name in _INSTANTS)
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], stages: Iterable[Stage] = ()) -> Deal:
+        """Return the deal that :meth:`to_dict` wrote.
+
+        Args:
+            stages: those of its ladder, ``pipeline.stages``. A stage that is not among them has
+                no title, and is otherwise what the record says.
+
+        Raises:
+            KeyError: a key is missing.
+            InstantError: an instant is none.
+        """
+        stages = tuple(stages)
+        known = {"status": record["status"], "probability": record["probability"]}
+        left = record["lost_from"]
+        instants: dict[str, Any] = {
+            name: None if record[name] is None else instant(record[name]) for name in _INSTANTS
+        }
+        as_they_are = ("id", "pipeline", "title", "visit", "currency", "owner", "source")
+        return cls(
+            stage=stage_called(record["stage"], stages, **known),
+            lost_from=None if left is None else stage_called(left, stages),
+            value=Decimal(record["value"]),
+            cart=Cart(tuple(CartLine.from_dict(line) for line in record["cart"])),
+            contact=record["contact"],
+            company=record["company"],
+            properties=record["properties"],
+            **{name: record[name] for name in as_they_are},
+            **instants,
+        )
 
     def as_deal(self) -> Deal:
         """Return itself; guards ask this of a deal and of the fold's draft alike."""

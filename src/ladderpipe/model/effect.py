@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from .canonical import canonical
+from .clock import instant, instant_text
 from .deal import Deal
 
 __all__ = ["Backoff", "Delivery", "Effect", "EffectState", "Handler", "Task"]
@@ -61,6 +63,42 @@ class Effect:
     attempts: int
     error: str | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        expires_at = self.expires_at
+        return {
+            "key": self.key,
+            "name": self.name,
+            "deal": self.deal,
+            "visit_key": self.visit_key,
+            "payload": canonical(self.payload),
+            "state": self.state.value,
+            "due_at": instant_text(self.due_at),
+            "expires_at": None if expires_at is None else instant_text(expires_at),
+            "run_to_completion": self.run_to_completion,
+            "attempts": self.attempts,
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Effect:
+        """Return the effect that :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+            ValueError: there is no such state, or an instant is none.
+        """
+        expires_at = record["expires_at"]
+        as_they_are = ("key", "name", "deal", "visit_key", "payload", "run_to_completion")
+        return cls(
+            state=EffectState(record["state"]),
+            due_at=instant(record["due_at"]),
+            expires_at=None if expires_at is None else instant(expires_at),
+            attempts=record["attempts"],
+            error=record["error"],
+            **{name: record[name] for name in as_they_are},
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Delivery:
@@ -97,6 +135,29 @@ class Task:
     owner: str | None
     due_at: dt.datetime
     payload: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return {
+            "key": self.key,
+            "title": self.title,
+            "deal": self.deal,
+            "owner": self.owner,
+            "due_at": instant_text(self.due_at),
+            "payload": canonical(self.payload),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Task:
+        """Return the task that :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+            InstantError: ``due_at`` has no time zone.
+        """
+        as_they_are = ("key", "title", "deal", "owner", "payload")
+        named = {name: record[name] for name in as_they_are}
+        return cls(due_at=instant(record["due_at"]), **named)
 
 
 Handler: TypeAlias = Callable[[Delivery], object]

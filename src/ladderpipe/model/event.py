@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import InvalidEventError
 from .canonical import canonical, canonical_text, check_text
-from .clock import instant
+from .clock import instant, instant_text
 
 __all__ = ["Event"]
 
@@ -26,6 +26,8 @@ PHASE_EVENT, PHASE_TIMER, PHASE_HAND, PHASE_BASELINE = range(4)
 """The order within one instant: events, timers, hands, baselines."""
 
 _PHASES: Final = {BY_HAND: PHASE_HAND, OVERRIDE: PHASE_HAND, BASELINE: PHASE_BASELINE}
+
+_NAMED: Final = ("deal", "id", "at", "source", "seq", "data")
 
 MAX_NAME = 512
 MAX_NAME_BYTES = 1024
@@ -101,6 +103,36 @@ class Event:
         """Its place within one instant: events, then timers, then hands, then baselines."""
         return _PHASES.get(self.type, PHASE_EVENT)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, under its own names; the keys stay."""
+        return {
+            "type": self.type,
+            "deal": self.deal,
+            "id": self.id,
+            "at": instant_text(self.at),
+            "source": self.source,
+            "seq": self.seq,
+            "data": canonical(self.data),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Event:
+        """Return the event that :meth:`to_dict` wrote; keys that it does not know are passed over.
+
+        Raises:
+            InvalidEventError: one of ``type``, ``deal``, ``id`` and ``at`` is missing, or one of
+                them cannot be what it says.
+            InstantError: ``at`` has no time zone.
+        """
+        missing = [name for name in ("type", "deal", "id", "at") if name not in record]
+        if missing:
+            raise InvalidEventError(
+                f"this record has no {', '.join(missing)}, so it is no event: "
+                "give what Event.to_dict() returned"
+            )
+        named = {name: record[name] for name in _NAMED if name in record}
+        return cls(record["type"], **named)
+
     def data_text(self) -> str:
         """Return the data as canonical JSON text."""
         return canonical_text(self.data) if self.data else "{}"
@@ -158,7 +190,7 @@ class Event:
             "source": self.source or "/",
             "type": self.type,
             "subject": self.deal,
-            "time": self.at.isoformat().replace("+00:00", "Z"),
+            "time": instant_text(self.at),
             "datacontenttype": "application/json",
             "data": dict(self.data),
         }

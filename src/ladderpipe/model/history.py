@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .clock import instant
@@ -77,6 +77,33 @@ class History:
             if visit.entered_at <= at:
                 return visit.stage
         return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the deal, its moves and its visits as JSON values; the keys stay."""
+        return {
+            "deal": self.deal.to_dict(),
+            "moves": [move.to_dict() for move in self.moves],
+            "visits": [visit.to_dict() for visit in self.visits],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], stages: Iterable[Stage] = ()) -> History:
+        """Return the history that :meth:`to_dict` wrote.
+
+        Args:
+            stages: those of its ladder, ``pipeline.stages``; see :meth:`Deal.from_dict`.
+
+        Raises:
+            KeyError: a key is missing.
+            InstantError: an instant is none.
+        """
+        stages = tuple(stages)
+        moves = [Move.from_dict(move, stages) for move in record["moves"]]
+        visits = [Visit.from_dict(visit, stages) for visit in record["visits"]]
+        # One visit more than moves: the first is the one that a baseline began in.
+        start = visits.pop(0) if len(visits) > len(moves) else None
+        deal = Deal.from_dict(record["deal"], stages)
+        return cls(deal, moves, start, [visit.key for visit in visits])
 
     def _tile(self) -> list[Visit]:
         keys = self._keys

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InvalidEventError
 
-__all__ = ["amount", "currency_code", "product", "total"]
+__all__ = ["amount", "amount_text", "currency_code", "product", "total"]
 
 LARGEST = Decimal(10) ** 15
 MOST_PLACES = 10
@@ -64,6 +64,11 @@ def _exact(value: str | float | Decimal) -> Decimal:
             f"amounts are below {LARGEST:.0e} and have at most {MOST_PLACES} decimal places"
         )
     return number
+
+
+def amount_text(value: Decimal) -> str:
+    """Return an amount as records write it: exact, and never with an exponent."""
+    return f"{value:f}"
 
 
 def currency_code(value: Any) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
 
 import attrs
 
+from ..errors import DealNotFoundError
 from .deal import Deal
 from .move import Move
+from .stage import Stage
 
 __all__ = ["Outcome", "Receipt"]
 
@@ -31,6 +34,12 @@ class Outcome(enum.StrEnum):
     """It is older than the deal's baseline; recorded, changes nothing."""
     ARCHIVED = "archived"
     """Its deal was removed; recorded nowhere, changes nothing."""
+
+
+_WHY_NO_DEAL: Final = {
+    Outcome.ARCHIVED: "it was removed, and the event is recorded nowhere",
+    Outcome.WAITING: "no rule has opened it yet, and the event waits until one does",
+}
 
 
 class _Stands(Protocol):
@@ -58,13 +67,61 @@ class Receipt:
     moves: tuple[Move, ...] = ()
     refolded: bool = False
 
+    @property
+    def deal(self) -> Deal:
+        """The deal as it stands now.
+
+        Raises:
+            DealNotFoundError: none is open (a ``LookupError``); :attr:`deal_or_none` is for where
+                that may be.
+        """
+        deal = self.deal_or_none
+        if deal is None:
+            why = _WHY_NO_DEAL.get(self.outcome, "no event that is known opens its deal")
+            raise DealNotFoundError(
+                f"this receipt, {self.outcome.value}, has no deal: {why}; "
+                "receipt.deal_or_none is None then"
+            )
+        return deal
+
     @functools.cached_property
-    def deal(self) -> Deal | None:
+    def deal_or_none(self) -> Deal | None:
         """The deal as it stands now; ``None`` while none is open."""
         return _as_deal(self._stands)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return outcome, deal, moves and whether it was refolded as JSON values; the keys stay."""
+        deal = self.deal_or_none
+        return {
+            "outcome": self.outcome.value,
+            "deal": None if deal is None else deal.to_dict(),
+            "moves": [move.to_dict() for move in self.moves],
+            "refolded": self.refolded,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], stages: Iterable[Stage] = ()) -> Receipt:
+        """Return the receipt that :meth:`to_dict` wrote.
+
+        Args:
+            stages: those of the ladder, ``pipeline.stages``; see :meth:`Deal.from_dict`.
+
+        Raises:
+            KeyError: a key is missing.
+            ValueError: there is no such outcome, or an instant is none.
+        """
+        stages = tuple(stages)
+        deal = record["deal"]
+        return cls(
+            Outcome(record["outcome"]),
+            None if deal is None else Deal.from_dict(deal, stages),
+            tuple(Move.from_dict(move, stages) for move in record["moves"]),
+            record["refolded"],
+        )
+
     def __repr__(self) -> str:
-        return f"Receipt({self.outcome!r}, {self.deal!r}, {self.moves!r}, {self.refolded!r})"
+        told = (self.outcome, self.deal_or_none, self.moves, self.refolded)
+        return f"Receipt({', '.join(map(repr, told))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Receipt, (self.outcome, self.deal, self.moves, self.refolded))
+        return (Receipt, (self.outcome, self.deal_or_none, self.moves, self.refolded))

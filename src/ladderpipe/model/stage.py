@@ -180,6 +180,15 @@ def attrs_of(stage: Stage) -> dict[str, Any]:
     }
 
 
+def stage_called(key: str, stages: Iterable[Stage], **known: Any) -> Stage:
+    """Return the stage of that key, or one that is no more than its key and what is *known*.
+
+    Raises:
+        DefinitionError: the key cannot be one.
+    """
+    return next((stage for stage in stages if stage.key == key), None) or Stage(key, **known)
+
+
 def _rebuild(key: str, arguments: dict[str, Any]) -> Stage:
     return Stage(key, **arguments)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
+from .clock import instant, instant_text
 from .event import Event
 from .move import Move
-from .stage import Stage
+from .stage import Stage, stage_called
 
 __all__ = ["Visit", "visit_key", "visit_keys"]
 
@@ -34,6 +35,38 @@ class Visit(NamedTuple):
     def duration(self) -> dt.timedelta | None:
         """How long it lasted; ``None`` while it goes on."""
         return None if self.left_at is None else self.left_at - self.entered_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, the stage by its key; the keys stay."""
+        return {
+            "deal": self.deal,
+            "n": self.n,
+            "key": self.key,
+            "stage": self.stage.key,
+            "entered_at": instant_text(self.entered_at),
+            "left_at": None if self.left_at is None else instant_text(self.left_at),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], stages: Iterable[Stage] = ()) -> Visit:
+        """Return the visit that :meth:`to_dict` wrote.
+
+        Args:
+            stages: those of its ladder; a stage that is not among them is no more than its key.
+
+        Raises:
+            KeyError: a key is missing.
+            InstantError: an instant is none.
+        """
+        left_at = record["left_at"]
+        return cls(
+            record["deal"],
+            record["n"],
+            record["key"],
+            stage_called(record["stage"], stages),
+            instant(record["entered_at"]),
+            None if left_at is None else instant(left_at),
+        )
 
 
 def visit_key(parent: str | None, into: str, rule: str, event: Event | None) -> str:

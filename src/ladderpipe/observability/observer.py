@@ -88,7 +88,8 @@ class Observer:
         """Tell what became of one event, or of a hand's move."""
         outcome, moves = receipt.outcome.value, len(receipt.moves)
         # A receipt makes its record of the deal when it is asked for.
-        deal = receipt.deal.id if self.candid and receipt.deal is not None else None
+        stands = receipt.deal_or_none if self.candid else None
+        deal = None if stands is None else stands.id
         if EVENTS.isEnabledFor(logging.DEBUG):
             self._record(
                 EVENTS,

@@ -14,7 +14,7 @@ import attrs
 
 from ...errors import LadderError
 from ...model.canonical import canonical_text
-from ...model.clock import instant
+from ...model.clock import instant, instant_text
 from ...model.event import Event
 from ...pipeline import Pipeline
 from ...stores.base import EffectRow, MoveRecord, NewEvent, StoredDeal, Transaction
@@ -165,28 +165,22 @@ def _without_number(effect: EffectRow) -> EffectRow:
 
 
 def _event_to_json(archived: ArchivedEvent) -> dict[str, Any]:
-    event = archived.event
-    return {
-        "type": event.type,
-        "id": event.id,
-        "at": event.at.isoformat(),
-        "source": event.source,
-        "seq": event.seq,
-        "data": dict(event.data),
+    written = archived.event.to_dict()
+    del written["deal"]  # it is said once, above all its events
+    return written | {
         "digest": archived.digest,
-        "recorded_at": archived.recorded_at.isoformat(),
+        "recorded_at": instant_text(archived.recorded_at),
     }
 
 
 def _event_from_json(deal: str, given: Mapping[str, Any]) -> ArchivedEvent:
-    named = {name: given[name] for name in ("id", "at", "source", "seq", "data")}
-    event = Event(given["type"], deal=deal, **named)
+    event = Event.from_dict({**given, "deal": deal})
     return ArchivedEvent(event, instant(given["recorded_at"]), given["digest"])
 
 
 def _to_json(row: NamedTuple, leave_out: Sequence[str] = ()) -> dict[str, Any]:
     return {
-        name: value.isoformat() if isinstance(value, dt.datetime) else value
+        name: instant_text(value) if isinstance(value, dt.datetime) else value
         for name, value in row._asdict().items()
         if value is not None and name not in leave_out
     }

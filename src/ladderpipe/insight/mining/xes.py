@@ -83,17 +83,7 @@ def _event(activity: Activity) -> Iterator[str]:
 
 def _whole(event: Event) -> str:
     """Return an event as JSON in ASCII, so that it comes back as it was."""
-    return json.dumps(
-        {
-            "type": event.type,
-            "deal": event.deal,
-            "id": event.id,
-            "at": event.at.isoformat(),
-            "source": event.source,
-            "seq": event.seq,
-            "data": dict(event.data),
-        }
-    )
+    return json.dumps(event.to_dict())
 
 
 def _attributes(attributes: Mapping[str, Value]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from ladderpipe.mail import FileMailbox
 
 board = Board.open(ladder, DATABASE_URL)
 mailbox = os.environ.get("MAILBOX", "sent.mbox")
-board.handles("email")(FileMailbox(mailbox, sender="Shop <shop@example.com>", language="en"))
+board.handle_effect("email", FileMailbox(mailbox, sender="Shop <shop@example.com>", language="en"))
 
 
 @contextlib.asynccontextmanager

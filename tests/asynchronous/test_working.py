@@ -45,7 +45,7 @@ def test_a_plain_handler_runs_in_a_thread_and_may_take_long(store: Any):
 
     async def main() -> None:
         async with opened(store) as shop:
-            shop.board.handles("email")(send)
+            shop.board.handle_effect("email", send)
             assert (await shop.board.deliver()).delivered == 1
 
     asyncio.run(main())

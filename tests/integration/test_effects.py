@@ -107,7 +107,7 @@ def test_an_effect_without_a_handler_waits_for_one(store: Any):
     shop.work()
     assert shop.states() == {"sms": "pending"}
     sent = []
-    shop.board.handles("sms")(sent.append)
+    shop.board.handle_effect("sms", sent.append)
     shop.work()
     assert len(sent) == 1
 
@@ -125,6 +125,8 @@ def test_one_name_has_one_handler(store: Any):
     shop = shop_with(store)
     with pytest.raises(DefinitionError, match="one name, one handler"):
         shop.board.handles("email")(print)
+    with pytest.raises(DefinitionError, match="one name, one handler"):
+        shop.board.handle_effect("email", print)
     with pytest.raises(DefinitionError, match="delivered by people"):
         shop.board.handles("task")
 

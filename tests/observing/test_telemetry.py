@@ -264,3 +264,21 @@ board.handle(lead)
 print(*(span.name for span in spans.get_finished_spans()))
 """)
     assert said == "ladderpipe.handle\n"
+
+
+def test_what_is_not_installed_is_looked_for_once() -> None:
+    run(
+        "import sys\n"
+        "class Absent:\n"
+        "    asked = 0\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'opentelemetry':\n"
+        "            Absent.asked += 1\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from ladderpipe import Board, Pipeline, Stage, on\n"
+        "new = Stage('new')\n"
+        "for _ in range(3):\n"
+        "    Board(Pipeline('p', stages=[new], rules=[on('lead', into=new, opens=True)])).close()\n"
+        "assert Absent.asked == 1, Absent.asked\n"
+    )

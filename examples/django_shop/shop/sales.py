@@ -28,5 +28,5 @@ def the_board() -> Board:
     """Return this process's board; the first call opens it, since not every command needs one."""
     board = Board.open(ladder, settings.DATABASE_URL)
     mailbox = FileMailbox(settings.MAILBOX, sender="Shop <shop@example.com>", language="en")
-    board.handles("email")(mailbox)
+    board.handle_effect("email", mailbox)
     return board

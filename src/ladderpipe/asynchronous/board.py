@@ -163,6 +163,16 @@ class AsyncBoard:
     tick = awaited(Board.tick)
     deliver = awaited(Board.deliver)
 
+    def handle_effect(self, name: str, handler: AsyncHandler) -> None:
+        """Let *handler*, plain or asynchronous, deliver effects of this name.
+
+        A plain one runs in a worker thread.
+
+        Raises:
+            DefinitionError: the name has a handler already.
+        """
+        self._board.handle_effect(name, as_plain_handler(handler))
+
     def handles(self, name: str) -> Callable[[AnyHandler], AnyHandler]:
         """Register the decorated function, plain or ``async def``, to deliver these effects.
 

@@ -233,11 +233,19 @@ class Board:
         refuse_inside_hook("board.tick")
         return sweep.tick(self._session, limit, until)
 
+    def handle_effect(self, name: str, handler: Handler) -> None:
+        """Let *handler* deliver effects of this name: ``board.handle_effect("email", mailbox)``.
+
+        Raises:
+            DefinitionError: the name has a handler already, or the handler is asynchronous.
+        """
+        deliver.register(self._session, name)(handler)
+
     def handles(self, name: str) -> Callable[[Handler], Handler]:
         """Register the decorated function to deliver effects of this name.
 
         Raises:
-            DefinitionError: the name has a handler already.
+            DefinitionError: the name has a handler already, or the function is asynchronous.
         """
         return deliver.register(self._session, name)
 

@@ -46,7 +46,7 @@ class Week:
 
     def play(self) -> None:
         """Let the week pass."""
-        self.board.handles("email")(self._send)
+        self.board.handle_effect("email", self._send)
         for part in SCRIPT:
             self._work_until(part.at)
             if isinstance(part, Said):

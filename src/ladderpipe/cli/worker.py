@@ -187,7 +187,7 @@ def _register(board: Board, email: EmailHandler | None, handlers: str | None, ca
     if email is None:
         _log.info("no --smtp and no --mailbox: mails wait until a worker has one of them")
     else:
-        board.handles("email")(_logged(email, candid))
+        board.handle_effect("email", _logged(email, candid))
 
 
 def _logged(handler: Handler, candid: bool) -> Handler:

@@ -276,6 +276,10 @@ def timer_arguments(timer: Timer) -> dict[str, Any]:
 
 
 def _check_timer(timer: Timer, also_units: bool) -> None:
+    if isinstance(timer, int | float):
+        raise DefinitionError(
+            f"after({timer!r}) does not say of which unit: write after(hours={timer!r})"
+        )
     if isinstance(timer, type) or not callable(getattr(timer, "due_at", None)):
         raise DefinitionError(
             f"after({timer!r}): a timer is an object with a method due_at(visit), or a timedelta"
@@ -298,7 +302,7 @@ def _rule(
 ) -> Rule:
     text = trigger_text(trigger)
     if not isinstance(into, Stage):
-        raise DefinitionError(f"rule '{text}': into={into!r} must be a Stage object")
+        raise DefinitionError(f"rule '{text}': {_no_stage('into', into)}")
     if key is not None and (not isinstance(key, str) or not key or key in (OVERRIDE, BASELINE)):
         raise DefinitionError(f"rule '{text} into {into}': key={key!r} is not usable as a name")
     return Rule(
@@ -312,13 +316,18 @@ def _rule(
     )
 
 
+def _no_stage(where: str, given: object) -> str:
+    what = f"the Stage whose key is {given!r}" if isinstance(given, str) else "a Stage"
+    return f"{where} is {given!r}, and a Stage is wanted: write {where}=<{what}>"
+
+
 def _stages(text: str, into: Stage, out_of: OutOf) -> tuple[Stage, ...] | _Any | None:
     if out_of is None or isinstance(out_of, _Any):
         return out_of
     stages = (out_of,) if isinstance(out_of, str) else tuple(out_of)
     for stage in stages:
         if not isinstance(stage, Stage):
-            raise DefinitionError(f"rule '{text} into {into}': out_of has {stage!r}, not a Stage")
+            raise DefinitionError(f"rule '{text} into {into}': {_no_stage('out_of', stage)}")
     if not stages:
         raise DefinitionError(
             f"rule '{text} into {into}': out_of is empty, so it could never move anything; "

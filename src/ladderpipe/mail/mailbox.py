@@ -20,7 +20,7 @@ __all__ = ["FileMailbox"]
 class FileMailbox(EmailHandler):
     """Appends mails to a file in mbox format, which mail programs and ``mailbox.mbox`` read.
 
-        board.handles("email")(FileMailbox("sent.mbox", sender="Shop <shop@example.com>"))
+        board.handle_effect("email", FileMailbox("sent.mbox", sender="Shop <shop@example.com>"))
 
     For trying things out: the messages are the ones :class:`ladderpipe.mail.Mailer` would send.
 

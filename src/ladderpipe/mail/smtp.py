@@ -24,7 +24,7 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 class Mailer(EmailHandler):
     """Sends the mails that effects ask for over SMTP, each on a connection of its own.
 
-        board.handles("email")(Mailer("smtp.example.com", sender="Shop <shop@example.com>"))
+        board.handle_effect("email", Mailer("smtp.example.com", sender="Shop <shop@example.com>"))
 
     What the server refuses for good (5xx for the recipient or the message) is a dead letter; any
     other failure, a wrong password included, is raised and tried again.

@@ -354,10 +354,16 @@ _NO_SPAN: Final = _NoSpan()
 
 def _telemetry() -> Telemetry | None:
     """Return OpenTelemetry if its API is installed, loading it; without, nothing is loaded."""
+    of_this_process = _if_installed()
+    return None if of_this_process is None else of_this_process()
+
+
+@functools.cache  # looking for what is not installed takes milliseconds, and every board would
+def _if_installed() -> Callable[[], Telemetry] | None:
     try:
         from .telemetry import of_this_process
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "opentelemetry":
             raise
         return None
-    return of_this_process()
+    return of_this_process

@@ -150,7 +150,7 @@ class LadderStateMachine(RuleBasedStateMachine):
         """Deliver what is due; a handler may fail. Nothing is claimed for a visit that ended."""
         for name in {effect.name for effect in self.board.effects()} - self.handled - {TASK}:
             self.handled.add(name)
-            self.board.handles(name)(self._handle)
+            self.board.handle_effect(name, self._handle)
         self.handlers_fail = fails
         self.board.deliver()
 

@@ -236,7 +236,7 @@ def _delivers_effects(shop: Shop) -> None:
         {"note": "pending", "task": "open", "letter": "pending"},
         "the states of the effects of a new deal",
     )
-    shop.board.handles("note")(note)
+    shop.board.handle_effect("note", note)
     shop.board.deliver()
     same((len(said), shop.states()["note"]), (1, "pending"), "a delivery that failed once")
     shop.board.deliver()
@@ -278,7 +278,7 @@ def _never_delivers_for_a_visit_that_ended(shop: Shop) -> None:
     """A claim first fires the deal's timers, and then there may be nothing left to send."""
     sent: list[str] = []
     shop.handle("lead.came")
-    shop.board.handles("letter")(lambda delivery: sent.append(delivery.key))
+    shop.board.handle_effect("letter", lambda delivery: sent.append(delivery.key))
     shop.clock.advance(hours=49)
     shop.board.deliver()
     same((sent, shop.stage()), ([], "cold"), "deliveries for a visit that ended unnoticed")

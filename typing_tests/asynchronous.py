@@ -25,6 +25,9 @@ async def use(event: Event) -> None:
     @board.handles("letter")
     def write(delivery: Delivery) -> None: ...
 
+    board.handle_effect("email", send)
+    board.handle_effect("letter", write)
+
     # What is not awaited, not there, or not what is asked for.
     board.handle(event)  # type: ignore[unused-coroutine]
     await board.handle("an event")  # type: ignore[arg-type]

@@ -44,3 +44,7 @@ greet("not a context")  # type: ignore[arg-type]
 
 @board.handles("task")  # type: ignore[arg-type]
 def takes_text(delivery: str) -> None: ...
+
+
+board.handle_effect("email", send)
+board.handle_effect("email", "no function")  # type: ignore[arg-type]

@@ -73,7 +73,7 @@ def test_a_missing_extra_is_named_in_one_line(missing: str) -> None:
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.returncode == 1
     assert len(told.stderr.splitlines()) == 1
-    assert "ladderpipe[cli]" in told.stderr
+    assert "'.[cli]'" in told.stderr
 
 
 def test_an_error_inside_our_own_modules_is_not_taken_for_a_missing_extra(

@@ -236,7 +236,7 @@ def test_a_missing_package_names_the_extra_to_install(
         "except DefinitionError as error: print(error)\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "ladderpipe[files]" in ran.stdout
+    assert "'.[files]'" in ran.stdout
 
 
 # -- the schema -------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ Each is also the built-in error that it is closest to::
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "ArchiveError",
@@ -35,6 +35,7 @@ __all__ = [
     "EventConflictError",
     "EventFromFutureError",
     "GuardError",
+    "HeldNotFoundError",
     "HookError",
     "InstantError",
     "InvalidEventError",
@@ -78,7 +79,13 @@ class ClockError(LadderError, ValueError):
 
 
 class InvalidEventError(LadderError, ValueError):
-    """An event that is malformed or that the reducer cannot understand. Nothing is stored."""
+    """An event that is malformed or that the reducer cannot understand. Nothing is stored.
+
+    Attributes:
+        event: the event that was being folded; ``None`` for one that was never built.
+    """
+
+    event: Any = None
 
 
 class EventConflictError(LadderError, ValueError):
@@ -90,7 +97,13 @@ class EventFromFutureError(LadderError, ValueError):
 
 
 class GuardError(LadderError, RuntimeError):
-    """A guard raised; the original is the ``__cause__``. Nothing is stored."""
+    """A guard raised; the original is the ``__cause__``. Nothing is stored.
+
+    Attributes:
+        event: the event that was being folded; ``None`` when a timer asked.
+    """
+
+    event: Any = None
 
 
 class HookError(LadderError, RuntimeError):
@@ -115,6 +128,10 @@ class DealNotFoundError(LadderError, LookupError):
 
 class EffectNotFoundError(LadderError, LookupError):
     """No effect or open task with that key."""
+
+
+class HeldNotFoundError(LadderError, LookupError):
+    """No held event with that key."""
 
 
 class PipelineChangedError(LadderError, RuntimeError):

@@ -130,13 +130,17 @@ class Pipeline:
             until: leave out later events, and fire timers due up to and at it. Without it the
                 history ends with the last event.
 
+        An event whose guard or reducer raises is set aside at its place: it changes nothing, and
+        ``history.aside`` says why.
+
         Raises:
-            GuardError: a guard raised.
-            InvalidEventError: the reducer cannot understand an event.
+            GuardError: the guard or the time of a timer raised.
             EventConflictError: one identity, two contents.
         """
         draft, moves, start = run(self.ladder, events, until)
-        return None if draft is None or draft.stage is None else History(draft, moves, start)
+        if draft is None or draft.stage is None:
+            return None
+        return History(draft, moves, start, aside=draft.aside.values())
 
     def open(self, deal: str, events: Iterable[Event] = ()) -> Unfolding:
         """Return a deal's fold that can be stepped: for engines that keep their own state.
@@ -146,8 +150,7 @@ class Pipeline:
             events: what is known of it already, in any order.
 
         Raises:
-            GuardError: a guard raised.
-            InvalidEventError: the reducer cannot understand an event.
+            GuardError: the guard or the time of a timer raised.
             EventConflictError: one identity, two contents.
         """
         return Unfolding(self.ladder, deal, events)

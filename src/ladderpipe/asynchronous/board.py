@@ -155,6 +155,9 @@ class AsyncBoard:
 
     handle = awaited(Board.handle)
     handle_many = awaited(Board.handle_many)
+    held = awaited(Board.held)
+    release = awaited(Board.release)
+    discard = awaited(Board.discard)
     move = awaited(Board.move)
     override = awaited(Board.override)
 

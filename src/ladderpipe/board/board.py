@@ -14,6 +14,7 @@ from ..model.clock import Clock, SystemClock, instant
 from ..model.deal import Deal
 from ..model.effect import Backoff, Effect, EffectState, Handler, Task
 from ..model.event import Event
+from ..model.held import Held
 from ..model.history import History
 from ..model.receipt import Receipt
 from ..model.report import BatchReport, DeliveryReport, TickReport
@@ -21,7 +22,7 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
-from . import deliver, handle, read, sweep
+from . import deliver, handle, hold, read, release, sweep
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
 from .hooks import refuse_inside_hook
@@ -149,8 +150,13 @@ class Board:
 
     # -- events -------------------------------------------------------------------------------
 
-    def handle(self, event: Event) -> Receipt:
+    def handle(self, event: Event, hold: bool = False, *, quiet: bool = False) -> Receipt:
         """Take one event, and say what became of it.
+
+        Args:
+            hold: refuse no fact: what cannot be used now is kept with the reason, and the receipt
+                says ``HELD``. Whoever receives events from elsewhere wants this.
+            quiet: record what it asks for as expired instead of sending it.
 
         Raises:
             InvalidEventError: the reducer cannot understand it; nothing is stored.
@@ -161,19 +167,57 @@ class Board:
             PipelineChangedError: another definition was adopted meanwhile.
         """
         refuse_inside_hook("board.handle")
-        return handle.handle(self._session, event)
+        return handle.handle(self._session, event, hold, quiet)
 
     def handle_many(
-        self, events: Iterable[Event], quiet: bool = False, *, batch: int = BATCH
+        self,
+        events: Iterable[Event],
+        quiet: bool = False,
+        hold: bool = False,
+        *,
+        batch: int = BATCH,
     ) -> BatchReport:
         """Take many events, *batch* to a transaction, keeping the bad ones from the good.
 
         Args:
+            hold: as :meth:`handle` takes it.
             quiet: record effects as expired instead of sending them; for replays of the past.
                 It stays quiet about timers that were due before, whoever notices them later.
         """
         refuse_inside_hook("board.handle_many")
-        return handle.handle_many(self._session, events, quiet, batch)
+        return handle.handle_many(self._session, events, quiet, batch, hold)
+
+    def held(self, deal: str | None = None) -> list[Held]:
+        """Return the events that are held, of one deal or of all, the longest held first."""
+        refuse_inside_hook("board.held")
+        return hold.held(self._session, deal)
+
+    def release(self, held: Held | str, *, id: str | None = None) -> Receipt:
+        """Try a held event again, now that what kept it back may be gone.
+
+        Args:
+            held: the event, or its key.
+            id: tell it under this id instead of its own, which another event has.
+
+        Raises:
+            HeldNotFoundError: it is not held any more (a ``LookupError``).
+            InvalidEventError: it conflicts with another event and has no id of its own.
+            EventFromFutureError: its time is still to come.
+            HookError: a hook raised again.
+        """
+        refuse_inside_hook("board.release")
+        return release.release(self._session, held if isinstance(held, str) else held.key, id)
+
+    def discard(self, held: Held | str, *, by: str, reason: str) -> None:
+        """Put a held event aside for good; told again, it is a duplicate.
+
+        Raises:
+            HeldNotFoundError: it is not held any more (a ``LookupError``).
+            InvalidEventError: nobody, or no reason, was named.
+        """
+        refuse_inside_hook("board.discard")
+        key = held if isinstance(held, str) else held.key
+        release.discard(self._session, key, by, reason)
 
     def move(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise, zip_longest
 from typing import Any, Final
@@ -57,6 +57,7 @@ class StoredHistory:
 
     Attributes:
         digests: of its events by identity; ``None`` for a forgotten one.
+        aside: identities of the events that are set aside.
     """
 
     stored: StoredDeal
@@ -65,6 +66,7 @@ class StoredHistory:
     digests: Mapping[tuple[str, str], str | None]
     moves: Sequence[MoveRecord]
     effects: Sequence[EffectRow]
+    aside: Collection[tuple[str, str]] = ()
 
 
 def first_difference(pipeline: Pipeline, found: StoredHistory) -> str | None:
@@ -87,6 +89,10 @@ def _differences(pipeline: Pipeline, found: StoredHistory) -> Iterator[str]:
     yield from _row(pipeline, found, folded)
     yield from _document(found.document, folded.document)
     yield from _effects(found)
+    for source, id in sorted(set(found.aside) ^ set(folded.aside)):
+        is_aside = (source, id) in found.aside
+        what = "is stored as set aside" if is_aside else "is not stored as set aside"
+        yield f"event {id!r} (source {source!r}) {what}, and the fold says otherwise"
 
 
 def _left_of_tombstone(found: StoredHistory) -> Iterator[str]:
@@ -119,15 +125,14 @@ class _Folded:
     moves: Sequence[MoveRecord]
     base: int
     causes: Mapping[int, str]
+    aside: Collection[tuple[str, str]]
 
 
 def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     stored = found.stored
     ordered = folding.in_order(pipeline.ladder, found.events)
-    draft, first = folding.begin(pipeline.ladder, stored.deal, ordered)
-    base, base_key = draft.visit, draft.visit_key
-    rows: list[Move] = []
-    folding.step(draft, ordered[first:], rows)
+    draft, rows, start = folding.fold_all(pipeline.ladder, stored.deal, ordered)
+    base, base_key = 0 if start is None else start.n, draft.visit_key
     until = stored_until(stored)
     if until is not None:
         folding.advance(draft, until, rows)
@@ -137,7 +142,7 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     change = decision.change(pipeline, _NEVER, stored.has_effects)
     causes = {row.n: _cause(row) for row in rows}
     document = json.loads(change.document or "{}")
-    return _Folded(change.deal, document, change.moves, base, causes)
+    return _Folded(change.deal, document, change.moves, base, causes, draft.aside.keys())
 
 
 def _moves(found: StoredHistory, folded: _Folded) -> Iterator[str]:

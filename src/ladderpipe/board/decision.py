@@ -14,16 +14,18 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from ..errors import InvalidEventError
+from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
 from ..ladder.ladder import Ladder
 from ..model.event import PHASE_BASELINE, Event
+from ..model.held import HeldKind, held_key
+from ..model.history import SetAside
 from ..model.move import Move
 from ..model.receipt import Outcome
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
-from ..stores.base import DealChange, MoveRecord, StoredDeal
+from ..stores.base import DealChange, HeldRow, MoveRecord, StoredDeal
 
 __all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
 
@@ -49,6 +51,7 @@ class Decision:
         kept: on a refold, the number of the last stored visit that stays.
         late: identities of events older than the baseline.
         only_swept: whether there was nothing to do but to fire timers.
+        asked_anew: whether every event since the baseline was folded.
     """
 
     stored: StoredDeal
@@ -66,6 +69,7 @@ class Decision:
     kept: int | None = None
     late: frozenset[tuple[str, str]] = frozenset()
     only_swept: bool = False
+    asked_anew: bool = False
 
     @property
     def visit_key(self) -> str | None:
@@ -105,6 +109,8 @@ class Decision:
         """Return what became of one of the events that were decided about."""
         if (event.source, event.id) in self.late:
             return Outcome.LATE
+        if (event.source, event.id) in self.draft.aside:
+            return Outcome.HELD
         for move in self.moves:
             cause = move.event
             if cause is not None and cause.id == event.id and cause.source == event.source:
@@ -118,6 +124,8 @@ class Decision:
             document=self._document(),
             moves=self._records(now) if self.moves else (),
             only_swept=self.only_swept,
+            asked_anew=self.asked_anew,
+            aside=[_aside(found, now) for found in self.draft.aside.values()],
         )
         if self.before is not None:
             self._replace_past(change)
@@ -161,6 +169,7 @@ def decide(
     events: Sequence[Event],
     load_all: LoadAll,
     sweep_to: dt.datetime | None = None,
+    hold: bool = False,
 ) -> Decision:
     """Fold new events of one deal onto what is stored, or all of them again if one is late.
 
@@ -168,6 +177,7 @@ def decide(
         document: loads the deal's document.
         load_all: loads what a refold needs.
         sweep_to: also fire timers due up to and at this instant, and note it.
+        hold: set a new event aside, instead of raising, when it cannot be used at its place.
 
     Raises:
         GuardError: a guard raised.
@@ -187,10 +197,19 @@ def decide(
     if ordered:
         key = order_key(pipeline.ladder, ordered[0])
         if not folding.sorts_after_all(draft, key):
-            return _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
+            decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
+            if not hold:
+                _refuse_unusable(decision.draft, ordered)
+            return decision
     moves: list[Move] = []
     if ordered:
-        folding.step(draft, ordered, moves)
+        try:
+            folding.step(draft, ordered, moves)
+        except (GuardError, InvalidEventError) as error:
+            if not hold or error.event is None:
+                raise
+            draft, moves = draft_of(pipeline, stored, document), []
+            folding.step(draft, ordered, moves, careful=True)
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
     keys = visit_keys(stored.visit_key, moves)
@@ -209,16 +228,10 @@ def _fold_again(
 ) -> Decision:
     events, old_moves = load_all()
     ordered = folding.in_order(pipeline.ladder, events)
-    draft, first = folding.begin(pipeline.ladder, stored.deal, ordered)
-    _watch(draft, pipeline)
-    base, base_key = draft.visit, draft.visit_key
-    moves: list[Move] = []
-    try:
-        folding.step(draft, ordered[first:], moves)
-    except InvalidEventError as error:
-        if _is_about(draft.last_event, new):
-            raise
-        raise _because_of(new, error) from error
+    draft, moves, start = folding.fold_all(
+        pipeline.ladder, stored.deal, ordered, prepare=functools.partial(_watch, pipeline=pipeline)
+    )
+    base, base_key = 0 if start is None else start.n, draft.visit_key
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
     draft.changed = True
@@ -244,7 +257,23 @@ def _fold_again(
         new_keys=keys if base_key is None else [base_key, *keys],
         kept=base + same,
         late=late,
+        asked_anew=True,
     )
+
+
+def decide_again(
+    pipeline: Pipeline,
+    stored: StoredDeal,
+    document: Callable[[], str | None],
+    load_all: LoadAll,
+) -> Decision:
+    """Fold all events of a deal again, none of them new.
+
+    Raises:
+        GuardError: the guard or the time of a timer raised.
+    """
+    before = draft_of(pipeline, stored, document)
+    return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
 
 
 def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> Decision:
@@ -258,18 +287,35 @@ def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> De
     return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
 
 
-def _is_about(failed: Event | None, new: Sequence[Event]) -> bool:
-    """Whether an event that could not be folded is one of the new ones, if there are any."""
-    identities = {(event.source, event.id) for event in new}
-    return not new or failed is None or (failed.source, failed.id) in identities
+def _refuse_unusable(draft: Draft, new: Sequence[Event]) -> None:
+    """Raise what a new event's guard or reducer raised; what an old one's did sets it aside."""
+    for event in new:
+        refusal = draft.refusals.get((event.source, event.id))
+        if refusal is not None:
+            raise refusal
 
 
-def _because_of(new: Sequence[Event], error: InvalidEventError) -> InvalidEventError:
-    """Return the error for new events with which a stored one cannot be folded any more."""
-    names = ", ".join(f"{event.id!r} ({event.type})" for event in new)
-    return InvalidEventError(
-        f"event {names} for deal {new[0].deal!r} is refused: it happened before what is stored of "
-        f"this deal, and {error}"
+def _aside(found: SetAside, now: dt.datetime) -> HeldRow:
+    event = found.event
+    return HeldRow(
+        key=held_key(HeldKind.ASIDE, event.source, event.id, ""),
+        kind=HeldKind.ASIDE.value,
+        deal=event.deal,
+        source=event.source,
+        id=event.id,
+        type=event.type,
+        at=event.at,
+        seq=event.seq,
+        data=None,
+        digest="",
+        reason=found.reason,
+        since=now,
+        told=1,
+        failures=0,
+        retry_at=None,
+        discarded_at=None,
+        discarded_by=None,
+        note=None,
     )
 
 

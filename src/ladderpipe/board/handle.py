@@ -32,6 +32,7 @@ from ..observability.observer import Observer, observed
 from ..pipeline import Pipeline
 from ..stores.base import StoredDeal, chunks
 from .decision import move_of
+from .hold import hold_event, keep, may_hold
 from .session import Session
 from .unit import Unit, check_same, receipt
 
@@ -41,18 +42,25 @@ BATCH: Final = 1000
 
 
 @observed("ladderpipe.handle", Observer.took, Observer.refused)
-def handle(session: Session, event: Event) -> Receipt:
-    """Take one event: one load, one decision, one commit."""
-    _check(session, event, session.now())
+def handle(session: Session, event: Event, hold: bool = False, quiet: bool = False) -> Receipt:
+    """Take one event: one load, one decision, one commit; or hold what cannot be taken."""
+    check_from_outside(event)
+    try:
+        check_time(session, event, session.now())
+        return session.retried(functools.partial(_take_alone, session, event, hold, quiet))
+    except Exception as error:
+        if not hold or not may_hold(session, error):
+            raise
+        return hold_event(session, event, error)
 
-    def take() -> Receipt:
-        with session.writing() as unit:
-            return _take(unit, event)
 
-    return session.retried(take)
+def _take_alone(session: Session, event: Event, hold: bool, quiet: bool) -> Receipt:
+    with session.writing(quiet) as unit:
+        return take(unit, event, hold)
 
 
-def _take(unit: Unit, event: Event) -> Receipt:
+def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
+    """Take one event inside a unit of work."""
     stored, document = unit.load(event.deal, create=True)
     assert stored is not None
     if stored.removed_at is not None:
@@ -63,14 +71,18 @@ def _take(unit: Unit, event: Event) -> Receipt:
             if stored.definition is None:
                 unit.transaction.remove_unused_deals([stored.id])
             return Receipt(Outcome.DUPLICATE, draft.if_open())
-    answer = receipt(unit.decide(stored, document, [event]), event)
+    answer = receipt(unit.decide(stored, document, [event], hold=hold), event)
     unit.flush()
     return answer
 
 
 @observed("ladderpipe.handle_many", Observer.took_many)
 def handle_many(
-    session: Session, events: Iterable[Event], quiet: bool, batch: int = BATCH
+    session: Session,
+    events: Iterable[Event],
+    quiet: bool,
+    batch: int = BATCH,
+    hold: bool = False,
 ) -> BatchReport:
     """Take many events, in transactions of *batch* each."""
     if batch < 1:
@@ -78,14 +90,16 @@ def handle_many(
     outcomes: Counter[Outcome] = Counter()
     failures: list[EventFailure] = []
     for part in chunks(enumerate(events), batch):
-        work = session.retried(functools.partial(_take_batch, session, part, quiet))
+        work = session.retried(functools.partial(_take_batch, session, part, quiet, hold))
         outcomes.update(work.outcomes)
         failures.extend(sorted(work.failures, key=lambda failure: failure.position))
     return BatchReport(dict(outcomes), tuple(failures))
 
 
-def _take_batch(session: Session, part: Sequence[tuple[int, Event]], quiet: bool) -> _Batch:
-    work = _Batch(session, part)
+def _take_batch(
+    session: Session, part: Sequence[tuple[int, Event]], quiet: bool, hold: bool
+) -> _Batch:
+    work = _Batch(session, part, hold)
     work.run(quiet)
     return work
 
@@ -93,8 +107,10 @@ def _take_batch(session: Session, part: Sequence[tuple[int, Event]], quiet: bool
 class _Batch:
     """One transaction's worth of events, the bad ones kept apart from the good."""
 
-    def __init__(self, session: Session, numbered: Sequence[tuple[int, Event]]) -> None:
+    def __init__(self, session: Session, numbered: Sequence[tuple[int, Event]], hold: bool) -> None:
         self._session = session
+        self._hold = hold
+        self._to_hold: list[tuple[Event, Exception]] = []
         self._numbered = numbered
         self._repeated: list[tuple[int, Event]] = []
         self.outcomes: Counter[Outcome] = Counter()
@@ -103,7 +119,7 @@ class _Batch:
     def run(self, quiet: bool) -> None:
         """Take the events. What fails for a reason outside them undoes the whole batch."""
         by_deal = self._sort_by_deal(self._session.now())
-        if not by_deal:
+        if not by_deal and not self._to_hold:
             return
         with self._session.writing(quiet) as unit:
             unit.check_pipeline()
@@ -123,6 +139,8 @@ class _Batch:
             for deal in troubled:
                 self._take_each(unit, by_deal[deal])
             self._take_each(unit, self._repeated)
+            for event, error in self._to_hold:
+                self.outcomes[keep(unit, self._session, event, error)] += 1
 
     def _sort_by_deal(self, now: dt.datetime) -> dict[str, list[tuple[int, Event]]]:
         """Return what can be taken together; a name's second event waits for the first's fate."""
@@ -130,9 +148,10 @@ class _Batch:
         seen: set[tuple[str, str]] = set()
         for position, event in self._numbered:
             try:
-                _check(self._session, event, now)
+                check_from_outside(event)
+                check_time(self._session, event, now)
             except LadderError as error:
-                self.failures.append(EventFailure(position, event, error))
+                self._failed(position, event, error)
                 continue
             identity = (event.source, event.id)
             if identity in seen:
@@ -182,8 +201,14 @@ class _Batch:
             check_same(event, digests[identity], known[identity])
             self.outcomes[Outcome.DUPLICATE] += 1
         except EventConflictError as error:
-            self.failures.append(EventFailure(position, event, error))
+            self._failed(position, event, error)
         return False
+
+    def _failed(self, position: int, event: Event, error: LadderError) -> None:
+        if self._hold and may_hold(self._session, error):
+            self._to_hold.append((event, error))
+        else:
+            self.failures.append(EventFailure(position, event, error))
 
     def _take_all(
         self,
@@ -197,9 +222,9 @@ class _Batch:
         try:
             if unit.pipeline.has_hooks:
                 with unit.transaction.savepoint():
-                    decision = unit.decide(stored, document, events)
+                    decision = unit.decide(stored, document, events, hold=self._hold)
             else:
-                decision = unit.decide(stored, document, events)
+                decision = unit.decide(stored, document, events, hold=self._hold)
         except LadderError:
             identities = [(event.source, event.id) for event in events]
             unit.transaction.remove_events(unit.number, identities)
@@ -211,17 +236,21 @@ class _Batch:
         for position, event in numbered:
             try:
                 with unit.transaction.savepoint():
-                    self.outcomes[_take(unit, event).outcome] += 1
+                    self.outcomes[take(unit, event, self._hold).outcome] += 1
             except LadderError as error:
-                self.failures.append(EventFailure(position, event, error))
+                self._failed(position, event, error)
 
 
 class _SomeKnown(Exception):
     """Undoes an optimistic insert."""
 
 
-def _check(session: Session, event: Event, now: dt.datetime) -> None:
-    check_from_outside(event)
+def check_time(session: Session, event: Event, now: dt.datetime) -> None:
+    """Refuse an event whose time is still to come.
+
+    Raises:
+        EventFromFutureError: it lies further ahead than ``max_skew`` allows.
+    """
     if event.at > now + session.max_skew:
         raise EventFromFutureError(
             f"event {event.id!r} for deal {event.deal!r} says it happens at "

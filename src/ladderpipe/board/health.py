@@ -14,6 +14,7 @@
 | H010 | error | deals in stages that the pipeline lacks |
 | H011 | error | a migration that is not finished |
 | H012 | error | the store holds another definition of the pipeline |
+| H013 | warning | events are held: they arrived and cannot be used |
 
 An *error* is wrong whatever happens next. A *warning* wants a person, or a worker. *Info* is worth
 knowing. A board is all right when there is nothing worse than info.
@@ -76,6 +77,7 @@ class Health:
         backlog: how long what is due has been waiting, and how many dead letters there are.
         failing_deals: how many deals failed their last sweep; they are tried again.
         waiting_deals: how many deals are known by events that no rule has opened a deal for yet.
+        held: by kind, how many events are held, and since when; see ``board.held()``.
         clock: this machine's clock against the database's. ``None`` if there is no other clock
             (memory, and SQLite, which runs in this process) or the board's is no ``SystemClock``.
         max_clock_difference: how much of that the board accepts; ``None`` for any.
@@ -91,6 +93,7 @@ class Health:
     backlog: Backlog
     failing_deals: int
     waiting_deals: int
+    held: Mapping[str, tuple[int, dt.datetime]]
     clock: ClockDifference | None
     max_clock_difference: dt.timedelta | None
     unknown_stages: Mapping[str, int]
@@ -140,6 +143,7 @@ def examine(
         backlog=Backlog.of(transaction, row.id, now),
         failing_deals=failing,
         waiting_deals=waiting,
+        held=transaction.count_held(row.id),
         clock=clock_difference(clock, transaction),
         max_clock_difference=max_clock_difference,
         unknown_stages={s: n for s, n in sorted(counts.items()) if s not in stages},
@@ -258,6 +262,25 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
             f"deals whose events wait for an opening: {health.waiting_deals:,}; board.explain(id) "
             "says why no rule has opened one",
         )
+    held = {kind: found for kind, found in sorted(health.held.items()) if kind != "copy"}
+    if held:
+        kinds = ", ".join(f"{count:,} {_HELD_BECAUSE[kind]}" for kind, (count, _) in held.items())
+        since = health.at - min(since for _, since in held.values())
+        yield HealthFinding(
+            "H013",
+            "warning",
+            f"events that arrived and cannot be used: {kinds}, the oldest for {_length(since)}. "
+            "board.held() lists them with the reason; board.release(...) tries one again, "
+            "board.discard(...) puts it aside for good",
+        )
+
+
+_HELD_BECAUSE: Final = {
+    "aside": "whose guard or reducer raises",
+    "conflict": "under a name that another event has",
+    "failed": "whose hook raises",
+    "future": "that are still to come",
+}
 
 
 def _of_the_ladder(health: Health) -> Iterator[HealthFinding]:

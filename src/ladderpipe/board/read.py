@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from ..errors import DealNotFoundError
+from ..fold.draft import order_key
 from ..model.canonical import is_storable
 from ..model.deal import Deal
 from ..model.event import Event
-from ..model.history import History
+from ..model.history import History, SetAside
 from ..model.money import product, total
 from ..model.stage import Stage, Status
 from ..stores.base import DealFilter, StoredDeal, Transaction
@@ -91,9 +92,16 @@ def history(session: Session, deal_id: str) -> History:
         stored, document = _find(session, transaction, deal_id)
         events = {(event.source, event.id): event for event, _ in transaction.events(stored.id)}
         records = transaction.moves(stored.id)
+        held = transaction.held(session.number, deal_id)
     rows = [move_of(session.pipeline.ladder, stored.deal, record, events) for record in records]
     draft = draft_of(session.pipeline, stored, lambda: document)
-    return History(draft, rows, keys=[record.visit_key for record in records])
+    aside = [
+        SetAside(events[row.source, row.id], row.reason)
+        for row in held
+        if row.data is None and (row.source, row.id) in events
+    ]
+    aside.sort(key=lambda each: order_key(session.pipeline.ladder, each.event))
+    return History(draft, rows, keys=[record.visit_key for record in records], aside=aside)
 
 
 def events(session: Session, deal_id: str) -> list[Event]:

@@ -6,11 +6,14 @@ import datetime as dt
 import functools
 from typing import Final
 
+import attrs
+
 from ..errors import ClockError, LadderError
 from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal
+from .release import try_again
 from .session import Session
 from .unit import Unit
 
@@ -30,9 +33,12 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
         )
     with session.reading() as transaction:
         session.clock_watch.check(session.clock, transaction)
-        if not transaction.due(session.number, until, 1):
-            return TickReport(0, 0)
-    return _sweep(session, now, until, limit)
+        is_due = transaction.due(session.number, until, 1)
+        is_held = transaction.held_due(session.number, until, 1)
+    report = _sweep(session, now, until, limit) if is_due else TickReport(0, 0)
+    if is_held:
+        report = attrs.evolve(report, released=try_again(session, limit))
+    return report
 
 
 @observed("ladderpipe.tick", Observer.swept)

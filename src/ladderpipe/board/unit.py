@@ -14,7 +14,7 @@ from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
 from ..pipeline import Pipeline
 from ..stores.base import DealChange, EffectRow, NewEffect, NewEvent, StoredDeal, Transaction
-from .decision import Decision, decide, decide_anew, draft_of
+from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import effects_asked
 
 __all__ = ["Unit"]
@@ -141,8 +141,12 @@ class Unit:
         if draft.cursor is not None and order_key(self.pipeline.ladder, event) <= draft.cursor:
             return False
         identity = (event.source, event.id)
-        found = self.transaction.events(stored.id)
-        return any((own.source, own.id) == identity for own, _ in found)
+        found = [own for own, _ in self.transaction.events(stored.id)]
+        return any(
+            (own.source, own.id) == identity
+            and (draft.cursor is None or order_key(self.pipeline.ladder, own) > draft.cursor)
+            for own in found
+        )
 
     def decide(
         self,
@@ -150,8 +154,12 @@ class Unit:
         document: str | Callable[[], str | None] | None,
         events: Sequence[Event],
         sweep_to: dt.datetime | None = None,
+        hold: bool = False,
     ) -> Decision:
         """Decide about one deal, run its hooks and note what has to be written.
+
+        Args:
+            hold: set a new event aside, instead of raising, when it cannot be used at its place.
 
         Raises:
             GuardError: a guard raised.
@@ -166,8 +174,22 @@ class Unit:
             events,
             lambda: self._everything(stored),
             sweep_to,
+            hold,
         )
         self._note(decision, events)
+        return decision
+
+    def decide_again(self, stored: StoredDeal, document: str | None) -> Decision:
+        """Decide about a deal from all its stored events, none of them new.
+
+        Raises:
+            GuardError: the guard or the time of a timer raised.
+            HookError: a hook raised.
+        """
+        decision = decide_again(
+            self.pipeline, stored, lambda: document, lambda: self._everything(stored)
+        )
+        self._note(decision, ())
         return decision
 
     def decide_anew(self, stored: StoredDeal, may_open: bool) -> bool:
@@ -310,11 +332,13 @@ def check_same(event: Event, digest: str | None, known: str | None) -> None:
 
 def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) -> Receipt:
     """Return what a board answers to one event."""
+    aside = decision.draft.aside.get((event.source, event.id))
     return Receipt(
         outcome or decision.outcome(event),
         decision.draft.if_open(),
         newly_current(decision),
         decision.refolded,
+        None if aside is None else aside.reason,
     )
 
 

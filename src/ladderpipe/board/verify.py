@@ -18,6 +18,7 @@ from ..public import publish
 from ..stores.base import StoredDeal, Transaction
 from .board import Board
 from .compare import StoredHistory, first_difference
+from .hold import held_rows
 
 __all__ = ["VerifyReport", "verify"]
 
@@ -141,6 +142,7 @@ class _Verification:
             digests,
             transaction.moves(stored.id),
             transaction.effects(self._number, stored.id, None),
+            _aside(transaction, self._number, stored.deal),
         )
         for what in ("events", "moves", "effects"):
             self._counts[what] += len(getattr(history, what))
@@ -162,6 +164,10 @@ class _Verification:
             differences=tuple(self._differences),
             **{name: self._counts[name] for name in names},
         )
+
+
+def _aside(transaction: Transaction, number: int, deal: str) -> set[tuple[str, str]]:
+    return {(row.source, row.id) for row in held_rows(transaction, number, deal) if not row.data}
 
 
 publish("ladderpipe", VerifyReport, verify)

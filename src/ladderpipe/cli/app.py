@@ -21,6 +21,7 @@ from .deals import deals, explain, history, move
 from .definitions import check, diagram
 from .demo import demo
 from .doctor import doctor
+from .held import held
 from .mine import mine
 from .replay import replay
 from .report import report
@@ -71,6 +72,7 @@ for _group, _commands in {
         app.command(rich_help_panel=_group)(_command)
 app.add_typer(mine, rich_help_panel="Insight")
 app.add_typer(archive, rich_help_panel="Operation")
+app.add_typer(held, rich_help_panel="Operation")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from ..errors import PipelineChangedError
+from ..errors import LadderError, PipelineChangedError
 from ..ladder.ladder import Ladder
 from ..ladder.machine import NOT_OPEN, Candidate, Rung
 from ..model.clock import instant
 from ..model.deal import Deal
 from ..model.event import Event
+from ..model.history import SetAside
 from ..model.stage import Stage
 from ..model.visit import Visit
 from .reducer import CartDraft, DealData
@@ -42,6 +43,9 @@ class Draft:
         floor: nothing is due before it; the time of the baseline the fold began at.
         changed: whether the data may differ from what was loaded.
         hooked: the directions and stages whose moves are worth a snapshot.
+        aside: events that could not be used at their place, with the reason; see S12.
+        refusals: what those raised.
+        passed: the last of those, up to which the deal has been folded all the same.
         snapshots: when set, the deal before and after each move that has hooks, by number.
     """
 
@@ -51,6 +55,7 @@ class Draft:
         "_last_event_at",
         "_load_document",
         "activity_at",
+        "aside",
         "blocked",
         "changed",
         "closed_at",
@@ -67,6 +72,8 @@ class Draft:
         "lost_from",
         "next_timer",
         "opened_at",
+        "passed",
+        "refusals",
         "rung",
         "snapshots",
         "visit",
@@ -92,6 +99,9 @@ class Draft:
         self.horizon: dt.datetime | None = None
         self.floor: dt.datetime | None = None
         self.last_event: Event | None = None
+        self.passed: Event | None = None
+        self.aside: dict[tuple[str, str], SetAside] = {}
+        self.refusals: dict[tuple[str, str], LadderError] = {}
         self.changed = False
         self.hooked: Collection[tuple[str, str]] = ()
         self.snapshots: dict[int, tuple[Deal | None, Deal | None]] | None = None
@@ -141,9 +151,13 @@ class Draft:
     @property
     def cursor(self) -> OrderKey | None:
         """The place in the deal's one order up to which events were folded."""
+        last = self._cursor
         if self.last_event is not None:
-            return order_key(self.ladder, self.last_event)
-        return self._cursor
+            last = order_key(self.ladder, self.last_event)
+        if self.passed is not None:
+            passed = order_key(self.ladder, self.passed)
+            return passed if last is None else max(last, passed)
+        return last
 
     @property
     def last_event_at(self) -> dt.datetime | None:
@@ -170,6 +184,18 @@ class Draft:
     def has_fired(self, timer: Candidate, at: dt.datetime) -> bool:
         """Return whether this timer rule has moved the deal at this very instant."""
         return self.fired_at == at and timer.key in self.fired
+
+    def set_aside(self, event: Event, error: LadderError, before: DealData | None) -> None:
+        """Leave out an event that cannot be used at its place, as if it had never been told.
+
+        Args:
+            before: the data before the reducer began to write on it.
+        """
+        if before is not None:
+            self._data = before
+        self.passed = event
+        self.aside[event.source, event.id] = SetAside(event, str(error))
+        self.refusals[event.source, event.id] = error
 
     def note_fired(self, timer: Candidate, at: dt.datetime) -> None:
         """Note that this timer rule moves the deal at this instant."""

@@ -17,7 +17,7 @@ from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant, instant_text
-from ..model.event import BASELINE, BY_HAND, OVERRIDE, Event
+from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, Event
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from ..public import publish
@@ -26,7 +26,7 @@ from .fold import in_order, run
 
 __all__ = ["Explanation", "Reason", "Refusal", "Step", "explain"]
 
-Kind = Literal["event", "hand", "override", "timer", "baseline"]
+Kind = Literal["event", "hand", "override", "timer", "baseline", "discarded"]
 
 
 class Reason(enum.StrEnum):
@@ -117,6 +117,9 @@ class Step:
             return f"{self.kind}: {data.get('by') or 'somebody'} → '{data.get('into')}'{reason}"
         if self.kind == "baseline":
             return "baseline"
+        if self.kind == "discarded":
+            note = data[DISCARDED]
+            return f"{note['type']}, event '{self.event.id}', discarded by {note['by']}"
         source = f" from {self.event.source}" if self.event.source else ""
         return f"{self.event.type}, event '{self.event.id}'{source}"
 
@@ -128,6 +131,8 @@ class Step:
         yield from (f"- not '{r.rule}': {r.detail}" for r in shown)
 
     def _came_of_it(self) -> str:
+        if self.kind == "discarded" and self.event is not None:
+            return f"counts no more: {self.event.data[DISCARDED]['reason']}"
         by = "" if self.kind == "override" else f" by '{self.rule}'"
         if self.kind == "baseline" and self.outcome is not Outcome.LATE:
             return f"the fold starts here, with the deal in '{self.out_of or 'no stage'}'"
@@ -138,6 +143,8 @@ class Step:
             return f"moved it out of '{self.out_of}' into '{self.into}'{by}"
         if self.outcome is Outcome.LATE:
             return "older than the baseline, so it changes nothing"
+        if self.outcome is Outcome.HELD:
+            return "set aside, since it cannot be used: it changes nothing, and is asked anew"
         if self.outcome is Outcome.WAITING:
             return "waits: the deal is not open yet"
         return f"moved nothing: the deal stayed in '{self.out_of}'"
@@ -197,8 +204,7 @@ def explain(
     """Return what made the history that :meth:`Pipeline.fold` returns for the same arguments.
 
     Raises:
-        GuardError: a guard raised.
-        InvalidEventError: the reducer cannot understand an event.
+        GuardError: the guard or the time of a timer raised.
         EventConflictError: one identity, two contents.
     """
     found = list(events)
@@ -274,6 +280,20 @@ class _Listener:
         )
 
     def _event(self, draft: Draft, event: Event, winner: Candidate | None, at: dt.datetime) -> Step:
+        if event.type == DISCARDED:
+            return Step(
+                at=at, kind="discarded", outcome=Outcome.STAYED, event=event, out_of=draft.stage
+            )
+        aside = draft.aside.get((event.source, event.id))
+        if aside is not None:
+            return Step(
+                at=at,
+                kind=_kind(event),
+                outcome=Outcome.HELD,
+                event=event,
+                out_of=draft.stage,
+                note=aside.reason,
+            )
         moved, stayed = Outcome.MOVED, Outcome.STAYED
         if draft.stage is None:
             moved, stayed = Outcome.OPENED, Outcome.WAITING
@@ -363,6 +383,8 @@ def _kind(event: Event) -> Kind:
         return "hand"
     if event.type == OVERRIDE:
         return "override"
+    if event.type == DISCARDED:
+        return "discarded"
     return "baseline" if event.type == BASELINE else "event"
 
 

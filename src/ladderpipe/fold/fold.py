@@ -6,6 +6,7 @@ event and timer to timer, and frozen into records only when somebody asks.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -18,13 +19,13 @@ from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
 from ..model.clock import instant
 from ..model.deal import Deal
-from ..model.event import BASELINE, BY_HAND, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
+from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
 from ..model.move import Move, new_move
 from ..model.visit import Visit
 from .draft import Draft, OrderKey, order_key
 from .reducer import CartDraft
 
-__all__ = ["Observer", "advance", "begin", "in_order", "order_key", "run", "step"]
+__all__ = ["Observer", "advance", "begin", "fold_all", "in_order", "order_key", "run", "step"]
 
 Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.datetime], None]"
 """Told of every decision before it is carried out: the draft, the event or timer that asked,
@@ -34,7 +35,7 @@ Frozen: TypeAlias = "tuple[CartDraft, Decimal | None]"
 """Cart and explicit value of a deal that is closed, as they were before an event."""
 
 _at = attrgetter("at")
-_SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE))
+_SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE, DISCARDED))
 
 
 def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:
@@ -73,9 +74,10 @@ def run(
 ) -> tuple[Draft | None, list[Move], Visit | None]:
     """Fold one deal's events; return draft, moves, and the visit a baseline began in.
 
+    An event whose guard or reducer raises is set aside: see ``draft.aside``.
+
     Raises:
-        GuardError: a guard raised.
-        InvalidEventError: the reducer cannot understand an event.
+        GuardError: the guard or the time of a timer raised.
         EventConflictError: one identity, two contents.
     """
     if until is not None:
@@ -84,13 +86,45 @@ def run(
     ordered = in_order(ladder, events)
     if not ordered:
         return None, [], None
-    draft, first = begin(ladder, ordered[0].deal, ordered)
-    start = draft.current_visit()
-    moves: list[Move] = []
-    step(draft, ordered[first:] if first else ordered, moves, observer)
+    draft, moves, start = fold_all(ladder, ordered[0].deal, ordered, observer)
     if until is not None:
         advance(draft, until, moves, observer)
     return draft, moves, start
+
+
+def fold_all(
+    ladder: Ladder,
+    deal: str,
+    ordered: list[Event],
+    observer: Observer | None = None,
+    prepare: Callable[[Draft], None] | None = None,
+) -> tuple[Draft, list[Move], Visit | None]:
+    """Fold ordered events from the last baseline on, setting aside what cannot be used.
+
+    Keeping the data as it was before every event would cost more than folding, so it is done only
+    once an event was found that needs it, or when somebody watches and must not watch twice.
+
+    Args:
+        prepare: called with every draft before it is folded on.
+
+    Raises:
+        GuardError: the guard or the time of a timer raised.
+    """
+    careful = observer is not None
+    while True:
+        draft, first = begin(ladder, deal, ordered)
+        if prepare is not None:
+            prepare(draft)
+        start = draft.current_visit()
+        moves: list[Move] = []
+        try:
+            step(draft, ordered[first:] if first else ordered, moves, observer, careful)
+        except (GuardError, InvalidEventError) as error:
+            if careful or error.event is None:
+                raise
+            careful = True
+        else:
+            return draft, moves, start
 
 
 def begin(ladder: Ladder, deal: str, events: list[Event]) -> tuple[Draft, int]:
@@ -112,32 +146,57 @@ def step(
     events: Sequence[Event],
     moves: list[Move],
     observer: Observer | None = None,
+    careful: bool = False,
 ) -> None:
-    """Fold ordered *events* onto *draft*, timers in between, appending the moves made."""
+    """Fold ordered *events* onto *draft*, timers in between, appending the moves made.
+
+    Args:
+        careful: set aside an event whose guard or reducer raises, instead of raising.
+
+    Raises:
+        GuardError: a guard raised; its ``event`` is ``None`` when it was a timer's.
+        InvalidEventError: the reducer cannot understand an event.
+    """
     reduces = draft.ladder.reduces_without_data
     for event in events:
         at = event.at
         kind = event.type
         special = kind in _SPECIAL
+        if kind == DISCARDED:
+            draft.passed = event
+            if observer is not None:
+                observer(draft, event, None, at)
+            continue
         if draft.due_at is not None and (draft.due_at < at or (special and draft.due_at == at)):
             _fire(draft, at, special, moves, observer)
-        draft.last_event = event
+        last, draft.last_event = draft.last_event, event
         rung = draft.rung
         frozen = None
-        if special:
-            winner = _by_hand(draft, event)
-        else:
-            if event.data or reduces is None or kind in reduces:
-                if rung.is_closed:
-                    frozen = (CartDraft(draft.data.cart), draft.data.explicit_value)
-                _reduce(draft, event)
-            winner = None
-            candidates = rung.by_trigger.get(kind)
-            if candidates is not None:
-                for candidate in candidates:
-                    if candidate.unconditional or _passes(candidate, draft, event):
-                        winner = candidate
-                        break
+        kept = copy.deepcopy(draft.data) if careful else None
+        try:
+            if special:
+                winner = _by_hand(draft, event)
+            else:
+                if event.data or reduces is None or kind in reduces:
+                    if rung.is_closed:
+                        frozen = (CartDraft(draft.data.cart), draft.data.explicit_value)
+                    _reduce(draft, event)
+                winner = None
+                candidates = rung.by_trigger.get(kind)
+                if candidates is not None:
+                    for candidate in candidates:
+                        if candidate.unconditional or _passes(candidate, draft, event):
+                            winner = candidate
+                            break
+        except (GuardError, InvalidEventError) as error:
+            error.event = event
+            if kept is None:
+                raise
+            draft.last_event = last
+            draft.set_aside(event, error, kept)
+            if observer is not None:
+                observer(draft, event, None, at)
+            continue
         if observer is not None:
             observer(draft, event, winner, at)
         if winner is not None:
@@ -242,8 +301,7 @@ def _due(draft: Draft, timer: Candidate) -> dt.datetime | None:
         return None
     except Exception as error:
         raise GuardError(
-            f"the timer of rule {timer.key!r} raised {error!r} for deal {draft.deal!r}: "
-            "mend due_at; nothing was stored"
+            f"the timer of rule {timer.key!r} raised {error!r} for deal {draft.deal!r}: mend due_at"
         ) from error
     earliest = draft.entered_at if draft.floor is None else max(draft.entered_at, draft.floor)
     return max(due, earliest)
@@ -258,7 +316,7 @@ def _passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
             asked = "a timer" if event is None else f"event {event.id!r}"
             raise GuardError(
                 f"the guard of rule {candidate.key!r} raised {error!r} for deal {draft.deal!r} "
-                f"({asked}): a guard must answer for every deal; nothing was stored"
+                f"({asked}): a guard must answer for every deal"
             ) from error
     return not candidate.requires or not missing(candidate.requires, draft.data)
 

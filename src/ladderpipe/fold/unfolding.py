@@ -20,7 +20,7 @@ from ..model.receipt import Outcome
 from ..model.visit import Visit, visit_keys
 from ..public import publish
 from .draft import Draft, order_key
-from .fold import advance, begin, in_order, sorts_after_all, step
+from .fold import advance, fold_all, in_order, sorts_after_all, step
 
 __all__ = ["Change", "Unfolding"]
 
@@ -79,8 +79,11 @@ class Unfolding:
         """When the next timer that was not yet tried is due; advance to it then."""
         return None if self._draft.stage is None else self._draft.due_at
 
-    def add(self, event: Event) -> Change:
+    def add(self, event: Event, hold: bool = False) -> Change:
         """Take one event, whenever it happened.
+
+        Args:
+            hold: set the event aside, instead of raising, when it cannot be used at its place.
 
         Raises:
             EventConflictError: its identity is known with other content.
@@ -99,11 +102,15 @@ class Unfolding:
                 )
             return Change(Outcome.DUPLICATE)
         if event.type != BASELINE and sorts_after_all(self._draft, order_key(self._ladder, event)):
-            return self._append(event)
-        before = self._moves, self._keys
+            return self._append(event, hold)
+        moves, keys = self._moves, self._keys
         self._fold({**self._events, identity: event})
+        refusal = self._draft.refusals.get(identity)
+        if refusal is not None and not hold:
+            self._fold(self._events)
+            raise refusal
         self._events[identity] = event
-        return self._changed(event, *before)
+        return self._changed(event, moves, keys)
 
     def advance(self, until: dt.datetime | str) -> Change:
         """Fire every timer that is due up to and at an instant.
@@ -129,7 +136,8 @@ class Unfolding:
         """Return the history up to here; ``None`` while no event has opened the deal."""
         if self._draft.stage is None:
             return None
-        return History(self._draft.as_deal(), self._moves, self._start, self._keys)
+        aside = self._draft.aside.values()
+        return History(self._draft.as_deal(), self._moves, self._start, self._keys, aside)
 
     def to_state(self) -> dict[str, Any]:
         """Return all of it as JSON values: the events, and how far time has gone."""
@@ -144,8 +152,7 @@ class Unfolding:
         """Go on from what :meth:`to_state` returned, perhaps in another process.
 
         Raises:
-            GuardError: a guard raised.
-            InvalidEventError: the reducer cannot understand an event.
+            GuardError: the guard or the time of a timer raised.
         """
         deal = state["deal"]
         told = [Event.from_dict(part) for part in state["events"]]
@@ -161,10 +168,10 @@ class Unfolding:
                 "open an Unfolding for each deal"
             )
 
-    def _append(self, event: Event) -> Change:
+    def _append(self, event: Event, hold: bool) -> Change:
         count = len(self._moves)
         try:
-            step(self._draft, [event], self._moves)
+            step(self._draft, [event], self._moves, careful=hold)
             self._sweep(self._until)
         except BaseException:
             self._fold(self._events)
@@ -176,10 +183,8 @@ class Unfolding:
     def _fold(self, events: Mapping[tuple[str, str], Event]) -> None:
         """Fold *events*, all of them; what was there before stays when that fails."""
         ordered = in_order(self._ladder, events.values())
-        draft, first = begin(self._ladder, self.deal, ordered)
-        start, base = draft.current_visit(), draft.visit_key
-        moves: list[Move] = []
-        step(draft, ordered[first:], moves)
+        draft, moves, start = fold_all(self._ladder, self.deal, ordered)
+        base = draft.visit_key
         if self._until is not None and _reaches(draft, self._until):
             advance(draft, self._until, moves)
         self._draft: Draft = draft
@@ -204,6 +209,8 @@ class Unfolding:
         cursor = self._draft.floor
         if cursor is not None and event.at < cursor:
             return Outcome.LATE
+        if (event.source, event.id) in self._draft.aside:
+            return Outcome.HELD
         for move in moves:
             if move.event is event:
                 return Outcome.OPENED if move.n == 1 else Outcome.MOVED

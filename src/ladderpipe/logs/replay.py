@@ -16,10 +16,9 @@ import attrs
 
 from ..board.board import Board
 from ..board.handle import BATCH
-from ..errors import DefinitionError, EventConflictError
+from ..errors import DefinitionError
 from ..model.event import Event
 from ..model.receipt import Outcome
-from ..model.report import EventFailure
 from ..public import publish
 from .log_map import CloudEvents, LogMap, OwnXes
 from .map_files import shipped_maps
@@ -71,6 +70,9 @@ def replay(
     on_bad_line: Callable[[BadLine], None] | None = None,
 ) -> ReplayReport:
     """Take a log's events, a thousand to a transaction; a bad line stops nothing.
+
+    A line that makes an event which cannot be used is no bad line: the event is held, and
+    ``board.held()`` says why.
 
     No effect of the past is sent: what its events ask for is recorded as expired, and so is,
     whoever notices it later, what timers of its deals ask for that were due before the replay.
@@ -165,21 +167,12 @@ class _Replay:
     def store(self) -> None:
         """Give what was collected to the board."""
         events = [event for _, event in self.batch]
-        report = self._board.handle_many(events, quiet=True)
+        report = self._board.handle_many(events, quiet=True, hold=True)
         self._outcomes.update(report.outcomes)
         for failure in report.failures:
             number = self.batch[failure.position][0]
-            self.note(BadLine(number, self._reason(failure)))
+            self.note(BadLine(number, str(failure.error)))
         self.batch = []
-
-    def _reason(self, failure: EventFailure) -> str:
-        if not isinstance(failure.error, EventConflictError):
-            return str(failure.error)
-        return (
-            f"event {failure.event.id!r} of {failure.event.source!r} is stored already with other "
-            "content: if this is another log of the same name, or was written anew, give it a "
-            "source of its own (--source)"
-        )
 
     def report(self) -> ReplayReport:
         """Return what was counted."""

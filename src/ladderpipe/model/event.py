@@ -18,6 +18,8 @@ __all__ = ["Event"]
 BY_HAND: Final = "ladder.by_hand"
 OVERRIDE: Final = "ladder.override"
 BASELINE: Final = "ladder.baseline"
+DISCARDED: Final = "ladder.discarded"
+"""Takes the place of an event that was put aside for good: known, and without any effect."""
 RESERVED: Final = "ladder."
 OWN_SOURCE: Final = "ladderpipe"
 """Source of the events that the board writes itself: hands, overrides and baselines."""

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .clock import instant
 from .deal import Deal
+from .event import Event
 from .move import Move
 from .stage import Stage
 from .visit import Visit, visit_keys
 
-__all__ = ["History"]
+__all__ = ["History", "SetAside"]
+
+
+class SetAside(NamedTuple):
+    """An event that could not be used at its place: its guard or the reducer raised.
+
+    It changes nothing, and is asked anew whenever the deal is folded.
+
+    Attributes:
+        reason: what was raised, in words.
+    """
+
+    event: Event
+    reason: str
 
 
 class History:
@@ -22,9 +36,10 @@ class History:
         deal: the deal as it stands at the end.
         moves: each passage from one stage into another, the opening first.
         visits: each stay in a stage; they tile the deal's life without gap or overlap.
+        aside: the events that could not be used, each with the reason.
     """
 
-    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits")
+    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits", "aside")
 
     def __init__(
         self,
@@ -32,6 +47,7 @@ class History:
         moves: Iterable[Move],
         start: Visit | None = None,
         keys: Iterable[str] | None = None,
+        aside: Iterable[SetAside] = (),
     ) -> None:
         """Keep what the records are built from; *deal* is a record or the fold's draft.
 
@@ -44,6 +60,7 @@ class History:
         self._start = start
         self._keys = None if keys is None else list(keys)
         self._visits: tuple[Visit, ...] | None = None
+        self.aside = tuple(aside)
 
     @property
     def deal(self) -> Deal:
@@ -122,7 +139,12 @@ class History:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, History):
             return NotImplemented
-        return self.deal == other.deal and self.moves == other.moves and self.visits == other.visits
+        return (
+            self.deal == other.deal
+            and self.moves == other.moves
+            and self.visits == other.visits
+            and self.aside == other.aside
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

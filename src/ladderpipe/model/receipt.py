@@ -32,6 +32,8 @@ class Outcome(enum.StrEnum):
     """No rule has opened its deal yet; it is kept and takes part when one does."""
     LATE = "late"
     """It is older than the deal's baseline; recorded, changes nothing."""
+    HELD = "held"
+    """It cannot be used now; kept with the reason, and tried again. See ``board.held()``."""
     ARCHIVED = "archived"
     """Its deal was removed; recorded nowhere, changes nothing."""
 
@@ -60,12 +62,14 @@ class Receipt:
         outcome: what became of *this* event.
         moves: the moves that are newly current, timers that were due before included.
         refolded: whether the event was late and the deal's history was folded again.
+        reason: why the event is held, in words; ``None`` when it is not.
     """
 
     outcome: Outcome
     _stands: _Stands | None = attrs.field(alias="deal", eq=_as_deal)
     moves: tuple[Move, ...] = ()
     refolded: bool = False
+    reason: str | None = None
 
     @property
     def deal(self) -> Deal:
@@ -90,13 +94,14 @@ class Receipt:
         return _as_deal(self._stands)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return outcome, deal, moves and whether it was refolded as JSON values; the keys stay."""
+        """Return what became of the event as JSON values; the keys stay."""
         deal = self.deal_or_none
         return {
             "outcome": self.outcome.value,
             "deal": None if deal is None else deal.to_dict(),
             "moves": [move.to_dict() for move in self.moves],
             "refolded": self.refolded,
+            "reason": self.reason,
         }
 
     @classmethod
@@ -117,11 +122,15 @@ class Receipt:
             None if deal is None else Deal.from_dict(deal, stages),
             tuple(Move.from_dict(move, stages) for move in record["moves"]),
             record["refolded"],
+            record.get("reason"),
         )
 
     def __repr__(self) -> str:
-        told = (self.outcome, self.deal_or_none, self.moves, self.refolded)
+        told = (self.outcome, self.deal_or_none, self.moves, self.refolded, self.reason)
         return f"Receipt({', '.join(map(repr, told))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Receipt, (self.outcome, self.deal_or_none, self.moves, self.refolded))
+        return (
+            Receipt,
+            (self.outcome, self.deal_or_none, self.moves, self.refolded, self.reason),
+        )

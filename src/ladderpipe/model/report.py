@@ -68,11 +68,13 @@ class TickReport:
     Attributes:
         deals: how many deals had a timer due.
         moves: how many moves the timers made.
+        released: how many held events were taken, their time having come.
     """
 
     deals: int
     moves: int
     failures: tuple[DealFailure, ...] = ()
+    released: int = 0
 
 
 @attrs.frozen

@@ -20,6 +20,7 @@ __all__ = [
     "DealChange",
     "DealFilter",
     "EffectRow",
+    "HeldRow",
     "MoveRecord",
     "NewEffect",
     "NewEvent",
@@ -165,6 +166,38 @@ class EffectRow(NamedTuple):
     owner: str | None
 
 
+class HeldRow(NamedTuple):
+    """An event that has no place among a deal's events, or that was set aside in its place.
+
+    Of one that was set aside the event itself is stored with the others, and ``data`` is ``None``.
+    ``digest`` is empty where another content of the same event does not make another row.
+    ``retry_at`` is when it is tried again by itself, ``None`` when a person has to decide.
+    """
+
+    key: str
+    kind: str
+    deal: str
+    source: str
+    id: str
+    type: str
+    at: dt.datetime
+    seq: int
+    data: str | None
+    digest: str
+    reason: str
+    since: dt.datetime
+    told: int
+    failures: int
+    retry_at: dt.datetime | None
+    discarded_at: dt.datetime | None
+    discarded_by: str | None
+    note: str | None
+
+
+ASIDE: Final = "aside"
+"""The kind of a held event that stands in its place and cannot be used there."""
+
+
 @attrs.define
 class DealChange:
     """All that one decision writes for one deal.
@@ -181,6 +214,8 @@ class DealChange:
         ended: keys of visits that ended: their effects are cancelled unless run to completion.
         vanished: keys of visits that never were: all their pending effects are cancelled.
         revived: key of a past visit that is current again: what moving out cancelled is pending.
+        asked_anew: whether every event was asked again, so that no others are set aside.
+        aside: events that are set aside in their place.
     """
 
     deal: StoredDeal
@@ -194,6 +229,8 @@ class DealChange:
     vanished: Sequence[str] = ()
     revived: str | None = None
     only_swept: bool = False
+    asked_anew: bool = False
+    aside: Sequence[HeldRow] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -293,6 +330,29 @@ class Transaction(Protocol):
 
     def remove_deal_events(self, deal_id: int) -> None:
         """Remove all events, moves, effects and the document of a deal; the row stays."""
+
+    def hold(self, pipeline: int, row: HeldRow) -> None:
+        """Keep an event aside; one that is kept already is counted, and keeps when it began."""
+
+    def held(
+        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+    ) -> list[HeldRow]:
+        """Return what is held and not discarded, of one deal or of all, by key, above *after*."""
+
+    def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
+        """Lock and return one of them, discarded or not."""
+
+    def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
+        """Return what is to be tried again by now, the longest waiting first."""
+
+    def count_held(self, pipeline: int) -> dict[str, tuple[int, dt.datetime]]:
+        """Return by kind how much is held, and since when."""
+
+    def replace_held(self, pipeline: int, row: HeldRow) -> None:
+        """Put another row in the place of the one with its key."""
+
+    def remove_held(self, pipeline: int, key: str) -> None:
+        """Remove what is not held any more."""
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
         """Return a deal's moves in order."""

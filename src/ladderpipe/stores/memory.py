@@ -18,9 +18,11 @@ from ..errors import StoreError
 from ..model.event import Event
 from ..public import publish
 from .base import (
+    ASIDE,
     DealChange,
     DealFilter,
     EffectRow,
+    HeldRow,
     MoveRecord,
     NewEffect,
     NewEvent,
@@ -94,6 +96,7 @@ class _Tables:
         self.events_of: dict[int, tuple[tuple[int, str, str], ...]] = {}
         self.moves: dict[int, tuple[MoveRecord, ...]] = {}
         self.effects: dict[str, tuple[int, EffectRow]] = {}
+        self.held: dict[tuple[int, str], HeldRow] = {}
         self.next_id = 1
 
 
@@ -260,6 +263,46 @@ class MemoryTransaction:
         for effect in [e for _, e in self._tables.effects.values() if e.deal_id == deal_id]:
             self._drop(self._tables.effects, effect.key)
 
+    def hold(self, pipeline: int, row: HeldRow) -> None:
+        known = self._tables.held.get((pipeline, row.key))
+        if known is not None:
+            row = known._replace(told=known.told + 1, reason=row.reason)
+        self._put(self._tables.held, (pipeline, row.key), row)
+
+    def held(
+        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+    ) -> list[HeldRow]:
+        found = [
+            row
+            for row in self._held_of(pipeline)
+            if row.key > after and row.discarded_at is None and deal in (None, row.deal)
+        ]
+        return sorted(found)[:limit]
+
+    def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
+        return self._tables.held.get((pipeline, key))
+
+    def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
+        due = [(row.retry_at, row) for row in self._held_of(pipeline) if row.retry_at is not None]
+        return [row for at, row in sorted(due) if at <= now][:limit]
+
+    def count_held(self, pipeline: int) -> dict[str, tuple[int, dt.datetime]]:
+        found: dict[str, tuple[int, dt.datetime]] = {}
+        for row in self._held_of(pipeline):
+            if row.discarded_at is None:
+                count, since = found.get(row.kind, (0, row.since))
+                found[row.kind] = (count + 1, min(since, row.since))
+        return found
+
+    def replace_held(self, pipeline: int, row: HeldRow) -> None:
+        self._put(self._tables.held, (pipeline, row.key), row)
+
+    def remove_held(self, pipeline: int, key: str) -> None:
+        self._drop(self._tables.held, (pipeline, key))
+
+    def _held_of(self, pipeline: int) -> list[HeldRow]:
+        return [row for (number, _), row in self._tables.held.items() if number == pipeline]
+
     def moves(self, deal_id: int) -> list[MoveRecord]:
         return list(self._tables.moves.get(deal_id, ()))
 
@@ -283,6 +326,12 @@ class MemoryTransaction:
             if change.document is not None:
                 self._put(self._tables.documents, change.deal.id, change.document)
             self._save_effects(pipeline, change)
+            if change.asked_anew:
+                for row in self.held(pipeline, change.deal.deal):
+                    if row.kind == ASIDE:
+                        self.remove_held(pipeline, row.key)
+            for row in change.aside:
+                self.hold(pipeline, row)
 
     def _save_moves(self, change: DealChange) -> None:
         deal_id = change.deal.id
@@ -389,6 +438,7 @@ class MemoryTransaction:
             for effect in self._effects_of(pipeline)
             if effect.state in ("pending", "claimed") and effect.name in names
         ]
+        instants += [row.retry_at for row in self._held_of(pipeline) if row.retry_at is not None]
         return min(instants, default=None)
 
     def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:

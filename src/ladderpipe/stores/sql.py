@@ -19,6 +19,7 @@ from .base import (
     DealChange,
     DealFilter,
     EffectRow,
+    HeldRow,
     MoveRecord,
     NewEffect,
     PipelineRow,
@@ -69,6 +70,11 @@ class SqlTransaction:
         """Return an instant as a parameter."""
         return at
 
+    def _from_instant(self, at: Any) -> dt.datetime:
+        """Return the instant that a column holds."""
+        found: dt.datetime = at
+        return found
+
     def _event(self, row: Row) -> tuple[Event, dt.datetime]:
         kind, deal, id, at, source, seq, data, recorded_at = row
         event = Event(kind, deal=deal, id=id, at=at, source=source, seq=seq, data=json.loads(data))
@@ -92,6 +98,12 @@ class SqlTransaction:
 
     def _effect_values(self, effect: NewEffect) -> Row:
         return (*effect, effect.due_at)
+
+    def _held(self, row: Row) -> HeldRow:
+        return HeldRow._make(row)
+
+    def _held_values(self, row: HeldRow) -> Row:
+        return tuple(row)
 
     # -- the database itself ------------------------------------------------------------------
 
@@ -199,6 +211,38 @@ class SqlTransaction:
         for statement in self._sql.REMOVE_DEAL:
             self._each(statement, [(deal_id,)])
 
+    # -- what is held -------------------------------------------------------------------------
+
+    def hold(self, pipeline: int, row: HeldRow) -> None:
+        self._each(self._sql.HOLD, [(pipeline, *self._held_values(row))])
+
+    def held(
+        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+    ) -> list[HeldRow]:
+        if deal is None:
+            rows = self._read(self._sql.HELD, (pipeline, after, limit))
+        else:
+            rows = self._read(self._sql.HELD_OF_DEAL, (pipeline, deal, after, limit))
+        return [self._held(row) for row in rows]
+
+    def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
+        rows = self._read(self._sql.HELD_BY_KEY, (pipeline, key))
+        return self._held(rows[0]) if rows else None
+
+    def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
+        rows = self._read(self._sql.HELD_DUE, (pipeline, self._instant(now), limit))
+        return [self._held(row) for row in rows]
+
+    def count_held(self, pipeline: int) -> dict[str, tuple[int, dt.datetime]]:
+        rows = self._read(self._sql.COUNT_HELD, (pipeline,))
+        return {kind: (count, self._from_instant(since)) for kind, count, since in rows}
+
+    def replace_held(self, pipeline: int, row: HeldRow) -> None:
+        self._each(self._sql.REPLACE_HELD, [(*self._held_values(row)[1:], pipeline, row.key)])
+
+    def remove_held(self, pipeline: int, key: str) -> None:
+        self._each(self._sql.REMOVE_HELD, [(pipeline, key)])
+
     # -- moves --------------------------------------------------------------------------------
 
     def moves(self, deal_id: int) -> list[MoveRecord]:
@@ -261,6 +305,10 @@ class SqlTransaction:
             yield sql.REVIVE_VISIT_EFFECTS, (deal, change.revived)
         for effect in change.effects:
             yield sql.ADD_EFFECT, (pipeline, deal, recorded_at, *self._effect_values(effect))
+        if change.asked_anew:
+            yield sql.FORGET_ASIDE, (pipeline, change.deal.deal)
+        for held in change.aside:
+            yield sql.HOLD, (pipeline, *self._held_values(held))
 
     # -- effects ------------------------------------------------------------------------------
 

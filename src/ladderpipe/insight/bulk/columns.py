@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import polars as pl
 
 from ...errors import InvalidEventError
-from ...model.event import MAX_NAME, Event
+from ...model.event import DISCARDED, MAX_NAME, Event
 from ..frames.tables import INSTANT
 from .payload_columns import FIELDS, PROPERTY
 
@@ -56,6 +56,7 @@ def read_events(source: EventSource, until: dt.datetime | None) -> pl.DataFrame:
     ).with_columns(pl.col("at").cast(INSTANT), pl.col("seq").cast(pl.Int64))
     _check_texts(frame, (name for name, kind in EVENTS.items() if kind == pl.String))
     _check_data(frame)
+    frame = frame.filter(pl.col("type") != DISCARDED)
     return frame if until is None else frame.filter(pl.col("at") <= until)
 
 

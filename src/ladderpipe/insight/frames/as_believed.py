@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import attrs
 
-from ...errors import LadderError
+from ...errors import GuardError, InvalidEventError, LadderError
 from ...fold import fold as folding
 from ...fold.draft import Draft
 from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
@@ -177,6 +177,20 @@ def _observe(
     pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
 ) -> tuple[Draft, list[Move]]:
     """Fold *era*, adding to *changes* what the deal is like after each instant."""
+    before = list(changes)
+    try:
+        return _observe_once(pipeline, era, changes, careful=False)
+    except (GuardError, InvalidEventError) as error:
+        if error.event is None:
+            raise
+        # An event cannot be used: see how the fold sets it aside.
+        changes[:] = before
+        return _observe_once(pipeline, era, changes, careful=True)
+
+
+def _observe_once(
+    pipeline: Pipeline, era: Sequence[Event], changes: list[Change], careful: bool
+) -> tuple[Draft, list[Move]]:
     draft, first = folding.begin(pipeline.ladder, era[0].deal, list(era))
     moves: list[Move] = []
     if first and draft.last_event_at is not None:
@@ -185,7 +199,7 @@ def _observe(
         changes.append(facts(draft, draft.last_event_at))
     draft.changed = not changes
     for at, events in groupby(era[first:], key=_at):
-        folding.step(draft, list(events), moves)
+        folding.step(draft, list(events), moves, careful=careful)
         changes.append(facts(draft, at) if draft.changed else changes[-1]._replace(at=at))
         draft.changed = False
     return draft, moves

@@ -144,6 +144,34 @@ CREATE INDEX {prefix}effects_open ON {tables}effects (pipeline, due_at) WHERE st
 CREATE INDEX {prefix}effects_dead ON {tables}effects (pipeline, due_at) WHERE state = 'dead';
 CREATE INDEX {prefix}effects_deal ON {tables}effects (deal, visit_key);
 """,
+    """
+CREATE TABLE {tables}held (
+    pipeline integer NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('aside', 'conflict', 'copy', 'future', 'failed')),
+    deal text COLLATE "C" NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL,
+    type text NOT NULL,
+    at timestamptz NOT NULL,
+    seq bigint NOT NULL,
+    data json,
+    digest text NOT NULL,
+    reason text NOT NULL,
+    since timestamptz NOT NULL,
+    told integer NOT NULL,
+    failures integer NOT NULL,
+    retry_at timestamptz,
+    discarded_at timestamptz,
+    discarded_by text,
+    note text,
+    PRIMARY KEY (pipeline, key),
+    CHECK ((kind = 'aside') = (data IS NULL)),
+    CHECK (discarded_at IS NULL OR retry_at IS NULL)
+);
+CREATE INDEX {prefix}held_deal ON {tables}held (pipeline, deal);
+CREATE INDEX {prefix}held_retry ON {tables}held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
+""",
 )
 
 

@@ -67,6 +67,15 @@ _SHARED: Final = (
     "FREE_EFFECT",
     "CLAIM_EFFECT",
     "REPLACE_EFFECT_PAYLOAD",
+    "HOLD",
+    "HELD",
+    "HELD_OF_DEAL",
+    "HELD_BY_KEY",
+    "HELD_DUE",
+    "COUNT_HELD",
+    "REPLACE_HELD",
+    "REMOVE_HELD",
+    "FORGET_ASIDE",
     "SAVING",
 )
 
@@ -76,7 +85,7 @@ _TRANSLATION: Final = (
     (r"IN \(SELECT value FROM json_each\(%s\)\)", "= ANY(%s)"),
     # A hint to SQLite's planner.
     (r"\+d\.", "d."),
-    (r"\bladder_(schema|pipelines|deals|documents|events|moves|effects)\b", r"{tables}\1"),
+    (r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held)\b", r"{tables}\1"),
 )
 
 _NOTE: Final = "ladderpipe.locked"
@@ -167,7 +176,8 @@ SELECT least(
         WHERE pipeline = %s AND due_at IS NOT NULL ORDER BY due_at LIMIT 100) soonest),
     (SELECT ready_at FROM {tables}effects
         WHERE pipeline = %s AND state IN ('pending', 'claimed') AND name = ANY(%s)
-        ORDER BY ready_at LIMIT 1))
+        ORDER BY ready_at LIMIT 1),
+    (SELECT min(retry_at) FROM {tables}held WHERE pipeline = %s AND retry_at IS NOT NULL))
 """,
     "UNADOPTED": f"""
 SELECT {_DEAL} FROM {{tables}}deals d

@@ -124,4 +124,32 @@ CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, due_at) WHERE stat
 CREATE INDEX ladder_effects_dead ON ladder_effects (pipeline, due_at) WHERE state = 'dead';
 CREATE INDEX ladder_effects_deal ON ladder_effects (deal, visit_key);
 """,
+    """
+CREATE TABLE ladder_held (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('aside', 'conflict', 'copy', 'future', 'failed')),
+    deal TEXT NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    data TEXT,
+    digest TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    told INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    retry_at INTEGER,
+    discarded_at INTEGER,
+    discarded_by TEXT,
+    note TEXT,
+    PRIMARY KEY (pipeline, key),
+    CHECK ((kind = 'aside') = (data IS NULL)),
+    CHECK (discarded_at IS NULL OR retry_at IS NULL)
+) WITHOUT ROWID;
+CREATE INDEX ladder_held_deal ON ladder_held (pipeline, deal);
+CREATE INDEX ladder_held_retry ON ladder_held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
+""",
 )

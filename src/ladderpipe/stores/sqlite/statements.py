@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..base import SWEPT_FIELDS, EffectRow, MoveRecord, StoredDeal
+from ..base import SWEPT_FIELDS, EffectRow, HeldRow, MoveRecord, StoredDeal
 
 # CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
 # goes through the table. A plus before a column keeps it from an index that would need sorting.
@@ -235,6 +235,40 @@ WHERE key = ?4 AND (?5 IS NULL OR lease = ?5)
 """
 REPLACE_EFFECT_PAYLOAD: Final = "UPDATE ladder_effects SET payload = ? WHERE key = ?"
 
+_HELD: Final = ", ".join(HeldRow._fields)
+_OTHER_FIELDS: Final = HeldRow._fields[1:]
+HOLD: Final = f"""
+INSERT INTO ladder_held (pipeline, {_HELD})
+VALUES ({", ".join("?" for _ in range(len(HeldRow._fields) + 1))})
+ON CONFLICT (pipeline, key) DO UPDATE SET told = ladder_held.told + 1, reason = excluded.reason
+"""
+HELD: Final = f"""
+SELECT {_HELD} FROM ladder_held
+WHERE pipeline = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
+"""
+HELD_OF_DEAL: Final = f"""
+SELECT {_HELD} FROM ladder_held
+WHERE pipeline = ? AND deal = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
+"""
+HELD_BY_KEY: Final = f"SELECT {_HELD} FROM ladder_held WHERE pipeline = ? AND key = ?"
+HELD_DUE: Final = f"""
+SELECT {_HELD} FROM ladder_held WHERE pipeline = ? AND retry_at <= ? ORDER BY retry_at LIMIT ?
+"""
+NEXT_HELD: Final = """
+SELECT min(retry_at) FROM ladder_held WHERE pipeline = ? AND retry_at IS NOT NULL
+"""
+COUNT_HELD: Final = """
+SELECT kind, count(*), min(since) FROM ladder_held
+WHERE pipeline = ? AND discarded_at IS NULL GROUP BY kind
+"""
+REPLACE_HELD: Final = (
+    "UPDATE ladder_held SET "
+    + ", ".join(f"{name} = ?" for name in _OTHER_FIELDS)
+    + " WHERE pipeline = ? AND key = ?"
+)
+REMOVE_HELD: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND key = ?"
+FORGET_ASIDE: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND deal = ? AND kind = 'aside'"
+
 SAVING: Final = (
     CUT_MOVES,
     REOPEN_VISIT,
@@ -248,6 +282,8 @@ SAVING: Final = (
     UNDO_LEAVING_EFFECTS,
     REVIVE_VISIT_EFFECTS,
     ADD_EFFECT,
+    FORGET_ASIDE,
+    HOLD,
 )
 """The order in which a transaction writes what its decisions ask for: a visit ends before the
 next begins, and effects are cancelled before the same ones are asked for again."""

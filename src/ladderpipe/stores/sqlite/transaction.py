@@ -16,6 +16,7 @@ from ..base import (
     ENDED,
     DealFilter,
     EffectRow,
+    HeldRow,
     MoveRecord,
     NewEffect,
     NewEvent,
@@ -33,6 +34,10 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _INSTANTS: Final = frozenset(
     index for index, name in enumerate(StoredDeal._fields) if name.endswith("_at")
 ) | {StoredDeal._fields.index(name) for name in ("horizon", "swept_to", "quiet_to")}
+
+_HELD_INSTANTS: Final = tuple(
+    map(HeldRow._fields.index, ("at", "since", "retry_at", "discarded_at"))
+)
 
 
 # Most instants of a deal are the same few, so that remembering them pays.
@@ -174,6 +179,21 @@ class SqliteTransaction(SqlTransaction):
         due_at, expires_at = to_micros(effect.due_at), to_micros(effect.expires_at)
         return (*effect[:7], due_at, expires_at, effect.run_to_completion, effect.owner, due_at)
 
+    def _from_instant(self, at: int) -> dt.datetime:
+        return _at(at)
+
+    def _held(self, row: Row) -> HeldRow:
+        values: list[Any] = list(row)
+        for index in _HELD_INSTANTS:
+            values[index] = from_micros(values[index])
+        return HeldRow._make(values)
+
+    def _held_values(self, row: HeldRow) -> Row:
+        values: list[Any] = list(row)
+        for index in _HELD_INSTANTS:
+            values[index] = to_micros(values[index])
+        return tuple(values)
+
     def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
         return self._pipeline(name)
 
@@ -242,7 +262,8 @@ class SqliteTransaction(SqlTransaction):
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         timer = self._execute(sql.NEXT_TIMER, (pipeline,)).fetchone()[0]
         effect = self._execute(sql.NEXT_EFFECT, (pipeline, json.dumps(list(names)))).fetchone()
-        found = [micros for micros in (timer, effect and effect[0]) if micros is not None]
+        held = self._execute(sql.NEXT_HELD, (pipeline,)).fetchone()[0]
+        found = [micros for micros in (timer, effect and effect[0], held) if micros is not None]
         return from_micros(min(found)) if found else None
 
     def deals(

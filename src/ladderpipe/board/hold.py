@@ -1,0 +1,163 @@
+"""Holding events: what cannot be taken is kept with the reason, tried again, released or discarded.
+
+A fact from outside is never refused (S12). An event that cannot be used at its place is set aside
+there by the fold; what is kept here has no place: its identity is taken, its time is still to
+come, or a hook holds back its commit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator
+
+from ..errors import (
+    EventConflictError,
+    EventFromFutureError,
+    PipelineChangedError,
+    ReentrancyError,
+    StoreError,
+)
+from ..model.event import Event
+from ..model.held import Held, HeldKind, held_key
+from ..model.receipt import Outcome, Receipt
+from ..stores.base import HeldRow, Transaction
+from .read import stored_deal
+from .session import Session
+from .unit import Unit
+
+__all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep", "may_hold"]
+
+PAGE = 500
+_THE_BOARDS_OWN = (PipelineChangedError, ReentrancyError, StoreError)
+"""What says that the board, and not the event, is in trouble."""
+
+
+def may_hold(session: Session, error: Exception) -> bool:
+    """Return whether what was raised is about the event, so that it can be held because of it."""
+    return not isinstance(error, _THE_BOARDS_OWN) and not session.store.is_transient(error)
+
+
+def hold_event(session: Session, event: Event, error: Exception) -> Receipt:
+    """Keep an event that could not be taken, in a transaction of its own."""
+
+    def work() -> Receipt:
+        with session.writing() as unit:
+            unit.check_pipeline()
+            outcome = keep(unit, session, event, error)
+            stored, document = unit.load(event.deal, create=False)
+            draft = None if stored is None else unit.draft(stored, document).if_open()
+            reason = str(error) if outcome is Outcome.HELD else None
+            return Receipt(outcome, draft, reason=reason)
+
+    return session.retried(work)
+
+
+def keep(unit: Unit, session: Session, event: Event, error: Exception) -> Outcome:
+    """Keep an event inside a unit of work; what was discarded for good is a duplicate."""
+    row = _row(unit, session, event, error)
+    known = unit.transaction.held_by_key(unit.number, row.key)
+    if known is not None and known.discarded_at is not None:
+        return Outcome.DUPLICATE
+    unit.transaction.hold(unit.number, row)
+    return Outcome.HELD
+
+
+def _row(unit: Unit, session: Session, event: Event, error: Exception) -> HeldRow:
+    kind = HeldKind.FAILED
+    retry_at: dt.datetime | None = unit.now + session.backoff.delay(1)
+    if isinstance(error, EventConflictError):
+        kind, retry_at = _kind_of_conflict(unit, event), None
+    elif isinstance(error, EventFromFutureError):
+        kind, retry_at = HeldKind.FUTURE, event.at - session.max_skew
+    data = event.data_text()
+    digest = "" if kind is HeldKind.COPY else event.digest(data)
+    return HeldRow(
+        key=held_key(kind, event.source, event.id, digest),
+        kind=kind.value,
+        deal=event.deal,
+        source=event.source,
+        id=event.id,
+        type=event.type,
+        at=event.at,
+        seq=event.seq,
+        data=data,
+        digest=digest,
+        reason=str(error) or repr(error),
+        since=unit.now,
+        told=1,
+        failures=0,
+        retry_at=retry_at,
+        discarded_at=None,
+        discarded_by=None,
+        note=None,
+    )
+
+
+def _kind_of_conflict(unit: Unit, event: Event) -> HeldKind:
+    """Tell another copy of a known event from another event under the same name."""
+    stored, _ = unit.load(event.deal, create=False)
+    for known, _ in () if stored is None else unit.transaction.events(stored.id):
+        if (known.source, known.id) == (event.source, event.id) and known.type == event.type:
+            return HeldKind.COPY
+    return HeldKind.CONFLICT
+
+
+def held(session: Session, deal: str | None) -> list[Held]:
+    """Return what is held, of one deal or of all, the longest held first."""
+    with session.reading() as transaction:
+        rows = list(held_rows(transaction, session.number, deal))
+        stored = _stored(session, transaction, rows)
+    found = [held_of(row, stored.get((row.source, row.id))) for row in rows]
+    return sorted(found, key=lambda each: (each.since, each.key))
+
+
+def held_rows(transaction: Transaction, number: int, deal: str | None) -> Iterator[HeldRow]:
+    """Yield what is held of a pipeline, or of one of its deals, page by page."""
+    after = ""
+    while True:
+        rows = transaction.held(number, deal, after=after, limit=PAGE)
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].key
+
+
+def _stored(
+    session: Session, transaction: Transaction, rows: Iterable[HeldRow]
+) -> dict[tuple[str, str], Event]:
+    """Return the events that stand in their place, of those that are set aside there."""
+    found: dict[tuple[str, str], Event] = {}
+    for deal in sorted({row.deal for row in rows if row.data is None}):
+        stored, _ = stored_deal(session, transaction, deal)
+        events = () if stored is None else transaction.events(stored.id)
+        found.update(((event.source, event.id), event) for event, _ in events)
+    return found
+
+
+def held_of(row: HeldRow, stored: Event | None = None) -> Held:
+    """Return a stored row as a record; *stored* is the event where the row does not hold it."""
+    event = stored if row.data is None and stored is not None else event_of(row)
+    return Held(
+        key=row.key,
+        kind=HeldKind(row.kind),
+        event=event,
+        reason=row.reason,
+        since=row.since,
+        told=row.told,
+        failures=row.failures,
+        retry_at=row.retry_at,
+    )
+
+
+def event_of(row: HeldRow, id: str | None = None) -> Event:
+    """Return the event that a row holds, under its own or under another id."""
+    return Event(
+        row.type,
+        deal=row.deal,
+        id=row.id if id is None else id,
+        at=row.at,
+        source=row.source,
+        seq=row.seq,
+        data=json.loads(row.data or "{}"),
+    )

@@ -1,0 +1,162 @@
+"""What becomes of held events: tried again when their time comes, released or discarded by hand."""
+
+from __future__ import annotations
+
+import functools
+
+from ..errors import EventConflictError, HeldNotFoundError, InvalidEventError
+from ..model.event import DISCARDED, Event
+from ..model.held import HeldKind
+from ..model.receipt import Receipt
+from ..stores.base import HeldRow
+from .handle import check_time, take
+from .hold import event_of, keep, may_hold
+from .session import Session
+from .unit import Unit, receipt
+
+__all__ = ["discard", "release", "try_again"]
+
+
+def try_again(session: Session, limit: int | None) -> int:
+    """Take the held events whose time has come; return how many are not held any more."""
+    with session.reading() as transaction:
+        due = transaction.held_due(session.number, session.now(), 1000 if limit is None else limit)
+    return sum(session.retried(functools.partial(_try_one, session, row.key)) for row in due)
+
+
+def _try_one(session: Session, key: str) -> bool:
+    with session.writing() as unit:
+        unit.check_pipeline()
+        row = unit.transaction.held_by_key(unit.number, key)
+        if row is None or row.retry_at is None or row.retry_at > unit.now:
+            return False
+        event = event_of(row)
+        try:
+            with unit.transaction.savepoint():
+                take(unit, event, hold=True)
+        except Exception as error:
+            if not may_hold(session, error):
+                raise
+            _note_failure(unit, session, row, event, error)
+            return False
+        unit.transaction.remove_held(unit.number, key)
+        return True
+
+
+def _note_failure(
+    unit: Unit, session: Session, row: HeldRow, event: Event, error: Exception
+) -> None:
+    if isinstance(error, EventConflictError):
+        # Its name was taken while it waited: from now on a person has to decide.
+        unit.transaction.remove_held(unit.number, row.key)
+        keep(unit, session, event, error)
+        return
+    failures = row.failures + 1
+    unit.transaction.replace_held(
+        unit.number,
+        row._replace(
+            kind=HeldKind.FAILED.value,
+            reason=str(error) or repr(error),
+            failures=failures,
+            retry_at=unit.now + session.backoff.delay(failures + 1),
+        ),
+    )
+
+
+def release(session: Session, key: str, id: str | None) -> Receipt:
+    """Try a held event again, by hand, perhaps under another id."""
+    return session.retried(functools.partial(_release_once, session, key, id))
+
+
+def _release_once(session: Session, key: str, id: str | None) -> Receipt:
+    with session.writing() as unit:
+        unit.check_pipeline()
+        row = _found(unit, key)
+        if row.data is None:
+            return _ask_anew(unit, row)
+        if id is None and row.kind in (HeldKind.CONFLICT, HeldKind.COPY):
+            raise InvalidEventError(
+                f"event {row.id!r} (source {row.source!r}) cannot be released under its own id, "
+                "which another event has: pass id=... to give it one of its own, or discard it"
+            )
+        event = event_of(row, id)
+        check_time(session, event, unit.now)
+        answer = take(unit, event)
+        unit.transaction.remove_held(unit.number, key)
+        return answer
+
+
+def _ask_anew(unit: Unit, row: HeldRow) -> Receipt:
+    """Fold a deal again in which an event is set aside, and say what became of that."""
+    stored, document = unit.load(row.deal, create=False)
+    events = [] if stored is None else [event for event, _ in unit.transaction.events(stored.id)]
+    event = next((e for e in events if (e.source, e.id) == (row.source, row.id)), None)
+    if stored is None or event is None:
+        raise _not_found(row.key)
+    answer = receipt(unit.decide_again(stored, document), event)
+    unit.flush()
+    return answer
+
+
+def discard(session: Session, key: str, by: str, reason: str) -> None:
+    """Put a held event aside for good, on record."""
+    for name, text in (("by", by), ("reason", reason)):
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidEventError(f"{name}={text!r}: say it, so that whoever looks later knows")
+    session.retried(functools.partial(_discard_once, session, key, by, reason))
+
+
+def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
+    with session.writing() as unit:
+        unit.check_pipeline()
+        row = _found(unit, key)
+        if row.kind in (HeldKind.CONFLICT, HeldKind.COPY):
+            unit.transaction.replace_held(
+                unit.number,
+                row._replace(retry_at=None, discarded_at=unit.now, discarded_by=by, note=reason),
+            )
+            return
+        stored, document = unit.load(row.deal, create=True)
+        assert stored is not None
+        if row.data is None:
+            events = {(e.source, e.id): e for e, _ in unit.transaction.events(stored.id)}
+            event = events.get((row.source, row.id))
+            if event is None:
+                raise _not_found(key)
+            unit.transaction.remove_events(unit.number, [(row.source, row.id)])
+        else:
+            event = event_of(row)
+        # Without a digest, whatever tells the identity again is a duplicate.
+        inert = unit.new_event(stored, _discarded(event, by, reason))._replace(digest=None)
+        unit.transaction.add_events(unit.number, [inert])
+        unit.transaction.remove_held(unit.number, key)
+        unit.decide_again(stored, document)
+        unit.flush()
+
+
+def _discarded(event: Event, by: str, reason: str) -> Event:
+    """Return the event as it stands from now on: known, so that no copy is taken, and inert."""
+    note = {"type": event.type, "by": by, "reason": reason}
+    return Event(
+        DISCARDED,
+        deal=event.deal,
+        id=event.id,
+        at=event.at,
+        source=event.source,
+        seq=event.seq,
+        data={**event.data, DISCARDED: note},
+    )
+
+
+def _found(unit: Unit, key: str) -> HeldRow:
+    row = unit.transaction.held_by_key(unit.number, key)
+    if row is None or row.discarded_at is not None:
+        raise _not_found(key)
+    return row
+
+
+def _not_found(key: str) -> HeldNotFoundError:
+    return HeldNotFoundError(
+        f"no event is held under the key {key!r}: it was taken, released or discarded meanwhile; "
+        "see board.held()"
+    )

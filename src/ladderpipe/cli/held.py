@@ -1,0 +1,118 @@
+"""``held``: lists the events that are held, tries one again, or puts it aside for good."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..board.board import Board
+from ..errors import StoreError
+from ..model.held import Held
+from .loading import existing_store, reading_board, stored_pipeline
+from .options import Allow, Json, Name, OwnPipeline, StoredPipeline, Url
+from .printing import console, counted, instant_text, moment, printable, table, write_json
+
+__all__ = ["held"]
+
+held = typer.Typer(
+    name="held",
+    help="Events that arrived and cannot be used: list, release, discard.",
+    no_args_is_help=True,
+)
+
+_Key = Annotated[
+    str, typer.Argument(metavar="KEY", help="of the held event, as 'held list' shows it")
+]
+
+
+@held.command("list")
+def list_(
+    url: Url,
+    deal: Annotated[
+        str | None, typer.Option("--deal", metavar="DEAL", help="only those of this deal")
+    ] = None,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    json: Json = False,
+) -> None:
+    """List what is held, the longest held first, with the reason."""
+    with reading_board(url, pipeline, allow, name) as board:
+        found = board.held(deal)
+    if json:
+        write_json([_record(each) for each in found])
+        return
+    out = console()
+    out.print(f"{counted(len(found), 'event')} held")
+    if not found:
+        return
+    rows = table("key", "deal", "event", "since", "kind", "told", "reason", right=("told",))
+    for each in found:
+        event = f"{each.event.type} {each.event.id}"
+        cells = (each.key, each.deal, event, moment(each.since), each.kind.value)
+        rows.add_row(*map(printable, cells), f"{each.told:,}", printable(each.reason))
+    out.print(rows)
+
+
+@held.command()
+def release(
+    url: Url,
+    key: _Key,
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="tell it under this id, for one that conflicts"),
+    ] = None,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+) -> None:
+    """Try a held event again, now that what kept it back is mended."""
+    with existing_store(url) as store:
+        board = Board(stored_pipeline(store, _needed(pipeline), allow), store=store)
+        receipt = board.release(key, id=id)
+    console().print(
+        printable(receipt.outcome.value + (f": {receipt.reason}" if receipt.reason else "")),
+        soft_wrap=True,
+    )
+
+
+@held.command()
+def discard(
+    url: Url,
+    key: _Key,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who puts it aside")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept on record")],
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+) -> None:
+    """Put a held event aside for good; told again, it is a duplicate."""
+    with existing_store(url) as store:
+        board = Board(stored_pipeline(store, _needed(pipeline), allow), store=store)
+        board.discard(key, by=by, reason=reason)
+    console().print("discarded")
+
+
+def _needed(pipeline: str | None) -> str:
+    if pipeline is None:
+        raise StoreError(
+            "what is tried again runs the pipeline's hooks, which a store does not keep: "
+            "pass --pipeline module:name"
+        )
+    return pipeline
+
+
+def _record(each: Held) -> dict[str, object]:
+    return {
+        "key": each.key,
+        "kind": each.kind.value,
+        "deal": each.deal,
+        "type": each.event.type,
+        "source": each.event.source,
+        "id": each.event.id,
+        "at": instant_text(each.event.at),
+        "since": instant_text(each.since),
+        "told": each.told,
+        "failures": each.failures,
+        "retry_at": None if each.retry_at is None else instant_text(each.retry_at),
+        "reason": each.reason,
+    }

@@ -1,0 +1,67 @@
+"""Held events: facts that arrived and cannot be used yet, kept with the reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import hashlib
+
+import attrs
+
+from .event import Event
+
+__all__ = ["Held", "HeldKind"]
+
+
+class HeldKind(enum.StrEnum):
+    """Why an event is held."""
+
+    ASIDE = "aside"
+    """It stands in its place, where its guard or the reducer raises; every fold asks it anew."""
+    CONFLICT = "conflict"
+    """Its identity is taken by an event with other content: release it under an id of its own."""
+    COPY = "copy"
+    """It tells an event of the same type and deal again, with other content; counted only."""
+    FUTURE = "future"
+    """It says that it happens later than now; taken when that time comes."""
+    FAILED = "failed"
+    """A hook, or something else around the fold, raised; tried again with growing pauses."""
+
+
+@attrs.frozen(kw_only=True)
+class Held:
+    """An event that is held.
+
+    Attributes:
+        key: what ``board.release`` and ``board.discard`` take.
+        event: the event as it was told.
+        reason: why it cannot be used, in words.
+        since: when it was held first.
+        told: how often it was told so far, in this content.
+        failures: how often it was tried again in vain.
+        retry_at: when it is tried again by itself; ``None`` when that takes a person.
+    """
+
+    key: str
+    kind: HeldKind
+    event: Event
+    reason: str
+    since: dt.datetime
+    told: int
+    failures: int
+    retry_at: dt.datetime | None
+
+    @property
+    def deal(self) -> str:
+        """Id of the deal that the event is about."""
+        return self.event.deal
+
+
+def held_key(kind: HeldKind, source: str, id: str, digest: str) -> str:
+    """Return the stable key of a held event.
+
+    What is tried again by itself is one row however it failed; a conflict is one for each content.
+    """
+    group = kind.value if kind in (HeldKind.ASIDE, HeldKind.CONFLICT, HeldKind.COPY) else "later"
+    text = "\x00".join((group, source, id, digest))
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -214,6 +214,14 @@ def test_a_batch_ends_as_if_told_one_by_one(shop: Shop) -> None:
     assert [visit.stage for visit in shop.board.history("d").visits] == ["quote", "won"]
 
 
+def test_what_only_the_board_writes_is_refused_even_so(shop: Shop) -> None:
+    forged = Event("ladder.override", deal="d", id="1", at=START, data={"into": "won"})
+    with pytest.raises(InvalidEventError):
+        shop.board.handle(forged, hold=True)
+    assert len(shop.board.handle_many([forged], hold=True).failures) == 1
+    assert not shop.board.held()
+
+
 def test_an_identity_that_conflicts_is_refused_by_default(shop: Shop) -> None:
     shop.tell("cart.filled", "1", at=START)
     with pytest.raises(EventConflictError):

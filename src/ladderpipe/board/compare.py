@@ -18,6 +18,7 @@ from ..errors import LadderError
 from ..fold import fold as folding
 from ..model.clock import instant_text
 from ..model.event import Event
+from ..model.history import SetAside
 from ..model.move import Move
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
@@ -84,15 +85,21 @@ def _differences(pipeline: Pipeline, found: StoredHistory) -> Iterator[str]:
     except LadderError as error:
         yield f"its events cannot be folded any more: {error}"
         return
+    yield from _aside(found, folded)
     yield from _moves(found, folded)
     yield from _tiling(found.moves)
     yield from _row(pipeline, found, folded)
     yield from _document(found.document, folded.document)
     yield from _effects(found)
-    for source, id in sorted(set(found.aside) ^ set(folded.aside)):
-        is_aside = (source, id) in found.aside
-        what = "is stored as set aside" if is_aside else "is not stored as set aside"
-        yield f"event {id!r} (source {source!r}) {what}, and the fold says otherwise"
+
+
+def _aside(found: StoredHistory, folded: _Folded) -> Iterator[str]:
+    for identity, aside in folded.aside.items():
+        if identity not in found.aside:
+            yield f"{_event(aside.event)} cannot be used any more: {aside.reason}"
+    for source, id in found.aside:
+        if (source, id) not in folded.aside:
+            yield f"event {id!r} (source {source!r}) is set aside, and the fold can use it"
 
 
 def _left_of_tombstone(found: StoredHistory) -> Iterator[str]:
@@ -125,7 +132,7 @@ class _Folded:
     moves: Sequence[MoveRecord]
     base: int
     causes: Mapping[int, str]
-    aside: Collection[tuple[str, str]]
+    aside: Mapping[tuple[str, str], SetAside]
 
 
 def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
@@ -142,7 +149,7 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     change = decision.change(pipeline, _NEVER, stored.has_effects)
     causes = {row.n: _cause(row) for row in rows}
     document = json.loads(change.document or "{}")
-    return _Folded(change.deal, document, change.moves, base, causes, draft.aside.keys())
+    return _Folded(change.deal, document, change.moves, base, causes, draft.aside)
 
 
 def _moves(found: StoredHistory, folded: _Folded) -> Iterator[str]:

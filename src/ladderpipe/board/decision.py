@@ -168,6 +168,7 @@ def decide(
     document: Callable[[], str | None],
     events: Sequence[Event],
     load_all: LoadAll,
+    now: dt.datetime,
     sweep_to: dt.datetime | None = None,
     hold: bool = False,
 ) -> Decision:
@@ -176,6 +177,8 @@ def decide(
     Args:
         document: loads the deal's document.
         load_all: loads what a refold needs.
+        now: the board's time. Who swept further than that had a wrong clock, and what its timers
+            did after now has not happened yet.
         sweep_to: also fire timers due up to and at this instant, and note it.
         hold: set a new event aside, instead of raising, when it cannot be used at its place.
 
@@ -192,11 +195,16 @@ def decide(
         late = frozenset((event.source, event.id) for event in old)
         ordered = ordered[len(old) :]
     swept_to = stored.swept_to
+    if swept_to is not None and swept_to > now:
+        swept_to = now
     if sweep_to is not None and (swept_to is None or sweep_to > swept_to):
         swept_to = sweep_to
-    if ordered:
-        key = order_key(pipeline.ladder, ordered[0])
-        if not folding.sorts_after_all(draft, key):
+    is_ahead = stored.swept_to != swept_to and draft.horizon is not None and draft.horizon > now
+    if ordered or is_ahead:
+        is_late = ordered and not folding.sorts_after_all(
+            draft, order_key(pipeline.ladder, ordered[0])
+        )
+        if is_late or is_ahead:
             decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
             if not hold:
                 _refuse_unusable(decision.draft, ordered)

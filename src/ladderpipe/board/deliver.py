@@ -27,7 +27,7 @@ from ..model.effect import TASK, Delivery, Effect, EffectState, Handler, Task
 from ..model.report import DeliveryReport
 from ..observability.observer import Observer, observed
 from ..stores import bridge
-from ..stores.base import EffectRow
+from ..stores.base import FROM_THE_FIRST, EffectRow
 from .read import stored_deal
 from .session import Session
 from .sweep import sweep
@@ -72,26 +72,29 @@ def deliver(
     now = session.now()
     names = list(session.handlers)
     left = limit
+    after = FROM_THE_FIRST
     while names and (left is None or left > 0):
         wanted = BATCH if left is None else min(BATCH, left)
         with session.reading() as transaction:
             session.clock_watch.check(session.clock, transaction)
-            ready = transaction.ready_effects(session.number, now, names, wanted)
+            ready = transaction.ready_effects(session.number, now, names, wanted, after)
         keys = [row.key for row in ready]
         while keys and (stop is None or not stop.is_set()):
             taken = _take_next(session, now, keys)
             if taken is None:
                 break
             keys.remove(taken.effect.key)
+            left = None if left is None else left - 1
             state = _deliver_one(session, taken.effect, taken.found)
             if state is not None:
                 counts[state] += 1
         if stop is not None and stop.is_set():
             break
-        if left is not None:
-            left -= len(ready)
         if len(ready) < wanted:
             break
+        # Past what nobody could take, such as effects that the shop's own transaction has locked:
+        # who looked at the same ones again would go on for ever, and never come to the others.
+        after = (ready[-1].ready_at, ready[-1].key)
     return DeliveryReport(dict(counts))
 
 

@@ -149,6 +149,10 @@ class _Batch:
         for position, event in self._numbered:
             try:
                 check_from_outside(event)
+            except LadderError as error:
+                self.failures.append(EventFailure(position, event, error))
+                continue
+            try:
                 check_time(self._session, event, now)
             except LadderError as error:
                 self._failed(position, event, error)

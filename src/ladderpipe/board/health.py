@@ -14,6 +14,7 @@
 | H010 | error | deals in stages that the pipeline lacks |
 | H011 | error | a migration that is not finished |
 | H012 | error | the store holds another definition of the pipeline |
+| H014 | warning | deals were swept further than now, by a wrong clock |
 | H013 | warning | events are held: they arrived and cannot be used |
 
 An *error* is wrong whatever happens next. A *warning* wants a person, or a worker. *Info* is worth
@@ -78,6 +79,7 @@ class Health:
         failing_deals: how many deals failed their last sweep; they are tried again.
         waiting_deals: how many deals are known by events that no rule has opened a deal for yet.
         held: by kind, how many events are held, and since when; see ``board.held()``.
+        is_swept_ahead: whether some deal was swept further than now, by a clock that was wrong.
         clock: this machine's clock against the database's. ``None`` if there is no other clock
             (memory, and SQLite, which runs in this process) or the board's is no ``SystemClock``.
         max_clock_difference: how much of that the board accepts; ``None`` for any.
@@ -94,6 +96,7 @@ class Health:
     failing_deals: int
     waiting_deals: int
     held: Mapping[str, tuple[int, dt.datetime]]
+    is_swept_ahead: bool
     clock: ClockDifference | None
     max_clock_difference: dt.timedelta | None
     unknown_stages: Mapping[str, int]
@@ -144,6 +147,7 @@ def examine(
         failing_deals=failing,
         waiting_deals=waiting,
         held=transaction.count_held(row.id),
+        is_swept_ahead=bool(transaction.swept_ahead(row.id, now, 1)),
         clock=clock_difference(clock, transaction),
         max_clock_difference=max_clock_difference,
         unknown_stages={s: n for s, n in sorted(counts.items()) if s not in stages},
@@ -261,6 +265,14 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
             "info",
             f"deals whose events wait for an opening: {health.waiting_deals:,}; board.explain(id) "
             "says why no rule has opened one",
+        )
+    if health.is_swept_ahead:
+        yield HealthFinding(
+            "H014",
+            "warning",
+            "deals were swept further than now, by a clock that was wrong: their timers fired too "
+            "early. The next tick or event takes that back; what was sent meanwhile cannot be "
+            "recalled. See that every machine keeps its clock (chrony, ntpd, timedatectl)",
         )
     held = {kind: found for kind, found in sorted(health.held.items()) if kind != "copy"}
     if held:

@@ -109,7 +109,7 @@ def held(session: Session, deal: str | None) -> list[Held]:
         rows = list(held_rows(transaction, session.number, deal))
         stored = _stored(session, transaction, rows)
     found = [held_of(row, stored.get((row.source, row.id))) for row in rows]
-    return sorted(found, key=lambda each: (each.since, each.key))
+    return sorted(found, key=lambda each: (each.since, each.event.at, each.event.id, each.key))
 
 
 def held_rows(transaction: Transaction, number: int, deal: str | None) -> Iterator[HeldRow]:

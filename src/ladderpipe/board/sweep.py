@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 from typing import Final
@@ -34,7 +35,11 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
     with session.reading() as transaction:
         session.clock_watch.check(session.clock, transaction)
         is_due = transaction.due(session.number, until, 1)
+        is_ahead = transaction.swept_ahead(session.number, now, 1, now)
         is_held = transaction.held_due(session.number, until, 1)
+    if is_ahead:
+        _take_back(session)
+        is_due = [*is_due, *is_ahead]
     report = _sweep(session, now, until, limit) if is_due else TickReport(0, 0)
     if is_held:
         report = attrs.evolve(report, released=try_again(session, limit))
@@ -92,3 +97,24 @@ def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
         with transaction.savepoint():
             return len(unit.decide(stored, document, [], sweep_to=now).moves)
     return len(unit.decide(stored, document, [], sweep_to=now).moves)
+
+
+def _take_back(session: Session) -> None:
+    """Fold deals anew of which a wrong clock has fired timers that are still to come."""
+    while session.retried(functools.partial(_take_back_batch, session)):
+        pass
+
+
+def _take_back_batch(session: Session) -> int:
+    taken = 0
+    with session.writing() as unit:
+        unit.check_pipeline()
+        now = unit.now
+        for stored in unit.transaction.swept_ahead(session.number, now, BATCH, now):
+            document = functools.partial(unit.transaction.document, stored.id)
+            # One that cannot be folded is left as it is, and does not keep the others back.
+            with contextlib.suppress(LadderError), unit.transaction.savepoint():
+                unit.decide(stored, document, [], now)
+                unit.flush()
+                taken += 1
+    return taken

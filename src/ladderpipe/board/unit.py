@@ -173,6 +173,7 @@ class Unit:
             load_document,
             events,
             lambda: self._everything(stored),
+            self.now,
             sweep_to,
             hold,
         )

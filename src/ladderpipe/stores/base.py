@@ -40,6 +40,10 @@ ENDED: Final = (
 """What a joined board says of a transaction that is not the one it began in."""
 
 
+FROM_THE_FIRST: Final = (dt.datetime.min.replace(tzinfo=dt.UTC), "")
+"""Where a list of effects begins: before every instant and key."""
+
+
 class PipelineRow(NamedTuple):
     """A pipeline as the store knows it; ``migrating`` holds a mapping while one is under way."""
 
@@ -369,6 +373,15 @@ class Transaction(Protocol):
     def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
         """Lock and return deals with a timer due, the longest overdue first."""
 
+    def swept_ahead(
+        self, pipeline: int, now: dt.datetime, limit: int, since: dt.datetime | None = None
+    ) -> list[StoredDeal]:
+        """Lock and return deals that were swept further than now, by somebody's wrong clock.
+
+        Args:
+            since: only those of which a timer was tried after this instant.
+        """
+
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         """Return when the next timer or effect of these names is due."""
 
@@ -425,9 +438,18 @@ class Transaction(Protocol):
         """Return how many effects are dead letters."""
 
     def ready_effects(
-        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+        self,
+        pipeline: int,
+        now: dt.datetime,
+        names: Sequence[str],
+        limit: int,
+        after: tuple[dt.datetime, str] = FROM_THE_FIRST,
     ) -> list[EffectRow]:
-        """Return effects that may be claimed now, the longest waiting first."""
+        """Return effects that may be claimed now, the longest waiting first.
+
+        Args:
+            after: only those that come after this ``ready_at`` and key.
+        """
 
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
         """Lock and return the first of these effects that may be claimed now, with its deal.

@@ -19,6 +19,7 @@ from ..model.event import Event
 from ..public import publish
 from .base import (
     ASIDE,
+    FROM_THE_FIRST,
     DealChange,
     DealFilter,
     EffectRow,
@@ -427,6 +428,19 @@ class MemoryTransaction:
         found.sort(key=lambda deal: deal.due_at or now)
         return found[:limit]
 
+    def swept_ahead(
+        self, pipeline: int, now: dt.datetime, limit: int, since: dt.datetime | None = None
+    ) -> list[StoredDeal]:
+        found = [
+            (deal.swept_to, deal.id, deal)
+            for deal in self._deals_of(pipeline)
+            if deal.swept_to is not None
+            and deal.swept_to > now
+            and deal.horizon is not None
+            and (since is None or deal.horizon > since)
+        ]
+        return [deal for _, _, deal in sorted(found)[:limit]]
+
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         instants = [
             max(deal.due_at, deal.retry_at or deal.due_at)
@@ -536,7 +550,12 @@ class MemoryTransaction:
         return sum(effect.state == "dead" for effect in self._effects_of(pipeline))
 
     def ready_effects(
-        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+        self,
+        pipeline: int,
+        now: dt.datetime,
+        names: Sequence[str],
+        limit: int,
+        after: tuple[dt.datetime, str] = FROM_THE_FIRST,
     ) -> list[EffectRow]:
         found = [
             effect
@@ -544,6 +563,7 @@ class MemoryTransaction:
             if effect.state in ("pending", "claimed")
             and effect.ready_at <= now
             and effect.name in names
+            and (effect.ready_at, effect.key) > after
         ]
         return sorted(found, key=lambda effect: (effect.ready_at, effect.key))[:limit]
 

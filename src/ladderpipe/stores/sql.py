@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..model.event import Event
 from .base import (
+    FROM_THE_FIRST,
     SWEPT_FIELDS,
     DealChange,
     DealFilter,
@@ -138,6 +139,16 @@ class SqlTransaction:
         instant = self._instant(now)
         rows = self._read(self._sql.DUE_DEALS, (pipeline, instant, instant, limit))
         return [self._deal(row) for row in rows]
+
+    def swept_ahead(
+        self, pipeline: int, now: dt.datetime, limit: int, since: dt.datetime | None = None
+    ) -> list[StoredDeal]:
+        tried = self._instant(FROM_THE_FIRST[0] if since is None else since)
+        values = (pipeline, self._instant(now), tried, limit)
+        return [self._deal(row) for row in self._read(self._swept_ahead_statement(), values)]
+
+    def _swept_ahead_statement(self) -> Any:
+        return self._sql.SWEPT_AHEAD
 
     def note_failure(self, deal_id: int, failures: int, retry_at: dt.datetime) -> None:
         self._each(self._sql.NOTE_FAILURE, [(failures, self._instant(retry_at), deal_id)])
@@ -337,9 +348,16 @@ class SqlTransaction:
         return count
 
     def ready_effects(
-        self, pipeline: int, now: dt.datetime, names: Sequence[str], limit: int
+        self,
+        pipeline: int,
+        now: dt.datetime,
+        names: Sequence[str],
+        limit: int,
+        after: tuple[dt.datetime, str] = FROM_THE_FIRST,
     ) -> list[EffectRow]:
-        values = (pipeline, self._instant(now), self._list(names), limit)
+        ready_at, key = after
+        since = self._instant(ready_at)
+        values = (pipeline, self._instant(now), self._list(names), since, key, limit)
         return self._effects(self._sql.READY_EFFECTS, values)
 
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:

@@ -74,7 +74,15 @@ def replay(
     if why_not := can_replay_in_columns(pipeline):
         found = fold_one_by_one(pipeline, frame, limit)
         count = frame["deal"].n_unique()
-        return Replayed(found.moves, found.deals, False, tuple(why_not), count, found.carried)
+        return Replayed(
+            found.moves,
+            found.deals,
+            False,
+            tuple(why_not),
+            count,
+            found.carried,
+            tuple(found.aside),
+        )
     program = Program.of(pipeline)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         arranged = arrange(program, frame, pool)
@@ -137,6 +145,7 @@ def _together(moves: pl.DataFrame, deals: pl.DataFrame, rest: Histories, count: 
         columnar=True,
         one_by_one=count,
         carried=rest.carried,
+        aside=tuple(rest.aside),
     )
 
 

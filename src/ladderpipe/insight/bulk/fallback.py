@@ -13,8 +13,9 @@ import attrs
 import polars as pl
 
 from ...errors import InvalidEventError
+from ...fold.fold import run
 from ...model.event import BY_HAND, OVERRIDE, Event
-from ...model.history import History
+from ...model.history import History, SetAside
 from ...pipeline import Pipeline
 from ..frames.tables import MOVES, VISITS
 from .columns import data_columns
@@ -40,6 +41,7 @@ class Histories:
     moves: pl.DataFrame
     deals: pl.DataFrame
     carried: pl.DataFrame
+    aside: list[SetAside]
 
 
 def fold_one_by_one(
@@ -49,10 +51,14 @@ def fold_one_by_one(
     moves: list[tuple[Any, ...]] = []
     deals: list[tuple[Any, ...]] = []
     carried: list[tuple[Any, ...]] = []
+    aside: list[SetAside] = []
     ordered = events_of(frame.sort(pl.col("deal").cast(pl.String), maintain_order=True))
     for _, events in itertools.groupby(ordered, key=lambda event: event.deal):
-        history = pipeline.fold(events, until)
-        if history is not None:
+        draft, made, start = run(pipeline.ladder, events, until)
+        if draft is not None:
+            aside += draft.aside.values()
+        if draft is not None and draft.stage is not None:
+            history = History(draft, made, start)
             moves += _move_rows(pipeline, history)
             deals.append(_deal_row(history))
             carried += _carried_rows(history)
@@ -60,6 +66,7 @@ def fold_one_by_one(
         pl.DataFrame(moves, MOVES, orient="row"),
         pl.DataFrame(deals, FINAL, orient="row"),
         pl.DataFrame(carried, VISITS, orient="row"),
+        aside,
     )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from ...ladder.rules import ByHand, OnEvents, Rule
 from ...model.event import OVERRIDE
+from ...model.history import SetAside
 from ..frames.tables import INSTANT, MONEY, MOVES, VISITS
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
@@ -51,6 +52,7 @@ class Replayed:
             otherwise those with an event told twice, an amount too fine or too large, a baseline,
             or very many events.
         carried: visits that baselines began in, which no move of these histories begins.
+        aside: events that could not be used, each with the reason.
     """
 
     moves: pl.DataFrame
@@ -59,6 +61,7 @@ class Replayed:
     why_not: tuple[str, ...] = ()
     one_by_one: int = 0
     carried: pl.DataFrame = attrs.field(factory=lambda: pl.DataFrame(schema=VISITS))
+    aside: tuple[SetAside, ...] = ()
 
     @functools.cached_property
     def visits(self) -> pl.DataFrame:

@@ -10,10 +10,12 @@ import attrs
 import polars as pl
 
 from ...errors import LadderError
+from ...fold.draft import Draft
+from ...fold.fold import run
 from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ...pipeline import Pipeline
 from ..bulk import replay
-from ..bulk.outcome import FINAL, visits_of
+from ..bulk.outcome import FINAL, Replayed, visits_of
 from ..frames.columns import Columns
 from ..frames.scan import Recorded, walking
 from ..frames.tables import MOVES, VISITS, Problem
@@ -153,12 +155,15 @@ class _Folding:
 
     def _fold(self) -> None:
         try:
-            frames = self._replayed()
+            replayed = self._replayed()
+            is_impossible = any(found.aside for found in replayed)
         except LadderError:
+            is_impossible = True
+        if is_impossible:
             self._leave_out_the_impossible()
-            frames = self._replayed()
-        for found, side in zip(frames, (self._before, self._after), strict=True):
-            side.append(found)
+            replayed = self._replayed()
+        for found, side in zip(replayed, (self._before, self._after), strict=True):
+            side.append((found.moves, found.deals))
         self._hands.add(
             (deal, event.source, event.id)
             for deal, events in self._batch.items()
@@ -167,12 +172,11 @@ class _Folding:
         )
         self._batch, self._size = {}, 0
 
-    def _replayed(self) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
-        found = []
-        for pipeline in (self._present, self._changed):
-            done = replay(pipeline, self._events_for(pipeline), self._as_of)
-            found.append((done.moves, done.deals))
-        return found
+    def _replayed(self) -> list[Replayed]:
+        return [
+            replay(pipeline, self._events_for(pipeline), self._as_of)
+            for pipeline in (self._present, self._changed)
+        ]
 
     def _events_for(self, pipeline: Pipeline) -> list[Event]:
         told = [event for events in self._batch.values() for event in events]
@@ -184,12 +188,22 @@ class _Folding:
         """Find the deals that one of the ladders refuses; the others go on."""
         for deal, events in list(self._batch.items()):
             try:
-                self._present.fold(events, self._as_of)
-                self._changed.fold([_renamed(e, self._renamed) for e in events], self._as_of)
+                before, _, _ = run(self._present.ladder, events, self._as_of)
+                renamed = [_renamed(event, self._renamed) for event in events]
+                after, _, _ = run(self._changed.ladder, renamed, self._as_of)
+                _refuse_new_asides(before, after)
             except LadderError as error:
                 self._problems.append(Problem(f"deal {deal!r}", None, str(error)))
                 self._with_baseline.discard(deal)
                 del self._batch[deal]
+
+
+def _refuse_new_asides(before: Draft | None, after: Draft | None) -> None:
+    """Refuse a deal in which the changed ladder cannot use an event that the present one can."""
+    known = {} if before is None else before.aside
+    for identity, refusal in ({} if after is None else after.refusals).items():
+        if identity not in known:
+            raise refusal
 
 
 def _is_past_gone(recorded: Recorded) -> bool:

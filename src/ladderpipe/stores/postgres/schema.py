@@ -169,6 +169,8 @@ CREATE TABLE {tables}held (
     CHECK ((kind = 'aside') = (data IS NULL)),
     CHECK (discarded_at IS NULL OR retry_at IS NULL)
 );
+CREATE INDEX {prefix}deals_swept ON {tables}deals (pipeline, swept_to)
+    WHERE swept_to IS NOT NULL;
 CREATE INDEX {prefix}held_deal ON {tables}held (pipeline, deal);
 CREATE INDEX {prefix}held_retry ON {tables}held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
 """,

@@ -33,6 +33,7 @@ _SHARED: Final = (
     "SAVE_SWEPT_DEAL",
     "NOTE_FAILURE",
     "DUE_DEALS",
+    "SWEPT_AHEAD",
     "STAGE_COUNTS",
     "TROUBLED_DEALS",
     "TOTALS",
@@ -218,6 +219,7 @@ WHERE key = %s AND lease IS NOT DISTINCT FROM coalesce(%s, lease)
 }
 
 _LOCKED: Final = {
+    "SWEPT_AHEAD": " FOR NO KEY UPDATE OF d SKIP LOCKED",
     "DUE_DEALS": " FOR NO KEY UPDATE OF d SKIP LOCKED",
     "FREE_EFFECT": " FOR NO KEY UPDATE OF d, e SKIP LOCKED",
 }

@@ -192,6 +192,10 @@ class PostgresTransaction(SqlTransaction):
         self._swept = [deal.id for deal in deals]
         return deals
 
+    def _swept_ahead_statement(self) -> Any:
+        """To write, take only those that no other worker is at."""
+        return self._sql.LOCK_SWEPT_AHEAD if self._writes_rows else self._sql.SWEPT_AHEAD
+
     def document(self, deal_id: int) -> str | None:
         """Return a deal's document; in a sweep, fetch those of its other deals on the way."""
         if deal_id not in self._swept:

@@ -149,6 +149,7 @@ CREATE TABLE ladder_held (
     CHECK ((kind = 'aside') = (data IS NULL)),
     CHECK (discarded_at IS NULL OR retry_at IS NULL)
 ) WITHOUT ROWID;
+CREATE INDEX ladder_deals_swept ON ladder_deals (pipeline, swept_to) WHERE swept_to IS NOT NULL;
 CREATE INDEX ladder_held_deal ON ladder_held (pipeline, deal);
 CREATE INDEX ladder_held_retry ON ladder_held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
 """,

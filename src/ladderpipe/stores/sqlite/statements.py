@@ -71,6 +71,10 @@ SELECT {_DEAL} FROM ladder_deals d
 WHERE d.pipeline = ? AND d.due_at <= ? AND (d.retry_at IS NULL OR d.retry_at <= ?)
 ORDER BY d.due_at LIMIT ?
 """
+SWEPT_AHEAD: Final = f"""
+SELECT {_DEAL} FROM ladder_deals d
+WHERE d.pipeline = ? AND d.swept_to > ? AND d.horizon > ? ORDER BY d.swept_to LIMIT ?
+"""
 NEXT_TIMER: Final = """
 SELECT min(max(due_at, coalesce(retry_at, due_at))) FROM (
     SELECT due_at, retry_at FROM ladder_deals
@@ -212,7 +216,7 @@ WHERE e.pipeline = ? AND e.key = ?
 READY_EFFECTS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
-    AND e.name IN (SELECT value FROM json_each(?))
+    AND e.name IN (SELECT value FROM json_each(?)) AND (e.ready_at, e.key) > (?, ?)
 ORDER BY e.ready_at, e.key LIMIT ?
 """
 FREE_EFFECT: Final = f"""

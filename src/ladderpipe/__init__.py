@@ -20,7 +20,8 @@ from .model.clock import Clock, ManualClock, SystemClock
 from .model.deal import Cart, CartLine, Deal
 from .model.effect import Backoff, Delivery, Effect, EffectState, Handler, Task
 from .model.event import Event
-from .model.history import History
+from .model.held import Held, HeldKind
+from .model.history import History, SetAside
 from .model.hook import HookContext
 from .model.move import Move
 from .model.receipt import Outcome, Receipt
@@ -88,6 +89,8 @@ __all__ = [
     "Handler",
     "Health",
     "HealthFinding",
+    "Held",
+    "HeldKind",
     "History",
     "HookContext",
     "LadderError",
@@ -104,6 +107,7 @@ __all__ = [
     "ReplayReport",
     "RestoreReport",
     "Rule",
+    "SetAside",
     "SqliteStore",
     "Stage",
     "StageTotal",

@@ -11,6 +11,7 @@ Each is also the built-in error that it is closest to::
     ├── EventConflictError        ValueError
     ├── EventFromFutureError      ValueError
     ├── GuardError                RuntimeError
+    ├── HeldNotFoundError         LookupError
     ├── HookError                 RuntimeError
     ├── InstantError              ValueError
     ├── InvalidEventError         ValueError

@@ -8,10 +8,9 @@ import typer
 
 from ..board.board import Board
 from ..errors import StoreError
-from ..model.held import Held
 from .loading import existing_store, reading_board, stored_pipeline
 from .options import Allow, Json, Name, OwnPipeline, StoredPipeline, Url
-from .printing import console, counted, instant_text, moment, printable, table, write_json
+from .printing import console, counted, moment, printable, table, write_json
 
 __all__ = ["held"]
 
@@ -41,7 +40,7 @@ def list_(
     with reading_board(url, pipeline, allow, name) as board:
         found = board.held(deal)
     if json:
-        write_json([_record(each) for each in found])
+        write_json([each.to_dict() for each in found])
         return
     out = console()
     out.print(f"{counted(len(found), 'event')} held")
@@ -99,20 +98,3 @@ def _needed(pipeline: str | None) -> str:
             "pass --pipeline module:name"
         )
     return pipeline
-
-
-def _record(each: Held) -> dict[str, object]:
-    return {
-        "key": each.key,
-        "kind": each.kind.value,
-        "deal": each.deal,
-        "type": each.event.type,
-        "source": each.event.source,
-        "id": each.event.id,
-        "at": instant_text(each.event.at),
-        "since": instant_text(each.since),
-        "told": each.told,
-        "failures": each.failures,
-        "retry_at": None if each.retry_at is None else instant_text(each.retry_at),
-        "reason": each.reason,
-    }

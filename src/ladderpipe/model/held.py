@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import hashlib
+from typing import Any
 
 import attrs
 
+from .clock import instant_text
 from .event import Event
 
 __all__ = ["Held", "HeldKind"]
@@ -50,6 +52,19 @@ class Held:
     told: int
     failures: int
     retry_at: dt.datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return {
+            "key": self.key,
+            "kind": self.kind.value,
+            "event": self.event.to_dict(),
+            "reason": self.reason,
+            "since": instant_text(self.since),
+            "told": self.told,
+            "failures": self.failures,
+            "retry_at": None if self.retry_at is None else instant_text(self.retry_at),
+        }
 
     @property
     def deal(self) -> str:

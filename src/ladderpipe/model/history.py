@@ -96,11 +96,12 @@ class History:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the deal, its moves and its visits as JSON values; the keys stay."""
+        """Return the deal, its moves, visits and what was set aside as JSON; the keys stay."""
         return {
             "deal": self.deal.to_dict(),
             "moves": [move.to_dict() for move in self.moves],
             "visits": [visit.to_dict() for visit in self.visits],
+            "aside": [{"event": e.to_dict(), "reason": why} for e, why in self.aside],
         }
 
     @classmethod
@@ -120,7 +121,11 @@ class History:
         # One visit more than moves: the first is the one that a baseline began in.
         start = visits.pop(0) if len(visits) > len(moves) else None
         deal = Deal.from_dict(record["deal"], stages)
-        return cls(deal, moves, start, [visit.key for visit in visits])
+        aside = [
+            SetAside(Event.from_dict(told["event"]), told["reason"])
+            for told in record.get("aside", ())
+        ]
+        return cls(deal, moves, start, [visit.key for visit in visits], aside)
 
     def _tile(self) -> list[Visit]:
         keys = self._keys

@@ -15,12 +15,14 @@ Each is also the built-in error that it is closest to::
     ├── HookError                 RuntimeError
     ├── InstantError              ValueError
     ├── InvalidEventError         ValueError
+    ├── MigrationError            RuntimeError
     ├── MoveNotAllowedError       ValueError
     │   └── MissingPropertyError
     ├── PipelineChangedError      RuntimeError
     ├── ReentrancyError           RuntimeError
     ├── StoreError                RuntimeError
-    └── UndeliverableError        RuntimeError
+    ├── UndeliverableError        RuntimeError
+    └── UnexpectedError           RuntimeError
 """
 
 from __future__ import annotations
@@ -41,12 +43,14 @@ __all__ = [
     "InstantError",
     "InvalidEventError",
     "LadderError",
+    "MigrationError",
     "MissingPropertyError",
     "MoveNotAllowedError",
     "PipelineChangedError",
     "ReentrancyError",
     "StoreError",
     "UndeliverableError",
+    "UnexpectedError",
 ]
 
 
@@ -149,3 +153,20 @@ class ArchiveError(LadderError, ValueError):
 
 class UndeliverableError(LadderError, RuntimeError):
     """Raised by an effect's handler: no retry can help, so the effect is a dead letter at once."""
+
+
+class UnexpectedError(LadderError, RuntimeError):
+    """One deal led to an error that nobody expected; the original is the ``__cause__``.
+
+    The deal is left as it was, and the others go on.
+    """
+
+
+class MigrationError(LadderError, RuntimeError):
+    """Deals that cannot be carried over to another definition. Nothing was changed.
+
+    Attributes:
+        failures: each such deal with its error.
+    """
+
+    failures: Any = ()

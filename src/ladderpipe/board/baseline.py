@@ -24,7 +24,7 @@ def folded_anew(unit: Unit, stored: StoredDeal, may_open: bool) -> bool:
     if stored.stage is not None:
         return False
     try:
-        with unit.transaction.savepoint():
+        with unit.attempt():
             return unit.decide_anew(stored, may_open)
     except LadderError:
         return False

@@ -446,6 +446,7 @@ class Board:
         Raises:
             PipelineChangedError: a stage that is gone is not in the mapping.
             DefinitionError: the mapping names a stage that is in neither definition.
+            MigrationError: a deal cannot be carried over; nothing was changed.
         """
         from . import migrate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import inspect
@@ -18,16 +19,17 @@ from ..errors import (
     DefinitionError,
     EffectNotFoundError,
     LadderError,
-    PipelineChangedError,
     UndeliverableError,
 )
 from ..model.canonical import is_storable
 from ..model.deal import Deal
-from ..model.effect import TASK, Delivery, Effect, EffectState, Handler, Task
+from ..model.effect import Delivery, Effect, EffectState, Handler, Task
 from ..model.report import DeliveryReport
+from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
 from ..stores.base import FROM_THE_FIRST, EffectRow
+from .boundary import as_failure, is_its_own
 from .read import stored_deal
 from .session import Session
 from .sweep import sweep
@@ -134,12 +136,10 @@ def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Take
 
     try:
         found: _Claim | EffectState | LadderError | None = session.retried(take)
-    except PipelineChangedError:
-        raise
-    except LadderError as error:
-        if effect is None:
+    except Exception as error:
+        if effect is None or not is_its_own(session, error):
             raise
-        found = error
+        found = as_failure(effect.deal, error)
     return None if effect is None else _Taken(effect, found)
 
 
@@ -378,12 +378,16 @@ def _effect(row: EffectRow) -> Effect:
 def _task(row: EffectRow) -> Task:
     payload = json.loads(row.payload)
     hours = payload.get("due_hours", 0)
-    due_in = dt.timedelta(hours=hours) if isinstance(hours, int | float) else dt.timedelta()
+    due_at = row.due_at
+    # A ladder from before this was checked may have asked for a time beyond the calendar.
+    with contextlib.suppress(OverflowError, ValueError):
+        if isinstance(hours, int | float):
+            due_at += dt.timedelta(hours=hours)
     return Task(
         key=row.key,
         title=str(payload.get("title", "")) or row.name,
         deal=row.deal,
         owner=row.owner,
-        due_at=row.due_at + due_in,
+        due_at=due_at,
         payload=payload,
     )

@@ -31,8 +31,9 @@ from ..model.stage import Stage
 from ..observability.observer import Observer, observed
 from ..pipeline import Pipeline
 from ..stores.base import StoredDeal, chunks
+from .boundary import as_failure, is_its_own
 from .decision import move_of
-from .hold import hold_event, keep, may_hold
+from .hold import hold_event, keep
 from .session import Session
 from .unit import Unit, check_same, receipt
 
@@ -49,7 +50,7 @@ def handle(session: Session, event: Event, hold: bool = False, quiet: bool = Fal
         check_time(session, event, session.now())
         return session.retried(functools.partial(_take_alone, session, event, hold, quiet))
     except Exception as error:
-        if not hold or not may_hold(session, error):
+        if not hold or not is_its_own(session, error):
             raise
         return hold_event(session, event, error)
 
@@ -128,12 +129,7 @@ class _Batch:
                 if row.removed_at is not None:
                     self.outcomes[Outcome.ARCHIVED] += len(by_deal.pop(deal))
             self._store(unit, stored, by_deal)
-            troubled = {
-                deal: None
-                for deal, events in by_deal.items()
-                if events and not self._take_all(unit, *stored[deal], events)
-            }
-            unit.flush()
+            troubled = self._take_together(unit, stored, by_deal)
             left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]
             unit.transaction.remove_unused_deals([stored[deal][0].id for deal in left_out])
             for deal in troubled:
@@ -209,10 +205,39 @@ class _Batch:
         return False
 
     def _failed(self, position: int, event: Event, error: LadderError) -> None:
-        if self._hold and may_hold(self._session, error):
+        if self._hold:
             self._to_hold.append((event, error))
         else:
             self.failures.append(EventFailure(position, event, error))
+
+    def _take_together(
+        self,
+        unit: Unit,
+        stored: Mapping[str, tuple[StoredDeal, str | None]],
+        by_deal: Mapping[str, list[tuple[int, Event]]],
+    ) -> list[str]:
+        """Decide about all deals and write that at once; return those that were troubled by it.
+
+        These are without their events again, to be taken one by one: all of them, when the writing
+        failed, since nobody knows then whose rows it was.
+        """
+        taken = {deal: events for deal, events in by_deal.items() if events}
+        before = self.outcomes.copy()
+        try:
+            with unit.attempt():
+                troubled = [
+                    deal
+                    for deal, events in taken.items()
+                    if not self._take_all(unit, *stored[deal], events)
+                ]
+                unit.flush()
+        except Exception as error:
+            if not is_its_own(self._session, error):
+                raise
+            self.outcomes, troubled = before, list(taken)
+        identities = [(e.source, e.id) for deal in troubled for _, e in taken[deal]]
+        unit.transaction.remove_events(unit.number, identities)
+        return troubled
 
     def _take_all(
         self,
@@ -225,13 +250,13 @@ class _Batch:
         events = [event for _, event in numbered]
         try:
             if unit.pipeline.has_hooks:
-                with unit.transaction.savepoint():
+                with unit.attempt():
                     decision = unit.decide(stored, document, events, hold=self._hold)
             else:
                 decision = unit.decide(stored, document, events, hold=self._hold)
-        except LadderError:
-            identities = [(event.source, event.id) for event in events]
-            unit.transaction.remove_events(unit.number, identities)
+        except Exception as error:
+            if not is_its_own(self._session, error):
+                raise
             return False
         self.outcomes.update(decision.outcome(event) for event in events)
         return True
@@ -239,10 +264,12 @@ class _Batch:
     def _take_each(self, unit: Unit, numbered: Sequence[tuple[int, Event]]) -> None:
         for position, event in numbered:
             try:
-                with unit.transaction.savepoint():
+                with unit.attempt():
                     self.outcomes[take(unit, event, self._hold).outcome] += 1
-            except LadderError as error:
-                self._failed(position, event, error)
+            except Exception as error:
+                if not is_its_own(self._session, error):
+                    raise
+                self._failed(position, event, as_failure(event.deal, error))
 
 
 class _SomeKnown(Exception):

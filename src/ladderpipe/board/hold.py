@@ -14,9 +14,6 @@ from collections.abc import Iterable, Iterator
 from ..errors import (
     EventConflictError,
     EventFromFutureError,
-    PipelineChangedError,
-    ReentrancyError,
-    StoreError,
 )
 from ..model.event import Event
 from ..model.held import Held, HeldKind, held_key
@@ -26,16 +23,9 @@ from .read import stored_deal
 from .session import Session
 from .unit import Unit
 
-__all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep", "may_hold"]
+__all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep"]
 
 PAGE = 500
-_THE_BOARDS_OWN = (PipelineChangedError, ReentrancyError, StoreError)
-"""What says that the board, and not the event, is in trouble."""
-
-
-def may_hold(session: Session, error: Exception) -> bool:
-    """Return whether what was raised is about the event, so that it can be held because of it."""
-    return not isinstance(error, _THE_BOARDS_OWN) and not session.store.is_transient(error)
 
 
 def hold_event(session: Session, event: Event, error: Exception) -> Receipt:

@@ -12,17 +12,17 @@ from typing import Any, Final
 import attrs
 
 from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError
-from ..model.canonical import canonical, canonical_text
+from ..model.canonical import canonical_text
 from ..model.deal import Deal
-from ..model.effect import TASK, EffectState, effect_key
+from ..model.effect import EffectState, effect_key
 from ..model.event import Event
 from ..model.move import Move
-from ..model.stage import DoStep, Stage, WaitStep
+from ..model.stage import TASK, DoStep, Stage, WaitStep, asked_for, checked_span
 from ..pipeline import Hook, Pipeline
 from ..stores import bridge
 from ..stores.base import NewEffect
 from ..stores.hook_guard import hook_running, running_hook
-from ..stores.joined import is_in_transaction
+from ..stores.joined import has_failed, is_in_transaction
 from .decision import Decision
 
 __all__ = ["effects_asked", "refuse_inside_hook", "run_hooks"]
@@ -53,10 +53,9 @@ class Context:
         **payload: Any,
     ) -> None:
         """Ask for an effect; see the protocol."""
-        if not isinstance(name, str) or not name:
-            raise InvalidEventError(f"ctx.do({name!r}): an effect needs a name such as 'email'")
-        step = DoStep(name, canonical(payload), expires, run_to_completion)
-        self._requests.add(step, wait or dt.timedelta(), self.deal.owner)
+        step = asked_for(name, payload, expires, run_to_completion)
+        delay = dt.timedelta() if wait is None else checked_span(wait, f"effect {name!r}: wait")
+        self._requests.add(step, delay, self.deal.owner)
 
 
 class EffectRequests:
@@ -92,7 +91,14 @@ class EffectRequests:
         position = self._positions[step.name]
         self._positions[step.name] += 1
         keep = step.run_to_completion or self._phase == "out_of"
-        due_at = self._since + wait
+        try:
+            due_at = self._since + wait
+            expires_at = None if step.expires is None else due_at + step.expires
+        except OverflowError:
+            raise InvalidEventError(
+                f"effect {step.name!r} would be due {wait} after {self._since.isoformat()}, which "
+                "is beyond the calendar"
+            ) from None
         waiting = EffectState.OPEN if step.name == TASK else EffectState.PENDING
         ended = self._state is EffectState.CANCELLED and keep
         owner = step.payload.get("owner") or deal_owner if step.name == TASK else None
@@ -113,7 +119,7 @@ class EffectRequests:
                 payload=canonical_text(step.payload),
                 state=(waiting if self._state is None or ended else self._state).value,
                 due_at=due_at,
-                expires_at=None if step.expires is None else due_at + step.expires,
+                expires_at=expires_at,
                 run_to_completion=keep,
                 owner=owner,
             )
@@ -165,6 +171,13 @@ def run_hooks(hooks: list[Hook], context: Context, what: str) -> None:
                 f"{context.deal.id!r}{hint}: nothing was stored; mend the hook, then send the "
                 "event again"
             ) from error
+        if has_failed(context.connection):
+            raise HookError(
+                f"hook {name} ({what}) swallowed an error of the database, for deal "
+                f"{context.deal.id!r}, after which PostgreSQL runs nothing more in this "
+                "transaction: do what may fail in a savepoint, with ctx.connection.transaction(), "
+                "and catch the error outside of it"
+            )
         if not is_in_transaction(context.connection):
             raise HookError(
                 f"hook {name} ({what}) ended the transaction it ran in, for deal "

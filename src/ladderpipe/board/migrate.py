@@ -5,6 +5,7 @@ Deals that wait get none, and may be opened by it; nothing is sent then, as in a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Mapping
@@ -12,11 +13,13 @@ from typing import Final
 
 import attrs
 
-from ..errors import DefinitionError, PipelineChangedError
+from ..errors import DefinitionError, MigrationError, PipelineChangedError
+from ..model.report import DealFailure
 from ..model.stage import Stage
 from ..public import publish
 from ..stores.base import PipelineRow, StoredDeal
 from .baseline import folded_anew, write_baseline
+from .boundary import as_failure, is_its_own
 from .decision import draft_of
 from .session import Session, definition_text
 from .unit import Unit
@@ -41,6 +44,7 @@ def migrate(
     session: Session, mapping: Mapping[str, Stage] | None, batch: int = BATCH
 ) -> MigrationReport:
     """Adopt the session's pipeline; resumable after a crash, in transactions of *batch* deals."""
+    _try_first(session, mapping, batch)
     renamed = session.retried(functools.partial(_begin, session, mapping))
     if renamed is None:
         return MigrationReport(0)
@@ -51,6 +55,68 @@ def migrate(
         if len(deals) < batch:
             return MigrationReport(carried)
         after = deals[-1].id
+
+
+class _Undone(Exception):
+    """Undoes a transaction that was only to be tried."""
+
+
+def _try_first(session: Session, mapping: Mapping[str, Stage] | None, batch: int) -> None:
+    """Carry every deal over and undo it again, so that the real thing does not stop half-way.
+
+    From the moment a migration is noted, the old definition is refused. So whatever stands in the
+    way had better be known before.
+
+    Raises:
+        MigrationError: a deal cannot be carried over.
+    """
+    failures: list[DealFailure] = []
+    after: int | None = 0
+    while after is not None:
+        after = session.retried(
+            functools.partial(_try_batch, session, mapping, after, batch, failures)
+        )
+    if failures:
+        error = MigrationError(
+            f"{len(failures)} deals cannot be carried over to this definition, the first: deal "
+            f"{failures[0].deal!r}: {failures[0].error}. Nothing was changed, and the definition "
+            "in the store goes on; mend those (see .failures), then call migrate again"
+        )
+        error.failures = tuple(failures)
+        raise error
+
+
+def _try_batch(
+    session: Session,
+    mapping: Mapping[str, Stage] | None,
+    after: int,
+    batch: int,
+    failures: list[DealFailure],
+) -> int | None:
+    """Try the next deals; return the last one's number, ``None`` when there are no more."""
+    pipeline = session.pipeline
+    found: list[DealFailure] = []
+    last: int | None = None
+    with contextlib.suppress(_Undone), session.writing(quiet=True) as unit:
+        row = unit.transaction.pipeline(pipeline.name)
+        assert row is not None
+        if row.migrating is not None or row.fingerprint == pipeline.fingerprint:
+            return None
+        renamed = _checked(session, row, mapping or {}, unit.transaction.stage_counts(row.id))
+        deals = unit.transaction.unadopted(session.number, pipeline.fingerprint, after, batch)
+        last = deals[-1].id if len(deals) == batch else None
+        for stored in deals:
+            try:
+                with unit.attempt():
+                    _carry(unit, stored, renamed)
+                    unit.flush()
+            except Exception as error:
+                if not is_its_own(session, error):
+                    raise
+                found.append(DealFailure(stored.deal, as_failure(stored.deal, error)))
+        raise _Undone
+    failures += found
+    return last
 
 
 def _carry_batch(
@@ -68,8 +134,7 @@ def _carry_batch(
             )
         deals = transaction.unadopted(session.number, pipeline.fingerprint, after, batch)
         for stored in deals:
-            if not folded_anew(unit, stored, may_open=True):
-                _carry_over(unit, stored, renamed)
+            _carry(unit, stored, renamed)
         unit.flush()
         if len(deals) < batch:
             transaction.save_pipeline(
@@ -136,6 +201,11 @@ def _checked(
             f"somewhere: say migrate({{{unmapped[0]!r}: {pipeline.stages[0].key}}})"
         )
     return {str(old): str(new) for old, new in mapping.items()}
+
+
+def _carry(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> None:
+    if not folded_anew(unit, stored, may_open=True):
+        _carry_over(unit, stored, renamed)
 
 
 def _carry_over(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> None:

@@ -9,8 +9,9 @@ from ..model.event import DISCARDED, Event
 from ..model.held import HeldKind
 from ..model.receipt import Receipt
 from ..stores.base import HeldRow
+from .boundary import is_its_own
 from .handle import check_time, take
-from .hold import event_of, keep, may_hold
+from .hold import event_of, keep
 from .session import Session
 from .unit import Unit, receipt
 
@@ -32,10 +33,10 @@ def _try_one(session: Session, key: str) -> bool:
             return False
         event = event_of(row)
         try:
-            with unit.transaction.savepoint():
+            with unit.attempt():
                 take(unit, event, hold=True)
         except Exception as error:
-            if not may_hold(session, error):
+            if not is_its_own(session, error):
                 raise
             _note_failure(unit, session, row, event, error)
             return False

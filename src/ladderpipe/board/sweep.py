@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import functools
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
-from ..errors import ClockError, LadderError
+from ..errors import ClockError
 from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal
+from .boundary import as_failure, is_its_own
 from .release import try_again
 from .session import Session
 from .unit import Unit
@@ -66,24 +67,50 @@ def _sweep(session: Session, now: dt.datetime, until: dt.datetime, limit: int | 
 def _sweep_batch(
     session: Session, now: dt.datetime, until: dt.datetime, limit: int
 ) -> tuple[int, int, list[DealFailure]]:
-    failed: list[tuple[StoredDeal, LadderError]] = []
-    moved = 0
     with session.writing() as unit:
         unit.check_pipeline()
         due = unit.transaction.due(session.number, until, limit)
-        for stored in due:
-            try:
-                moved += sweep(unit, stored, until)
-            except LadderError as error:
-                failed.append((stored, error))
-        unit.flush()
+        try:
+            with unit.attempt():
+                moved, failed = _sweep_these(session, unit, due, until, one_by_one=False)
+                unit.flush()
+        except Exception as error:
+            if not is_its_own(session, error):
+                raise
+            # Nobody knows whose rows could not be written: write each deal's by themselves.
+            moved, failed = _sweep_these(session, unit, due, until, one_by_one=True)
         for stored, _ in failed:
             failures = stored.failures + 1
             unit.transaction.note_failure(
                 stored.id, failures, unit.now + session.backoff.delay(failures)
             )
-    report = [DealFailure(stored.deal, error) for stored, error in failed]
+    report = [DealFailure(stored.deal, as_failure(stored.deal, e)) for stored, e in failed]
     return len(due) - len(failed), moved, report
+
+
+def _sweep_these(
+    session: Session,
+    unit: Unit,
+    due: Iterable[StoredDeal],
+    until: dt.datetime,
+    one_by_one: bool,
+) -> tuple[int, list[tuple[StoredDeal, Exception]]]:
+    moved = 0
+    failed: list[tuple[StoredDeal, Exception]] = []
+    for stored in due:
+        try:
+            if one_by_one:
+                with unit.attempt():
+                    made = sweep(unit, stored, until)
+                    unit.flush()
+            else:
+                made = sweep(unit, stored, until)
+            moved += made
+        except Exception as error:
+            if not is_its_own(session, error):
+                raise
+            failed.append((stored, error))
+    return moved, failed
 
 
 def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
@@ -94,7 +121,7 @@ def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
         return transaction.document(stored.id)
 
     if unit.pipeline.has_hooks:
-        with transaction.savepoint():
+        with unit.attempt():
             return len(unit.decide(stored, document, [], sweep_to=now).moves)
     return len(unit.decide(stored, document, [], sweep_to=now).moves)
 
@@ -113,8 +140,12 @@ def _take_back_batch(session: Session) -> int:
         for stored in unit.transaction.swept_ahead(session.number, now, BATCH, now):
             document = functools.partial(unit.transaction.document, stored.id)
             # One that cannot be folded is left as it is, and does not keep the others back.
-            with contextlib.suppress(LadderError), unit.transaction.savepoint():
-                unit.decide(stored, document, [], now)
-                unit.flush()
+            try:
+                with unit.attempt():
+                    unit.decide(stored, document, [], now)
+                    unit.flush()
                 taken += 1
+            except Exception as error:
+                if not is_its_own(session, error):
+                    raise
     return taken

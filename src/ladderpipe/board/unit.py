@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EventConflictError, PipelineChangedError
@@ -282,6 +283,17 @@ class Unit:
     def note_removal(self, stored: StoredDeal) -> None:
         """Note that only a tombstone stays of a deal."""
         self._changes.append(DealChange(StoredDeal(stored.id, stored.deal, removed_at=self.now)))
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what happens in the block when it raises, and what was noted to be written."""
+        changes, moves, refolds = list(self._changes), list(self.moves), self.refolds
+        try:
+            with self.transaction.savepoint():
+                yield
+        except BaseException:
+            self._changes, self.moves, self.refolds = changes, moves, refolds
+            raise
 
     def flush(self) -> None:
         """Write what was noted."""

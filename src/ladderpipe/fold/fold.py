@@ -325,6 +325,8 @@ def _reduce(draft: Draft, event: Event) -> None:
     draft.changed = True
     try:
         draft.ladder.reducer(draft.data, event)
+        if draft.ladder.reduces_without_data is None:
+            draft.data.check()
     except LadderError as error:
         raise InvalidEventError(
             f"event {event.id!r} ({event.type}) for deal {event.deal!r} is refused: {error}"

@@ -94,6 +94,34 @@ class DealData:
             )
         self.currency = code
 
+    def check(self) -> None:
+        """Make plain JSON values of what a reducer of one's own has written, or refuse it.
+
+        Raises:
+            InvalidEventError: something in it cannot be stored, or is not what it should be.
+        """
+        for name in ("title", "owner", "source", "currency"):
+            if not isinstance(getattr(self, name), str | None):
+                raise InvalidEventError(
+                    f"the reducer left {name}={getattr(self, name)!r}: it must be text, or None"
+                )
+        value = self.explicit_value
+        if value is not None:
+            self.explicit_value = amount(value, "the value that the reducer left")
+        for line in self.cart.values():
+            if not isinstance(line, CartLine):
+                raise InvalidEventError(
+                    f"the reducer left {line!r} in the cart: change it with cart.put and cart.take"
+                )
+        self.properties = canonical(_mapping("properties", self.properties))
+        self.contact = canonical(_mapping("contact", self.contact))
+        if isinstance(self.company, Mapping):
+            self.company = canonical(self.company)
+        elif not isinstance(self.company, str | None):
+            raise InvalidEventError(
+                f"the reducer left company={self.company!r}: a name, or a mapping"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; what is empty is left out."""
         lines = [_line_to_dict(line) for line in self.cart.values()]

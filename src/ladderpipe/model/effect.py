@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -15,9 +15,6 @@ from .clock import instant, instant_text
 from .deal import Deal
 
 __all__ = ["Backoff", "Delivery", "Effect", "EffectState", "Handler", "Task"]
-
-TASK: Final = "task"
-"""The built-in effect that a person delivers: it lands in ``board.tasks()``."""
 
 
 class EffectState(enum.StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import attrs
 
@@ -15,6 +15,13 @@ from .canonical import canonical
 __all__ = ["DoStep", "Stage", "Status", "WaitStep", "do", "wait"]
 
 Status = Literal["open", "won", "lost", "abandoned"]
+
+TASK: Final = "task"
+"""The built-in effect that a person delivers: it lands in ``board.tasks()``."""
+
+LONGEST: Final = dt.timedelta(days=36_525)
+"""No wait is longer, so that what is due stays within the calendar."""
+NOTHING: Final = dt.timedelta()
 
 _KEY = re.compile(r"[^\W\d]\w*(?:-\w+)*", re.ASCII)
 
@@ -56,15 +63,61 @@ def do(
     Raises:
         DefinitionError: the name is empty, the expiry is not positive or the payload is not JSON.
     """
+    try:
+        return asked_for(name, payload, expires, run_to_completion)
+    except InvalidEventError as error:
+        raise DefinitionError(str(error)) from None
+
+
+def asked_for(
+    name: Any, payload: Mapping[str, Any], expires: Any, run_to_completion: Any
+) -> DoStep:
+    """Check what a sequence or a hook asks for, so that nothing is stored that cannot be read.
+
+    Raises:
+        InvalidEventError: a part of it is not what it should be.
+    """
     if not name or not isinstance(name, str):
-        raise DefinitionError(f"an effect needs a name such as 'email', not {name!r}")
-    if expires is not None and expires <= dt.timedelta():
-        raise DefinitionError(f"effect {name!r}: expires={expires} must be longer than nothing")
+        raise InvalidEventError(f"an effect needs a name such as 'email', not {name!r}")
+    if expires is not None and checked_span(expires, f"effect {name!r}: expires") <= NOTHING:
+        raise InvalidEventError(f"effect {name!r}: expires={expires} must be longer than nothing")
+    if not isinstance(run_to_completion, bool):
+        raise InvalidEventError(
+            f"effect {name!r}: run_to_completion={run_to_completion!r}: say True or False"
+        )
     try:
         checked = canonical(payload)
     except InvalidEventError as error:
-        raise DefinitionError(f"effect {name!r}: {error}") from None
+        raise InvalidEventError(f"effect {name!r}: {error}") from None
+    if name == TASK:
+        _check_task(checked)
     return DoStep(name, checked, expires, run_to_completion)
+
+
+def checked_span(span: Any, what: str) -> dt.timedelta:
+    """Return a length of time that leads to an instant in the calendar, from any that is likely.
+
+    Raises:
+        InvalidEventError: it is no timedelta, or longer than a hundred years.
+    """
+    if not isinstance(span, dt.timedelta):
+        raise InvalidEventError(f"{what}={span!r}: give a timedelta, timedelta(hours=48)")
+    if abs(span) > LONGEST:
+        raise InvalidEventError(f"{what}={span} is longer than a hundred years")
+    return span
+
+
+def _check_task(payload: Mapping[str, Any]) -> None:
+    for part in ("owner", "title"):
+        if not isinstance(payload.get(part), str | None):
+            raise InvalidEventError(f"a task's {part} is {payload[part]!r}: it must be text")
+    hours = payload.get("due_hours")
+    if hours is None:
+        return
+    if isinstance(hours, bool) or not isinstance(hours, int | float):
+        raise InvalidEventError(f"a task's due_hours is {hours!r}: give a number of hours")
+    if abs(hours) > LONGEST / dt.timedelta(hours=1):
+        raise InvalidEventError(f"a task's due_hours={hours} is longer than a hundred years")
 
 
 def wait(
@@ -84,8 +137,10 @@ def wait(
     total = (delay or dt.timedelta()) + dt.timedelta(
         weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
     )
-    if total <= dt.timedelta():
+    if total <= NOTHING:
         raise DefinitionError(f"wait({total}) does not wait: give a delay longer than nothing")
+    if total > LONGEST:
+        raise DefinitionError(f"wait({total}) waits longer than a hundred years")
     return WaitStep(total)
 
 

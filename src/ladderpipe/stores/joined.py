@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StoreError
 from .bridge import finished
 
-__all__ = ["is_in_transaction", "unwrap"]
+__all__ = ["has_failed", "is_in_transaction", "unwrap"]
 
 
 def unwrap(connection: Any) -> Any:
@@ -52,3 +52,9 @@ def is_in_transaction(connection: Any) -> bool:
     # psycopg's, where zero stands for idle.
     status = getattr(getattr(connection, "info", None), "transaction_status", None)
     return status is None or status != 0
+
+
+def has_failed(connection: Any) -> bool:
+    """Return whether a statement failed in an open transaction, which is good for nothing then."""
+    # psycopg's, where three stands for that; SQLite goes on after a statement that failed.
+    return getattr(getattr(connection, "info", None), "transaction_status", None) == 3

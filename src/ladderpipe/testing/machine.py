@@ -24,7 +24,7 @@ from ladderpipe import (
 )
 from ladderpipe.board.decision import stored_until
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
-from ladderpipe.model.effect import TASK
+from ladderpipe.model.stage import TASK
 from ladderpipe.public import publish
 from ladderpipe.stores import Store
 

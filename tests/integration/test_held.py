@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,6 +221,20 @@ def test_what_only_the_board_writes_is_refused_even_so(shop: Shop) -> None:
         shop.board.handle(forged, hold=True)
     assert len(shop.board.handle_many([forged], hold=True).failures) == 1
     assert not shop.board.held()
+
+
+def test_an_archive_keeps_what_was_set_aside(shop: Shop, tmp_path: Path) -> None:
+    shop.tell("cart.filled", "1")
+    shop.tell("cart.filled", "2", at=START, size="XXL")
+    shop.tell("order.confirmed", "3")
+    shop.clock.advance(days=1)
+    before = shop.board.history("d")
+    report = shop.board.archive(before=shop.clock.now(), to=tmp_path / "old.jsonl.gz")
+    assert (report.removed, shop.board.held()) == (1, [])
+    shop.board.restore(tmp_path / "old.jsonl.gz")
+    assert shop.board.history("d") == before
+    assert [held.event.id for held in shop.board.held()] == ["2"]
+    assert verify(shop.board).agrees
 
 
 def test_an_identity_that_conflicts_is_refused_by_default(shop: Shop) -> None:

@@ -282,7 +282,8 @@ class Unit:
 
     def note_removal(self, stored: StoredDeal) -> None:
         """Note that only a tombstone stays of a deal."""
-        self._changes.append(DealChange(StoredDeal(stored.id, stored.deal, removed_at=self.now)))
+        tombstone = StoredDeal(stored.id, stored.deal, removed_at=self.now)
+        self._changes.append(DealChange(tombstone, asked_anew=True))
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:

@@ -17,8 +17,9 @@ from ...model.canonical import canonical_text
 from ...model.clock import instant, instant_text
 from ...model.event import Event
 from ...pipeline import Pipeline
-from ...stores.base import EffectRow, MoveRecord, NewEvent, StoredDeal, Transaction
+from ...stores.base import EffectRow, HeldRow, MoveRecord, NewEvent, StoredDeal, Transaction
 from ..compare import StoredHistory, first_difference
+from ..hold import held_rows
 
 __all__ = ["ArchivedDeal", "ArchivedEvent", "read_deals"]
 
@@ -45,6 +46,7 @@ class ArchivedDeal:
         row: the deal's narrow row.
         document: its data.
         moves: all of them, those before a baseline included.
+        aside: what is kept of events that are set aside: whose, since when and why.
     """
 
     row: StoredDeal
@@ -52,6 +54,7 @@ class ArchivedDeal:
     events: tuple[ArchivedEvent, ...]
     moves: tuple[MoveRecord, ...]
     effects: tuple[EffectRow, ...]
+    aside: tuple[HeldRow, ...] = ()
 
     @property
     def id(self) -> str:
@@ -77,7 +80,15 @@ class ArchivedDeal:
         """Return in words the first thing that is not what the fold makes of its events."""
         events = [archived.event for archived in self.events]
         digests = {(a.event.source, a.event.id): a.digest for a in self.events}
-        found = StoredHistory(self.row, self.document, events, digests, self.moves, self.effects)
+        found = StoredHistory(
+            self.row,
+            self.document,
+            events,
+            digests,
+            self.moves,
+            self.effects,
+            {(row.source, row.id) for row in self.aside},
+        )
         try:
             return first_difference(pipeline, found)
         except (LadderError, ValueError, LookupError, TypeError, ArithmeticError) as error:
@@ -113,7 +124,7 @@ class ArchivedDeal:
                 | {"payload": json.loads(effect.payload)}
                 for effect in self.effects
             ],
-        }
+        } | ({"aside": [_to_json(row) for row in self.aside]} if self.aside else {})
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> ArchivedDeal:
@@ -136,6 +147,7 @@ class ArchivedDeal:
                 )
                 for effect in given["effects"]
             ),
+            tuple(_from_json(HeldRow, row) for row in given.get("aside", ())),
         )
 
 
@@ -157,6 +169,7 @@ def read_deals(
             ),
             tuple(moves.get(stored.id, ())),
             tuple(map(_without_number, transaction.effects(pipeline, stored.id, None))),
+            tuple(row for row in held_rows(transaction, pipeline, stored.deal) if not row.data),
         )
 
 
@@ -203,5 +216,5 @@ def _instants(kind: type[NamedTuple]) -> frozenset[str]:
 
 
 _INSTANTS: Final[Mapping[type[NamedTuple], frozenset[str]]] = {
-    kind: _instants(kind) for kind in (StoredDeal, MoveRecord, EffectRow)
+    kind: _instants(kind) for kind in (StoredDeal, MoveRecord, EffectRow, HeldRow)
 }

@@ -103,6 +103,7 @@ def _change(unit: Unit, deal_id: int, deal: ArchivedDeal) -> DealChange:
         document=canonical_text(deal.document),
         moves=deal.moves,
         effects=list(map(_new_effect, deal.effects)),
+        aside=deal.aside,
     )
 
 

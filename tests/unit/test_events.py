@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -117,3 +118,27 @@ def test_the_library_s_own_types_are_not_taken_from_outside() -> None:
     with pytest.raises(InvalidEventError, match=r"board\.move"):
         check_from_outside(added(type="ladder.by_hand"))
     check_from_outside(added())
+
+
+BINARY = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.confirmed"}
+BINARY |= {"subject": "c1", "time": "2026-01-05T09:00:00Z"}
+
+
+def test_a_cloudevent_may_bring_its_data_in_base64() -> None:
+    order = base64.b64encode(json.dumps({"value": "101.50"}).encode()).decode()
+    event = Event.from_cloudevent({**BINARY, "data_base64": order})
+    assert event.data == {"value": "101.50"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"data_base64": "%%%"},
+        {"data_base64": "AAEC"},
+        {"data_base64": 5},
+        {"data_base64": "e30=", "data": {}},
+    ],
+)
+def test_data_that_is_no_json_is_refused_and_not_dropped(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidEventError):
+        Event.from_cloudevent({**BINARY, **given})

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ladderpipe import Event
 from ladderpipe.errors import DefinitionError
@@ -344,6 +347,35 @@ def test_cloudevents_take_no_other_sections():
 )
 def test_a_map_that_makes_no_sense_is_refused_with_its_place(data: dict[str, Any], says: str):
     assert says in refusal(data)
+
+
+SIGNS: list[dict[str, str]] = [
+    {},
+    {"decimal": ","},
+    {"decimal": ",", "thousands": "."},
+    {"decimal": ".", "thousands": ","},
+    {"decimal": ",", "thousands": " "},
+]
+
+
+@given(
+    st.decimals(-(10**9), 10**9, places=2),
+    st.sampled_from(SIGNS),
+    st.sampled_from(SIGNS),
+)
+def test_an_amount_is_read_in_the_signs_it_was_written_in_or_refused(
+    amount: Decimal, wrote: dict[str, str], reads: dict[str, str]
+):
+    """Taken for another number it would be in every report: "12.50" is never 1,250."""
+    table = str.maketrans({",": wrote.get("thousands", ""), ".": wrote.get("decimal", ".")})
+    text = f"{amount:,.2f}".translate(table)
+    found = map_from_dict({"event": EVENT, "data": {"value": "{v|amount}"}, "read": reads})
+    (made,) = found.events(Row(1, {**ROW, "v": text}), "log")
+    if isinstance(made, BadLine):
+        assert wrote != reads
+    else:
+        assert made is not None
+        assert Decimal(made.data["value"]) == amount
 
 
 @pytest.mark.parametrize("name", shipped_maps())

@@ -260,11 +260,27 @@ class TemplateReader:
 
     def _number(self, value: Any, name: str) -> Decimal:
         if isinstance(value, str):
-            value = value.strip()
-            if self._thousands:
-                value = value.replace(self._thousands, "")
-            value = value.replace(self._decimal or ".", ".")
+            value = self._plain_number(value.strip(), name)
         return amount(value, name)
+
+    def _plain_number(self, text: str, name: str) -> str:
+        """Return a number in the signs of JSON, refusing what the map's signs do not make.
+
+        Taking "12.50" for 1,250, because the point stands for thousands, would be a guess.
+        """
+        if not self._thousands and not self._decimal:
+            return text
+        whole, sign, part = text.partition(self._decimal or ".")
+        groups = whole.split(self._thousands) if self._thousands else [whole]
+        first, others = groups[0].lstrip("+-"), groups[1:]
+        grouped = len(first) <= 3 or not others
+        if not grouped or not first.isdecimal() or any(len(g) != 3 for g in others):
+            raise InvalidEventError(
+                f"{name} is {text!r}, which is no number in the map's signs, "
+                f"{self._decimal or '.'!r} before the fraction and "
+                f"{self._thousands or 'nothing'!r} between thousands: see [read] of the map"
+            )
+        return "".join(groups) + ("." if sign else "") + part
 
 
 def _as_text(value: Any, name: str) -> str:

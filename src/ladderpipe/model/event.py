@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -154,7 +156,7 @@ class Event:
         ``seq``. See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
 
         Raises:
-            InvalidEventError: an attribute that we need is missing.
+            InvalidEventError: an attribute that we need is missing, or the data is no JSON.
             InstantError: ``time`` has no offset.
         """
         if not isinstance(message, Mapping):
@@ -178,7 +180,7 @@ class Event:
             at=message["time"],
             source=message["source"],
             seq=seq,
-            data=message.get("data") or {},
+            data=_cloud_data(message),
         )
 
     def to_cloudevent(self) -> dict[str, Any]:
@@ -199,6 +201,22 @@ class Event:
         if self.seq:
             message["sequence"] = str(self.seq)
         return message
+
+
+def _cloud_data(message: Mapping[str, Any]) -> Any:
+    """Return the data of a CloudEvent; what is binary there must be JSON all the same."""
+    encoded = message.get("data_base64")
+    if encoded is None:
+        return message.get("data") or {}
+    if message.get("data") is not None:
+        raise InvalidEventError("this CloudEvent has data and data_base64: it may have one of them")
+    try:
+        return json.loads(binascii.a2b_base64(encoded, strict_mode=True))
+    except (ValueError, TypeError) as error:
+        raise InvalidEventError(
+            f"data_base64 of CloudEvent {message['id']!r} is no JSON in base64 ({error}), and an "
+            f"event's data is JSON: its datacontenttype is {message.get('datacontenttype')!r}"
+        ) from None
 
 
 def check_from_outside(event: Event) -> None:

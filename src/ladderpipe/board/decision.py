@@ -109,7 +109,7 @@ class Decision:
         """Return what became of one of the events that were decided about."""
         if (event.source, event.id) in self.late:
             return Outcome.LATE
-        if (event.source, event.id) in self.draft.aside:
+        if self.draft.aside and (event.source, event.id) in self.draft.aside:
             return Outcome.HELD
         for move in self.moves:
             cause = move.event
@@ -125,7 +125,9 @@ class Decision:
             moves=self._records(now) if self.moves else (),
             only_swept=self.only_swept,
             asked_anew=self.asked_anew,
-            aside=[_aside(found, now) for found in self.draft.aside.values()],
+            aside=[_aside(found, now) for found in self.draft.aside.values()]
+            if self.draft.aside
+            else (),
         )
         if self.before is not None:
             self._replace_past(change)

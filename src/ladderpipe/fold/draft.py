@@ -24,6 +24,8 @@ __all__ = ["Draft", "OrderKey", "order_key"]
 OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
 
 _PENDING: Final = Stage(NOT_OPEN)
+_NONE: Final[Mapping[Any, Any]] = {}
+"""Shared by all drafts, as nearly none of them sets anything aside."""
 
 
 def order_key(ladder: Ladder, event: Event) -> OrderKey:
@@ -100,8 +102,8 @@ class Draft:
         self.floor: dt.datetime | None = None
         self.last_event: Event | None = None
         self.passed: Event | None = None
-        self.aside: dict[tuple[str, str], SetAside] = {}
-        self.refusals: dict[tuple[str, str], LadderError] = {}
+        self.aside: Mapping[tuple[str, str], SetAside] = _NONE
+        self.refusals: Mapping[tuple[str, str], LadderError] = _NONE
         self.changed = False
         self.hooked: Collection[tuple[str, str]] = ()
         self.snapshots: dict[int, tuple[Deal | None, Deal | None]] | None = None
@@ -194,8 +196,9 @@ class Draft:
         if before is not None:
             self._data = before
         self.passed = event
-        self.aside[event.source, event.id] = SetAside(event, str(error))
-        self.refusals[event.source, event.id] = error
+        identity = (event.source, event.id)
+        self.aside = {**self.aside, identity: SetAside(event, str(error))}
+        self.refusals = {**self.refusals, identity: error}
 
     def note_fired(self, timer: Candidate, at: dt.datetime) -> None:
         """Note that this timer rule moves the deal at this instant."""

@@ -28,6 +28,20 @@ def say_goodbye(ctx: Any) -> None:
     """A hook."""
 
 
+@attrs.frozen
+class Greet:
+    """A hook that is told how to greet."""
+
+    words: str
+    after: dt.timedelta = attrs.field(
+        default=dt.timedelta(),
+        converter=lambda given: given if isinstance(given, dt.timedelta) else dt.timedelta(**given),
+    )
+
+    def __call__(self, ctx: Any) -> None:
+        ctx.do("letter", words=self.words, wait=self.after)
+
+
 def _days(written: Any) -> frozenset[dt.date]:
     return frozenset(dt.date.fromisoformat(str(day)) for day in written)
 
@@ -87,5 +101,6 @@ def everything() -> Pipeline:
     )
     pipeline.move_into(won)(greet)
     pipeline.move_into(won)(say_goodbye)
+    pipeline.move_into(won)(Greet("Welcome", dt.timedelta(days=3)))
     pipeline.move_out_of(new)(say_goodbye)
     return pipeline

@@ -17,7 +17,7 @@ from ladderpipe.errors import DefinitionError
 from ladderpipe.ladder.fingerprint import differences, fold_definition
 from ladderpipe.ladder.guards import property_equals
 from tests.ladders import ladders, ladders_and_events, sales_ladder
-from tests.unit.ladders import WorkingDays, everything
+from tests.unit.ladders import Greet, WorkingDays, everything
 
 SHIPPED = [getattr(templates, name) for name in templates.__all__]
 ALLOWED = ["tests"]
@@ -41,6 +41,16 @@ def definition(**changes: Any) -> dict[str, Any]:
 def rule(**changes: Any) -> dict[str, Any]:
     opening = {"on": ["came"], "into": "new", "opens": True}
     return definition(rules=[opening, {"on": ["paid"], "into": "won", **changes}])
+
+
+def _hooked(name: str, args: Any) -> dict[str, Any]:
+    hook = {"move_into": "new", "call": f"tests.unit.ladders:{name}", "args": args}
+    return definition(hooks=[hook])
+
+
+def _with_task(title: Any) -> dict[str, Any]:
+    step = {"do": "task", "payload": {"title": title}}
+    return definition(stages=[{"key": "new", "sequence": [step]}, {"key": "won"}])
 
 
 def refusal(data: Any, allow: Any = ALLOWED) -> str:
@@ -135,6 +145,28 @@ def test_a_payload_may_use_the_names_of_the_steps_own_options() -> None:
     )
     [step] = Pipeline.from_dict(data).stages[0].sequence
     assert step == attrs.evolve(do("email"), payload={"expires": 1, "name": "x"})
+
+
+def test_a_task_is_written_in_the_first_language_of_its_title() -> None:
+    for titles in ({"it": "Chiamare", "en": "Call"}, {"en": "Call", "it": "Chiamare"}):
+        step = {"do": "task", "payload": {"title": titles, "due_hours": 4}}
+        data = definition(stages=[{"key": "new", "sequence": [step]}, {"key": "won"}])
+        [read] = Pipeline.from_dict(data).stages[0].sequence
+        assert read == do("task", title=next(iter(titles.values())), due_hours=4)
+
+
+def test_what_only_a_task_says_by_language_stays_as_it_is_elsewhere() -> None:
+    step = {"do": "webhook", "payload": {"title": {"it": "Chiamare"}}}
+    data = definition(stages=[{"key": "new", "sequence": [step]}, {"key": "won"}])
+    assert Pipeline.from_dict(data).stages[0].sequence == (do("webhook", title={"it": "Chiamare"}),)
+
+
+def test_a_hook_that_is_a_class_is_built_once_from_its_arguments() -> None:
+    args = {"words": "Hello", "after": {"days": 3}}
+    hook = {"move_into": "new", "call": "tests.unit.ladders:Greet", "args": args}
+    pipeline = Pipeline.from_dict(definition(hooks=[hook]), ALLOWED)
+    assert pipeline.hooks("into", "new") == [Greet("Hello", dt.timedelta(days=3))]
+    assert pipeline.to_dict()["hooks"] == [hook]
 
 
 def test_one_type_and_one_stage_may_stand_without_a_list() -> None:
@@ -251,6 +283,14 @@ def test_a_timer_that_does_not_take_its_arguments_back_is_refused() -> None:
         (rule(when={True: 1}), "rules[1].when", "quotes"),
         (definition(hooks=[{"move_in": "new", "call": "a:b"}]), "hooks[0]", "move_into"),
         (definition(hooks=[{"call": "tests.unit.ladders:greet"}]), "hooks[0]", "move_into"),
+        (_hooked("greet", {"words": "Hello"}), "hooks[0].args", "class"),
+        (_hooked("Greet", {"word": "Hello"}), "hooks[0]", "word"),
+        (_hooked("Greet", {"words": "Hello", "after": {"day": 1}}), "hooks[0]", "day"),
+        (_hooked("Greet", "Hello"), "hooks[0].args", "mapping"),
+        (_hooked("WorkingDays", {"days": 1}), "hooks[0].call", "__call__"),
+        (_with_task(4), "stages[0].sequence[0].payload", "title"),
+        (_with_task({}), "stages[0].sequence[0].payload.title", "language"),
+        (_with_task({"it": 1}), "stages[0].sequence[0].payload.title.it", "text"),
     ],
 )
 def test_a_malformed_part_is_refused_by_its_place(data: Any, place: str, hint: str) -> None:

@@ -272,6 +272,7 @@ def test_every_definition_that_can_be_written_is_valid(pipeline: Pipeline) -> No
         {"rules": [{"into": "new", "on": ["a"], "when": "cart_has_item"}]},
         {"rules": [{"into": "new", "on": ["a"], "when": {"all": []}}]},
         {"hooks": [{"call": "a:b"}]},
+        {"hooks": [{"move_into": "new", "call": "ladderpipe.templates:Notice", "args": ["x"]}]},
     ],
 )
 def test_the_schema_refuses_what_from_dict_refuses(change: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ The form is described, for editors too, by ``pipeline.schema.json`` beside this 
 What is left out has its default; nothing is ever left out by writing null. Functions stand in it
 as ``module:name``. A timer of your own stands in it as ``{timer: "module:Class", args: {...}}``:
 its arguments in plain form (dates as text, durations as ``{hours: 48}``, tuples and sets as
-lists), which its class has to take back, for example with ``attrs`` converters.
+lists), which its class has to take back, for example with ``attrs`` converters. A hook that is an
+object of such a class stands in it the same way, as ``{call: "module:Class", args: {...}}``.
 
 This module writes the form; :mod:`ladderpipe.ladder.definition_reader` reads it.
 """
@@ -25,10 +26,10 @@ from typing import Any, Final, Literal
 
 from ..errors import DefinitionError
 from ..model.stage import DoStep, Stage, WaitStep
-from .import_path import import_path
+from .import_path import built_from, import_path
 from .ladder import Ladder
 from .plain import duration, plain
-from .rules import ANY, After, ByHand, OnEvents, Rule, Timer, timer_arguments, trigger_path
+from .rules import ANY, After, ByHand, OnEvents, Rule, timer_arguments, trigger_path
 
 __all__ = ["to_dict"]
 
@@ -58,7 +59,7 @@ def to_dict(
         "stages": [_write_stage(stage) for stage in ladder.stages],
         "rules": [_write_rule(rule) for rule in ladder.rules],
         "hooks": [
-            {f"move_{direction}": stage.key, "call": import_path(hook, "hook")}
+            {f"move_{direction}": stage.key, **_write_hook(hook)}
             for stage in ladder.stages
             for direction in DIRECTIONS
             for hook in hooks.get((direction, stage.key), ())
@@ -135,23 +136,32 @@ def _write_trigger(rule: Rule) -> dict[str, Any]:
     if type(trigger) is After:
         since = {} if trigger.since == "entered" else {"since": trigger.since}
         return {"after": {**duration(trigger.delay), **since}}
-    return {"after": _given({"timer": trigger_path(trigger), "args": _write_arguments(trigger)})}
+    arguments = _write_arguments(trigger, timer_arguments(trigger), "timer")
+    return {"after": _given({"timer": trigger_path(trigger), "args": arguments})}
 
 
-def _write_arguments(timer: Timer) -> dict[str, Any]:
-    name = type(timer).__name__
-    arguments: dict[str, Any] = plain(timer_arguments(timer), f"timer {name}")
+def _write_hook(hook: Callable[..., Any]) -> dict[str, Any]:
+    arguments = built_from(hook)
+    if arguments is None:
+        return {"call": import_path(hook, "hook")}
+    written = _write_arguments(hook, arguments, "hook")
+    return _given({"call": import_path(type(hook), "hook"), "args": written})
+
+
+def _write_arguments(made: object, given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    name = f"{what} {type(made).__name__}"
+    arguments: dict[str, Any] = plain(given, name)
     try:
-        same = type(timer)(**arguments) == timer
+        same = type(made)(**arguments) == made
     except Exception as error:
         raise _not_taken_back(name, arguments, f"it raised {error!r}") from error
     if not same:
-        raise _not_taken_back(name, arguments, "it made another timer of them")
+        raise _not_taken_back(name, arguments, f"it made another {what} of them")
     return arguments
 
 
 def _not_taken_back(name: str, arguments: Mapping[str, Any], why: str) -> DefinitionError:
     return DefinitionError(
-        f"timer {name} does not take its arguments back in plain form, {dict(arguments)!r}: {why}; "
+        f"{name} does not take its arguments back in plain form, {dict(arguments)!r}: {why}; "
         "give its fields converters, for example converter=tuple, or one that reads dates from text"
     )

@@ -9,11 +9,8 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-import attrs
-
 from ..errors import InvalidEventError
-from ..model.canonical import canonical
-from ..model.stage import DoStep, Stage, WaitStep, do, wait
+from ..model.stage import TASK, DoStep, Stage, WaitStep, asked_for, do, wait
 from .guards import (
     AllOf,
     AnyOf,
@@ -130,15 +127,26 @@ class DefinitionReader:
         return found
 
     def hook(self, part: Part, pipeline: HasHooks) -> None:
-        """Register a hook."""
-        hook = part.fields("move_into", "move_out_of", "call", required=("call",))
+        """Register a hook: a function, or an object of a class, built here once."""
+        hook = part.fields("move_into", "move_out_of", "call", "args", required=("call",))
         if ("move_into" in hook) == ("move_out_of" in hook):
             raise part.refusal("a hook is called on move_into or on move_out_of: name one stage")
         direction = "move_into" if "move_into" in hook else "move_out_of"
         stage = self.known_stage(hook[direction])
-        function = self.function(hook["call"])
+        called = self.function(hook["call"])
+        if isinstance(called, type):
+            called = _built(part, called, hook.get("args"))
+            if not callable(called):
+                raise hook["call"].refusal(
+                    f"{hook['call'].value!r} is no hook: give the class a method __call__(ctx)"
+                )
+        elif "args" in hook:
+            raise hook["args"].refusal(
+                f"{hook['call'].value!r} is a function, which takes the context alone: "
+                "name a class that is built from them, or leave them out"
+            )
         with part.named():
-            getattr(pipeline, direction)(stage)(function)
+            getattr(pipeline, direction)(stage)(called)
 
     def rule(self, part: Part) -> Rule:
         """Return a rule."""
@@ -234,14 +242,20 @@ class DefinitionReader:
             raise found["timer"].refusal(
                 f"{found['timer'].value!r} is no timer: name a class with a method due_at(visit)"
             )
-        arguments: dict[str, Any] = {}
-        if "args" in found:
-            found["args"].mapping()
-            arguments = plain(found["args"].value, found["args"].where)
-        try:
-            return timer(**arguments)  # type: ignore[no-any-return]
-        except Exception as error:
-            raise part.refusal(f"{timer.__name__} does not take {arguments!r}: {error}") from error
+        built: Timer = _built(part, timer, found.get("args"))
+        return built
+
+
+def _built(part: Part, kind: type, args: Part | None) -> Any:
+    """Return what a class makes of its arguments."""
+    arguments: dict[str, Any] = {}
+    if args is not None:
+        args.mapping()
+        arguments = plain(args.value, args.where)
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise part.refusal(f"{kind.__name__} does not take {arguments!r}: {error}") from error
 
 
 def _title(part: Part | None) -> str | dict[str, str] | None:
@@ -262,16 +276,31 @@ def _step(part: Part) -> DoStep | WaitStep:
     step = part.fields("do", "expires", "run_to_completion", "payload", required=("do",))
     name = step["do"].text()
     expires = step["expires"].delay() if "expires" in step else None
+    keep = _flag(step, "run_to_completion")
     with part.named():
-        effect = do(name, expires=expires, run_to_completion=_flag(step, "run_to_completion"))
-    return attrs.evolve(effect, payload=_payload(step["payload"])) if "payload" in step else effect
-
-
-def _payload(part: Part) -> dict[str, Any]:
+        effect = do(name, expires=expires, run_to_completion=keep)
+    if "payload" not in step:
+        return effect
     try:
-        return canonical(part.value)
+        return asked_for(name, _payload(step["payload"], name), expires, keep)
     except InvalidEventError as error:
-        raise part.refusal(str(error)) from None
+        raise step["payload"].refusal(str(error)) from None
+
+
+def _payload(part: Part, effect: str) -> Mapping[str, Any]:
+    payload: Mapping[str, Any] = part.value
+    title = part.mapping().get("title")
+    if effect == TASK and title is not None and isinstance(title.value, Mapping):
+        return {**payload, "title": _first_text(title)}
+    return payload
+
+
+def _first_text(title: Part) -> str:
+    """Return a title in its first language, which is the one that people are shown."""
+    texts = [text.text() for text in title.mapping().values()]
+    if not texts:
+        raise title.refusal('there is no language in it: write {en: "Call the customer"}')
+    return texts[0]
 
 
 def _near_guard(name: str) -> str:

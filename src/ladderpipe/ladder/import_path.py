@@ -1,4 +1,4 @@
-"""Import paths ``module:name``: how a definition file refers to a function, and who allows it."""
+"""Import paths ``module:name``: how a definition file refers to code, and who allows it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
+
 from ..errors import DefinitionError
 
-__all__ = ["import_path", "resolve"]
+__all__ = ["built_from", "import_path", "resolve"]
 
 
 def import_path(target: Any, what: str) -> str:
@@ -28,6 +30,20 @@ def import_path(target: Any, what: str) -> str:
             "define it with def at the top of a module"
         )
     return f"{module}:{name}"
+
+
+def built_from(made: object) -> dict[str, Any] | None:
+    """Return the arguments that an object's class was called with.
+
+    ``None`` when nobody can tell, because it is of neither an attrs nor a data class.
+    """
+    kind: Any = type(made)
+    if attrs.has(kind):
+        return {a.alias: getattr(made, a.name) for a in attrs.fields(kind) if a.init}
+    declared = getattr(kind, "__dataclass_fields__", None)
+    if declared is None:
+        return None
+    return {name: getattr(made, name) for name, field in declared.items() if field.init}
 
 
 def resolve(path: str, allow: Iterable[str]) -> Any:

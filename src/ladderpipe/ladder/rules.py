@@ -13,7 +13,7 @@ from ..errors import DefinitionError
 from ..model.event import BASELINE, OVERRIDE, RESERVED
 from ..model.stage import Stage
 from .guards import Guard, GuardFunction, guard
-from .import_path import import_path
+from .import_path import built_from, import_path
 
 __all__ = ["ANY", "After", "Rule", "Since", "Timer", "VisitTimes", "after", "by_hand", "on"]
 
@@ -263,16 +263,14 @@ def timer_arguments(timer: Timer) -> dict[str, Any]:
     Raises:
         DefinitionError: it is neither an attrs nor a data class, so nobody can tell.
     """
-    kind: Any = type(timer)
-    if attrs.has(kind):
-        return {a.alias: getattr(timer, a.name) for a in attrs.fields(kind) if a.init}
-    declared = getattr(kind, "__dataclass_fields__", None)
-    if declared is not None:
-        return {name: getattr(timer, name) for name, field in declared.items() if field.init}
-    raise DefinitionError(
-        f"timer {type(timer).__name__} must be an attrs or data class, so that the store can "
-        "tell whether the ladder changed: decorate it with @attrs.frozen or @dataclass(frozen=True)"
-    )
+    arguments = built_from(timer)
+    if arguments is None:
+        raise DefinitionError(
+            f"timer {type(timer).__name__} must be an attrs or data class, so that the store can "
+            "tell whether the ladder changed: decorate it with @attrs.frozen or "
+            "@dataclass(frozen=True)"
+        )
+    return arguments
 
 
 def _check_timer(timer: Timer, also_units: bool) -> None:

@@ -1,13 +1,14 @@
 """What MkDocs generates while building, so that it cannot go stale.
 
 A comment ``<!-- ladder: sales_management -->`` on a page becomes that ladder's diagram, stages,
-rules and sequences; ``<!-- commands -->`` becomes the arguments and options of every command.
+rules, sequences and file; ``<!-- commands -->`` becomes the arguments and options of every command.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,6 +39,7 @@ def ladder(name: str) -> str:
             *_table("Key", "Title", "In Italian", "Status", "Probability", rows=_stages(pipeline)),
             *_table("Rule", "Out of", "Into", "When", rows=_rules(pipeline)),
             *_sequences(pipeline),
+            *_file(name),
         ]
     )
 
@@ -83,6 +85,11 @@ def _sequences(pipeline: Pipeline) -> Iterator[str]:
         if steps:
             yield f"- **{stage.title}** starts: {steps}"
     yield ""
+
+
+def _file(name: str) -> list[str]:
+    fence = f"```toml\n{templates.text(name, language='en')}```"
+    return ['??? note "The file, with what each event means"', textwrap.indent(fence, "    "), ""]
 
 
 def _steps(stage: Stage) -> Iterator[str]:

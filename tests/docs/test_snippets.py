@@ -4,7 +4,7 @@ On each page, in an empty directory and one namespace, in order: a block with a 
 the file of that name, from which later blocks may import; other Python blocks run; a ``text`` block
 right after must be what was printed; YAML, TOML and JSON blocks that define a pipeline are loaded;
 ``console`` blocks run, if they call ``ladderpipe`` or ``pytest``, and what is shown below a command
-must be its output.
+must be its output, or stands in the file that it is redirected to.
 """
 
 from __future__ import annotations
@@ -93,8 +93,11 @@ class Page:
             command, _, shown = said.partition("\n")
             words = shlex.split(command, comments=True)
             if words and words[0] in COMMANDS:
-                output = self._call(words)
-                if shown.strip():
+                redirected = words[-2:-1] == [">"]
+                output = self._call(words[:-2] if redirected else words)
+                if redirected:
+                    (self.directory / words[-1]).write_text(output, "utf-8")
+                elif shown.strip():
                     self._compare(block, shown, output)
 
     def _call(self, words: list[str]) -> str:

@@ -58,7 +58,7 @@ def is_old(deal: Any, event: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    "make", [sales_ladder, *(getattr(templates, n) for n in templates.__all__)]
+    "make", [sales_ladder, *(getattr(templates, n) for n in templates.names())]
 )
 def test_the_ladders_we_ship_pass_without_findings(make: Any) -> None:
     assert make().check() == []

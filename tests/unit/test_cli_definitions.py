@@ -1,15 +1,17 @@
-"""``check`` and ``diagram``, and how a pipeline is named."""
+"""``template``, ``check`` and ``diagram``, and how a pipeline is named."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ladderpipe import Pipeline, Stage, dump, on
-from ladderpipe.templates import sales_management
-from tests.commands import SALES, run
+from ladderpipe import Board, Event, Pipeline, Stage, SystemClock, dump, load, on, templates
+from ladderpipe.templates import Notice, sales_management
+from tests.commands import SALES, mails_in, run
 
 
 @pytest.fixture
@@ -113,3 +115,63 @@ def test_a_diagram_is_printed_or_written(folder: Path, format: str, begin: str) 
 
 def test_a_diagram_that_cannot_be_written_is_one_line(folder: Path) -> None:
     assert "no/where" in run("diagram", SALES, "--out", "no/where").refusal()
+
+
+# -- beginning from a ready ladder --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["it", "en"])
+@pytest.mark.parametrize("name", templates.names())
+def test_a_ready_ladder_becomes_a_file_that_every_command_takes(
+    folder: Path, name: str, language: str
+) -> None:
+    (folder / "shop.toml").write_text(run("template", name, "-l", language).out, "utf-8")
+    assert run("check", "shop.toml", "--strict").code == 0
+    open_a_deal_that_is_written_to(load("shop.toml"), "sqlite:///shop.db", language)
+    moving = ["sqlite:///shop.db", "-p", "shop.toml"]
+    assert run("deals", *moving, "--json").json()[0]["id"] == "d"
+    sent = ["--mailbox", "sent.mbox", "--sender", "Shop <shop@example.com>"]
+    assert run("worker", *moving, "--once", *sent).code == 0
+    mails = mails_in(folder / "sent.mbox")
+    assert {mail["To"] for mail in mails} == {"Ada <ada@example.com>"}
+    assert {part["Content-Language"] for mail in mails for part in mail.get_payload()} == {language}
+
+
+def open_a_deal_that_is_written_to(ladder: Pipeline, url: str, language: str) -> None:
+    opening = next(rule for rule in ladder.rules if rule.opens).trigger
+    written_to = next(
+        stage
+        for stage in ladder.stages
+        if any(isinstance(hook, Notice) and not hook.on for hook in ladder.hooks("into", stage))
+    )
+    data = {
+        "contact": {"name": "Ada", "email": "ada@example.com", "language": language},
+        "properties": {"demo_at": "2026-02-03T15:00:00+01:00"},
+    }
+    with Board.open(ladder, url) as board:
+        board.handle(Event(opening.types[0], deal="d", id="e", at=SystemClock().now(), data=data))
+        board.override("d", ladder.stages[0], by="marta")
+        board.override("d", written_to, by="marta")
+
+
+def test_a_ready_ladder_is_written_to_a_file(folder: Path) -> None:
+    assert run("template", "kanban", "--out", "cards.toml").out == ""
+    assert (folder / "cards.toml").read_text("utf-8") == templates.text("kanban")
+
+
+def test_a_file_is_utf_8_whatever_the_terminal_speaks(folder: Path) -> None:
+    command = [sys.executable, "-m", "ladderpipe.cli", "template", "crm_default"]
+    surroundings = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    with (folder / "crm.toml").open("wb") as file:
+        subprocess.run(command, stdout=file, check=True, env=surroundings)
+    assert load("crm.toml").title == "Opportunità"
+
+
+def test_the_ready_ladders_are_listed() -> None:
+    listed = run("template", "--language", "en").out
+    assert listed.splitlines()[::2] == templates.names()
+    assert "Quote requested · Cart parked" in listed
+
+
+def test_a_ready_ladder_that_is_not_there_is_one_line() -> None:
+    assert "did you mean 'kanban'?" in run("template", "kanbn").refusal()

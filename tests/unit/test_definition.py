@@ -19,7 +19,7 @@ from ladderpipe.ladder.guards import property_equals
 from tests.ladders import ladders, ladders_and_events, sales_ladder
 from tests.unit.ladders import Greet, WorkingDays, everything
 
-SHIPPED = [getattr(templates, name) for name in templates.__all__]
+SHIPPED = [getattr(templates, name) for name in templates.names()]
 ALLOWED = ["tests"]
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 
@@ -366,7 +366,7 @@ def test_functions_are_imported_only_from_modules_that_are_allowed(data: Any) ->
         "tests.unit.ladders:dt.datetime.fromisoformat",
         "tests.unit.ladders:attrs.frozen",
         "ladderpipe.ladder.import_path:importlib.import_module",
-        "ladderpipe.templates.hooks:Final",
+        "ladderpipe.templates.hooks:attrs.frozen",
     ],
 )
 def test_what_an_allowed_module_has_imported_is_not_allowed_with_it(path: str) -> None:

@@ -21,7 +21,7 @@ from ladderpipe.ladder.guards import property_equals
 from tests.ladders import ladders, sales_ladder
 from tests.unit.ladders import everything
 
-AT_HAND = [sales_ladder, everything, *(getattr(templates, name) for name in templates.__all__)]
+AT_HAND = [sales_ladder, everything, *(getattr(templates, name) for name in templates.names())]
 SUFFIXES = [".yaml", ".yml", ".toml", ".json"]
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 

@@ -2,24 +2,77 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ladderpipe import Board, ManualClock, Pipeline, templates
+from ladderpipe import Board, ManualClock, Pipeline, load, templates
 from ladderpipe.errors import DefinitionError, MissingPropertyError
 from ladderpipe.mail import MailTemplates
 from ladderpipe.model.stage import DoStep
+from ladderpipe.templates import Notice, Reminder
 from tests.ladders import sales_ladder
 from tests.stories import ADA, START, Story, event
 
-LADDERS = [getattr(templates, name) for name in templates.__all__]
+LADDERS = [getattr(templates, name) for name in templates.names()]
 
-every_ladder = pytest.mark.parametrize("ladder", LADDERS, ids=templates.__all__)
+every_ladder = pytest.mark.parametrize("ladder", LADDERS, ids=templates.names())
+every_name = pytest.mark.parametrize("name", templates.names())
 
 LINE = {"sku": "NB-15", "title": "Notebook 15", "quantity": 2, "unit_price": "899.00"}
 """What Ada puts in her cart."""
+
+TITLES = {
+    "crm_default": {
+        "new": ("Nuova", "New"),
+        "qualified": ("Qualificata", "Qualified"),
+        "demo": ("Dimostrazione", "Demo"),
+        "proposal": ("Proposta", "Proposal"),
+        "negotiation": ("Negoziazione", "Negotiation"),
+        "won": ("Ottenuta", "Won"),
+        "lost": ("Persa", "Lost"),
+    },
+    "kanban": {
+        "new_contact": ("Nuovo contatto", "New contact"),
+        "in_conversation": ("In contatto", "In conversation"),
+        "quote_sent": ("Preventivo inviato", "Quote sent"),
+        "negotiation": ("In trattativa", "In negotiation"),
+        "customer_acquired": ("Cliente acquisito", "Customer acquired"),
+        "call_back_later": ("Da risentire", "Call back later"),
+        "not_interested": ("Non interessato", "Not interested"),
+    },
+    "new_to_won": {
+        "new_opportunity": ("Nuova opportunità", "New Opportunity"),
+        "contacting": ("Contatto in corso", "Contacting"),
+        "working": ("In lavorazione", "Working"),
+        "won": ("Vinta", "Won"),
+        "lost": ("Persa", "Lost"),
+    },
+    "prospecting": {
+        "prospecting": ("Prospezione", "Prospecting"),
+        "preparation": ("Preparazione", "Preparation"),
+        "approach": ("Approccio", "Approach"),
+        "presentation": ("Presentazione", "Presentation"),
+        "objections": ("Gestione delle obiezioni", "Handling objections"),
+        "closing": ("Chiusura", "Closing"),
+        "won": ("Acquisita", "Won"),
+        "lost": ("Persa", "Lost"),
+    },
+    "sales_management": {
+        "quote_requested": ("Richiesta preventivo", "Quote requested"),
+        "cart_parked": ("Carrello parcheggiato", "Cart parked"),
+        "cart_saved": ("Carrello salvato", "Cart saved"),
+        "order_review": ("Riepilogo ordine", "Order review"),
+        "order_confirmed": ("Ordine confermato", "Order confirmed"),
+        "checkout_abandoned": ("Check Out abbandonato", "Checkout abandoned"),
+        "lost": ("Trattativa persa", "Deal lost"),
+    },
+}
+"""What people see on each ladder, in Italian and English, from the bottom to the top."""
 
 
 # -- every ladder -------------------------------------------------------------------------------
@@ -44,6 +97,13 @@ def test_titles_are_in_both_languages(ladder: Callable[[], Pipeline]):
     for titles in (pipeline.titles, *(stage.titles for stage in pipeline.stages)):
         assert set(titles) == {"it", "en"}
         assert titles["it"] != titles["en"]
+
+
+@every_name
+def test_the_titles_are_those_that_people_know(name: str):
+    stages = getattr(templates, name)().stages
+    assert {s.key: (s.titles["it"], s.titles["en"]) for s in stages} == TITLES[name]
+    assert [s.key for s in stages] == list(TITLES[name])
 
 
 @every_ladder
@@ -111,6 +171,45 @@ def test_tasks_are_written_in_the_chosen_language(ladder: Callable[..., Pipeline
 def test_no_mail_is_written_for_nobody():
     asked = {payload["template"] for ladder in LADDERS for payload in every_mail(ladder())}
     assert asked == set(MailTemplates().names("it"))
+
+
+# -- as files -----------------------------------------------------------------------------------
+
+
+@every_name
+@pytest.mark.parametrize("language", ["it", "en"])
+def test_the_file_is_the_ladder(name: str, language: Any, tmp_path: Path):
+    path = tmp_path / "own.toml"
+    path.write_text(templates.text(name, language), "utf-8")
+    pipeline = getattr(templates, name)(language)
+    assert json.dumps(load(path).to_dict()) == json.dumps(pipeline.to_dict())
+
+
+@every_name
+def test_a_file_says_the_same_in_both_languages(name: str):
+    """Nothing but the order of titles differs, and none was overlooked."""
+    italian, english = templates.text(name, "it"), templates.text(name, "en")
+    assert tomllib.loads(italian) == tomllib.loads(english)
+    assert "{ it =" in italian
+    assert "{ it =" not in english
+
+
+def test_a_ladder_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(DefinitionError, match="did you mean 'kanban'"):
+        templates.text("kanbna")
+
+
+@pytest.mark.parametrize(
+    ("build", "why"),
+    [
+        (lambda: Reminder("x", wait={"day": 3}), "did you mean 'days'"),
+        (lambda: Notice("x", requires={"demo_at": 1}), "must be a list"),
+        (lambda: Notice("x", on=[""]), "not empty"),
+    ],
+)
+def test_a_hook_says_at_once_what_is_wrong_with_it(build: Callable[[], Any], why: str):
+    with pytest.raises(DefinitionError, match=why):
+        build()
 
 
 def tasks(pipeline: Pipeline) -> list[str]:

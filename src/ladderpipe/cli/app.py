@@ -25,6 +25,7 @@ from .held import held
 from .mine import mine
 from .replay import replay
 from .report import report
+from .template import template
 from .verify import verify
 from .what_if import what_if
 from .worker import worker
@@ -63,7 +64,7 @@ def program(
 
 for _group, _commands in {
     "Begin": (demo,),
-    "Ladders": (check, diagram),
+    "Ladders": (template, check, diagram),
     "Deals": (board, deals, history, explain, move),
     "Insight": (report, what_if),
     "Operation": (worker, doctor, replay, verify),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -15,7 +14,7 @@ from rich.text import Text
 from ..ladder.check import Finding
 from ..pipeline import Pipeline
 from .loading import loaded_pipeline
-from .options import Allow, Definition, Json
+from .options import Allow, Definition, Json, Out
 from .printing import console, printable, write_json
 from .records import finding_record
 
@@ -78,9 +77,7 @@ def diagram(
     format: Annotated[
         Literal["mermaid", "dot"], typer.Option("--format", "-f", help="which language to draw in")
     ] = "mermaid",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="write it there instead")
-    ] = None,
+    out: Out = None,
 ) -> None:
     """Draw the ladder, as Mermaid for a README or DOT for Graphviz."""
     text = loaded_pipeline(pipeline, allow).diagram(format).rstrip("\n") + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,6 +14,7 @@ __all__ = [
     "Json",
     "Language",
     "Name",
+    "Out",
     "OwnPipeline",
     "StoredPipeline",
     "Url",
@@ -47,5 +49,8 @@ Name = Annotated[
 Language = Annotated[
     Literal["it", "en"] | None,
     typer.Option("--language", "-l", help="of the titles; the definition's first when left out"),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="write it there instead")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]

@@ -8,9 +8,11 @@
 | `crm_default` | New, Qualified, Demo, Proposal, Negotiation, Won, Lost |
 | `prospecting` | the six phases of selling, from prospecting to closing |
 
-Every title is in Italian and English; `language="en"` puts English first, and writes the tasks for
-salespeople in it. What a ladder asks for are the effects `email` (see `ladderpipe.mail`) and
-`task` (see `Board.tasks`). A pipeline that no board is bound to yet takes more hooks:
+Each is a definition file in TOML: `text` returns it, `ladderpipe template` writes it out, to begin
+a ladder of your own from. Every title is in Italian and English; `language="en"` puts English
+first, and writes the tasks for salespeople in it. What a ladder asks for are the effects `email`
+(by the hooks `Notice` and `Reminder`; see `ladderpipe.mail`) and `task` (see `Board.tasks`). A
+pipeline that no board is bound to yet takes more hooks:
 
     ladder = sales_management()
 
@@ -21,12 +23,27 @@ salespeople in it. What a ladder asks for are the effects `email` (see `ladderpi
 """
 
 from ..public import publish
-from .contacts import kanban
-from .crm import crm_default
-from .opportunities import new_to_won
-from .phases import prospecting
-from .shop import sales_management
+from .hooks import Notice, Reminder
+from .ladders import (
+    crm_default,
+    kanban,
+    names,
+    new_to_won,
+    prospecting,
+    sales_management,
+    text,
+)
 
-__all__ = ["crm_default", "kanban", "new_to_won", "prospecting", "sales_management"]
+__all__ = [
+    "Notice",
+    "Reminder",
+    "crm_default",
+    "kanban",
+    "names",
+    "new_to_won",
+    "prospecting",
+    "sales_management",
+    "text",
+]
 
 publish(__name__, *(globals()[name] for name in __all__))

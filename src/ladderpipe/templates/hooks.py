@@ -1,56 +1,72 @@
-"""Hooks that several ladders share, and asking for a mail only where one may be sent."""
+"""The hooks of the ready ladders: asking for a mail, only where one may be sent."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from ..ladder.plain import Part
 
 if TYPE_CHECKING:
     from ..model.hook import HookContext
 
-__all__ = [
-    "answer_the_lead",
-    "ask_for_mail",
-    "ask_for_reminder",
-    "confirm_the_demo",
-    "welcome_the_customer",
-]
+__all__ = ["Notice", "Reminder"]
 
-FRESH = dt.timedelta(days=3)
+FRESH: Final = dt.timedelta(days=3)
 """How late a mail may be and still make sense."""
 
 
-def ask_for_mail(ctx: HookContext, template: str) -> None:
-    """Ask for a mail about what has just happened; it is sent even if the deal moves on at once.
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(Part("", given).texts())
 
-    A contact without an e-mail address gets none.
+
+def _delay(given: dt.timedelta | Mapping[str, Any]) -> dt.timedelta:
+    return given if isinstance(given, dt.timedelta) else Part("wait", given).delay()
+
+
+@attrs.frozen
+class Notice:
+    """A hook that asks for a mail about what has just happened.
+
+    It is sent even if the deal moves on at once, and a contact without an e-mail address gets none.
+
+    Args:
+        template: name of the mail, see :class:`~ladderpipe.mail.MailTemplates`.
+        on: only when an event of this type, or of one of these, moved the deal.
+        requires: only when these properties are filled.
     """
-    if ctx.deal.contact.get("email"):
-        ctx.do("email", template=template, expires=FRESH, run_to_completion=True)
+
+    template: str = attrs.field(validator=attrs.validators.instance_of(str))
+    on: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    requires: tuple[str, ...] = attrs.field(default=(), converter=_names)
+
+    def __call__(self, ctx: HookContext) -> None:
+        """Ask for the mail, if all of this holds."""
+        if self.on and (ctx.event is None or ctx.event.type not in self.on):
+            return
+        if ctx.deal.contact.get("email") and all(map(ctx.deal.properties.get, self.requires)):
+            ctx.do("email", template=self.template, expires=FRESH, run_to_completion=True)
 
 
-def ask_for_reminder(ctx: HookContext, template: str, wait: dt.timedelta | None = None) -> None:
-    """Ask for a reminder, which is dropped when the deal moves on before it is due.
+@attrs.frozen
+class Reminder:
+    """A hook that asks for a reminder, which is dropped when the deal moves on before it is due.
 
     A contact without an e-mail address gets none, nor one with ``"unsubscribed": true``.
+
+    Args:
+        template: name of the mail, see :class:`~ladderpipe.mail.MailTemplates`.
+        wait: how long after the move; in a file ``{days = 3}``.
     """
-    contact = ctx.deal.contact
-    if contact.get("email") and not contact.get("unsubscribed"):
-        ctx.do("email", template=template, wait=wait, expires=FRESH)
 
+    template: str = attrs.field(validator=attrs.validators.instance_of(str))
+    wait: dt.timedelta = attrs.field(default=dt.timedelta(), converter=_delay, repr=str)
 
-def answer_the_lead(ctx: HookContext) -> None:
-    """Say that the request has arrived, to those who sent one: not for a deal made by hand."""
-    if ctx.event is not None and ctx.event.type == "lead.created":
-        ask_for_mail(ctx, "lead-welcome")
-
-
-def confirm_the_demo(ctx: HookContext) -> None:
-    """Confirm the demo, if it has a date: the property ``demo_at``."""
-    if ctx.deal.properties.get("demo_at"):
-        ask_for_mail(ctx, "demo-confirmation")
-
-
-def welcome_the_customer(ctx: HookContext) -> None:
-    """Thank a new customer."""
-    ask_for_mail(ctx, "customer-welcome")
+    def __call__(self, ctx: HookContext) -> None:
+        """Ask for the reminder, if the contact may be reminded."""
+        contact = ctx.deal.contact
+        if contact.get("email") and not contact.get("unsubscribed"):
+            ctx.do("email", template=self.template, wait=self.wait, expires=FRESH)

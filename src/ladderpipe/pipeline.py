@@ -184,7 +184,7 @@ class Pipeline:
         """Return what is wrong or doubtful about the ladder, worst first."""
         from .ladder.check import check
 
-        return check(self.ladder)
+        return check(self.ladder, self._hooks)
 
     def diagram(self, format: Literal["mermaid", "dot"] = "mermaid") -> str:
         """Return the ladder as Mermaid or Graphviz DOT text.
@@ -228,6 +228,48 @@ class Pipeline:
     def fingerprint(self) -> str:
         """What matters to the fold (stages, rules, guards, reducer), as a short hash."""
         return fingerprint(self.ladder)
+
+    def extended(
+        self,
+        *,
+        rules: Iterable[Rule] = (),
+        before: str | None = None,
+        stages: Iterable[Stage] = (),
+        without: Iterable[str] = (),
+    ) -> Pipeline:
+        """Return a ladder that is this one and more; hooks and sequences stay.
+
+        Args:
+            rules: rules to add.
+            before: key of the rule that they stand before; at the end when left out. Rules are
+                tried in their order.
+            stages: stages to add, above those that are there.
+            without: keys of rules to leave out.
+
+        Raises:
+            DefinitionError: there is no such rule, or the ladder does not work as extended.
+        """
+        left_out = tuple(without)
+        keys = [rule.key or "" for rule in self.rules]
+        for key in (*left_out, *(() if before is None else (before,))):
+            if key not in keys:
+                raise DefinitionError(
+                    f"pipeline {self.name!r} has no rule {key!r}; it has {', '.join(keys)}"
+                )
+        kept = list(self.rules)
+        place = len(kept) if before is None else keys.index(before)
+        kept[place:place] = rules
+        found = type(self)(
+            self.name,
+            stages=[*self.stages, *stages],
+            rules=[rule for rule in kept if rule.key is None or rule.key not in left_out],
+            title=self.titles or None,
+            reducer=self.reducer,
+        )
+        for (direction, stage), hooks in self._hooks.items():
+            for hook in hooks:
+                found._hook(direction, found.stage(stage))(hook)
+        return found
 
     # -- hooks --------------------------------------------------------------------------------
 
@@ -291,6 +333,7 @@ class Pipeline:
 
         def register(function: HookFunction) -> HookFunction:
             self._hooks.setdefault((direction, stage.key), []).append(function)
+            stage.note_hook(self.name)
             return function
 
         return register

@@ -10,6 +10,7 @@
 | L006 | warning | no path leads to a won stage |
 | L007 | info | no path leads to a lost stage |
 | L008 | warning | a rule with ``out_of=ANY`` that leaves a closed stage it does not name |
+| L009 | warning | stages taken from another pipeline, whose hooks this one has not |
 
 An *error* is what nobody can want: something that can never have an effect, or deals that can
 never leave. A *warning* works as written and is probably not what was meant. That holds for a
@@ -25,7 +26,7 @@ Moves past the rules (``board.override``) do not count as a path.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, Literal
 
 import attrs
@@ -69,10 +70,15 @@ class Finding:
         return f"{self.severity} {self.code}: {self.message}"
 
 
-def check(ladder: Ladder) -> list[Finding]:
+def check(
+    ladder: Ladder, hooks: Collection[tuple[Literal["into", "out_of"], str]] = ()
+) -> list[Finding]:
     """Return what is wrong or doubtful about the ladder, worst first.
 
     The list is the same in every run, and empty for a ladder that is all right.
+
+    Args:
+        hooks: the directions and stages that have hooks.
     """
     ways = Ways(ladder)
     found = [
@@ -84,6 +90,7 @@ def check(ladder: Ladder) -> list[Finding]:
         *_without_an_end(ways, "won"),
         *_without_an_end(ways, "lost"),
         *_closed_stages_left(ways),
+        *_hookless(ladder, {stage for _, stage in hooks}),
     ]
     return sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity))
 
@@ -315,3 +322,17 @@ def _closed_stages_left(ways: Ways) -> Iterator[Finding]:
 
 
 publish("ladderpipe", Finding)
+
+
+def _hookless(ladder: Ladder, hooked: Collection[str]) -> Iterator[Finding]:
+    taken = [s for s in ladder.stages if s.hooked_by is not None and s.key not in hooked]
+    if taken:
+        names = ", ".join(f"'{stage}'" for stage in taken)
+        yield Finding(
+            "L009",
+            "warning",
+            f"stages {names} are those of pipeline {taken[0].hooked_by!r}, and its hooks (mails, "
+            "tasks) stayed behind there: build on it with pipeline.extended(rules=[...]), which "
+            "keeps them, or register hooks of your own",
+            stage=taken[0].key,
+        )

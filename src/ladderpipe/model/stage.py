@@ -159,13 +159,15 @@ class Stage(str):
         DefinitionError: any of these is not what it should be.
     """
 
-    __slots__ = ("probability", "requires", "sequence", "status", "titles")
+    __slots__ = ("hooked_by", "probability", "requires", "sequence", "status", "titles")
 
     titles: Mapping[str, str]
     status: Status
     probability: float | None
     requires: tuple[str, ...]
     sequence: tuple[DoStep | WaitStep, ...]
+    hooked_by: str | None
+    """The pipeline whose hooks run at this very object: whoever takes it elsewhere loses them."""
 
     def __new__(
         cls,
@@ -190,6 +192,7 @@ class Stage(str):
         assign(stage, "probability", _probability(key, status, probability))
         assign(stage, "requires", _names(key, requires))
         assign(stage, "sequence", _steps(key, sequence))
+        assign(stage, "hooked_by", None)
         return stage
 
     @property
@@ -210,6 +213,10 @@ class Stage(str):
     def is_closed(self) -> bool:
         """Whether the deal is decided here: won or lost."""
         return self.status in ("won", "lost")
+
+    def note_hook(self, pipeline: str) -> None:
+        """Note that a pipeline has a hook here; it is no part of what the stage is."""
+        object.__setattr__(self, "hooked_by", pipeline)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a stage never changes: make a new Stage to set {name!r}")

@@ -8,11 +8,19 @@ UPGRADE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# One environment, two stamps: what `make demo` needs, and everything (which includes it).
+# Nothing is resolved here, or the day of somebody's release would decide whether it installs:
+# `make lock` has resolved it, and `pip check` agrees or not.
+INSTALL := $(PIP) install --quiet --no-deps --no-build-isolation
+INSTALL_LOCKED := $(INSTALL) --use-pep517 --require-hashes --requirement
+INSTALL_SELF := $(INSTALL) --editable .
+CHECK := $(PIP) check || { echo "if .venv is older than the lock: make clean, and again" >&2; exit 1; }
+
+# One environment, three stamps: what `make demo` needs, what `make lock` and source distributions
+# need, and everything (which includes both).
 RUN := $(VENV)/.installed-run
+TOOLS := $(VENV)/.installed-tools
 DEV := $(VENV)/.installed-dev
 
 MERMAID := docs/overrides/assets/javascripts/mermaid.min.js
@@ -91,16 +99,17 @@ build: $(DEV) ## build the sdist and the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
 
-# The development lock is held to the versions of the runtime lock: they share an environment.
-LOCK = $(BIN)/uv --quiet pip compile pyproject.toml --universal --python-version 3.11 \
+# The development lock is held to the versions of the other two: they share an environment.
+LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \
     --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
     --custom-compile-command "make lock" $(UPGRADE)
 
 .PHONY: lock
-lock: $(BIN)/uv ## resolve the dependencies again (UPGRADE=--upgrade for newer versions)
-	$(LOCK) --extra cli --group build --output-file requirements/run.txt
-	$(LOCK) --all-extras --group dev --constraint requirements/run.txt \
-	    --output-file requirements/dev.txt
+lock: $(TOOLS) ## resolve the dependencies again (UPGRADE=--upgrade for newer versions)
+	$(LOCK) --group tools --output-file requirements/tools.txt
+	$(LOCK) pyproject.toml --extra cli --group build --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --all-extras --group dev --constraint requirements/run.txt \
+	    --constraint requirements/tools.txt --output-file requirements/dev.txt
 
 .PHONY: clean
 clean: ## remove the environment and everything built
@@ -113,17 +122,20 @@ $(BIN)/python:
 	    { echo "ladderpipe needs Python 3.11 or newer: make PYTHON=python3.11 …" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(BIN)/uv: | $(BIN)/python
-	$(PIP) install uv
-
 $(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes --requirement requirements/run.txt
+	$(INSTALL_LOCKED) requirements/run.txt
 	$(INSTALL_SELF)
+	@$(CHECK)
 	@touch $@
 
-$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes --requirement requirements/dev.txt
+$(TOOLS): requirements/tools.txt | $(BIN)/python
+	$(INSTALL_LOCKED) requirements/tools.txt
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml $(TOOLS)
+	$(INSTALL_LOCKED) requirements/dev.txt
 	$(INSTALL_SELF)
+	@$(CHECK)
 	@touch $(RUN) $@
 
 # The theme would fetch this script from elsewhere whenever a page is read.

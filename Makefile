@@ -1,4 +1,5 @@
 # Everything here needs Python 3.11 or newer, make, and the package index; nothing else.
+# `make test` also asks apt-get, where it may, for Graphviz and Chromium.
 # `make docs` also asks npm, where there is one, for the diagram script.
 
 PYTHON ?= python3
@@ -40,16 +41,21 @@ demo: $(RUN) ## install what is needed and run the demonstration
 	$(BIN)/ladderpipe demo
 
 .PHONY: test
-test: $(DEV) browser ## run the tests
+test: $(DEV) system ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
-# The page of reports is tested in a real one, which no package of Python's brings along.
-.PHONY: browser
-browser:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+# Diagrams are drawn by Graphviz and the page of reports is read in a browser: no packages of
+# Python's. Where they cannot be had, pytest says at its end what it skipped.
+.PHONY: system
+system:
+	@missing=; \
+	command -v dot >/dev/null || missing="$$missing graphviz"; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	    missing="$$missing chromium"; \
+	[ -z "$$missing" ] || { \
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
-	    echo "no Chromium here: what needs a browser is skipped"
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	} || echo "not to be installed here:$$missing; the tests that need it are skipped"
 
 .PHONY: coverage
 coverage: $(DEV) ## run the tests and report what they leave out

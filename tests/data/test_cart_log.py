@@ -15,7 +15,8 @@ from ladderpipe import Event, History, Pipeline
 from ladderpipe.testing import assert_single_stage
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data"
-LOGS = sorted(Path(os.environ.get("LADDERPIPE_DATA", BESIDE)).glob("cart-events/data_*.csv"))
+DATA = Path(os.environ.get("LADDERPIPE_DATA", BESIDE))
+LOGS = sorted(DATA.glob("cart-events/data_*.csv"))
 TYPES = {
     "view": "product.viewed",
     "cart": "cart.item_added",
@@ -24,7 +25,7 @@ TYPES = {
 }
 
 pytestmark = pytest.mark.skipif(
-    not LOGS, reason=f"no cart logs in {BESIDE}: set LADDERPIPE_DATA to the folder that has them"
+    not LOGS, reason=f"no cart logs in {DATA}: set LADDERPIPE_DATA to the folder that has them"
 )
 
 

@@ -13,11 +13,12 @@ from ladderpipe import insight
 from ladderpipe.insight import Tables
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data"
-EXPORT = Path(os.environ.get("LADDERPIPE_DATA", BESIDE)) / "crm" / "sales_pipeline.csv"
+DATA = Path(os.environ.get("LADDERPIPE_DATA", BESIDE))
+EXPORT = DATA / "crm" / "sales_pipeline.csv"
 
 pytestmark = pytest.mark.skipif(
     not EXPORT.exists(),
-    reason=f"no CRM export in {BESIDE}: set LADDERPIPE_DATA to the folder that has it",
+    reason=f"no CRM export in {DATA}: set LADDERPIPE_DATA to the folder that has it",
 )
 
 

@@ -18,7 +18,7 @@ from ladderpipe import Board, Event, Pipeline, Stage, SystemClock, after, do, on
 from tests.shops import Shop, lead_ladder, register
 
 WORKER = """
-import datetime as dt, logging, sys
+import datetime as dt, logging, select, sys
 from ladderpipe import Board, SystemClock
 from tests.integration.test_worker import hasty_ladder
 
@@ -38,8 +38,11 @@ board = Board.open(hasty_ladder(), sys.argv[1], clock=Clock())
 @board.handles("email")
 def send(delivery):
     print("sending", delivery.payload["template"], flush=True)
-    if delivery.payload["template"] == "long":
-        sys.stdin.readline()
+    # A signal is acted upon between two steps of Python: one that comes just before a read that
+    # waits for ever is never seen.
+    long = delivery.payload["template"] == "long"
+    while long and not select.select([sys.stdin], [], [], 0.05)[0]:
+        pass
     print("sent", delivery.payload["template"], flush=True)
 
 board.run(poll=dt.timedelta(seconds=int(sys.argv[2])))
@@ -76,7 +79,8 @@ class Worker:
         url = f"sqlite:///{folder}/shop.db"
         self.board = Board.open(hasty_ladder(), url)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, url, str(poll)],
+            # Unbuffered: what a signal's handler logs while a buffer is written is lost.
+            [sys.executable, "-u", "-c", WORKER, url, str(poll)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],

@@ -413,9 +413,9 @@ def test_a_process_whose_clock_is_behind_does_not_reach_back_before_the_baseline
 
 # -- forgetting ---------------------------------------------------------------------------------
 
-NAME, EMAIL, PHONE = "Ada Rossi", "ada@example.com", "+39 06 5555"
+NAME, EMAIL, PHONE = "Ada Rossi", "ada@example.com", "+39 06 55550199"
 BRUNO = {"name": "Bruno Verdi", "email": "bruno@example.com", "phone": "123"}
-PERSONAL = (NAME, EMAIL, PHONE, "Rossi", "5555")
+PERSONAL = (NAME, EMAIL, PHONE, "Rossi", "55550199")
 
 
 def shop_of_ada(store: Any) -> Shop:

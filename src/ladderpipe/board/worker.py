@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import datetime as dt
 import signal
@@ -87,9 +88,14 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
         yield
         return
 
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+    def say_and_stop(number: int) -> None:
         WORKER.info("%s: stopping after this round", signal.Signals(number).name)
         stop.set()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        # The code that a signal interrupts may hold the locks of the log's stream and of the event:
+        # who takes them here waits for ever. Another thread waits until they are free.
+        _thread.start_new_thread(say_and_stop, (number,))
 
     before = {number: signal.signal(number, ask_to_stop) for number in _SIGNALS}
     try:

@@ -16,7 +16,7 @@ import polars as pl
 
 from ladderpipe import Pipeline
 from ladderpipe.insight.bulk import replay
-from ladderpipe.insight.bulk.columns import read_events
+from ladderpipe.insight.bulk.event_frame import read_events
 from ladderpipe.insight.bulk.fallback import events_of, fold_one_by_one
 
 from .harness import Report, Row, rate

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from ladderpipe import Stage, insight
 from ladderpipe.insight.forecasting.methods import Method
-from ladderpipe.insight.forecasting.past import period_ends
+from ladderpipe.insight.forecasting.period_ends import period_ends
 from tests.insight.hazards import START, World
 from tests.insight.lives import life, tables_of
 

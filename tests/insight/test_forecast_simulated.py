@@ -11,7 +11,7 @@ from ladderpipe import insight
 from ladderpipe.insight.forecasting.features import outcome, snapshot
 from ladderpipe.insight.forecasting.history import from_history
 from ladderpipe.insight.forecasting.methods import planned
-from ladderpipe.insight.forecasting.past import (
+from ladderpipe.insight.forecasting.period_ends import (
     beside_what_came,
     calibrated,
     looked,

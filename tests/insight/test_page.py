@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
+from ladderpipe.formats.format import Format
 from ladderpipe.insight import Tables
 from ladderpipe.insight.report_page import contents, record_of, rendered, write_charts
 from ladderpipe.insight.report_page.cells import cells_of
-from ladderpipe.insight.report_page.formats import Format
 from ladderpipe.insight.report_page.html import for_script
 
 from .lives import Life, tables_of

@@ -18,7 +18,7 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from .columnar import replay
-from .columns import EVENTS, EventSource
+from .event_frame import EVENTS, EventSource
 from .outcome import FINAL, Replayed
 from .program import can_replay_in_columns
 

@@ -17,7 +17,7 @@ from ...pipeline import Pipeline
 from ..frames.tables import MOVES
 from .arrange import Arranged, arrange
 from .arrays import Flags, in_microseconds
-from .columns import EventSource, read_events
+from .event_frame import EventSource, read_events
 from .fallback import Histories, fold_one_by_one
 from .outcome import FINAL, Replayed, frames_of
 from .program import Program, can_replay_in_columns

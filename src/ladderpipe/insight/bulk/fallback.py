@@ -18,7 +18,7 @@ from ...model.event import BY_HAND, OVERRIDE, Event
 from ...model.history import History, SetAside
 from ...pipeline import Pipeline
 from ..frames.tables import MOVES, VISITS
-from .columns import data_columns
+from .event_frame import data_columns
 from .outcome import FINAL
 from .payload_columns import PROPERTY
 

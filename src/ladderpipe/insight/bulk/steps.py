@@ -17,10 +17,10 @@ from ...ladder.guards import ValueAtLeast
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
 from .carts import CartCopy, Carts
+from .duplicates import repeated
 from .guard_bits import HasValue
 from .payloads import ANSWERS, CURRENCY, VALUE, Lines
 from .program import ADD, EMPTY, REMOVE, REPLACE, Program
-from .repeats import repeated
 from .visits import Visits
 
 __all__ = ["Block", "Passages"]

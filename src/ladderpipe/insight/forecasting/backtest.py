@@ -17,7 +17,16 @@ from ..report import Report, Words, called
 from .charts import draw_calibration, draw_money, draw_scores
 from .forecast import LOOKBACK, MINIMUM, end_columns
 from .methods import METHODS, Method, planned
-from .past import Every, Look, Past, beside_what_came, calibrated, looked, period_ends, recall
+from .period_ends import (
+    Every,
+    Look,
+    Past,
+    beside_what_came,
+    calibrated,
+    looked,
+    period_ends,
+    recall,
+)
 from .scores import brier, calibration, money_errors, skill
 from .words import (
     BACKTEST,

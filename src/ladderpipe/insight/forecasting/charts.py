@@ -7,9 +7,9 @@ from typing import Any, Final
 import polars as pl
 import polars.selectors as cs
 
+from ..optional import alt
 from ..report import NOTHING, Language
 from ..reports import charts
-from ..reports.drawing import alt
 from .words import COVERED, columns_of
 
 __all__ = ["ENDS", "draw_calibration", "draw_forecast", "draw_money", "draw_scores"]

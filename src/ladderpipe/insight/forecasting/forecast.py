@@ -16,7 +16,7 @@ from ..report import Report, Words
 from .charts import ENDS, draw_forecast
 from .features import Snapshot, opened_since, snapshot
 from .methods import Method, Plan, planned
-from .past import Look, beside_what_came, calibrated, looked, period_ends, recall
+from .period_ends import Look, beside_what_came, calibrated, looked, period_ends, recall
 from .revenue import COVERAGES, WINDOWS, Money
 from .words import FORECAST, MEANINGS, NEW, columns_of, left_out_note, older_note, untested_note
 

@@ -13,10 +13,10 @@ from ...errors import DefinitionError, LadderError
 from ...logs.readers import LogFile
 from ...logs.rows import BadLine, Row
 from ...model.clock import instant
-from .columns import Columns
 from .crm_map import CrmMap, Join, crm_map
 from .crm_rows import Opportunity, read_row
 from .derive import deals_of, visits_of
+from .table_builder import Columns
 from .tables import CHANGES, DEALS, MOVES, Problem, Tables
 
 __all__ = ["read_crm"]

@@ -17,8 +17,8 @@ from ...errors import ClockError, PipelineChangedError
 from ...model.clock import instant
 from ...stores.base import StoredDeal, Transaction
 from .as_believed import Life, Moment, life_of, settled_life
-from .columns import Columns
 from .derive import deals_of, visits_of
+from .table_builder import Columns
 from .tables import CHANGES, MOVES, Problem, Tables
 
 __all__ = ["Progress", "deals", "moves", "tables", "visits"]

@@ -5,6 +5,6 @@ formats (``xes``, ``ocel``, ``table``), choosing among them (``exporting``), and
 """
 
 from .export import ExportReport, export_log
-from .log_map import read_xes
+from .read import read_xes
 
 __all__ = ["ExportReport", "export_log", "read_xes"]

@@ -13,9 +13,9 @@ from ...errors import DefinitionError
 from ..frames.scan import walking
 from ..frames.tables import Problem
 from .cases import Case, What, cases_of
+from .csv import write_table
 from .files import writing
 from .ocel import write_ocel
-from .table import write_table
 from .xes import write_xes
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from ..frames.snapshot import refuse_unknown
 from ..frames.tables import Tables
 from ..report import Language
 from .contents import Contents, Entry, Section, contents
-from .figures import write_charts
 from .html import MARK, rendered
-from .records import record_of
+from .json import record_of
+from .vega import write_charts
 
 if TYPE_CHECKING:
     from ...board.board import Board

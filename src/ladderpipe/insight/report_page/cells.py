@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 import polars as pl
 
+from ...formats.format import Format
 from ..report import NOTHING, Report, called
-from .formats import Format
 
 __all__ = ["Cell", "Cells", "Column", "cells_of", "printable"]
 

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import attrs
 
+from ...formats.format import Format
+from ..optional import imported
 from ..report import Language
-from ..reports.drawing import imported
 from .cells import Cells, cells_of, printable
 from .contents import Contents, Entry, Section
-from .figures import javascript, locales, specification
-from .formats import Format
 from .key_figures import KeyFigure, key_figures
+from .vega import javascript, locales, specification
 from .words import in_language
 
 __all__ = ["MARK", "rendered"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from ...formats.format import Format
 from ..report import NOTHING
-from .formats import Format
 from .headline import Amount, Headline, Rate
 
 __all__ = ["KeyFigure", "key_figures"]

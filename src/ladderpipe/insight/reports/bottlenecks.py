@@ -10,10 +10,10 @@ import polars as pl
 from ..frames.rates import Rates
 from ..frames.snapshot import DAY, days, in_order, ladder, numbered, stage_labels, standing
 from ..frames.tables import INSTANT, MONEY, Tables
+from ..optional import alt
 from ..report import Language, Report, Words, called
 from ..words import said, titles_of
 from . import charts
-from .drawing import alt
 
 if TYPE_CHECKING:
     from ...board.board import Board

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias
 
 import polars as pl
 
+from ..optional import alt
 from ..report import NOTHING, Language, Words
 from ..words import said
-from .drawing import alt
 
 __all__ = [
     "COLOURS",

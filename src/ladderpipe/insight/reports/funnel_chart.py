@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from ..optional import alt
 from ..report import Language
 from ..words import OUTCOMES, said, titles_of
 from . import charts
-from .drawing import alt
 
 __all__ = ["draw_funnel"]
 

@@ -9,10 +9,10 @@ import polars as pl
 
 from ..frames.snapshot import Period, checked_period, refuse_unknown, standing
 from ..frames.tables import Tables
+from ..optional import alt
 from ..report import NOTHING, Language, Report, Words, called
 from ..words import counted, said, titles_of
 from . import charts
-from .drawing import alt
 from .groups import Every, begin
 
 if TYPE_CHECKING:

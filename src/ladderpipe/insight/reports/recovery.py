@@ -20,10 +20,10 @@ from ..frames.snapshot import (
     standing,
 )
 from ..frames.tables import INSTANT, Tables
+from ..optional import alt
 from ..report import Language, Report, Words, called
 from ..words import OUTCOMES, said, titles_of
 from . import charts, kaplan_meier
-from .drawing import alt
 from .intervals import wilson
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from ..frames.snapshot import (
     unvalued,
 )
 from ..frames.tables import INSTANT, Tables
+from ..optional import alt
 from ..report import Language, Report, Words, called
 from ..words import said, titles_of
 from . import charts
-from .drawing import alt
 
 if TYPE_CHECKING:
     from ...board.board import Board

@@ -12,10 +12,10 @@ from ...model.clock import instant
 from ..frames.rates import Rates
 from ..frames.snapshot import in_order, ladder, refuse_unknown, stage_labels, standing, unvalued
 from ..frames.tables import Tables
+from ..optional import alt
 from ..report import Language, Report, Words, called
 from ..words import STATUSES, said, titles_of
 from . import charts
-from .drawing import alt
 
 if TYPE_CHECKING:
     from ...board.board import Board

@@ -22,10 +22,10 @@ from ..frames.snapshot import (
     standing,
 )
 from ..frames.tables import INSTANT, Tables
+from ..optional import alt
 from ..report import Language, Report, called
 from ..words import said, titles_of
 from . import charts, kaplan_meier
-from .drawing import alt
 
 if TYPE_CHECKING:
     from ...board.board import Board

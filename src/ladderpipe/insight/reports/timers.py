@@ -9,10 +9,10 @@ import polars as pl
 
 from ..frames.snapshot import in_order, ladder, stage_labels, standing
 from ..frames.tables import Tables
+from ..optional import alt
 from ..report import Language, Report, called
 from ..words import OUTCOMES, said, titles_of
 from . import charts
-from .drawing import alt
 
 if TYPE_CHECKING:
     from ...board.board import Board

@@ -13,10 +13,10 @@ from ...errors import DefinitionError
 from ..frames.rates import Rates
 from ..frames.snapshot import CLOSED, DAY, Period, checked_period, money_mean, standing, unvalued
 from ..frames.tables import MONEY, Tables
+from ..optional import alt
 from ..report import Language, Report, Words, called
 from ..words import said, titles_of
 from . import charts
-from .drawing import alt
 
 if TYPE_CHECKING:
     from ...board.board import Board

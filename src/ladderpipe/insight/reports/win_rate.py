@@ -22,10 +22,10 @@ from ..frames.snapshot import (
     unvalued,
 )
 from ..frames.tables import Tables
+from ..optional import alt
 from ..report import NOTHING, Language, Report, Words, called
 from ..words import counted, said, titles_of
 from . import charts
-from .drawing import alt
 from .groups import By, band_labels, grouped_by
 from .intervals import wilson
 

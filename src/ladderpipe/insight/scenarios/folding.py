@@ -16,8 +16,8 @@ from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ...pipeline import Pipeline
 from ..bulk import replay
 from ..bulk.outcome import FINAL, Replayed, visits_of
-from ..frames.columns import Columns
 from ..frames.scan import Recorded, walking
+from ..frames.table_builder import Columns
 from ..frames.tables import MOVES, VISITS, Problem
 
 if TYPE_CHECKING:

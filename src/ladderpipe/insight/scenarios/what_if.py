@@ -11,8 +11,7 @@ import polars as pl
 
 from ...errors import DefinitionError
 from ...pipeline import Pipeline
-from .folding import Sides, fold_twice
-from .tables import (
+from .comparison import (
     deals_of,
     hooks_of,
     in_ladder_order,
@@ -22,6 +21,7 @@ from .tables import (
     stages_of,
     times_of,
 )
+from .folding import Sides, fold_twice
 
 if TYPE_CHECKING:
     from ...board.board import Board

@@ -13,7 +13,8 @@ import polars as pl
 
 from ladderpipe import Stage, insight
 from ladderpipe.insight.frames.derive import deals_of, visits_of
-from ladderpipe.insight.frames.tables import CHANGES, MOVES, Tables
+from ladderpipe.insight.frames.schema import CHANGES, MOVES
+from ladderpipe.insight.frames.tables import Tables
 
 from . import reports_by_hand as by_hand
 from .harness import Report, Row, compare, rate, timed

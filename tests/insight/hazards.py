@@ -11,7 +11,8 @@ import polars as pl
 
 from ladderpipe import Stage
 from ladderpipe.insight.frames.derive import deals_of, visits_of
-from ladderpipe.insight.frames.tables import CHANGES, MOVES, Tables
+from ladderpipe.insight.frames.schema import CHANGES, MOVES
+from ladderpipe.insight.frames.tables import Tables
 
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ladderpipe import Stage
 from ladderpipe.insight.frames.derive import deals_of, visits_of
-from ladderpipe.insight.frames.tables import CHANGES, MOVES, Tables
+from ladderpipe.insight.frames.schema import CHANGES, MOVES
+from ladderpipe.insight.frames.tables import Tables
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from ladderpipe import ANY, Board, MemoryStore, Pipeline, SqliteStore, Stage, after, insight, on
 from ladderpipe.errors import ClockError, PipelineChangedError, ReentrancyError
 from ladderpipe.insight.frames import from_board as reading
-from ladderpipe.insight.frames.tables import CHANGES, DEALS, MOVES, VISITS
+from ladderpipe.insight.frames.schema import CHANGES, DEALS, MOVES, VISITS
 from ladderpipe.ladder.guards import guard
 from ladderpipe.model.clock import instant
 from tests.shops import HOUR, START, Shop, lead_ladder

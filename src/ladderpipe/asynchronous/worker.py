@@ -42,7 +42,7 @@ def as_plain_handler(handler: AsyncHandler) -> Handler:
 
 async def _in_loop(handler: AsyncHandler, delivery: Delivery, strand: bridge.Strand) -> object:
     try:
-        return await cast(Awaitable[object], handler(delivery))
+        return await cast("Awaitable[object]", handler(delivery))
     except asyncio.CancelledError as cancelled:
         strand.put_off_cancelling(cancelled)
         raise InterruptedError("the task was cancelled while its handler ran") from cancelled

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from ..insight.report import NOTHING, Language
+from ..insight.words import NOTHING, Language
 
 __all__ = ["Format"]
 

@@ -1,4 +1,7 @@
-"""Altair, imported when the first chart is drawn: tables and figures do without it."""
+"""What the extra brings and is loaded when it is needed: tables and figures do without it.
+
+Altair takes longer to import than most reports take to be worked out.
+"""
 
 from __future__ import annotations
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 import polars as pl
 
+from .words import NOTHING, Language, Words, titles_of
+
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["Language", "Report", "Words", "called"]
+__all__ = ["Drawing", "Labels", "Report", "Titles", "called"]
 
-Language = Literal["en", "it"]
-
-Words = Mapping[Language, str]
-"""A text in every language that reports speak."""
-
-Labels = Mapping[str, Mapping[str, Words]]
+Labels: TypeAlias = Mapping[str, Mapping[str, Words]]
 """What the values of a column are called in print: by column, then by value."""
 
-NOTHING = "–"
-"""What a value is called that is not there."""
+Titles: TypeAlias = Mapping[str, str]
+"""What columns are called in print, in one language."""
+
+Drawing: TypeAlias = "Callable[[pl.DataFrame, Titles, Language], alt.TopLevelMixin]"
+"""Makes a chart of the figures, their values called by their titles, in a language."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -41,7 +41,7 @@ class Report:
             value and language; a value that is not named is shown as it is.
         notes: what the reader should know about these very figures, for example how many deals
             were left out and why, by language.
-        draw: makes the chart in a language; ``None`` where a chart would say nothing.
+        draw: makes the chart; ``None`` where a chart would say nothing.
     """
 
     name: str
@@ -49,10 +49,12 @@ class Report:
     definitions: Words
     as_of: dt.datetime
     table: pl.DataFrame
-    columns: Mapping[str, Words]
+    columns: Mapping[str, Words] = attrs.Factory(
+        lambda report: titles_of(report.table), takes_self=True
+    )
     labels: Labels = attrs.Factory(dict)
     notes: tuple[Words, ...] = ()
-    draw: Callable[[Language], alt.TopLevelMixin] | None = None
+    draw: Drawing | None = None
 
     @property
     def title(self) -> str:
@@ -66,7 +68,10 @@ class Report:
 
     def chart(self, language: Language = "en") -> alt.TopLevelMixin | None:
         """Return the chart, or ``None`` where there is none to draw."""
-        return None if self.draw is None else self.draw(language)
+        if self.draw is None or self.table.is_empty():
+            return None
+        titles = {column: words[language] for column, words in self.columns.items()}
+        return self.draw(called(self.table, self.labels, language), titles, language)
 
     def printed(self, language: Language = "en") -> pl.DataFrame:
         """Return the table as people read it: columns and values called by their titles."""

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import polars as pl
 
-from .report import Words
+__all__ = [
+    "NOTHING",
+    "OUTCOMES",
+    "STATUSES",
+    "Language",
+    "Words",
+    "counted",
+    "noted",
+    "said",
+    "titles_of",
+]
 
-__all__ = ["OUTCOMES", "STATUSES", "counted", "said", "titles_of"]
+Language: TypeAlias = Literal["en", "it"]
+
+Words: TypeAlias = Mapping[Language, str]
+"""A text in every language that reports speak."""
+
+NOTHING: Final = "–"
+"""What a value is called that is not there."""
 
 
 def said(en: str, it: str) -> Words:
@@ -22,6 +38,11 @@ def counted(number: int, en: tuple[str, str], it: tuple[str, str]) -> Words:
     return said(
         f"{number:,} {en[number != 1]}", f"{number:,}".replace(",", ".") + f" {it[number != 1]}"
     )
+
+
+def noted(number: int, en: tuple[str, str], it: tuple[str, str]) -> tuple[Words, ...]:
+    """Return the note about *number* things, and none about no things."""
+    return (counted(number, en, it),) if number else ()
 
 
 STATUSES: Final[Mapping[str, Words]] = {

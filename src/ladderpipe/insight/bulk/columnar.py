@@ -14,7 +14,7 @@ import polars as pl
 
 from ...model.clock import instant
 from ...pipeline import Pipeline
-from ..frames.tables import MOVES
+from ..frames.schema import MOVES
 from .arrange import Arranged, arrange
 from .arrays import Flags, in_microseconds
 from .event_frame import EventSource, read_events

@@ -11,7 +11,7 @@ import polars as pl
 
 from ...errors import InvalidEventError
 from ...model.event import DISCARDED, MAX_NAME, Event
-from ..frames.tables import INSTANT
+from ..frames.schema import INSTANT
 from .payload_columns import FIELDS, PROPERTY
 
 __all__ = ["EVENTS", "EventSource", "data_columns", "read_events"]

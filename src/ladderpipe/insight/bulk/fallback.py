@@ -17,7 +17,7 @@ from ...fold.fold import run
 from ...model.event import BY_HAND, OVERRIDE, Event
 from ...model.history import History, SetAside
 from ...pipeline import Pipeline
-from ..frames.tables import MOVES, VISITS
+from ..frames.schema import MOVES, VISITS
 from .event_frame import data_columns
 from .outcome import FINAL
 from .payload_columns import PROPERTY

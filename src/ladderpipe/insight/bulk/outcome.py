@@ -13,7 +13,7 @@ import polars as pl
 from ...ladder.rules import ByHand, OnEvents, Rule
 from ...model.event import OVERRIDE
 from ...model.history import SetAside
-from ..frames.tables import INSTANT, MONEY, MOVES, VISITS
+from ..frames.schema import INSTANT, MONEY, MOVES, VISITS
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
 from .program import Program

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
 import attrs
 import polars as pl
 
 from ..frames.rates import Rates
-from ..frames.snapshot import standing
-from ..frames.tables import INSTANT, Tables
-from ..frames.tables import MONEY as AMOUNT
-from ..report import Report, Words, called
+from ..frames.schema import INSTANT
+from ..frames.schema import MONEY as AMOUNT
+from ..frames.snapshot import Instant, Source, standing
+from ..frames.tables import Tables
+from ..report import Report
+from ..words import Words
 from .charts import draw_calibration, draw_money, draw_scores
 from .forecast import LOOKBACK, MINIMUM, end_columns
 from .methods import METHODS, Method, planned
@@ -37,11 +39,8 @@ from .words import (
     MONEY_MEANING,
     columns_of,
     no_windows_note,
-    skipped_note,
+    skipped_notes,
 )
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["Backtest", "backtest"]
 
@@ -65,9 +64,9 @@ class Backtest(Report):
 
 
 def backtest(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     every: Every = "month",
     horizons: Sequence[int | dt.timedelta] = (30, 60, 90),
     methods: Sequence[Method] = get_args(Method),
@@ -110,17 +109,11 @@ def backtest(
         columns=columns_of(scores),
         labels=labels,
         notes=notes,
-        draw=_drawing(scores, labels, draw_scores),
+        draw=draw_scores,
         forecasts=forecasts,
         calibration=_calibration(tables, forecasts, labels, notes),
         money=_money(tables, windows, labels, notes),
     )
-
-
-def _drawing(table: pl.DataFrame, labels: Any, draw: Any) -> Any:
-    if table.is_empty():
-        return None
-    return lambda language: draw(called(table, labels, language), language)
 
 
 def _compared(looks: dict[Method, list[Look]], past: Past) -> tuple[pl.DataFrame, int]:
@@ -236,8 +229,7 @@ def _ordered() -> pl.Expr:
 
 
 def _notes(forecasts: pl.DataFrame, skipped: int) -> list[Words]:
-    notes = [] if forecasts.height else [no_windows_note()]
-    return [*notes, *([skipped_note(skipped)] if skipped else [])]
+    return [*(() if forecasts.height else (no_windows_note(),)), *skipped_notes(skipped)]
 
 
 def _calibration(
@@ -255,7 +247,7 @@ def _calibration(
         columns=columns_of(table),
         labels=labels,
         notes=notes,
-        draw=_drawing(table, labels, draw_calibration),
+        draw=draw_calibration,
     )
 
 
@@ -271,5 +263,5 @@ def _money(tables: Tables, windows: pl.DataFrame, labels: Any, notes: tuple[Word
         columns=columns_of(table),
         labels=labels,
         notes=notes,
-        draw=_drawing(table, labels, draw_money),
+        draw=draw_money,
     )

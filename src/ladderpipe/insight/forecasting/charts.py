@@ -8,9 +8,10 @@ import polars as pl
 import polars.selectors as cs
 
 from ..optional import alt
-from ..report import NOTHING, Language
+from ..report import Titles
 from ..reports import charts
-from .words import COVERED, columns_of
+from ..words import NOTHING, Language
+from .words import COVERED
 
 __all__ = ["ENDS", "draw_calibration", "draw_forecast", "draw_money", "draw_scores"]
 
@@ -26,19 +27,14 @@ def _shown(table: pl.DataFrame, language: Language) -> pl.DataFrame:
     )
 
 
-def _titles(table: pl.DataFrame, language: Language) -> dict[str, str]:
-    return {name: words[language] for name, words in columns_of(table).items()}
-
-
-def draw_forecast(table: pl.DataFrame, language: Language) -> Any:
+def draw_forecast(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     """Draw what is expected within each horizon, with both intervals and the weighted value."""
-    titles = _titles(table, language)
     return charts.by_currency(
         _shown(table, language), lambda rows, code: _forecast(rows, code, titles, language)
     )
 
 
-def _forecast(table: pl.DataFrame, code: str, titles: dict[str, str], language: Language) -> Any:
+def _forecast(table: pl.DataFrame, code: str, titles: Titles, language: Language) -> Any:
     y = charts.listed("within", table["within"], None)
     money = titles["expected"] + ("" if code == NOTHING else f" ({code})")
     tooltip = [
@@ -79,9 +75,8 @@ def _methods(table: pl.DataFrame, legend: alt.Legend | None) -> alt.Color:
     return alt.Color("method:N", scale=scale, title=None, legend=legend)
 
 
-def draw_scores(table: pl.DataFrame, language: Language) -> Any:
+def draw_scores(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     """Draw the Brier score of each method, horizon beside horizon."""
-    titles = _titles(table, language)
     shown = _shown(table.unique(["method", "horizon_days"], maintain_order=True), language)
     chart = (
         alt.Chart(shown)
@@ -104,21 +99,21 @@ def draw_scores(table: pl.DataFrame, language: Language) -> Any:
     return charts.themed(chart.facet(row=rows.header(labelAnchor="start", labelOrient="top")))
 
 
-def draw_calibration(table: pl.DataFrame, language: Language) -> Any:
+def draw_calibration(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     """Draw the share won against the probability given, a panel for each horizon."""
-    titles = _titles(table, language)
     shown = _shown(table, language)
     whole = alt.Scale(domain=[0, 1])
     x = alt.X("mean_probability:Q", axis=charts.share_axis(titles["mean_probability"]), scale=whole)
     y = alt.Y("won_share:Q", axis=charts.share_axis(titles["won_share"]), scale=whole)
-    tooltip = [
-        alt.Tooltip("method:N", title=titles["method"]),
-        alt.Tooltip("mean_probability:Q", title=titles["mean_probability"], format=".1%"),
-        alt.Tooltip("won_share:Q", title=titles["won_share"], format=".1%"),
-        alt.Tooltip("lower:Q", title=titles["lower"], format=".1%"),
-        alt.Tooltip("upper:Q", title=titles["upper"], format=".1%"),
-        alt.Tooltip("forecasts:Q", title=titles["forecasts"], format=","),
-    ]
+    tooltip = charts.hover(
+        titles,
+        "method",
+        mean_probability=".1%",
+        won_share=".1%",
+        lower=".1%",
+        upper=".1%",
+        forecasts=",",
+    )
 
     def panel(within: str) -> Any:
         rows = shown.filter(within=within)
@@ -136,12 +131,11 @@ def draw_calibration(table: pl.DataFrame, language: Language) -> Any:
     return charts.themed(alt.hconcat(*(panel(within) for within in panels)))
 
 
-def draw_money(table: pl.DataFrame, language: Language) -> Any:
+def draw_money(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     """Draw what was expected at each month-end and what came, a panel for each horizon.
 
     Only of the first method: its intervals, over those of the others, could not be read.
     """
-    titles = _titles(table, language)
     shown = _shown(table.filter(pl.col("method") == table["method"][0]), language)
     return charts.by_currency(
         shown.with_columns(deals=pl.lit(1)),
@@ -149,7 +143,7 @@ def draw_money(table: pl.DataFrame, language: Language) -> Any:
     )
 
 
-def _money(table: pl.DataFrame, code: str, titles: dict[str, str], language: Language) -> Any:
+def _money(table: pl.DataFrame, code: str, titles: Titles, language: Language) -> Any:
     money = titles["expected"] + ("" if code == NOTHING else f" ({code})")
     names = [
         titles["actual"],

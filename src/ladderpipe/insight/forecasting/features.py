@@ -13,8 +13,9 @@ import attrs
 import polars as pl
 
 from ...errors import DefinitionError
+from ..frames.schema import DEALS, INSTANT, MONEY
 from ..frames.snapshot import CLOSED
-from ..frames.tables import DEALS, INSTANT, MONEY, Tables
+from ..frames.tables import Tables
 
 __all__ = ["Outcome", "Snapshot", "opened_since", "outcome", "snapshot"]
 

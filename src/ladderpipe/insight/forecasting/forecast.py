@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 import polars as pl
 
 from ..frames.rates import Rates
-from ..frames.snapshot import DAY, in_order, standing
-from ..frames.tables import MONEY, Tables
-from ..report import Report, Words
+from ..frames.schema import MONEY
+from ..frames.snapshot import DAY, Instant, Source, in_order, standing
+from ..frames.tables import Tables
+from ..report import Report
+from ..words import Words
 from .charts import ENDS, draw_forecast
 from .features import Snapshot, opened_since, snapshot
 from .methods import Method, Plan, planned
 from .period_ends import Look, beside_what_came, calibrated, looked, period_ends, recall
 from .revenue import COVERAGES, WINDOWS, Money
-from .words import FORECAST, MEANINGS, NEW, columns_of, left_out_note, older_note, untested_note
-
-if TYPE_CHECKING:
-    from ...board.board import Board
+from .words import FORECAST, MEANINGS, NEW, columns_of, left_out_notes, older_notes, untested_note
 
 __all__ = ["LOOKBACK", "MINIMUM", "Forecast", "end_columns", "forecast"]
 
@@ -48,9 +47,9 @@ class Forecast(Report):
 
 
 def forecast(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     horizons: Sequence[int | dt.timedelta] = (30, 60, 90),
     method: Method = "history",
     by: str | Sequence[str] = (),
@@ -106,9 +105,7 @@ def forecast(
         columns=columns_of(table),
         labels={"currency": {}},
         notes=(*tables.notes, *_notes(look, money, plan)),
-        draw=(lambda language: draw_forecast(table, language))
-        if table["expected"].count()
-        else None,
+        draw=draw_forecast if table["expected"].count() else None,
         method=method,
         deals=_each(look, tables),
     )
@@ -218,13 +215,12 @@ def _notes(look: Look, money: Sequence[Money], plan: Plan) -> list[Words]:
     longest = look.estimates.filter(horizon=plan.horizons[-1])
     older = longest.filter("older").height if "older" in longest.columns else 0
     left_out = max((one.deals - one.forecast_of for one in money), default=0)
-    notes = []
+    notes: list[Words] = []
     if left_out:
         silent = look.estimates["won"].is_null()
         unknown = look.estimates.filter(silent)["deal"].n_unique()
-        notes += left_out_note(unknown, look.snapshot.deals["value"].null_count(), plan.minimum)
-    if older:
-        notes.append(older_note(older))
+        notes += left_out_notes(unknown, look.snapshot.deals["value"].null_count(), plan.minimum)
+    notes += older_notes(older)
     if any(one.expected is not None and not one.ends for one in money):
         notes.append(untested_note(WINDOWS))
     return notes

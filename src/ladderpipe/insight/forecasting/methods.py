@@ -11,8 +11,7 @@ import polars as pl
 
 from ...errors import DefinitionError
 from ...model.stage import Stage
-from ..report import Words
-from ..words import said
+from ..words import Words, said
 from .baselines import base_rate, naive_bayes, stage_probability, win_rate
 from .features import Outcome, Snapshot
 from .history import from_history

@@ -7,8 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from ..report import Words
-from ..words import counted, said, titles_of
+from ..words import Words, noted, said, titles_of
 
 __all__ = [
     "BACKTEST",
@@ -22,10 +21,10 @@ __all__ = [
     "MONEY_MEANING",
     "NEW",
     "columns_of",
-    "left_out_note",
+    "left_out_notes",
     "no_windows_note",
-    "older_note",
-    "skipped_note",
+    "older_notes",
+    "skipped_notes",
     "untested_note",
 ]
 
@@ -174,47 +173,38 @@ MONEY_MEANING: Final = said(
 )
 
 
-def left_out_note(unknown: int, unvalued: int, minimum: int) -> list[Words]:
+def left_out_notes(unknown: int, unvalued: int, minimum: int) -> tuple[Words, ...]:
     """Return the notes on deals that are not among the expected money, and why."""
-    notes = []
-    if unknown:
-        notes.append(
-            counted(
-                unknown,
-                (
-                    "deal has too little history behind it for some of the days: fewer than "
-                    f"{minimum} examples. It has no forecast there.",
-                    "deals have too little history behind them for some of the days: fewer than "
-                    f"{minimum} examples. They have no forecast there.",
-                ),
-                (
-                    "trattativa ha alle spalle troppa poca storia per alcuni dei giorni: meno di "
-                    f"{minimum} esempi. Lì non ha previsione.",
-                    "trattative hanno alle spalle troppa poca storia per alcuni dei giorni: meno "
-                    f"di {minimum} esempi. Lì non hanno previsione.",
-                ),
-            )
-        )
-    if unvalued:
-        notes.append(
-            counted(
-                unvalued,
-                (
-                    "open deal has no value, and adds nothing to the money.",
-                    "open deals have no value, and add nothing to the money.",
-                ),
-                (
-                    "trattativa aperta non ha valore, e non aggiunge denaro.",
-                    "trattative aperte non hanno valore, e non aggiungono denaro.",
-                ),
-            )
-        )
-    return notes
+    return noted(
+        unknown,
+        (
+            "deal has too little history behind it for some of the days: fewer than "
+            f"{minimum} examples. It has no forecast there.",
+            "deals have too little history behind them for some of the days: fewer than "
+            f"{minimum} examples. They have no forecast there.",
+        ),
+        (
+            "trattativa ha alle spalle troppa poca storia per alcuni dei giorni: meno di "
+            f"{minimum} esempi. Lì non ha previsione.",
+            "trattative hanno alle spalle troppa poca storia per alcuni dei giorni: meno "
+            f"di {minimum} esempi. Lì non hanno previsione.",
+        ),
+    ) + noted(
+        unvalued,
+        (
+            "open deal has no value, and adds nothing to the money.",
+            "open deals have no value, and add nothing to the money.",
+        ),
+        (
+            "trattativa aperta non ha valore, e non aggiunge denaro.",
+            "trattative aperte non hanno valore, e non aggiungono denaro.",
+        ),
+    )
 
 
-def older_note(older: int) -> Words:
+def older_notes(older: int) -> tuple[Words, ...]:
     """Return the note on deals older than enough others ever were."""
-    return counted(
+    return noted(
         older,
         (
             "deal has been in its stage longer than enough others have been watched; it is taken "
@@ -251,9 +241,9 @@ def no_windows_note() -> Words:
     )
 
 
-def skipped_note(skipped: int) -> Words:
+def skipped_notes(skipped: int) -> tuple[Words, ...]:
     """Return the note on forecasts that are not scored because a method gave none."""
-    return counted(
+    return noted(
         skipped,
         (
             "forecast is not scored, since some method had too little history for it.",

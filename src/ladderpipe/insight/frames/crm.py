@@ -16,8 +16,9 @@ from ...model.clock import instant
 from .crm_map import CrmMap, Join, crm_map
 from .crm_rows import Opportunity, read_row
 from .derive import deals_of, visits_of
+from .schema import CHANGES, DEALS, MOVES
 from .table_builder import Columns
-from .tables import CHANGES, DEALS, MOVES, Problem, Tables
+from .tables import Problem, Tables
 
 __all__ = ["read_crm"]
 

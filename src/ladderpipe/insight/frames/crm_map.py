@@ -52,7 +52,7 @@ from ...logs.map_reader import READ_FIELDS, TemplateReader, read_layout, read_ti
 from ...logs.placeholders import Template, columns_of
 from ...logs.readers import Layout
 from ...model.stage import Stage
-from .tables import DEALS
+from .schema import DEALS
 
 __all__ = ["CrmMap", "CrmStage", "Join", "crm_map", "crm_map_from_dict", "shipped_crm_maps"]
 

@@ -12,7 +12,7 @@ from typing import Final, get_args
 import polars as pl
 
 from ...model.stage import Stage, Status
-from .tables import DEALS, VISITS
+from .schema import DEALS, VISITS
 
 __all__ = ["deals_of", "visits_of"]
 

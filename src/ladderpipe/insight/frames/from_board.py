@@ -18,8 +18,9 @@ from ...model.clock import instant
 from ...stores.base import StoredDeal, Transaction
 from .as_believed import Life, Moment, life_of, settled_life
 from .derive import deals_of, visits_of
+from .schema import CHANGES, MOVES
 from .table_builder import Columns
-from .tables import CHANGES, MOVES, Problem, Tables
+from .tables import Problem, Tables
 
 __all__ = ["Progress", "deals", "moves", "tables", "visits"]
 

@@ -16,7 +16,8 @@ import polars as pl
 
 from ...errors import LadderError
 from ...model.money import currency_code
-from .tables import INSTANT, MONEY, Tables
+from .schema import INSTANT, MONEY
+from .tables import Tables
 
 __all__ = ["RateError", "Rates", "convert"]
 

@@ -5,24 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 import polars as pl
 
+from ...board.board import Board
 from ...errors import DefinitionError
 from ...model.clock import instant
-from ..report import Words
-from ..words import counted, said
+from ..words import Words, noted, said
+from .from_board import tables as read
 from .rates import Rates, convert
-from .tables import MONEY, Tables
-
-if TYPE_CHECKING:
-    from ...board.board import Board
+from .schema import MONEY
+from .tables import Tables
 
 __all__ = [
     "CLOSED",
     "DAY",
+    "Instant",
     "Period",
+    "Source",
     "checked_confidence",
     "checked_period",
     "chosen_stages",
@@ -42,13 +43,19 @@ DAY: Final = 86_400_000_000
 
 CLOSED: Final = ("won", "lost")
 
-Period = tuple[dt.datetime | str, dt.datetime | str]
+Source: TypeAlias = Tables | Board
+"""What reports are worked out from: a board, or tables that were read from one or an export."""
+
+Instant: TypeAlias = dt.datetime | str
+"""An instant with its time zone, or ISO 8601 text of one."""
+
+Period: TypeAlias = tuple[Instant, Instant]
 """From an instant up to, not including, another."""
 
 
 def standing(
-    source: Tables | Board,
-    as_of: dt.datetime | str | None = None,
+    source: Source,
+    as_of: Instant | None = None,
     rates: Rates | None = None,
     *,
     history: bool = False,
@@ -62,16 +69,10 @@ def standing(
         ClockError: the tables do not reach so far.
         RateError: a rate that is needed is missing.
     """
-    tables = source if isinstance(source, Tables) else _read(source)
+    tables = source if isinstance(source, Tables) else read(source)
     if as_of is not None and instant(as_of) != tables.as_of:
         tables = tables.at(as_of)
     return tables if rates is None else convert(tables, rates, history=history)
-
-
-def _read(board: Board) -> Tables:
-    from .from_board import tables
-
-    return tables(board)
 
 
 def ladder(tables: Tables) -> pl.DataFrame:
@@ -193,21 +194,16 @@ def numbered(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(number=pl.col("deal").rle_id().cast(pl.Int64))
 
 
-def unvalued(deals: pl.DataFrame) -> list[Words]:
+def unvalued(deals: pl.DataFrame) -> tuple[Words, ...]:
     """Return the note on deals whose value is not known; none if there are none."""
-    number = deals["value"].null_count()
-    if not number:
-        return []
-    return [
-        counted(
-            number,
-            (
-                "deal has no value; it is counted, and adds nothing to the money.",
-                "deals have no value; they are counted, and add nothing to the money.",
-            ),
-            (
-                "trattativa non ha valore: è contata, ma non aggiunge denaro.",
-                "trattative non hanno valore: sono contate, ma non aggiungono denaro.",
-            ),
-        )
-    ]
+    return noted(
+        deals["value"].null_count(),
+        (
+            "deal has no value; it is counted, and adds nothing to the money.",
+            "deals have no value; they are counted, and add nothing to the money.",
+        ),
+        (
+            "trattativa non ha valore: è contata, ma non aggiunge denaro.",
+            "trattative non hanno valore: sono contate, ma non aggiungono denaro.",
+        ),
+    )

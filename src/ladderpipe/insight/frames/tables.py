@@ -6,84 +6,19 @@ Where they come from (a board, a CRM's export) and what is made of them is elsew
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import attrs
 import polars as pl
 
+from ...errors import ClockError
 from ...model.clock import instant
 from ...model.stage import Stage
+from ..words import Words
+from .derive import deals_of, visits_of
+from .schema import DEALS
 
-if TYPE_CHECKING:
-    from ..report import Words
-
-__all__ = ["CHANGES", "DEALS", "INSTANT", "MONEY", "MOVES", "VISITS", "Problem", "Tables"]
-
-INSTANT: Final = pl.Datetime("us", "UTC")
-MONEY: Final = pl.Decimal(38, 6)
-"""Amounts are exact; an amount with more than six decimals is rounded half to even on reading."""
-
-DEALS: Final[dict[str, Any]] = {
-    "deal": pl.String,
-    "title": pl.String,
-    "stage": pl.String,
-    "status": pl.String,
-    "visit": pl.Int64,
-    "entered_at": INSTANT,
-    "opened_at": INSTANT,
-    "closed_at": INSTANT,
-    "last_event_at": INSTANT,
-    "lost_from": pl.String,
-    "value": MONEY,
-    "currency": pl.String,
-    "owner": pl.String,
-    "source": pl.String,
-    "loss_reason": pl.String,
-}
-"""A row for every deal that was open, closed or abandoned at ``as_of``: opened at or before it."""
-
-VISITS: Final[dict[str, Any]] = {
-    "deal": pl.String,
-    "n": pl.Int64,
-    "stage": pl.String,
-    "entered_at": INSTANT,
-    "left_at": INSTANT,
-    "rule": pl.String,
-    "from_stage": pl.String,
-    "into_stage": pl.String,
-    "left_by": pl.String,
-}
-"""A row for every stay in a stage, ``n`` from 1; ``left_at``, ``into_stage`` and ``left_by`` (the
-rule) are null for the stay that goes on at ``as_of``, ``from_stage`` for the first."""
-
-MOVES: Final[dict[str, Any]] = {
-    "deal": pl.String,
-    "n": pl.Int64,
-    "out_of": pl.String,
-    "into": pl.String,
-    "at": INSTANT,
-    "recorded_at": INSTANT,
-    "rule": pl.String,
-    "trigger": pl.String,
-    "event_type": pl.String,
-    "event_source": pl.String,
-    "event_id": pl.String,
-}
-"""A row for every passage, the opening with ``out_of`` null; ``trigger`` is ``event``, ``timer``,
-``hand`` or ``override``, and the event's columns are null for a timer."""
-
-CHANGES: Final[dict[str, Any]] = {
-    "deal": pl.String,
-    "at": INSTANT,
-    "title": pl.String,
-    "value": MONEY,
-    "currency": pl.String,
-    "owner": pl.String,
-    "source": pl.String,
-    "loss_reason": pl.String,
-}
-"""What a deal was worth, and whose it was, from each instant at which it had an event, the
-opening's first; null where nobody knows any more."""
+__all__ = ["Problem", "Tables"]
 
 
 @attrs.frozen
@@ -112,11 +47,11 @@ class Tables:
         pipeline: the pipeline's name.
         stages: the ladder, first rung first: keys, titles, statuses, probabilities.
         as_of: the instant; nothing in the tables is later.
-        deals: one row a deal, with the columns of :data:`DEALS`, sorted by deal; what a CRM's
-            export knows besides stands in further columns.
-        visits: one row a stay in a stage: :data:`VISITS`, sorted by deal and ``n``.
-        moves: one row a passage: :data:`MOVES`, sorted by deal and ``n``.
-        changes: one row a deal and instant of an event: :data:`CHANGES`, sorted by both.
+        deals: one row a deal, with the columns of :data:`~.schema.DEALS`, sorted by deal;
+            what a CRM's export knows besides stands in further columns.
+        visits: one row a stay in a stage: :data:`~.schema.VISITS`, sorted by deal and ``n``.
+        moves: one row a passage: :data:`~.schema.MOVES`, sorted by deal and ``n``.
+        changes: one row a deal and instant of an event: :data:`~.schema.CHANGES`, sorted by both.
         removed: how many deals were removed from the store; nothing in the tables is theirs.
         undated: how many deals have no date at all, in an export from a CRM. They stand in
             ``deals``, with ``opened_at`` and ``entered_at`` null, at the end only: of an
@@ -141,9 +76,26 @@ class Tables:
         Raises:
             ClockError: it is later than these tables reach.
         """
-        from .as_of import cut
-
-        return cut(self, instant(earlier))
+        as_of = instant(earlier)
+        if as_of == self.as_of:
+            return self
+        if as_of > self.as_of:
+            raise ClockError(
+                f"these tables end at {self.as_of.isoformat()} and know nothing of "
+                f"{as_of.isoformat()}: read them anew, or ask for an earlier instant"
+            )
+        moves = self.moves.filter(pl.col("at") <= as_of)
+        changes = self.changes.filter(pl.col("at") <= as_of)
+        visits = visits_of(moves)
+        deals = deals_of(visits, changes, self.stages)
+        further = [name for name in self.deals.columns if name not in DEALS]
+        if further:
+            # An export's own columns have no history: they are told as they stand at the end.
+            known = self.deals.select("deal", *further)
+            deals = deals.join(known, on="deal", how="left", maintain_order="left")
+        return attrs.evolve(
+            self, as_of=as_of, deals=deals, visits=visits, moves=moves, changes=changes
+        )
 
     @property
     def notes(self) -> tuple[Words, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, get_args
+from typing import Final, TextIO, TypeAlias, get_args
 
 import attrs
 
+from ...board.board import Board
 from ...errors import DefinitionError
+from ..frames.from_board import Progress
 from ..frames.scan import walking
 from ..frames.tables import Problem
 from .cases import Case, What, cases_of
@@ -17,10 +19,6 @@ from .csv import write_table
 from .files import writing
 from .ocel import write_ocel
 from .xes import write_xes
-
-if TYPE_CHECKING:
-    from ...board.board import Board
-    from ..frames.from_board import Progress
 
 __all__ = ["ExportReport", "export_log"]
 

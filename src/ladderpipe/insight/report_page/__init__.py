@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING
-
 from ..frames.rates import Rates
-from ..frames.snapshot import refuse_unknown
-from ..frames.tables import Tables
-from ..report import Language
+from ..frames.snapshot import Instant, Source, refuse_unknown
+from ..words import Language
 from .contents import Contents, Entry, Section, contents
 from .html import MARK, rendered
 from .json import record_of
 from .vega import write_charts
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = [
     "MARK",
@@ -31,9 +24,9 @@ __all__ = [
 
 
 def page(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     language: Language = "en",
     rates: Rates | None = None,
     zone: str = "UTC",

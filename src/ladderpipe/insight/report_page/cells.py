@@ -12,7 +12,8 @@ import attrs
 import polars as pl
 
 from ...formats.format import Format
-from ..report import NOTHING, Report, called
+from ..report import Report, called
+from ..words import NOTHING
 
 __all__ = ["Cell", "Cells", "Column", "cells_of", "printable"]
 

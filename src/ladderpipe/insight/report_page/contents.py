@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 import polars as pl
 
 from ..forecasting import backtest, forecast
 from ..frames.rates import Rates
-from ..frames.snapshot import standing
+from ..frames.snapshot import Instant, Source, standing
 from ..frames.tables import Tables
-from ..report import Report, Words
+from ..report import Report
 from ..reports.bottlenecks import bottlenecks, turning_back
 from ..reports.currencies import currencies
 from ..reports.funnel import funnel
@@ -25,11 +25,8 @@ from ..reports.time_in_stage import survival, time_in_stage
 from ..reports.timers import timers
 from ..reports.velocity import velocity
 from ..reports.win_rate import loss_reasons, win_rate
-from ..words import said
+from ..words import Words, said
 from .headline import Headline, headline
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["Contents", "Entry", "Progress", "Section", "contents"]
 
@@ -81,9 +78,9 @@ class Contents:
 
 
 def contents(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     rates: Rates | None = None,
     zone: str = "UTC",
     forecasts: bool | None = None,

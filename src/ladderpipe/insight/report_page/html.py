@@ -12,7 +12,7 @@ import attrs
 
 from ...formats.format import Format
 from ..optional import imported
-from ..report import Language
+from ..words import Language
 from .cells import Cells, cells_of, printable
 from .contents import Contents, Entry, Section
 from .key_figures import KeyFigure, key_figures

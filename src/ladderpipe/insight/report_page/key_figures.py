@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from ...formats.format import Format
-from ..report import NOTHING
+from ..words import NOTHING
 from .headline import Amount, Headline, Rate
 
 __all__ = ["KeyFigure", "key_figures"]

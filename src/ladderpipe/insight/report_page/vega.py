@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from ..optional import imported
-from ..report import Language
 from ..reports.charts import INK
+from ..words import Language
 from .contents import Contents, Entry
 
 __all__ = ["Kind", "javascript", "locales", "specification", "write_charts"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..report import Language, Words
-from ..words import said
+from ..words import Language, Words, said
 
 __all__ = ["in_language"]
 

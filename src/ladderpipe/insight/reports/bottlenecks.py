@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
 from ..frames.rates import Rates
-from ..frames.snapshot import DAY, days, in_order, ladder, numbered, stage_labels, standing
-from ..frames.tables import INSTANT, MONEY, Tables
+from ..frames.schema import INSTANT, MONEY
+from ..frames.snapshot import (
+    DAY,
+    Instant,
+    Source,
+    days,
+    in_order,
+    ladder,
+    numbered,
+    stage_labels,
+    standing,
+)
+from ..frames.tables import Tables
 from ..optional import alt
-from ..report import Language, Report, Words, called
-from ..words import said, titles_of
+from ..report import Report, Titles
+from ..words import Language, Words, said
 from . import charts
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["bottlenecks", "turning_back", "value_days"]
 
 
 def bottlenecks(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     rates: Rates | None = None,
 ) -> Report:
     """Report how much value each stage held for how long: the integral of value over time.
@@ -40,17 +47,15 @@ def bottlenecks(
     held = value_days(tables)
     table = held.drop("unvalued_days").with_columns(share=_of_all("value_days"))
     table = in_order(table, tables, "currency", "stage")
-    labels: dict[str, Any] = {"stage": stage_labels(tables), "currency": {}}
     return Report(
         name="bottlenecks",
         titles=said("Bottlenecks", "Colli di bottiglia"),
         definitions=DEFINITION,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
-        notes=tuple(_worthless(held)),
-        draw=lambda language: _draw(called(table, labels, language), language),
+        labels={"stage": stage_labels(tables), "currency": {}},
+        notes=_worthless(held),
+        draw=_draw,
     )
 
 
@@ -120,23 +125,23 @@ def _same_numbers(visits: pl.DataFrame, changes: pl.DataFrame) -> tuple[pl.DataF
     return visits, renumbered.drop_nulls("number")
 
 
-def _worthless(held: pl.DataFrame) -> list[Words]:
+def _worthless(held: pl.DataFrame) -> tuple[Words, ...]:
     lost, whole = (float(held[name].sum()) for name in ("unvalued_days", "deal_days"))
     if not lost:
-        return []
+        return ()
     share = lost / whole
-    return [
+    return (
         said(
             f"{share:.1%} of the deal-days are of deals without a value then: they add no "
             "value-days.",
             f"Il {share:.1%}".replace(".", ",")
             + " dei giorni-trattativa è di trattative allora senza valore: non aggiungono "
             "valore-giorni.",
-        )
-    ]
+        ),
+    )
 
 
-def turning_back(source: Tables | Board, *, as_of: dt.datetime | str | None = None) -> Report:
+def turning_back(source: Source, *, as_of: Instant | None = None) -> Report:
     """Report the moves that lead down the ladder: from where, to where, how often.
 
     The rungs are the stages that are open or won; leaving and entering abandoned and lost stages
@@ -160,34 +165,24 @@ def turning_back(source: Tables | Board, *, as_of: dt.datetime | str | None = No
         .select("out_of", "into", "moves", "deals", "share")
     )
     table = in_order(table, tables, "out_of", "into")
-    labels: dict[str, Any] = {name: stage_labels(tables) for name in ("out_of", "into")}
     return Report(
         name="turning_back",
         titles=said("Where deals turn back", "Dove le trattative tornano indietro"),
         definitions=BACK,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
-        draw=(lambda language: _draw_back(called(table, labels, language), language))
-        if table.height
-        else None,
+        labels={name: stage_labels(tables) for name in ("out_of", "into")},
+        draw=_draw_back,
     )
 
 
-def _draw(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     shown = table.with_columns(pl.col("value_days").cast(pl.Float64))
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
-        tooltip = [
-            alt.Tooltip("stage:N", title=titles["stage"]),
-            *(
-                alt.Tooltip(f"{name}:Q", title=titles[name], format=",.3~s")
-                for name in ("visits", "deal_days", "value_days")
-            ),
-            alt.Tooltip("share:Q", title=titles["share"], format=".0%"),
-        ]
+        tooltip = charts.hover(
+            titles, "stage", visits=",.3~s", deal_days=",.3~s", value_days=",.3~s", share=".0%"
+        )
         base = alt.Chart(rows).properties(width=charts.WIDTH / 2, height=alt.Step(charts.STEP))
 
         def bars(name: str, title: str, colour: str, y: alt.Y) -> Any:
@@ -208,23 +203,19 @@ def _draw(table: pl.DataFrame, language: Language) -> Any:
     return charts.by_currency(shown, panel, size="visits")
 
 
-def _draw_back(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw_back(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     shown = table.with_columns(way=pl.format("{} → {}", "out_of", "into"))
-    bars = (
-        alt.Chart(shown)
-        .mark_bar(color=charts.COLOURS["turned_back"], height={"band": 0.7})
-        .encode(
-            y=charts.listed("way", shown["way"], None),
-            x=alt.X("moves:Q", axis=charts.number_axis(titles["moves"], shown["moves"].max())),
-            tooltip=[
-                alt.Tooltip("way:N", title=titles["moves"]),
-                alt.Tooltip("moves:Q", title=titles["moves"], format=","),
-                alt.Tooltip("deals:Q", title=titles["deals"], format=","),
-                alt.Tooltip("share:Q", title=titles["share"], format=".0%"),
-            ],
-        )
-        .properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    bars = charts.bars(
+        shown,
+        charts.COLOURS["turned_back"],
+        y=charts.listed("way", shown["way"], None),
+        x=alt.X("moves:Q", axis=charts.number_axis(titles["moves"], shown["moves"].max())),
+        tooltip=[
+            alt.Tooltip("way:N", title=titles["moves"]),
+            alt.Tooltip("moves:Q", title=titles["moves"], format=","),
+            alt.Tooltip("deals:Q", title=titles["deals"], format=","),
+            alt.Tooltip("share:Q", title=titles["share"], format=".0%"),
+        ],
     )
     return charts.themed(bars)
 

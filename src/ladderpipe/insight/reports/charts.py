@@ -12,22 +12,25 @@ from typing import Any, Final, TypeAlias
 import polars as pl
 
 from ..optional import alt
-from ..report import NOTHING, Language, Words
-from ..words import said
+from ..report import Titles
+from ..words import NOTHING, Language, Words, said
 
 __all__ = [
     "COLOURS",
     "INK",
     "MAIN",
     "PALE",
+    "bars",
     "by_currency",
     "calendar",
     "crowded",
+    "hover",
     "in_days",
     "listed",
+    "listing",
     "money_axis",
     "number_axis",
-    "outcome_colours",
+    "parted_bars",
     "share_axis",
     "themed",
 ]
@@ -123,6 +126,62 @@ def in_days(longest: Any, language: Language) -> tuple[float, str]:
         if (longest or 0.0) >= least:
             return factor, unit[language]
     raise AssertionError("a duration is never negative")
+
+
+def hover(titles: Titles, *names: str, **figures: str) -> list[alt.Tooltip]:
+    """Return what is shown beside the pointer: names, then figures, each by its format."""
+    return [
+        *(alt.Tooltip(f"{name}:N", title=titles[name]) for name in names),
+        *(
+            alt.Tooltip(f"{name}:Q", title=titles[name], format=pattern)
+            for name, pattern in figures.items()
+        ),
+    ]
+
+
+def listing(chart: Any, *, width: float = WIDTH, tall: float = 1) -> Any:
+    """Return the chart with a line of one height for each of its names, however many."""
+    return chart.properties(width=width, height=alt.Step(STEP * tall))
+
+
+def bars(table: pl.DataFrame, colour: str | None = None, **channels: Any) -> Any:
+    """Return a bar for each row, one below the other."""
+    mark: dict[str, Any] = {} if colour is None else {"color": colour}
+    drawn = alt.Chart(table).mark_bar(height={"band": 0.7}, **mark).encode(**channels)
+    return listing(drawn)
+
+
+def parted_bars(
+    table: pl.DataFrame,
+    titles: Titles,
+    category: str,
+    whole: str,
+    parts: Mapping[str, str],
+    title: str,
+) -> Any:
+    """Return a bar for each category, parted by what became of those in it.
+
+    Args:
+        whole: the column of what the parts add up to.
+        parts: what the columns with the parts are called, in the order they are drawn.
+        title: what the parts are.
+    """
+    places = {part: place for place, part in enumerate(parts)}
+    long = table.unpivot(
+        list(parts), index=[category, whole], variable_name="part", value_name="count"
+    ).with_columns(
+        place=pl.col("part").replace_strict(places), part=pl.col("part").replace(dict(parts))
+    )
+    return bars(
+        long.filter(pl.col("count") > 0),
+        y=listed(category, table[category], titles[category]),
+        x=alt.X("count:Q", axis=number_axis(titles[whole], table[whole].max())),
+        color=outcome_colours(parts, title),
+        order="place:Q",
+        tooltip=hover(
+            {**titles, "part": title, "count": titles[whole]}, category, "part", count=","
+        ),
+    )
 
 
 def money_axis(title: str) -> alt.Axis:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
 from ..frames.rates import Rates
-from ..frames.snapshot import standing, unvalued
-from ..frames.tables import Tables
+from ..frames.snapshot import Instant, Source, standing, unvalued
 from ..report import Report
-from ..words import said, titles_of
-
-if TYPE_CHECKING:
-    from ...board.board import Board
+from ..words import said
 
 __all__ = ["currencies"]
 
 
 def currencies(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     rates: Rates | None = None,
 ) -> Report:
     """Report how many deals there are in each currency, and what they are worth in it.
@@ -51,9 +46,8 @@ def currencies(
         definitions=DEFINITION,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
         labels={"currency": {}, "currency_was": {}},
-        notes=tuple(unvalued(tables.deals)),
+        notes=unvalued(tables.deals),
     )
 
 

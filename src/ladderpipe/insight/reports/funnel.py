@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import polars as pl
 
 from ...errors import DefinitionError
 from ..frames.snapshot import (
+    Instant,
     Period,
+    Source,
     checked_period,
     chosen_stages,
     numbered,
@@ -19,13 +21,10 @@ from ..frames.snapshot import (
     standing,
 )
 from ..frames.tables import Tables
-from ..report import Report, Words, called
-from ..words import counted, said, titles_of
+from ..report import Report
+from ..words import Words, noted, said
 from .funnel_chart import draw_funnel
 from .funnel_words import definition_of
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["PARTS", "funnel"]
 
@@ -38,9 +37,9 @@ PARTS: Final = ("advanced", "turned_back", "open", "won", "abandoned", "lost")
 
 
 def funnel(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     definition: Definition = "opened",
     period: Period | None = None,
     order: Order = "any",
@@ -83,17 +82,15 @@ def funnel(
         table = _count_reached(reached, len(keys))
         outside = reached.filter(pl.col("furthest") < 0).height
     table = _finished(table, climbs, start, end, definition)
-    labels = {"stage": stage_labels(tables)}
     return Report(
         name="funnel",
         titles=said("Funnel", "Imbuto"),
         definitions=definition_of(definition, order, entry),
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
-        notes=tuple(_never_on_a_step(outside)),
-        draw=lambda language: draw_funnel(called(table, labels, language), language),
+        labels={"stage": stage_labels(tables)},
+        notes=_never_on_a_step(outside),
+        draw=draw_funnel,
     )
 
 
@@ -323,13 +320,9 @@ def _skipping(masks: pl.DataFrame, step: int) -> int:
     return int(masks.filter(later & ~here)["deals"].sum())
 
 
-def _never_on_a_step(number: int) -> list[Words]:
-    if not number:
-        return []
-    return [
-        counted(
-            number,
-            ("of the period reached no step of the funnel.",) * 2,
-            ("del periodo senza nemmeno un passo dell'imbuto.",) * 2,
-        )
-    ]
+def _never_on_a_step(number: int) -> tuple[Words, ...]:
+    return noted(
+        number,
+        ("of the period reached no step of the funnel.",) * 2,
+        ("del periodo senza nemmeno un passo dell'imbuto.",) * 2,
+    )

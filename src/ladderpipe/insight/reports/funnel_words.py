@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..report import Words
-from ..words import said
+from ..words import Words, said
 
 __all__ = ["definition_of"]
 

@@ -11,9 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from ...errors import DefinitionError
-from ..frames.tables import MONEY
-from ..report import Words
-from ..words import said
+from ..frames.schema import MONEY
+from ..words import Words, said
 
 __all__ = ["By", "Every", "band_labels", "begin", "grouped_by"]
 

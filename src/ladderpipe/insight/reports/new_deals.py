@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any, Final, get_args
+import functools
+from typing import Any, Final, get_args
 
 import polars as pl
 
-from ..frames.snapshot import Period, checked_period, refuse_unknown, standing
+from ..frames.snapshot import Instant, Period, Source, checked_period, refuse_unknown, standing
 from ..frames.tables import Tables
 from ..optional import alt
-from ..report import NOTHING, Language, Report, Words, called
-from ..words import counted, said, titles_of
+from ..report import Report, Titles
+from ..words import NOTHING, Language, Words, noted, said
 from . import charts
 from .groups import Every, begin
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["arrivals"]
 
@@ -25,9 +22,9 @@ STEPS: Final = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "3mo", "ye
 
 
 def arrivals(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     every: Every = "month",
     period: Period | None = None,
     zone: str = "UTC",
@@ -59,40 +56,27 @@ def arrivals(
         .with_columns(share=pl.col("deals") / pl.col("deals").sum().over("start"))
         .sort("start", "deals", "source", descending=[False, True, False], nulls_last=True)
     )
-    labels: dict[str, Any] = {"source": {}}
     return Report(
         name="arrivals",
         titles=TITLES[every],
         definitions=DEFINITION,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
-        notes=tuple(_undated(tables)),
-        draw=(lambda language: _draw(called(table, labels, language), every, language))
-        if table.height
-        else None,
+        labels={"source": {}},
+        notes=_undated(tables),
+        draw=functools.partial(_draw, every=every),
     )
 
 
-def _undated(tables: Tables) -> list[Words]:
-    number = tables.deals["opened_at"].null_count()
-    if not number:
-        return []
-    return [
-        counted(
-            number,
-            ("deal has no date, and is left out.", "deals have no date, and are left out."),
-            (
-                "trattativa non ha data, ed è esclusa.",
-                "trattative non hanno data, e sono escluse.",
-            ),
-        )
-    ]
+def _undated(tables: Tables) -> tuple[Words, ...]:
+    return noted(
+        tables.deals["opened_at"].null_count(),
+        ("deal has no date, and is left out.", "deals have no date, and are left out."),
+        ("trattativa non ha data, ed è esclusa.", "trattative non hanno data, e sono escluse."),
+    )
 
 
-def _draw(table: pl.DataFrame, every: Every, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Every) -> Any:
     by_size = (
         table.group_by("source")
         .agg(pl.col("deals").sum())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
 from ...errors import DefinitionError
 from ...model.stage import Stage, WaitStep
+from ..frames.schema import INSTANT
 from ..frames.snapshot import (
     DAY,
+    Instant,
+    Source,
     checked_confidence,
     days,
     in_order,
@@ -19,15 +22,12 @@ from ..frames.snapshot import (
     stage_labels,
     standing,
 )
-from ..frames.tables import INSTANT, Tables
+from ..frames.tables import Tables
 from ..optional import alt
-from ..report import Language, Report, Words, called
-from ..words import OUTCOMES, said, titles_of
+from ..report import Report, Titles
+from ..words import OUTCOMES, Language, Words, said
 from . import charts, kaplan_meier
 from .intervals import wilson
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["recovery"]
 
@@ -36,9 +36,9 @@ _BEFORE: Final = "none"
 
 
 def recovery(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     reminders: Reminders | None = None,
     confidence: float = 0.95,
 ) -> Report:
@@ -61,23 +61,19 @@ def recovery(
     stays = _abandonments(tables, reminders)
     table = _outcomes(stays, checked_confidence(confidence))
     table = in_order(table, tables, "stage", "place", "after_days").drop("place")
-    labels: dict[str, Any] = {
-        "stage": stage_labels(tables),
-        "outcome": {name: OUTCOMES[name] for name in ("came_back", "away", "lost")},
-        "reminder": {_BEFORE: BEFORE},
-    }
     return Report(
         name="recovery",
         titles=said("Recovery of what was abandoned", "Recupero degli abbandoni"),
         definitions=DEFINITION,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
-        notes=tuple(_sums(stays)),
-        draw=(lambda language: _draw(called(table, labels, language), stays, language))
-        if table.height
-        else None,
+        labels={
+            "stage": stage_labels(tables),
+            "outcome": {name: OUTCOMES[name] for name in ("came_back", "away", "lost")},
+            "reminder": {_BEFORE: BEFORE},
+        },
+        notes=_sums(stays),
+        draw=_draw,
     )
 
 
@@ -193,9 +189,9 @@ def _curve(stays: pl.DataFrame) -> pl.DataFrame:
     return kaplan_meier.curve(times, "group")
 
 
-def _sums(stays: pl.DataFrame) -> list[Words]:
+def _sums(stays: pl.DataFrame) -> tuple[Words, ...]:
     if not stays.height:
-        return []
+        return ()
     back = stays.filter(pl.col("outcome") == "came_back").height
     median = kaplan_meier.quantiles(_curve(stays), "group", [0.5])["q50"].item()
     total = said(
@@ -219,11 +215,10 @@ def _sums(stays: pl.DataFrame) -> list[Words]:
             f"La metà è tornata dopo {number:.1f} giorni".replace(".", ",")
             + " (Kaplan e Meier; assenti e perse contano come censurate).",
         )
-    return [total, waiting]
+    return (total, waiting)
 
 
-def _draw(table: pl.DataFrame, stays: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     shown = table.with_columns(
         what=pl.when(pl.col("after_days").is_not_null())
         .then(pl.format(f"{OUTCOMES['came_back'][language]}: {{}}", "reminder"))
@@ -241,21 +236,17 @@ def _draw(table: pl.DataFrame, stays: pl.DataFrame, language: Language) -> Any:
     many_stages = shown["stage"].n_unique() > 1
     label = pl.format("{}, {}", "stage", "what") if many_stages else pl.col("what")
     shown = shown.with_columns(label=label)
-    bars = (
-        alt.Chart(shown)
-        .mark_bar(height={"band": 0.7})
-        .encode(
-            y=charts.listed("label", shown["label"], None),
-            x=alt.X("share:Q", axis=charts.share_axis(SHARE[language])),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("label:N", title=titles["outcome"]),
-                alt.Tooltip("visits:Q", title=titles["visits"], format=","),
-                alt.Tooltip("share:Q", title=titles["share"], format=".1%"),
-                alt.Tooltip("median_days:Q", title=titles["median_days"], format=",.1f"),
-            ],
-        )
-        .properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    bars = charts.bars(
+        shown,
+        y=charts.listed("label", shown["label"], None),
+        x=alt.X("share:Q", axis=charts.share_axis(SHARE[language])),
+        color=colour,
+        tooltip=[
+            alt.Tooltip("label:N", title=titles["outcome"]),
+            alt.Tooltip("visits:Q", title=titles["visits"], format=","),
+            alt.Tooltip("share:Q", title=titles["share"], format=".1%"),
+            alt.Tooltip("median_days:Q", title=titles["median_days"], format=",.1f"),
+        ],
     )
     return charts.themed(bars)
 

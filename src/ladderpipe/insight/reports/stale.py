@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
 from ...errors import DefinitionError
 from ..frames.rates import Rates
+from ..frames.schema import INSTANT
 from ..frames.snapshot import (
+    Instant,
+    Source,
     chosen_stages,
     days,
     in_order,
@@ -19,14 +22,11 @@ from ..frames.snapshot import (
     standing,
     unvalued,
 )
-from ..frames.tables import INSTANT, Tables
+from ..frames.tables import Tables
 from ..optional import alt
-from ..report import Language, Report, Words, called
-from ..words import said, titles_of
+from ..report import Report, Titles
+from ..words import Language, Words, said, titles_of
 from . import charts
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["stale", "stale_deals"]
 
@@ -38,9 +38,9 @@ MONTH: Final = dt.timedelta(days=30)
 
 
 def stale(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     anchor: Anchor = "activity",
     after: Patience = MONTH,
     rates: Rates | None = None,
@@ -70,7 +70,6 @@ def stale(
     table = in_order(table, tables, "stage", "currency").with_columns(
         share=pl.col("stale") / pl.col("deals")
     )
-    labels: dict[str, Any] = {"stage": stage_labels(tables), "currency": {}}
     return Report(
         name="stale",
         titles=said("Stale deals", "Trattative ferme"),
@@ -78,18 +77,16 @@ def stale(
         as_of=tables.as_of,
         table=table,
         columns=titles_of(table, value=said("Value of the stale", "Valore delle ferme")),
-        labels=labels,
-        notes=tuple(unvalued(watched.filter("stale"))),
-        draw=(lambda language: _draw(called(table, labels, language), language))
-        if table.height
-        else None,
+        labels={"stage": stage_labels(tables), "currency": {}},
+        notes=unvalued(watched.filter("stale")),
+        draw=_draw,
     )
 
 
 def stale_deals(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     anchor: Anchor = "activity",
     after: Patience = MONTH,
     rates: Rates | None = None,
@@ -119,9 +116,8 @@ def stale_deals(
         definitions=_definition(anchor, after),
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
         labels={"stage": stage_labels(tables), "currency": {}, "owner": {}, "title": {}},
-        notes=tuple(unvalued(table)),
+        notes=unvalued(table),
     )
 
 
@@ -153,8 +149,7 @@ def _limits(tables: Tables, after: Patience) -> dict[str, int]:
     return {key: limit // dt.timedelta(microseconds=1) for key, limit in limits.items()}
 
 
-def _draw(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     fresh, rotten = FRESH[language], titles["stale"]
 
     summed = table.group_by("stage", maintain_order=True).agg(pl.col("deals", "stale").sum())
@@ -162,21 +157,17 @@ def _draw(table: pl.DataFrame, language: Language) -> Any:
         (pl.col("deals") - pl.col("stale")).alias(fresh), pl.col("stale").alias(rotten)
     ).unpivot([rotten, fresh], index=["stage", "deals"], variable_name="part", value_name="count")
     scale = alt.Scale(domain=[rotten, fresh], range=[charts.COLOURS["lost"], charts.PALE])
-    bars = (
-        alt.Chart(long)
-        .mark_bar(height={"band": 0.7})
-        .encode(
-            y=charts.listed("stage", summed["stage"], titles["stage"]),
-            x=alt.X("count:Q", axis=charts.number_axis(titles["deals"], summed["deals"].max())),
-            color=alt.Color("part:N", scale=scale, sort=None, title=None),
-            order=alt.Order("part:N", sort="descending" if rotten > fresh else "ascending"),
-            tooltip=[
-                alt.Tooltip("stage:N", title=titles["stage"]),
-                alt.Tooltip("part:N", title=STATE[language]),
-                alt.Tooltip("count:Q", title=titles["deals"], format=","),
-            ],
-        )
-        .properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    bars = charts.bars(
+        long,
+        y=charts.listed("stage", summed["stage"], titles["stage"]),
+        x=alt.X("count:Q", axis=charts.number_axis(titles["deals"], summed["deals"].max())),
+        color=alt.Color("part:N", scale=scale, sort=None, title=None),
+        order=alt.Order("part:N", sort="descending" if rotten > fresh else "ascending"),
+        tooltip=[
+            alt.Tooltip("stage:N", title=titles["stage"]),
+            alt.Tooltip("part:N", title=STATE[language]),
+            alt.Tooltip("count:Q", title=titles["deals"], format=","),
+        ],
     )
     return charts.themed(bars)
 

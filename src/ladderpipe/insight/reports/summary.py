@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+import functools
+from typing import Any, Final, Literal, get_args
 
 import polars as pl
 import polars.selectors as cs
 
 from ...model.clock import instant
 from ..frames.rates import Rates
-from ..frames.snapshot import in_order, ladder, refuse_unknown, stage_labels, standing, unvalued
+from ..frames.snapshot import (
+    Instant,
+    Source,
+    in_order,
+    ladder,
+    refuse_unknown,
+    stage_labels,
+    standing,
+    unvalued,
+)
 from ..frames.tables import Tables
 from ..optional import alt
-from ..report import Language, Report, Words, called
-from ..words import STATUSES, said, titles_of
+from ..report import Report, Titles
+from ..words import STATUSES, Language, Words, said
 from . import charts
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["summary"]
 
@@ -29,9 +36,9 @@ CHANGED: Final = {"deals": "deals", "value": "value", "weighted_value": "weighte
 
 
 def summary(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     by: By = "stage",
     compared_with: dt.timedelta | dt.datetime | str | None = None,
     rates: Rates | None = None,
@@ -57,17 +64,15 @@ def summary(
         before = standing(history, _earlier(history, compared_with), rates)
         table = _compared(table, _figures(before, by), by)
     table = _sorted(table, now, by)
-    labels = {by: _labels(now, by), "currency": {}}
     return Report(
         name="summary",
         titles=said("Pipeline", "Pipeline"),
         definitions=DEFINITION,
         as_of=now.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
+        labels={by: _labels(now, by), "currency": {}},
         notes=(*unvalued(now.deals), *_unlikely(now)),
-        draw=lambda language: _draw(called(table, labels, language), by, language),
+        draw=functools.partial(_draw, by=by),
     )
 
 
@@ -120,28 +125,27 @@ def _labels(tables: Tables, by: By) -> dict[str, Words]:
     return {"stage": stage_labels(tables), "status": dict(STATUSES)}.get(by, {})
 
 
-def _unlikely(tables: Tables) -> list[Words]:
+def _unlikely(tables: Tables) -> tuple[Words, ...]:
     names = [stage for stage in tables.stages if stage.probability is None]
     if not names:
-        return []
-    return [
+        return ()
+    return (
         said(
             "No probability, so nothing in the weighted value: "
             + ", ".join(stage.title_in("en") for stage in names),
             "Senza probabilità, quindi fuori dal valore ponderato: "
             + ", ".join(stage.title_in("it") for stage in names),
-        )
-    ]
+        ),
+    )
 
 
-def _draw(table: pl.DataFrame, by: By, language: Language) -> Any:
+def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By) -> Any:
     shown = charts.crowded(table, by, "deals").with_columns(cs.decimal().cast(pl.Float64))
-    return charts.by_currency(shown, lambda rows, code: _panels(rows, by, code, language))
+    return charts.by_currency(shown, lambda rows, code: _panels(rows, titles, by, code))
 
 
-def _panels(rows: pl.DataFrame, by: By, currency: str, language: Language) -> Any:
+def _panels(rows: pl.DataFrame, titles: Titles, by: By, currency: str) -> Any:
     order = rows[by].to_list()
-    titles = {name: words[language] for name, words in titles_of(rows).items()}
     tooltip = [
         alt.Tooltip(f"{by}:N", title=titles[by]),
         *(

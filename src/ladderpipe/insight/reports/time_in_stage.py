@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
 from ...errors import DefinitionError
+from ..frames.schema import INSTANT
 from ..frames.snapshot import (
     DAY,
+    Instant,
+    Source,
     checked_confidence,
     chosen_stages,
     days,
@@ -21,14 +24,11 @@ from ..frames.snapshot import (
     stage_labels,
     standing,
 )
-from ..frames.tables import INSTANT, Tables
+from ..frames.tables import Tables
 from ..optional import alt
-from ..report import Language, Report, called
-from ..words import said, titles_of
+from ..report import Report, Titles
+from ..words import Language, said
 from . import charts, kaplan_meier
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["survival", "time_in_stage"]
 
@@ -39,9 +39,9 @@ POINTS: Final = 200
 
 
 def time_in_stage(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     stage: str | Sequence[str] | None = None,
     measure: Measure = "latest",
     confidence: float = 0.95,
@@ -71,16 +71,14 @@ def time_in_stage(
     table = in_order(
         _named(estimate(times, checked_confidence(confidence)), tables, keys), tables, "stage"
     )
-    labels = {"stage": stage_labels(tables)}
     return Report(
         name="time_in_stage",
         titles=said("Time in stage", "Tempo nella fase"),
         definitions=DEFINITIONS[measure],
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
-        draw=lambda language: _draw(called(table, labels, language), language),
+        labels={"stage": stage_labels(tables)},
+        draw=_draw,
     )
 
 
@@ -173,10 +171,10 @@ def _named(figures: pl.DataFrame, tables: Tables, keys: Sequence[str]) -> pl.Dat
 
 
 def survival(
-    source: Tables | Board,
+    source: Source,
     stage: str,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     measure: Literal["latest", "cumulative"] = "latest",
     every: dt.timedelta | None = None,
     confidence: float = 0.95,
@@ -209,8 +207,7 @@ def survival(
         definitions=SURVIVAL,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        draw=lambda language: _draw_curve(table, language),
+        draw=_draw_curve,
     )
 
 
@@ -232,8 +229,7 @@ _UNITS: Final = tuple(
 )
 
 
-def _draw(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     measured = ("q25_days", "median_days", "q75_days", "closed_only_median")
     longest = max((v for name in measured if (v := table[name].max()) is not None), default=0.0)
     factor, unit = charts.in_days(longest, language)
@@ -274,8 +270,7 @@ def _draw(table: pl.DataFrame, language: Language) -> Any:
     return charts.themed(alt.layer(spread, point("closed_only_median"), point("median_days")))
 
 
-def _draw_curve(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw_curve(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     factor, unit = charts.in_days(table["days"].max(), language)
     shown = table.with_columns(pl.col("days") * factor)
     x = alt.X("days:Q", title=f"{TIME[language]} ({unit})")

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
-from ..frames.snapshot import in_order, ladder, stage_labels, standing
+from ..frames.snapshot import Instant, Source, in_order, ladder, stage_labels, standing
 from ..frames.tables import Tables
-from ..optional import alt
-from ..report import Language, Report, called
-from ..words import OUTCOMES, said, titles_of
+from ..report import Report, Titles
+from ..words import OUTCOMES, Language, said, titles_of
 from . import charts
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["timers"]
 
 PARTS: Final = ("open", "won", "abandoned", "lost", "still_there")
 
 
-def timers(source: Tables | Board, *, as_of: dt.datetime | str | None = None) -> Report:
+def timers(source: Source, *, as_of: Instant | None = None) -> Report:
     """Report how often each timer moved a deal, and where those deals went next.
 
     Raises:
@@ -30,7 +25,6 @@ def timers(source: Tables | Board, *, as_of: dt.datetime | str | None = None) ->
     """
     tables = standing(source, as_of)
     table = _followed(tables)
-    labels: dict[str, Any] = {"into": stage_labels(tables)}
     return Report(
         name="timers",
         titles=said("Timers", "Timer"),
@@ -42,10 +36,8 @@ def timers(source: Tables | Board, *, as_of: dt.datetime | str | None = None) ->
             open=said("Went on to an open stage", "Passate a una fase aperta"),
             abandoned=said("Went on to an abandoned stage", "Passate a una fase abbandonata"),
         ),
-        labels=labels,
-        draw=(lambda language: _draw(called(table, labels, language), language))
-        if table.height
-        else None,
+        labels={"into": stage_labels(tables)},
+        draw=_draw,
     )
 
 
@@ -73,36 +65,14 @@ def _followed(tables: Tables) -> pl.DataFrame:
     return in_order(table.sort("rule"), tables, "into")
 
 
-def _draw(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     names = {part: {**OUTCOMES, "still_there": STILL}[part][language] for part in PARTS}
     names["open"] = BACK[language]
     shown = charts.crowded(table, "rule", "fired").with_columns(
         timer=pl.format("{} → {}", "rule", "into")
     )
-    long = shown.unpivot(
-        list(PARTS), index=["timer", "fired"], variable_name="part", value_name="count"
-    ).with_columns(
-        place=pl.col("part").replace_strict({part: i for i, part in enumerate(PARTS)}),
-        part=pl.col("part").replace(names),
-    )
-    bars = (
-        alt.Chart(long.filter(pl.col("count") > 0))
-        .mark_bar(height={"band": 0.7})
-        .encode(
-            y=charts.listed("timer", shown["timer"], titles["rule"]),
-            x=alt.X("count:Q", axis=charts.number_axis(titles["fired"], shown["fired"].max())),
-            color=charts.outcome_colours(names, NEXT[language]),
-            order="place:Q",
-            tooltip=[
-                alt.Tooltip("timer:N", title=titles["rule"]),
-                alt.Tooltip("part:N", title=NEXT[language]),
-                alt.Tooltip("count:Q", title=titles["fired"], format=","),
-            ],
-        )
-        .properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
-    )
-    return charts.themed(bars)
+    called = {**titles, "timer": titles["rule"]}
+    return charts.themed(charts.parted_bars(shown, called, "timer", "fired", names, NEXT[language]))
 
 
 NEXT: Final = said("What came next", "Che cosa è seguito")

@@ -5,21 +5,29 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import polars as pl
 
 from ...errors import DefinitionError
 from ..frames.rates import Rates
-from ..frames.snapshot import CLOSED, DAY, Period, checked_period, money_mean, standing, unvalued
-from ..frames.tables import MONEY, Tables
+from ..frames.schema import MONEY
+from ..frames.snapshot import (
+    CLOSED,
+    DAY,
+    Instant,
+    Period,
+    Source,
+    checked_period,
+    money_mean,
+    standing,
+    unvalued,
+)
+from ..frames.tables import Tables
 from ..optional import alt
-from ..report import Language, Report, Words, called
-from ..words import said, titles_of
+from ..report import Report, Titles
+from ..words import Language, Words, said
 from . import charts
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["velocity"]
 
@@ -32,9 +40,9 @@ COLUMNS: Final = ("deals", "win_rate", "average_value", "cycle_days")
 
 
 def velocity(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     period: Period | None = None,
     deals: Deals = "open",
     win_rate: WinRate = "closed",
@@ -77,19 +85,15 @@ def velocity(
     )
     table = table.sort("deals", "currency", descending=[True, False], nulls_last=True)
     table = table.with_columns(velocity=_velocities(table))
-    labels: dict[str, dict[str, Words]] = {"currency": {}}
     return Report(
         name="velocity",
         titles=said("Sales velocity", "Velocità di vendita"),
         definitions=_definition(chosen),
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
-        labels=labels,
+        labels={"currency": {}},
         notes=(*unvalued(tables.deals), *_incomplete(table)),
-        draw=(lambda language: _draw(called(table, labels, language), language))
-        if table["velocity"].count()
-        else None,
+        draw=_draw if table["velocity"].count() else None,
     )
 
 
@@ -198,21 +202,20 @@ def _per_day(
     return product.quantize(Decimal("0.000001"))
 
 
-def _incomplete(table: pl.DataFrame) -> list[Words]:
+def _incomplete(table: pl.DataFrame) -> tuple[Words, ...]:
     missing = table.filter(pl.col("velocity").is_null())["currency"].to_list()
     if not missing:
-        return []
+        return ()
     names = ", ".join(code or "–" for code in missing)
-    return [
+    return (
         said(
             f"No velocity for {names}: nothing was won, or a factor is not known.",
             f"Nessuna velocità per {names}: niente è stato vinto, o manca un fattore.",
-        )
-    ]
+        ),
+    )
 
 
-def _draw(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     shown = table.drop_nulls("velocity").with_columns(
         pl.col("velocity", "average_value").cast(pl.Float64)
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import functools
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
 from ..frames.rates import Rates
 from ..frames.snapshot import (
     CLOSED,
+    Instant,
     Period,
+    Source,
     checked_confidence,
     checked_period,
     in_order,
@@ -23,14 +25,11 @@ from ..frames.snapshot import (
 )
 from ..frames.tables import Tables
 from ..optional import alt
-from ..report import NOTHING, Language, Report, Words, called
-from ..words import counted, said, titles_of
+from ..report import Report, Titles
+from ..words import NOTHING, Language, Words, counted, noted, said
 from . import charts
 from .groups import By, band_labels, grouped_by
 from .intervals import wilson
-
-if TYPE_CHECKING:
-    from ...board.board import Board
 
 __all__ = ["decided", "loss_reasons", "win_rate"]
 
@@ -38,9 +37,9 @@ BANDS: Final = (100, 1_000, 10_000, 100_000)
 
 
 def win_rate(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     by: Literal["owner", "source", "month", "value_band"] | None = None,
     period: Period | None = None,
     abandoned_as_lost: bool = False,
@@ -86,13 +85,12 @@ def win_rate(
         definitions=ABANDONED if abandoned_as_lost else DEFINITION,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
         labels=labels,
         notes=(
             *_undecided(tables, abandoned_as_lost),
             *(unvalued(deals) if by == "value_band" else ()),
         ),
-        draw=lambda language: _draw(called(table, labels, language), by, language),
+        draw=functools.partial(_draw, by=by),
     )
 
 
@@ -140,9 +138,9 @@ def _undecided(tables: Tables, abandoned_as_lost: bool) -> list[Words]:
 
 
 def loss_reasons(
-    source: Tables | Board,
+    source: Source,
     *,
-    as_of: dt.datetime | str | None = None,
+    as_of: Instant | None = None,
     by: Literal["lost_from", "owner", "source", "month"] | None = None,
     period: Period | None = None,
     zone: str = "UTC",
@@ -184,28 +182,21 @@ def loss_reasons(
         definitions=LOST,
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table),
         labels=labels,
         notes=(*_unexplained(lost), *unvalued(lost)),
-        draw=lambda language: _draw_reasons(called(table, labels, language), language),
+        draw=_draw_reasons,
     )
 
 
-def _unexplained(lost: pl.DataFrame) -> list[Words]:
-    number = lost["loss_reason"].null_count()
-    if not number:
-        return []
-    return [
-        counted(
-            number,
-            ("lost deal says no reason.", "lost deals say no reason."),
-            ("trattativa persa senza motivo.", "trattative perse senza motivo."),
-        )
-    ]
+def _unexplained(lost: pl.DataFrame) -> tuple[Words, ...]:
+    return noted(
+        lost["loss_reason"].null_count(),
+        ("lost deal says no reason.", "lost deals say no reason."),
+        ("trattativa persa senza motivo.", "trattative perse senza motivo."),
+    )
 
 
-def _draw(table: pl.DataFrame, by: By | None, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | None) -> Any:
     column = by or "all"
     shown = table if by else table.with_columns(pl.lit(ALL[language]).alias("all"))
     if "currency" in shown.columns:
@@ -249,24 +240,17 @@ def _draw(table: pl.DataFrame, by: By | None, language: Language) -> Any:
     )
 
 
-def _draw_reasons(table: pl.DataFrame, language: Language) -> Any:
-    titles = {name: words[language] for name, words in titles_of(table).items()}
+def _draw_reasons(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     summed = table.group_by("loss_reason").agg(pl.col("deals").sum())
     shown = charts.crowded(summed, "loss_reason", "deals").sort(
         "deals", "loss_reason", descending=[True, False]
     )
-    bars = (
-        alt.Chart(shown)
-        .mark_bar(color=charts.COLOURS["lost"], height={"band": 0.7})
-        .encode(
-            y=charts.listed("loss_reason", shown["loss_reason"], titles["loss_reason"]),
-            x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], shown["deals"].max())),
-            tooltip=[
-                alt.Tooltip("loss_reason:N", title=titles["loss_reason"]),
-                alt.Tooltip("deals:Q", title=titles["deals"], format=","),
-            ],
-        )
-        .properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    bars = charts.bars(
+        shown,
+        charts.COLOURS["lost"],
+        y=charts.listed("loss_reason", shown["loss_reason"], titles["loss_reason"]),
+        x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], shown["deals"].max())),
+        tooltip=charts.hover(titles, "loss_reason", deals=","),
     )
     return charts.themed(bars)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 import polars as pl
 
+from ...board.board import Board
 from ...errors import LadderError
 from ...fold.draft import Draft
 from ...fold.fold import run
@@ -16,13 +17,11 @@ from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ...pipeline import Pipeline
 from ..bulk import replay
 from ..bulk.outcome import FINAL, Replayed, visits_of
+from ..frames.from_board import Progress
 from ..frames.scan import Recorded, walking
+from ..frames.schema import MOVES, VISITS
 from ..frames.table_builder import Columns
-from ..frames.tables import MOVES, VISITS, Problem
-
-if TYPE_CHECKING:
-    from ...board.board import Board
-    from ..frames.from_board import Progress
+from ..frames.tables import Problem
 
 __all__ = ["Side", "Sides", "fold_twice"]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import polars as pl
 
-from ..report import Language, Report, Words, called
-from ..words import STATUSES, said, titles_of
+from ...model.stage import Stage
+from ..optional import alt
+from ..report import Drawing, Labels, Report, Titles, called
+from ..reports import charts
+from ..words import STATUSES, Language, Words, said, titles_of
 from .words import COLUMNS, DEFINITIONS, TITLES
-
-if TYPE_CHECKING:
-    from .what_if import WhatIf
 
 __all__ = ["reports_of"]
 
@@ -19,55 +21,38 @@ _HOUR: Final = 3_600_000_000
 """Microseconds."""
 
 
-def reports_of(found: WhatIf) -> tuple[Report, ...]:
-    """Return the tables as reports, those without rows left out."""
-    tables = {
-        "what_if_outcomes": found.outcomes,
-        "what_if_stages": _in_hours(found.stages, "time", "hours"),
-        "what_if_rules": found.rules,
-        "what_if_reminders": _in_hours(found.reminders, "after", "after_hours"),
-        "what_if_hooks": found.hooks,
-        "what_if_deals": found.different,
-    }
+def reports_of(
+    tables: Mapping[str, pl.DataFrame],
+    stages: Sequence[Stage],
+    as_of: dt.datetime,
+    notes: tuple[Words, ...],
+) -> tuple[Report, ...]:
+    """Return the tables as reports, by their names; those without rows left out."""
     always = ("what_if_outcomes", "what_if_stages")
+    labels = _labels(stages)
+    closed = [stage.key for stage in stages if stage.is_closed]
     return tuple(
-        _report(found, name, table)
-        for name, table in tables.items()
-        if table.height or name in always
+        Report(
+            name=name,
+            titles=TITLES[name],
+            definitions=DEFINITIONS[name],
+            as_of=as_of,
+            table=shown,
+            columns=titles_of(shown, **COLUMNS),
+            labels=labels,
+            notes=notes,
+            draw=_drawing(shown.filter(~pl.col("stage").is_in(closed)), labels)
+            if name == "what_if_stages"
+            else None,
+        )
+        for name, shown in ((name, _in_hours(table)) for name, table in tables.items())
+        if shown.height or name in always
     )
 
 
-def _report(found: WhatIf, name: str, table: pl.DataFrame) -> Report:
-    labels = _labels(found)
-    titles = {column: COLUMNS[column] for column in table.columns if column in COLUMNS}
-    drawn = _that_end(found, table) if name == "what_if_stages" else table.clear()
-    return Report(
-        name=name,
-        titles=TITLES[name],
-        definitions=DEFINITIONS[name],
-        as_of=found.as_of,
-        table=table,
-        columns=titles_of(table, **titles),
-        labels=labels,
-        notes=found.notes,
-        draw=(lambda language: _draw(called(drawn, labels, language), language))
-        if drawn.height
-        else None,
-    )
-
-
-def _that_end(found: WhatIf, table: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of stages that are not closed: time in won or lost says nothing."""
-    closed = [stage.key for stage in found.pipeline.stages if stage.is_closed]
-    return table.filter(~pl.col("stage").is_in(closed))
-
-
-def _labels(found: WhatIf) -> dict[str, Any]:
-    stages = {
-        stage.key: said(stage.title_in("en"), stage.title_in("it"))
-        for stage in found.pipeline.stages
-    }
-    named = dict.fromkeys(("stage", "into", "stage_before", "stage_after"), stages)
+def _labels(stages: Sequence[Stage]) -> Labels:
+    titles = {stage.key: said(stage.title_in("en"), stage.title_in("it")) for stage in stages}
+    named = dict.fromkeys(("stage", "into", "stage_before", "stage_after"), titles)
     statuses = dict.fromkeys(("status_before", "status_after"), STATUSES)
     return {**named, **statuses, "trigger": _TRIGGERS, "direction": _DIRECTIONS}
 
@@ -84,19 +69,29 @@ _DIRECTIONS: Final[dict[str, Words]] = {
 }
 
 
-def _in_hours(table: pl.DataFrame, prefix: str, renamed: str) -> pl.DataFrame:
+def _in_hours(table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with durations as hours, for people."""
     columns = [name for name in table.columns if table.schema[name] == pl.Duration]
     return table.with_columns(
         pl.col(name).dt.total_microseconds() / _HOUR for name in columns
-    ).rename({name: name.replace(prefix, renamed, 1) for name in columns})
+    ).rename(
+        {
+            name: f"{name}_hours" if name == "after" else name.replace("time", "hours", 1)
+            for name in columns
+        }
+    )
 
 
-def _draw(table: pl.DataFrame, language: Language) -> Any:
-    import altair as alt
+def _drawing(open_stages: pl.DataFrame, labels: Labels) -> Drawing | None:
+    """Return what draws the stages that are not closed: time in won or lost says nothing."""
+    if open_stages.is_empty():
+        return None
+    return lambda _, titles, language: _draw(
+        called(open_stages, labels, language), titles, language
+    )
 
-    from ..reports import charts
 
+def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     sides = {"hours_before": _SIDES["before"][language], "hours_after": _SIDES["after"][language]}
     factor, unit = charts.in_days(_longest(table) / 24, language)
     long = (
@@ -108,7 +103,7 @@ def _draw(table: pl.DataFrame, language: Language) -> Any:
         alt.Chart(long)
         .mark_bar()
         .encode(
-            y=charts.listed("stage", table["stage"], _STAGE[language]),
+            y=charts.listed("stage", table["stage"], titles["stage"]),
             yOffset=alt.YOffset("side:N", sort=list(sides.values())),
             x=alt.X("time:Q", axis=alt.Axis(title=f"{_TIME[language]} ({unit})", format="~s")),
             color=alt.Color(
@@ -120,7 +115,7 @@ def _draw(table: pl.DataFrame, language: Language) -> Any:
                 ),
             ),
             tooltip=[
-                alt.Tooltip("stage:N", title=_STAGE[language]),
+                alt.Tooltip("stage:N", title=titles["stage"]),
                 alt.Tooltip("side:N", title=" "),
                 alt.Tooltip("time:Q", title=f"{_TIME[language]} ({unit})", format=",.1f"),
             ],
@@ -137,4 +132,3 @@ def _longest(table: pl.DataFrame) -> float:
 
 _SIDES: Final = {"before": said("before", "prima"), "after": said("after", "dopo")}
 _TIME: Final = said("Time in stage, all deals", "Tempo nella fase, tutte le trattative")
-_STAGE: Final = said("Stage", "Fase")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import attrs
 import polars as pl
 
+from ...board.board import Board
 from ...errors import DefinitionError
 from ...pipeline import Pipeline
+from ..frames.from_board import Progress
+from ..frames.tables import Problem
+from ..report import Report
+from ..words import Words
 from .comparison import (
     deals_of,
     hooks_of,
@@ -22,12 +26,8 @@ from .comparison import (
     times_of,
 )
 from .folding import Sides, fold_twice
-
-if TYPE_CHECKING:
-    from ...board.board import Board
-    from ..frames.from_board import Progress
-    from ..frames.tables import Problem
-    from ..report import Report, Words
+from .reports import reports_of
+from .words import notes_of
 
 __all__ = ["WhatIf", "what_if"]
 
@@ -90,16 +90,27 @@ class WhatIf:
     @property
     def notes(self) -> tuple[Words, ...]:
         """What nobody can know from this, and what was left out, in words."""
-        from .words import notes_of
-
-        return notes_of(self)
+        return notes_of(
+            hooks=self.hooks.height,
+            hands_refused=self.hands_refused,
+            with_baseline=self.with_baseline,
+            excluded=len(self.excluded),
+            removed=self.removed,
+            problems=len(self.problems),
+        )
 
     @property
     def reports(self) -> tuple[Report, ...]:
         """The tables with their definitions, for people: totals first, then deal by deal."""
-        from .reports import reports_of
-
-        return reports_of(self)
+        tables = {
+            "what_if_outcomes": self.outcomes,
+            "what_if_stages": self.stages,
+            "what_if_rules": self.rules,
+            "what_if_reminders": self.reminders,
+            "what_if_hooks": self.hooks,
+            "what_if_deals": self.different,
+        }
+        return reports_of(tables, self.pipeline.stages, self.as_of, self.notes)
 
 
 def what_if(

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ..report import Words
-from ..words import counted, said
-
-if TYPE_CHECKING:
-    from .what_if import WhatIf
+from ..words import Words, counted, said
 
 __all__ = ["COLUMNS", "DEFINITIONS", "TITLES", "notes_of"]
 
@@ -27,17 +23,25 @@ NOT_RUN: Final = said(
 )
 
 
-def notes_of(found: WhatIf) -> tuple[Words, ...]:
+def notes_of(
+    *,
+    hooks: int,
+    hands_refused: int,
+    with_baseline: int,
+    excluded: int,
+    removed: int,
+    problems: int,
+) -> tuple[Words, ...]:
     """Return what the reader of a what-if has to know; the first note is always there."""
-    hooks = (NOT_RUN,) if found.hooks.height else ()
     told = (
-        (found.hands_refused, _HANDS),
-        (found.with_baseline, _BASELINES),
-        (len(found.excluded), _EXCLUDED),
-        (found.removed, _REMOVED),
-        (len(found.problems), _PROBLEMS),
+        (hands_refused, _HANDS),
+        (with_baseline, _BASELINES),
+        (excluded, _EXCLUDED),
+        (removed, _REMOVED),
+        (problems, _PROBLEMS),
     )
-    return (UNKNOWABLE, *hooks, *(counted(number, *words) for number, words in told if number))
+    not_run = (NOT_RUN,) if hooks else ()
+    return (UNKNOWABLE, *not_run, *(counted(number, *words) for number, words in told if number))
 
 
 _Numbered = tuple[tuple[str, str], tuple[str, str]]

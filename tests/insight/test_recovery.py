@@ -65,7 +65,7 @@ def test_the_reminders_are_those_of_the_stage_s_sequence() -> None:
 def test_the_notes_say_how_many_and_how_soon() -> None:
     total, soon = insight.recovery(tables_of(DEALS), reminders=REMINDERS).notes
     assert total["en"] == "Abandonments that came back: 3 of 5 (60.0%)."
-    assert total["it"] == "Abbandoni recuperati: 3 su 5 (60,0 %)."
+    assert total["it"] == "Abbandoni recuperati: 3 su 5 (60,0%)."
     assert soon["en"].startswith("Half are back after 3.3 days")
 
 
@@ -84,3 +84,10 @@ def test_a_deal_abandoned_twice_counts_twice() -> None:
 def test_reminders_that_cannot_be_told_apart_are_refused(reminders: Any) -> None:
     with pytest.raises(DefinitionError, match="cannot be told apart"):
         insight.recovery(tables_of(DEALS), reminders=reminders)
+
+
+def test_a_return_within_seconds_is_not_told_in_no_days_at_all() -> None:
+    soon = life("soon", (0, "new"), (1, "gone"), (1 + 30 / 3600, "new"))
+    _, note = insight.recovery(tables_of([soon]), reminders=REMINDERS).notes
+    assert note["en"].startswith("Half are back after 30 seconds ")
+    assert note["it"].startswith("La metà è tornata dopo 30 secondi ")

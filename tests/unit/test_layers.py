@@ -29,9 +29,9 @@ LAYERS = (
     ("fold",),
     ("pipeline", "guards", "policy"),
     ("stores",),
-    ("observability",),
+    ("formats", "observability"),
     ("board",),
-    ("asynchronous", "formats", "logs", "mail", "templates"),
+    ("asynchronous", "logs", "mail", "templates"),
     ("insight",),
     ("testing", "web", "connect", "temporal", "django", "sqlalchemy", "fastapi", "spark"),
     ("cli",),
@@ -41,6 +41,7 @@ door is no room: it hands on what others hold."""
 
 ROOMS_OF = {
     "altair": {"insight"},
+    "babel": {"formats"},
     "asyncio": {"asynchronous", "stores"},
     "greenlet": {"asynchronous"},
     "hypothesis": {"testing"},

@@ -7,7 +7,6 @@ import email
 import mailbox
 import subprocess
 import sys
-from decimal import Decimal
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -19,14 +18,9 @@ from hypothesis import strategies as st
 from ladderpipe import ManualClock
 from ladderpipe.errors import UndeliverableError
 from ladderpipe.mail import FileMailbox, Mail, MailTemplates
-from ladderpipe.mail.conventions import Conventions
 from tests.mails import KEY, LINES, MORNING, composed, deal, delivery
 
 NO_BREAK = "\u00a0"
-
-
-def conventions(language: str) -> Conventions:
-    return MailTemplates()._words(language)
 
 
 def written(template: str = "cart-reminder", **payload: object) -> Mail:
@@ -147,39 +141,6 @@ def test_the_button_leads_to_a_web_page_or_is_left_out(link, expected):
     message = composed(delivery(link=link), link="https://shop.example/deals/{deal}")
     for part in parts(message):
         assert (expected in part) if expected else ("Torna al carrello" not in part)
-
-
-# -- numbers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "italian", "english"),
-    [
-        ("1798", "EUR", "1.798,00_€", "€1,798.00"),
-        ("0.005", "EUR", "0,01_€", "€0.01"),
-        ("-5", "USD", "-5,00_$", "-$5.00"),
-        ("1234567.891", "CHF", "1.234.567,89_CHF", "CHF_1,234,567.89"),
-        ("1234.5", "JPY", "1.235_¥", "¥1,235"),
-        ("1.5", None, "1,50", "1.50"),
-        ("-0.001", "EUR", "0,00_€", "€0.00"),
-        ("9" * 30, None, ".".join(["999"] * 10) + ",00", ",".join(["999"] * 10) + ".00"),
-    ],
-)
-def test_money_is_written_as_the_language_does(amount, currency, italian, english):
-    for language, expected in (("it", italian), ("en", english)):
-        told = conventions(language).money(Decimal(amount), currency)
-        assert told == expected.replace("_", NO_BREAK)
-
-
-@pytest.mark.parametrize(
-    ("number", "italian"), [("2", "2"), ("2.000", "2"), ("1.50", "1,5"), ("1200", "1.200")]
-)
-def test_quantities_have_no_idle_zeros(number, italian):
-    assert conventions("it").number(Decimal(number)) == italian
-
-
-def test_a_moment_that_is_no_iso_text_is_told_as_it_is():
-    assert conventions("it").moment("martedì pomeriggio") == "martedì pomeriggio"
 
 
 # -- headers ------------------------------------------------------------------------------------
@@ -318,6 +279,18 @@ def test_a_subject_is_one_line_whatever_is_in_it(tmp_path):
     message = reparsed(composed(note, templates=tmp_path))
     assert message["Subject"] == "Hello Bcc: evil@example.com"
     assert message["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "subject"),
+    [
+        ("2026-09-05T09:12:00+02:00", "5 settembre 2026 alle 09:12"),
+        ("martedì pomeriggio", "martedì pomeriggio"),
+    ],
+)
+def test_a_moment_is_told_in_words_and_other_text_as_it_is(tmp_path, moment, subject):
+    write(tmp_path / "it/note.jinja", SUBJECT.replace("%s", "{{ moment(payload.at) }}"))
+    assert MailTemplates(tmp_path).render(delivery("note", at=moment)).subject == subject
 
 
 def test_a_language_of_ones_own_needs_no_code(tmp_path):

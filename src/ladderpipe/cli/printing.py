@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ..formats import ENGLISH
 from ..model import clock
 from ..model.stage import Stage
 
@@ -42,8 +43,6 @@ PIPED_WIDTH = 250
 """Columns when nobody looks: wide enough that rows stay whole for grep."""
 
 STATUS_STYLES = {"open": "cyan", "won": "green", "lost": "red", "abandoned": "yellow"}
-
-_SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 
 class _Console(Console):
@@ -123,27 +122,23 @@ def title_of(stage: Stage, language: str | None) -> str:
 
 
 def money(amount: Decimal, currency: str | None) -> str:
-    """Return an amount with two decimals: ``€1,798.00``, ``CHF 1,798.00``, or only the number."""
-    number = f"{abs(amount):,.2f}"
-    sign = "-" if amount < 0 else ""
-    if currency is None:
-        return f"{sign}{number}"
-    return f"{sign}{_symbol(currency)}{number}"
-
-
-def _symbol(currency: str) -> str:
-    """Return what stands before an amount, in letters that the output can take."""
-    symbol = _SYMBOLS.get(currency, "")
+    """Return an amount: ``€1,798.00``, ``CHF 1,798.00``, in letters that the output can take."""
+    written = _plain_spaces(ENGLISH.money(amount, currency))
     try:
-        symbol.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        symbol = ""
-    return symbol or f"{currency} "
+        written = _plain_spaces(ENGLISH.money(amount, currency, in_letters=True))
+    return written
+
+
+def _plain_spaces(text: str) -> str:
+    """Return *text* with spaces that every terminal has, and that grep finds."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def counted(count: int, what: str) -> str:
     """Return a number of things: ``1 deal``, ``2,000 deals``."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    return f"{ENGLISH.number(count)} {what if count == 1 else what + 's'}"
 
 
 def moment(at: dt.datetime | None) -> str:
@@ -152,15 +147,8 @@ def moment(at: dt.datetime | None) -> str:
 
 
 def duration(length: dt.timedelta | None) -> str:
-    """Return a length of time in its largest unit: ``3 d``, ``5 h``, ``12 min``; for people."""
-    if length is None:
-        return ""
-    minutes = int(length.total_seconds() // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h"
-    return f"{minutes // (24 * 60)} d"
+    """Return a length of time: ``3 d``, ``5 h``, ``12 min``, ``30 s``; nothing for ``None``."""
+    return "" if length is None else ENGLISH.age(length)
 
 
 def age(since: dt.datetime, now: dt.datetime) -> str:

@@ -1,0 +1,21 @@
+"""How numbers, amounts, dates and durations are written in a language, for mails, pages, terminals.
+
+What CLDR says of a language, by way of Babel. Knows no deals, no tables, no markup.
+"""
+
+from __future__ import annotations
+
+try:
+    import babel as _babel  # noqa: F401
+except ModuleNotFoundError as _error:  # pragma: no cover - tested in a process of its own
+    if _error.name != "babel":
+        raise
+    raise ModuleNotFoundError(
+        "amounts and dates are written by Babel, which is not installed: it comes with "
+        "pip install 'ladderpipe[mail]', 'ladderpipe[insight]' and 'ladderpipe[cli]'",
+        name="babel",
+    ) from _error
+
+from .format import ENGLISH, ITALIAN, NOTHING, Format
+
+__all__ = ["ENGLISH", "ITALIAN", "NOTHING", "Format"]

@@ -79,7 +79,7 @@ class Report:
         return shown.rename({column: words[language] for column, words in self.columns.items()})
 
 
-def called(table: pl.DataFrame, labels: Labels, language: Language) -> pl.DataFrame:
+def called(table: pl.DataFrame, labels: Labels, language: str) -> pl.DataFrame:
     """Return the table with the values of its labelled columns replaced by what they are called."""
     return table.with_columns(
         pl.col(column)

@@ -7,6 +7,8 @@ from typing import Final, Literal, TypeAlias
 
 import polars as pl
 
+from ..formats import ENGLISH, ITALIAN, NOTHING
+
 __all__ = [
     "NOTHING",
     "OUTCOMES",
@@ -21,11 +23,8 @@ __all__ = [
 
 Language: TypeAlias = Literal["en", "it"]
 
-Words: TypeAlias = Mapping[Language, str]
+Words: TypeAlias = Mapping[str, str]
 """A text in every language that reports speak."""
-
-NOTHING: Final = "–"
-"""What a value is called that is not there."""
 
 
 def said(en: str, it: str) -> Words:
@@ -35,8 +34,9 @@ def said(en: str, it: str) -> Words:
 
 def counted(number: int, en: tuple[str, str], it: tuple[str, str]) -> Words:
     """Return a sentence about *number* things: each pair is for one and for several."""
+    several = number != 1
     return said(
-        f"{number:,} {en[number != 1]}", f"{number:,}".replace(",", ".") + f" {it[number != 1]}"
+        f"{ENGLISH.number(number)} {en[several]}", f"{ITALIAN.number(number)} {it[several]}"
     )
 
 

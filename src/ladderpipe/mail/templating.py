@@ -7,6 +7,7 @@ never say different things.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -17,7 +18,7 @@ import attrs
 
 from ..errors import UndeliverableError
 from ..extras import how_to_install
-from .conventions import Conventions
+from ..formats import Format
 
 try:
     import jinja2
@@ -143,7 +144,7 @@ class MailTemplates:
 
     def _mail(self, name: str, language: str, known: dict[str, Any]) -> Mail:
         path = f"{language}/{name}.jinja"
-        known |= _functions(self._words(language), known["deal"].currency)
+        known |= _functions(Format(language), known["deal"].currency)
         subject = " ".join(self._render("subject", path, known).split())
         if not subject:
             raise jinja2.TemplateRuntimeError(f"{path} has no block 'subject'")
@@ -158,16 +159,6 @@ class MailTemplates:
         if part != "subject":
             known["parts"] = environment.get_template(f"parts.{part}.jinja").make_module(known)
         return environment.get_template(path).render(known)
-
-    def _words(self, language: str) -> Conventions:
-        words: Any = self._plain.get_template(f"{language}/words.jinja").module
-        try:
-            return Conventions(**{field.name: getattr(words, field.name) for field in _FIELDS})
-        except AttributeError as error:
-            raise jinja2.TemplateRuntimeError(f"{language}/words.jinja: {error}") from error
-
-
-_FIELDS = attrs.fields(Conventions)
 
 
 def _environment(
@@ -204,12 +195,20 @@ def _names_for(
     }
 
 
-def _functions(conventions: Conventions, currency: str | None) -> dict[str, Callable[..., str]]:
+def _functions(form: Format, currency: str | None) -> dict[str, Callable[..., str]]:
     return {
-        "money": lambda amount: conventions.money(Decimal(str(amount)), currency),
-        "number": lambda number: conventions.number(Decimal(str(number))),
-        "moment": lambda text: conventions.moment(str(text)),
+        "money": lambda amount: form.money(Decimal(str(amount)), currency),
+        "number": lambda number: form.number(Decimal(str(number)), digits=None),
+        "moment": lambda text: _moment(form, str(text)),
     }
+
+
+def _moment(form: Format, text: str) -> str:
+    """Return ISO 8601 text in words, on the clock it was written for; other text as it is."""
+    try:
+        return form.moment_in_full(dt.datetime.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def _language(wish: object) -> str | None:

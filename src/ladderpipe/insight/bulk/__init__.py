@@ -1,9 +1,10 @@
 """Bulk replay: folding very many deals at once, in columns.
 
-Rooms: what a frame of events looks like (``columns``), what its events tell (``told``,
-``told_columns``) and in which order (``arranging``); the ladder as tables (``program``, ``asked``);
-the deals' state in arrays (``visits``, ``carts``) and its steps (``stepping``); and what comes of
-it (``outcome``), beside the ordinary fold of what does not fit (``ordinary``).
+Rooms: what a frame of events looks like (``event_frame``), what its events tell (``payloads``,
+``payload_columns``) and in which order (``arrange``, ``duplicates``); the ladder as tables
+(``program``, ``guard_bits``); the deals' state in arrays (``visits``, ``carts``) and its steps
+(``steps``); all of them together (``columnar``) and what comes of it (``outcome``), beside the
+ordinary fold of what does not fit (``fallback``).
 """
 
 from ...extras import how_to_install

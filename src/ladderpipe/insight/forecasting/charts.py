@@ -27,8 +27,13 @@ def _shown(table: pl.DataFrame, language: Language) -> pl.DataFrame:
     )
 
 
+def _with_horizon(titles: Titles) -> Titles:
+    return {**titles, "within": titles["horizon_days"]}
+
+
 def draw_forecast(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     """Draw what is expected within each horizon, with both intervals and the weighted value."""
+    titles = _with_horizon(titles)
     return charts.by_currency(
         _shown(table, language), lambda rows, code: _forecast(rows, code, titles, language)
     )
@@ -37,13 +42,8 @@ def draw_forecast(table: pl.DataFrame, titles: Titles, language: Language) -> An
 def _forecast(table: pl.DataFrame, code: str, titles: Titles, language: Language) -> Any:
     y = charts.listed("within", table["within"], None)
     money = titles["expected"] + ("" if code == NOTHING else f" ({code})")
-    tooltip = [
-        alt.Tooltip("within:N", title=titles["horizon_days"]),
-        *(
-            alt.Tooltip(f"{name}:Q", title=titles[name], format=",.2f")
-            for name in ("expected", *ENDS, "weighted_value")
-        ),
-    ]
+    amounts = dict.fromkeys(("expected", *ENDS, "weighted_value"), ",.2f")
+    tooltip = charts.hover(titles, "within", **amounts)
     names = [titles["weighted_value"], titles["expected"]]
     names += [COVERED[share][language] for share in (80, 95)]
     colours = [charts.COLOURS["abandoned"], charts.INK, charts.MAIN, charts.PALE]
@@ -77,6 +77,7 @@ def _methods(table: pl.DataFrame, legend: alt.Legend | None) -> alt.Color:
 
 def draw_scores(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     """Draw the Brier score of each method, horizon beside horizon."""
+    titles = _with_horizon(titles)
     shown = _shown(table.unique(["method", "horizon_days"], maintain_order=True), language)
     chart = (
         alt.Chart(shown)
@@ -85,13 +86,9 @@ def draw_scores(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
             y=charts.listed("method", shown["method"], None),
             x=alt.X("brier:Q", title=titles["brier"], axis=alt.Axis(tickCount=5)),
             color=_methods(shown, None),
-            tooltip=[
-                alt.Tooltip("method:N", title=titles["method"]),
-                alt.Tooltip("within:N", title=titles["horizon_days"]),
-                alt.Tooltip("brier:Q", title=titles["brier"], format=".4f"),
-                alt.Tooltip("skill:Q", title=titles["skill"], format=".1%"),
-                alt.Tooltip("forecasts:Q", title=titles["forecasts"], format=","),
-            ],
+            tooltip=charts.hover(
+                titles, "method", "within", brier=".4f", skill=".1%", forecasts=","
+            ),
         )
         .properties(width=charts.WIDTH, height=alt.Step(charts.STEP * 0.8))
     )
@@ -154,10 +151,7 @@ def _money(table: pl.DataFrame, code: str, titles: Titles, language: Language) -
     scale = alt.Scale(domain=names, range=colours)
     tooltip = [
         alt.Tooltip("at:T", title=titles["at"], format="%-d %b %Y"),
-        *(
-            alt.Tooltip(f"{name}:Q", title=titles[name], format=",.2f")
-            for name in ("expected", "actual", *ENDS)
-        ),
+        *charts.hover(titles, **dict.fromkeys(("expected", "actual", *ENDS), ",.2f")),
     ]
 
     method = table["method"][0]

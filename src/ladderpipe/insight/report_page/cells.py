@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import polars as pl
 
-from ...formats.format import Format
+from ...formats import Format
 from ..report import Report, called
 from ..words import NOTHING
 
@@ -128,6 +128,6 @@ def _writer(name: str, column: pl.Series, form: Format) -> Writer:
 
 def _money_writer(name: str, column: pl.Series, form: Format) -> Writer:
     largest: Any = column.abs().max()
-    digits = 0 if largest is not None and largest >= WITHOUT_CENTS else 2
+    digits = 0 if largest is not None and largest >= WITHOUT_CENTS else None
     by = CURRENCY_OF.get(name, "currency")
     return lambda value, row: form.money(value, row.get(by), digits)

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import attrs
 import polars as pl
 
-from ..frames.snapshot import DAY
 from ..frames.tables import Tables
 from ..reports.velocity import velocity
 from ..reports.win_rate import win_rate
@@ -47,7 +46,7 @@ class Headline:
         won: what was won since then.
         win_rate: won ÷ (won + lost).
         with_abandoned: the same with abandoned deals as lost; ``None`` if none is abandoned.
-        cycle_days: median time from opening to winning.
+        cycle: median time from opening to winning.
         velocity: money per day.
     """
 
@@ -56,7 +55,7 @@ class Headline:
     won: tuple[Amount, ...]
     win_rate: Rate
     with_abandoned: Rate | None
-    cycle_days: float | None
+    cycle: dt.timedelta | None
     velocity: tuple[Amount, ...]
 
 
@@ -72,7 +71,7 @@ def headline(tables: Tables, zone: str = "UTC") -> Headline:
         won=_amounts(won.filter(pl.col("closed_at") >= month.astimezone(dt.UTC))),
         win_rate=_rate(tables, abandoned_as_lost=False),
         with_abandoned=_rate(tables, abandoned_as_lost=True) if some_abandoned else None,
-        cycle_days=_median_cycle(won),
+        cycle=_median_cycle(won),
         velocity=_velocities(tables),
     )
 
@@ -93,9 +92,9 @@ def _rate(tables: Tables, *, abandoned_as_lost: bool) -> Rate:
     return Rate(*rows[0]) if rows and rows[0][-1] else Rate(None, None, None, 0, 0)
 
 
-def _median_cycle(won: pl.DataFrame) -> float | None:
-    lasted = (won["closed_at"] - won["opened_at"]).dt.total_microseconds().median()
-    return lasted / DAY if isinstance(lasted, float) else None
+def _median_cycle(won: pl.DataFrame) -> dt.timedelta | None:
+    lasted = (won["closed_at"] - won["opened_at"]).median()
+    return lasted if isinstance(lasted, dt.timedelta) else None
 
 
 def _velocities(tables: Tables) -> tuple[Amount, ...]:

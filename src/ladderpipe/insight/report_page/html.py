@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import attrs
 
-from ...formats.format import Format
+from ...formats import Format
 from ..optional import imported
 from ..words import Language
 from .cells import Cells, cells_of, printable
 from .contents import Contents, Entry, Section
-from .key_figures import KeyFigure, key_figures
+from .key_figures import key_figures
 from .vega import javascript, locales, specification
 from .words import in_language
 
@@ -75,8 +75,8 @@ def rendered(contents: Contents, language: Language) -> str:
             (form.number(contents.tables.moves.height), "moves"),
         ],
         notes=[printable(note[language]) for note in contents.tables.notes],
-        key_figures=_key_figures(contents, form),
-        chapters=[_chapter(section, form) for section in contents.sections],
+        key_figures=key_figures(contents.headline, form, in_language(language)),
+        chapters=[_chapter(section, form, language) for section in contents.sections],
         shown=SHOWN,
         long=LONG,
         number=form.number,
@@ -84,22 +84,16 @@ def rendered(contents: Contents, language: Language) -> str:
     return MARK + body
 
 
-def _key_figures(contents: Contents, form: Format) -> list[KeyFigure]:
-    return key_figures(contents.headline, form, in_language(form.language))
-
-
-def _chapter(section: Section, form: Format) -> Chapter:
-    language = form.language
+def _chapter(section: Section, form: Format, language: Language) -> Chapter:
     return Chapter(
         section.key,
         section.titles[language],
-        tuple(_figure(entry, form) for entry in section.entries),
+        tuple(_figure(entry, form, language) for entry in section.entries),
         tuple(titles[language] for titles in section.left_out),
     )
 
 
-def _figure(entry: Entry, form: Format) -> Figure:
-    language = form.language
+def _figure(entry: Entry, form: Format, language: Language) -> Figure:
     drawn = specification(entry, language)
     return Figure(
         key=entry.key,

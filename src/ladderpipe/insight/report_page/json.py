@@ -53,7 +53,7 @@ def _headline(contents: Contents) -> dict[str, Any]:
         "win_rate_with_abandoned": (
             None if figures.with_abandoned is None else attrs.asdict(figures.with_abandoned)
         ),
-        "cycle_days": figures.cycle_days,
+        "cycle_days": None if figures.cycle is None else figures.cycle / dt.timedelta(days=1),
         "velocity_per_day": _amounts(figures.velocity),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ...formats.format import Format
+from ...formats import Format
 from ..words import NOTHING
 from .headline import Amount, Headline, Rate
 
@@ -38,7 +38,7 @@ def key_figures(figures: Headline, form: Format, words: Mapping[str, str]) -> li
         ),
         KeyFigure(
             words["cycle"],
-            (_days(figures.cycle_days, form, words),),
+            (form.duration(figures.cycle),),
             words["from_opening"],
         ),
         KeyFigure(words["velocity"], _money(figures.velocity, form), words["per_day"]),
@@ -47,7 +47,7 @@ def key_figures(figures: Headline, form: Format, words: Mapping[str, str]) -> li
 
 def _money(amounts: Sequence[Amount], form: Format) -> tuple[str, ...]:
     written = tuple(
-        form.money(amount.value, amount.currency, 0 if abs(amount.value) >= WITHOUT_CENTS else 2)
+        form.money(amount.value, amount.currency, 0 if abs(amount.value) >= WITHOUT_CENTS else None)
         for amount in amounts
         if amount.value is not None
     )
@@ -57,10 +57,6 @@ def _money(amounts: Sequence[Amount], form: Format) -> tuple[str, ...]:
 def _deals(amounts: Sequence[Amount], form: Format, words: Mapping[str, str]) -> str:
     number = sum(amount.deals or 0 for amount in amounts)
     return f"{form.number(number)} {words['deal' if number == 1 else 'deals']}"
-
-
-def _days(days: float | None, form: Format, words: Mapping[str, str]) -> str:
-    return NOTHING if days is None else f"{form.days(days)} {words['days']}"
 
 
 def _rate(rate: Rate, abandoned: Rate | None, form: Format, words: Mapping[str, str]) -> str:

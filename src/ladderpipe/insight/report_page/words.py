@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..words import Language, Words, said
+from ..words import Words, said
 
 __all__ = ["in_language"]
 
@@ -20,7 +20,6 @@ _WORDS: Final[Mapping[str, Words]] = {
     "contents": said("Contents", "Indice"),
     "cycle": said("Median time to win", "Tempo mediano per vincere"),
     "dark": said("Dark or light", "Scuro o chiaro"),
-    "days": said("days", "giorni"),
     "deal": said("deal", "trattativa"),
     "deals": said("deals", "trattative"),
     "definition": said("Definition", "Definizione"),
@@ -52,6 +51,6 @@ _WORDS: Final[Mapping[str, Words]] = {
 }  # fmt: skip
 
 
-def in_language(language: Language) -> dict[str, str]:
+def in_language(language: str) -> dict[str, str]:
     """Return every word of the page in a language."""
     return {name: words[language] for name, words in _WORDS.items()}

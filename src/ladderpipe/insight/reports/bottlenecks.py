@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from ...formats import ENGLISH, ITALIAN
 from ..frames.rates import Rates
 from ..frames.schema import INSTANT, MONEY
 from ..frames.snapshot import (
@@ -132,11 +133,10 @@ def _worthless(held: pl.DataFrame) -> tuple[Words, ...]:
     share = lost / whole
     return (
         said(
-            f"{share:.1%} of the deal-days are of deals without a value then: they add no "
-            "value-days.",
-            f"Il {share:.1%}".replace(".", ",")
-            + " dei giorni-trattativa è di trattative allora senza valore: non aggiungono "
-            "valore-giorni.",
+            f"{ENGLISH.share(share)} of the deal-days are of deals without a value then: they add "
+            "no value-days.",
+            f"Il {ITALIAN.share(share)} dei giorni-trattativa è di trattative allora senza "
+            "valore: non aggiungono valore-giorni.",
         ),
     )
 
@@ -183,7 +183,7 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         tooltip = charts.hover(
             titles, "stage", visits=",.3~s", deal_days=",.3~s", value_days=",.3~s", share=".0%"
         )
-        base = alt.Chart(rows).properties(width=charts.WIDTH / 2, height=alt.Step(charts.STEP))
+        base = charts.listing(alt.Chart(rows), width=charts.WIDTH / 2)
 
         def bars(name: str, title: str, colour: str, y: alt.Y) -> Any:
             return base.mark_bar(color=colour, height={"band": 0.7}).encode(
@@ -210,12 +210,9 @@ def _draw_back(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         charts.COLOURS["turned_back"],
         y=charts.listed("way", shown["way"], None),
         x=alt.X("moves:Q", axis=charts.number_axis(titles["moves"], shown["moves"].max())),
-        tooltip=[
-            alt.Tooltip("way:N", title=titles["moves"]),
-            alt.Tooltip("moves:Q", title=titles["moves"], format=","),
-            alt.Tooltip("deals:Q", title=titles["deals"], format=","),
-            alt.Tooltip("share:Q", title=titles["share"], format=".0%"),
-        ],
+        tooltip=charts.hover(
+            {**titles, "way": titles["moves"]}, "way", moves=",", deals=",", share=".0%"
+        ),
     )
     return charts.themed(bars)
 

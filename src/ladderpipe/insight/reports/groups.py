@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from ...errors import DefinitionError
+from ...formats import ENGLISH, ITALIAN, Format
 from ..frames.schema import MONEY
 from ..words import Words, said
 
@@ -19,7 +20,6 @@ __all__ = ["By", "Every", "band_labels", "begin", "grouped_by"]
 By = Literal["owner", "source", "lost_from", "month", "value_band"]
 Every = Literal["day", "week", "month", "quarter", "year"]
 
-_ITALIAN_SEPARATORS: Final = str.maketrans(",.", ".,")
 _TRUNCATED: Final = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q", "year": "1y"}
 
 
@@ -74,23 +74,23 @@ def _checked(bands: Sequence[int | Decimal | str]) -> list[Decimal]:
 def _banded(deals: pl.DataFrame, limits: list[Decimal]) -> pl.DataFrame:
     """Add the number of each deal's band and what it is called; null for no value."""
     above = [(pl.col("value") >= pl.lit(limit, dtype=MONEY)).cast(pl.Int64) for limit in limits]
-    names = [
-        f"< {limits[0]:,}",
-        *(f"{low:,} – {high:,}" for low, high in pairwise(limits)),
-        f"≥ {limits[-1]:,}",
-    ]
     band = pl.sum_horizontal(above)
     known = deals.with_columns(band=pl.when(pl.col("value").is_not_null()).then(band))
     return known.with_columns(
         value_band=pl.col("band").replace_strict(
-            dict(enumerate(names)), default=None, return_dtype=pl.String
+            dict(enumerate(_names(limits, ENGLISH))), default=None, return_dtype=pl.String
         )
     )
 
 
-def band_labels(bands: pl.Series) -> dict[str, Words]:
-    """Return what value bands are called, with the separators of each language."""
-    return {
-        band: said(band, band.translate(_ITALIAN_SEPARATORS))
-        for band in bands.drop_nulls().unique(maintain_order=True)
-    }
+def _names(limits: list[Decimal], form: Format) -> list[str]:
+    first, *_, last = written = [form.number(limit, digits=None) for limit in limits]
+    return [f"< {first}", *(f"{low} – {high}" for low, high in pairwise(written)), f"≥ {last}"]
+
+
+def band_labels(bands: Sequence[int | Decimal | str], found: pl.Series) -> dict[str, Words]:
+    """Return what the bands that were found are called, in every language."""
+    limits = _checked(bands)
+    names = zip(_names(limits, ENGLISH), _names(limits, ITALIAN), strict=True)
+    called = {english: said(english, italian) for english, italian in names}
+    return {band: called[band] for band in found.drop_nulls().unique(maintain_order=True)}

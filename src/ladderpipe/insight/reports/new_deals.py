@@ -109,8 +109,7 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Eve
             color=alt.Color("source:N", scale=colours, sort=order, title=titles["source"]),
             tooltip=[
                 alt.Tooltip("start:T", title=titles["start"], format="%d %b %Y"),
-                alt.Tooltip("source:N", title=titles["source"]),
-                alt.Tooltip("deals:Q", title=titles["deals"], format=","),
+                *charts.hover(titles, "source", deals=","),
             ],
         )
         .properties(width=charts.WIDTH + 80, height=240)

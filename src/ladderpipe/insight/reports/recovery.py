@@ -9,10 +9,10 @@ from typing import Any, Final
 import polars as pl
 
 from ...errors import DefinitionError
+from ...formats import ENGLISH, ITALIAN
 from ...model.stage import Stage, WaitStep
 from ..frames.schema import INSTANT
 from ..frames.snapshot import (
-    DAY,
     Instant,
     Source,
     checked_confidence,
@@ -190,15 +190,16 @@ def _curve(stays: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sums(stays: pl.DataFrame) -> tuple[Words, ...]:
-    if not stays.height:
+    whole = stays.height
+    if not whole:
         return ()
     back = stays.filter(pl.col("outcome") == "came_back").height
     median = kaplan_meier.quantiles(_curve(stays), "group", [0.5])["q50"].item()
     total = said(
-        f"Abandonments that came back: {back:,} of {stays.height:,} ({back / stays.height:.1%}).",
-        f"Abbandoni recuperati: {back:,} su {stays.height:,} "
-        f"({100 * back / stays.height:.1f} %)".translate(str.maketrans(",.", ".,"))
-        + ".",
+        "Abandonments that came back: "
+        f"{ENGLISH.number(back)} of {ENGLISH.number(whole)} ({ENGLISH.share(back / whole)}).",
+        "Abbandoni recuperati: "
+        f"{ITALIAN.number(back)} su {ITALIAN.number(whole)} ({ITALIAN.share(back / whole)}).",
     )
     if median is None:
         waiting = said(
@@ -208,12 +209,12 @@ def _sums(stays: pl.DataFrame) -> tuple[Words, ...]:
             "raggiunta.",
         )
     else:
-        number = median / DAY
+        length = dt.timedelta(microseconds=median)
         waiting = said(
-            f"Half are back after {number:.1f} days (Kaplan and Meier; those away or lost count "
-            "as censored).",
-            f"La metà è tornata dopo {number:.1f} giorni".replace(".", ",")
-            + " (Kaplan e Meier; assenti e perse contano come censurate).",
+            f"Half are back after {ENGLISH.duration(length)} (Kaplan and Meier; those away or "
+            "lost count as censored).",
+            f"La metà è tornata dopo {ITALIAN.duration(length)} (Kaplan e Meier; assenti e perse "
+            "contano come censurate).",
         )
     return (total, waiting)
 
@@ -241,12 +242,13 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         y=charts.listed("label", shown["label"], None),
         x=alt.X("share:Q", axis=charts.share_axis(SHARE[language])),
         color=colour,
-        tooltip=[
-            alt.Tooltip("label:N", title=titles["outcome"]),
-            alt.Tooltip("visits:Q", title=titles["visits"], format=","),
-            alt.Tooltip("share:Q", title=titles["share"], format=".1%"),
-            alt.Tooltip("median_days:Q", title=titles["median_days"], format=",.1f"),
-        ],
+        tooltip=charts.hover(
+            {**titles, "label": titles["outcome"]},
+            "label",
+            visits=",",
+            share=".1%",
+            median_days=",.1f",
+        ),
     )
     return charts.themed(bars)
 

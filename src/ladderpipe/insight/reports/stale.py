@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from ...errors import DefinitionError
+from ...formats import ENGLISH, ITALIAN
 from ..frames.rates import Rates
 from ..frames.schema import INSTANT
 from ..frames.snapshot import (
@@ -184,8 +185,7 @@ _SINCE: Final = {
 
 def _definition(anchor: Anchor, after: Patience) -> Words:
     if isinstance(after, dt.timedelta):
-        number = f"{after / dt.timedelta(days=1):g}"
-        en, it = f"{number} days", f"{number} giorni"
+        en, it = ENGLISH.duration(after), ITALIAN.duration(after)
     else:
         en, it = "the time set for their stage", "il tempo fissato per la fase"
     since = _SINCE[anchor]

@@ -146,17 +146,11 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By) ->
 
 def _panels(rows: pl.DataFrame, titles: Titles, by: By, currency: str) -> Any:
     order = rows[by].to_list()
-    tooltip = [
-        alt.Tooltip(f"{by}:N", title=titles[by]),
-        *(
-            alt.Tooltip(f"{name}:Q", title=titles[name], format=",")
-            for name in ("deals", "value", "weighted_value")
-        ),
-    ]
+    tooltip = charts.hover(titles, by, deals=",", value=",", weighted_value=",")
     named = rows.with_columns(
         pl.lit(titles[name]).alias(f"{name}_called") for name in ("value", "weighted_value")
     )
-    base = alt.Chart(named).properties(width=charts.WIDTH / 2, height=alt.Step(charts.STEP))
+    base = charts.listing(alt.Chart(named), width=charts.WIDTH / 2)
     counts = base.mark_bar(color=charts.INK, height={"band": 0.7}).encode(
         y=charts.listed(by, rows[by], titles[by]),
         x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], rows["deals"].max())),

@@ -236,12 +236,10 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     shown = table.with_columns(pl.col("^.*(_days|_lower|_upper|closed_only.*)$") * factor)
     # Where fewer than three quarters have left, the bar ends open: at the longest stay seen.
     shown = shown.with_columns(until=pl.coalesce("q75_days", "longest_days"))
-    base = alt.Chart(shown).properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
+    base = charts.listing(alt.Chart(shown))
     y = charts.listed("stage", table["stage"], titles["stage"])
     tooltip = [
-        alt.Tooltip("stage:N", title=titles["stage"]),
-        alt.Tooltip("deals:Q", title=titles["deals"], format=","),
-        alt.Tooltip("still_there:Q", title=titles["still_there"], format=","),
+        *charts.hover(titles, "stage", deals=",", still_there=","),
         *(
             alt.Tooltip(f"{name}:Q", title=MARKS[name][language] + f" ({unit})", format=",.3~r")
             for name in ("q25_days", "median_days", "q75_days", "closed_only_median")
@@ -277,11 +275,7 @@ def _draw_curve(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     share = charts.share_axis(titles["survival"])
     tooltip = [
         alt.Tooltip("days:Q", title=unit, format=",.3~r"),
-        *(
-            alt.Tooltip(f"{name}:Q", title=titles[name], format=".1%")
-            for name in ("survival", "lower", "upper")
-        ),
-        alt.Tooltip("at_risk:Q", title=titles["at_risk"], format=","),
+        *charts.hover(titles, survival=".1%", lower=".1%", upper=".1%", at_risk=","),
     ]
     base = alt.Chart(shown).properties(width=charts.WIDTH, height=240)
     band = base.mark_area(color=charts.PALE, interpolate="step-after").encode(

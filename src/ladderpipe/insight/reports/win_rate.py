@@ -78,7 +78,7 @@ def win_rate(
     )
     labels: dict[str, Any] = {key: {} for key in keys if table.schema.get(key) == pl.String}
     if by == "value_band":
-        labels["value_band"] = band_labels(table["value_band"])
+        labels["value_band"] = band_labels(bands, table["value_band"])
     return Report(
         name="win_rate",
         titles=said("Win rate", "Tasso di vincita"),
@@ -210,11 +210,7 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | N
     )
     tooltip = [
         first,
-        *(alt.Tooltip(f"{name}:Q", title=titles[name], format=",") for name in ("won", "closed")),
-        *(
-            alt.Tooltip(f"{name}:Q", title=titles[name], format=".1%")
-            for name in ("win_rate", "lower", "upper")
-        ),
+        *charts.hover(titles, won=",", closed=",", win_rate=".1%", lower=".1%", upper=".1%"),
     ]
     base = alt.Chart(shown)
     axis = charts.share_axis(titles["win_rate"])
@@ -235,9 +231,7 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | N
     point = base.mark_point(color=charts.MAIN, filled=True, size=80, opacity=1).encode(
         y=y, x="win_rate:Q", tooltip=tooltip
     )
-    return charts.themed(
-        alt.layer(rule, point).properties(width=charts.WIDTH, height=alt.Step(charts.STEP))
-    )
+    return charts.themed(charts.listing(alt.layer(rule, point)))
 
 
 def _draw_reasons(table: pl.DataFrame, titles: Titles, language: Language) -> Any:

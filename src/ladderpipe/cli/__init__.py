@@ -1,4 +1,4 @@
-"""The command line, ``ladderpipe``. Needs the extra ``cli`` (typer and rich)."""
+"""The command line, ``ladderpipe``. Needs the extra ``cli`` (typer, rich and Babel)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .app import run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("typer", "rich"):
+        if error.name is None or error.name.partition(".")[0] not in ("babel", "typer", "rich"):
             raise
         sys.stderr.write(
             f"ladderpipe: the command line needs {error.name}, which is not installed: "

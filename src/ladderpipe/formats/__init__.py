@@ -5,14 +5,16 @@ What CLDR says of a language, by way of Babel. Knows no deals, no tables, no mar
 
 from __future__ import annotations
 
+from ..extras import how_to_install
+
 try:
     import babel as _babel  # noqa: F401
 except ModuleNotFoundError as _error:  # pragma: no cover - tested in a process of its own
     if _error.name != "babel":
         raise
     raise ModuleNotFoundError(
-        "amounts and dates are written by Babel, which is not installed: it comes with "
-        "pip install 'ladderpipe[mail]', 'ladderpipe[insight]' and 'ladderpipe[cli]'",
+        "amounts and dates are written by Babel, which is not installed; the extras mail, insight "
+        f"and cli bring it: {how_to_install('mail')}",
         name="babel",
     ) from _error
 

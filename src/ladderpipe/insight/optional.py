@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ...extras import how_to_install
+from ..extras import how_to_install
 
 __all__ = ["alt", "imported"]
 

@@ -55,6 +55,7 @@ class Arranged:
 
 def arrange(program: Program, frame: pl.DataFrame, pool: Executor) -> Arranged:
     """Read and sort the events of *frame*, columns side by side."""
+    # Payloads take longest to read; the rest is worked out beside them.
     reading = pool.submit(_read, program, frame)
     identity = pool.submit(_identities, frame)
     deal, deals = coded(frame["deal"])
@@ -103,6 +104,7 @@ def _triggers(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Flags]:
 
 def _hand_triggers(program: Program, frame: pl.DataFrame) -> Numbers:
     columns = ["type", *({"into", "data"} & set(frame.columns))]
+    # There are few different hands, and each costs a look-up by name: every one is asked once.
     known = {
         row: program.trigger_of(str(row["type"]), _into(row))
         for row in map(_Row, frame.select(columns).unique().iter_rows(named=True))
@@ -132,6 +134,8 @@ def _told(program: Program, frame: pl.DataFrame, trigger: Numbers) -> tuple[Numb
         return None, read_columns(program, frame, trigger)
     change = np.where(program.is_hand, -1, program.change)[trigger]
     codes, texts = coded(frame["data"])
+    # One text can mean different things to different triggers, so what is parsed once is the pair:
+    # the text's number (0 for none) and, in three bits, what the trigger does to the cart.
     key = (codes.astype(np.int64) + 1) * 8 + (change + 1)
     is_there = np.zeros((len(texts) + 1) * 8, np.bool_)
     is_there[key] = True
@@ -144,6 +148,7 @@ def _told(program: Program, frame: pl.DataFrame, trigger: Numbers) -> tuple[Numb
 def _identities(frame: pl.DataFrame) -> Numbers:
     ids = frame["id"].hash().to_numpy()
     sources = frame["source"]
+    # A second hash of millions of equal texts would tell nothing apart.
     if sources.n_unique() == 1:
         return ids
     return ids ^ (sources.hash(1).to_numpy() * _MIXER)
@@ -153,12 +158,14 @@ def _ordered(
     program: Program, frame: pl.DataFrame, deal: Numbers, at: Ints, trigger: Numbers
 ) -> Numbers:
     """Return the row numbers deal by deal, in order; most logs are in order of time already."""
+    # Sorting what is sorted already costs more than all the rest of this, so it is looked at first.
     is_grouped = bool((deal[1:] >= deal[:-1]).all())
     rows = np.arange(len(deal)) if is_grouped else np.argsort(deal, kind="stable")
     sorted_at, sorted_deal = at[rows], deal[rows]
     same_deal = sorted_deal[1:] == sorted_deal[:-1]
     back = same_deal & (sorted_at[1:] < sorted_at[:-1])
     if back.any():
+        # Only the deals that are out of order are sorted again.
         moved = np.flatnonzero(np.isin(sorted_deal, sorted_deal[1:][back]))
         some = rows[moved]
         rows[moved] = some[np.lexsort((at[some], deal[some]))]

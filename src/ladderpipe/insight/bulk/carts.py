@@ -44,6 +44,7 @@ class Carts:
     def __init__(self, deals: int) -> None:
         self.lines = np.zeros(deals, np.int64)
         self.too_big = np.zeros(deals, np.bool_)
+        # Most carts have a line or two; a row of seats is widened for all when one needs more.
         self._sku = np.full((deals, 4), _FREE, np.int64)
         self._quantity = np.zeros((deals, 4), np.int64)
         self._price = np.zeros((deals, 4), np.int64)
@@ -83,6 +84,7 @@ class Carts:
     def totals(self, deals: Ints | slice) -> Ints:
         """Return the carts' totals, scaled; notes which of them are too big to be right."""
         quantity, price = self._quantity[deals], self._price[deals]
+        # Whole numbers overflow without a word; floats tell in time that they would.
         about = np.einsum("ij,ij->i", quantity.astype(float), np.abs(price).astype(float))
         self.too_big[deals] |= about > _TOO_MUCH
         found: Ints = np.einsum("ij,ij->i", quantity, price)
@@ -105,6 +107,7 @@ class Carts:
     def _find(self, deals: Ints, sku: Numbers) -> tuple[Flags, Ints]:
         """Return whether each cart holds a product, and in which seat of all."""
         width = self._sku.shape[1]
+        # argmax gives 0 for none, so whether the seat is theirs is looked at again.
         place = (self._sku[deals] == sku[:, None]).argmax(axis=1)
         seat = deals * width + place
         return self._sku.ravel()[seat] == sku, seat
@@ -112,6 +115,7 @@ class Carts:
     def _put_held(self, deals: Ints, seat: Ints, after: Ints, held: Flags, price: Ints) -> None:
         stays = np.flatnonzero(held & (after > 0))
         self._quantity.reshape(-1)[seat[stays]] = after[stays]
+        # A price that is not told stays what it was.
         told = stays[price[stays] != NOTHING]
         self._price.reshape(-1)[seat[told]] = price[told]
         gone = np.flatnonzero(held & (after == 0))

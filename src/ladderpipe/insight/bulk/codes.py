@@ -34,12 +34,14 @@ def coded(series: pl.Series) -> tuple[Numbers, pl.Series]:
 def _physical(series: pl.Series) -> Numbers:
     """Return the numbers that Polars gives to texts, without gaps."""
     written = series.dtype == pl.String
+    # Polars numbers texts many times faster than NumPy finds distinct ones.
     numbers = (series.cast(pl.Categorical) if written else series).to_physical()
     most = numbers.max()
     assert isinstance(most, int)
     codes = numbers.fill_null(most + 1).to_numpy() if series.null_count() else numbers.to_numpy()
     seen = np.zeros(most + 2, np.bool_)
     seen[codes] = True
+    # The last place is that of null.
     seen[-1] = False
     places = np.cumsum(seen, dtype=np.int32) - np.int32(1)
     places[-1] = -1
@@ -59,6 +61,7 @@ def amounts(series: pl.Series, places: int, largest: int = LARGEST) -> tuple[Int
     """Return amounts scaled by ``10**places``, ``NOTHING`` for null; and which are unreadable."""
     if series.dtype.is_integer():
         found = series.fill_null(0).cast(pl.Int64).to_numpy()
+        # Compared before it is scaled: the product might not fit into 64 bits.
         bad = np.abs(found) >= largest // 10**places
         numbers = np.where(bad, 0, found) * 10**places
     elif series.dtype.is_float():
@@ -73,6 +76,7 @@ def amounts(series: pl.Series, places: int, largest: int = LARGEST) -> tuple[Int
 def _of_floats(found: Any, places: int, largest: int) -> tuple[Ints, Flags]:
     with np.errstate(invalid="ignore"):
         shifted = np.rint(found * 10.0**places)
+        # Negated, so that NaN, which compares with nothing, counts as bad.
         bad = ~(np.abs(shifted) < min(largest, _EXACT_FLOATS)) | (shifted / 10.0**places != found)
     return np.where(bad, 0, shifted).astype(np.int64), bad
 

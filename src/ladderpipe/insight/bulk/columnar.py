@@ -84,6 +84,7 @@ def replay(
             tuple(found.aside),
         )
     program = Program.of(pipeline)
+    # Threads are enough: NumPy and Polars let go of the interpreter while they compute.
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         arranged = arrange(program, frame, pool)
         moves, deals, one_by_one = _stepped(program, arranged, limit, pool)
@@ -104,10 +105,12 @@ def _stepped(
         block = Block(program, events, *bounds, _too_long(events, *bounds))
         block.step(limit)
         frames = frames_of(program, events, block)
+        # Blocks share no deal, so threads never write one place.
         one_by_one[block.deal] = block.one_by_one
         return frames
 
     parts = list(pool.map(step, _blocks(events)))
+    # The empty frames give the columns their types when there is no block at all.
     moves = pl.concat([pl.DataFrame(schema=MOVES), *(part[0] for part in parts)])
     deals = pl.concat([pl.DataFrame(schema=FINAL), *(part[1] for part in parts)])
     return moves, deals, one_by_one
@@ -126,6 +129,7 @@ def _too_long(events: Arranged, start: int, end: int) -> int:
     lengths = events.length[start:end]
     if len(lengths) <= WORTH_A_STEP:
         return ALWAYS_STEPPED
+    # The length at which so few deals are left that the last steps would cost more than they save.
     place = len(lengths) - WORTH_A_STEP
     return max(ALWAYS_STEPPED, int(np.partition(lengths, place)[place]))
 

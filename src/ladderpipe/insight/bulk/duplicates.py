@@ -22,6 +22,7 @@ def repeated(events: Arranged, first: Ints, length: Ints) -> Flags:
     start = np.repeat(first - (np.cumsum(length) - length), length)
     rows = events.rows[start + np.arange(len(deal))]
     key = events.identity[rows] ^ (deal.astype(np.uint64) * _MIXER)
+    # At least four seats an event keep deals that are found without reason rare.
     seats = 1 << (4 * len(deal)).bit_length()
     seat = (key >> np.uint64(7)) & np.uint64(seats - 1)
     table = np.zeros(seats, np.int32)

@@ -72,6 +72,7 @@ def _without_filled(guard: Guard) -> Guard:
             return AnyOf(tuple(map(_without_filled, parts)))
         case Not(inner=inner):
             return Not(_without_filled(inner))
+        # A deal's value may be a property or what its cart comes to; either fills the field.
         case Filled(name="value"):
             return AnyOf((PropertyIsSet("value"), HasValue()))
         case Filled(name=name) if name in FIELDS:
@@ -144,6 +145,7 @@ class Asked:
         found: Flags
         match guard:
             case AllOf(parts=parts):
+                # With no parts, the reduction needs what an empty "all of" is: true for every word.
                 found = np.logical_and.reduce([words >= 0, *map(self.table, parts)])
             case AnyOf(parts=parts):
                 found = np.logical_or.reduce([words < 0, *map(self.table, parts)])

@@ -63,7 +63,9 @@ class Block:
         length = events.length[start:end].copy()
         left_out = events.one_by_one[start:end] | (length > too_long)
         left_out |= repeated(events, events.first[start:end], np.where(left_out, 0, length))
+        # Without events they take no step, and keep their place for the numbering of the others.
         length[left_out] = 0
+        # The longest first: whoever still has events is then a slice, not a selection.
         order = np.argsort(-length, kind="stable")
         self.deal = start + order
         """The deals as :class:`Arranged` numbers them."""
@@ -117,6 +119,7 @@ class Block:
             self._move(moved, ways, at[moved], rows[moved], trigger[moved])
         if program.timers.most:
             self._after_activity(np.flatnonzero(way < 0), at)
+        # Only now is it known whether the event reopened the deal, which unfreezes its cart (S17).
         if frozen is not None:
             frozen.put_back(self)
 
@@ -170,12 +173,14 @@ class Block:
         if some.size:
             who, code = deals[some], told.currency[row[some]]
             known = self.currency[who]
+            # The fold refuses a second currency with an error that names both: it shall say so.
             self.one_by_one[who[(known >= 0) & (known != code)]] = True
             self.currency[who] = code
 
     def _answer_anew(self, deals: Ints) -> None:
         """Answer the questions about cart and value."""
         asked = self.program.asked
+        # Properties and fields are answered by the payload; only these follow from arithmetic.
         word = self.word[deals] & ~(asked.cart_bit | asked.value_bits)
         if asked.cart_bit:
             word |= np.where(self.carts.lines[deals] > 0, asked.cart_bit, 0)
@@ -214,6 +219,7 @@ class Block:
     def _fire(self, deals: Ints, limit: Ints, at_limit_too: Flags | np.bool_) -> None:
         """Fire the timers of *deals* due before *limit*, one of each deal after another."""
         visits = self.visits
+        # A hand comes after the timers of its own instant, any other event before them (S9).
         limit = limit + at_limit_too
         while True:
             is_due = visits.due_at[deals] < limit
@@ -223,6 +229,7 @@ class Block:
             due, place = visits.due_at[deals], visits.next[deals]
             passes = visits.passes(deals, place, due, self.word[deals])
             self._fire_these(deals[passes], place[passes], due[passes])
+            # A blocked timer is not due any more, so that the loop ends.
             if not passes.all():
                 visits.block(deals[~passes])
 
@@ -286,6 +293,7 @@ def _value_questions(
         elif isinstance(question, ValueAtLeast):
             code = question.currency
             is_known = code in currencies
+            # −2 is no currency of any deal: a guard on one that no event names never holds.
             place = None if code is None else currencies.index(code) if is_known else -2
             found.append((bit, _at_least(question), place))
     return found

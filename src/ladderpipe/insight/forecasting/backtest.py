@@ -128,6 +128,7 @@ def _compared(looks: dict[Method, list[Look]], past: Past) -> tuple[pl.DataFrame
         for method, made in speaking.items()
     )
     made_by = pl.col("won_by").count().over(keys)
+    # Methods are compared on the same deals: who is silent about the hard ones would look best.
     kept = every.filter(made_by == len(speaking)).rename({"won_by": "probability"})
     skipped = (every.height - kept.height) // len(speaking)
     return kept.select(list(FORECASTS)).cast(pl.Schema(FORECASTS)), skipped

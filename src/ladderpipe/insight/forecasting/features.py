@@ -90,6 +90,7 @@ def _with_facts(tables: Tables, visits: pl.DataFrame, by: Sequence[str]) -> pl.D
                 f"deals cannot be told apart by {name!r}, which they do not have or which changes "
                 f"with what became of them: choose among {', '.join([*_DATED, *known])}"
             )
+    # As known on entering: what was learnt later would let the forecast peek at the outcome.
     changes = tables.changes.select("deal", "at", "value", "currency", *dated)
     return visits.join_asof(
         changes,
@@ -171,6 +172,7 @@ def _standing(tables: Tables, deals: pl.DataFrame, at: dt.datetime) -> pl.DataFr
         asked = asked.join_asof(
             known, on="asked_at", by="deal", strategy="backward", check_sortedness=False
         )
+    # Null for a deal that was not there yet: it had brought nothing.
     stands = pl.col("stage").is_in(won).fill_null(False)
     return asked.select(
         "deal",

@@ -89,6 +89,8 @@ def _oldest(visits: pl.DataFrame, reach: pl.DataFrame, minimum: int) -> pl.DataF
 
 def _landmarked(deals: pl.DataFrame, oldest: pl.DataFrame) -> pl.DataFrame:
     """Add ``landmark``: of the at most so many ages of a stage, the next not above the deal's."""
+    # At most LANDMARKS ages a stage: each landmark follows all visits anew, and ages that lie close
+    # together follow almost the same ones.
     capped = deals.join(oldest, on="stage", how="left", maintain_order="left").with_columns(
         capped=pl.when(pl.col("oldest").is_not_null()).then(pl.min_horizontal("age", "oldest"))
     )
@@ -96,6 +98,7 @@ def _landmarked(deals: pl.DataFrame, oldest: pl.DataFrame) -> pl.DataFrame:
     part = (pl.col("capped").rank("dense").over("stage") - 1).cast(pl.Int64) * LANDMARKS // ages
     exact = pl.when(ages <= LANDMARKS).then("capped").otherwise(part)
     return capped.with_columns(part=exact).with_columns(
+        # The lowest age of its part: rounded up, a deal would be taken for older than it is.
         landmark=pl.col("capped").min().over("stage", "part"),
         older=pl.col("age") > pl.col("oldest"),
     )
@@ -110,6 +113,7 @@ def _estimated(
         cells.drop_nulls("landmark")
         .join(sizes, on=keys, nulls_equal=True)
         .with_row_index("mark")
+        # Landmarks times visits would not fit into memory at once.
         .with_columns(part=pl.col("size").cum_sum() // ROWS)
     )
     columns = (*keys, "stay", "lasted", "watched", "reach", "cause")
@@ -129,6 +133,7 @@ def _estimated(
 def _followed_on(visits: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:
     there = visits.filter(pl.col("stay") > pl.col("landmark"))
     on = there.select("mark", "cause", lasted=pl.col("lasted") - pl.col("landmark"))
+    # Visits that began too late to be watched to the end say little, and do not count for n.
     long_enough = pl.col("watched") >= pl.col("landmark") + pl.col("reach")
     n = there.group_by("mark").agg(n=long_enough.sum().cast(pl.Int64))
     asked = n.join(pl.DataFrame({"horizon": list(horizons)}), how="cross").with_columns(
@@ -139,6 +144,7 @@ def _followed_on(visits: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:
 
 
 def _first(found: pl.DataFrame) -> pl.DataFrame:
+    # Beyond what was watched, the curve would be drawn on as if nothing happened any more.
     within = pl.col("horizon") * DAY <= pl.col("reach")
     known = found.with_columns(pl.when(within).then(pl.col(*CAUSES)))
     return known.with_columns(watched=pl.col("n"), variance=_binomial())
@@ -156,6 +162,8 @@ def _blended(coarser: pl.DataFrame, finer: pl.DataFrame, minimum: int) -> pl.Dat
         name: weight * finer[name].fill_null(0.0) + (1 - weight) * coarser[name] for name in CAUSES
     }
     spread = finer.select(_binomial().fill_null(0.0)).to_series()
+    # As if they were independent, though the coarser holds the finer's visits, too: what that
+    # leaves out of the interval, the past windows put back.
     variance = weight**2 * spread + (1 - weight) ** 2 * coarser["variance"]
     return coarser.with_columns(**moved, variance=variance)
 

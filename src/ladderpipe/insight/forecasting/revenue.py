@@ -147,11 +147,13 @@ def _sums(
     """Draw the sum of each holding; a deal that is won early is won in the longer horizon too."""
     chance = np.random.default_rng(seed)
     stages = seen.deals["stage"].n_unique()
+    # One shift a stage: deals of a stage rest on one history, which errs for all of them alike.
     shifts = chance.standard_normal((stages, draws))
     sums = [np.zeros(draws) for _ in holdings]
     step = max(1, CELLS // max(seen.deals.height, 1))
     for start in range(0, draws, step):
         part = slice(start, min(start + step, draws))
+        # The same luck for every horizon: whoever is won within 30 days is won within 60, too.
         luck = chance.random((seen.deals.height, part.stop - part.start))
         for holding, total in zip(holdings, sums, strict=True):
             moved = shifts[holding.stages, part] * holding.deviation[:, None]
@@ -162,6 +164,7 @@ def _sums(
 
 def _money(holding: _Holding, sums: npt.NDArray[np.float64]) -> Money:
     total = float(holding.value.sum())
+    # Sums of floats may come out a hair above the whole.
     mean = min(float(holding.value @ holding.won), total)
     return Money(
         horizon=holding.horizon,
@@ -195,6 +198,7 @@ def widened(money: Money, past: Sequence[Replayed]) -> Money:
     shared = money.expected * max(0.0, sum(missed) / len(missed)) ** 0.5
     ends = {}
     for share, (lower, upper) in money.ends.items():
+        # Student's and not the normal quantile: τ is estimated from a handful of windows.
         common = shared * student((1 + share) / 2, len(missed))
         below = math.hypot(max(0.0, money.expected - lower), common)
         above = math.hypot(max(0.0, upper - money.expected), common)

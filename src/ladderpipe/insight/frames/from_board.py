@@ -202,9 +202,11 @@ class _Reading:
     def _is_settled(self, stored: StoredDeal) -> bool:
         """Whether the deal's stored rows are the answer, and all that was asked for."""
         moment = self._moment
+        # A stored deal says what is so; since when each value has been so, only the events tell.
         if self._need is _Need.CHANGES or moment.believed_at is not None or stored.stage is None:
             return False
         seen = (stored.last_event_at, stored.entered_at, stored.baseline_at)
+        # Whatever happened after the instant has to be folded away again; a due timer to be fired.
         later = any(at is not None and at > moment.as_of for at in seen)
         return not later and (stored.due_at is None or stored.due_at > moment.as_of)
 

@@ -128,7 +128,11 @@ def convert(
 
 def _converted(frame: pl.DataFrame, when: pl.Expr, rates: Rates) -> pl.DataFrame:
     dated = frame.with_columns(
-        row=pl.int_range(pl.len()), value_was="value", currency_was="currency", day=when.dt.date()
+        # Joining by date sorts the rows; the number takes them back into their order.
+        row=pl.int_range(pl.len()),
+        value_was="value",
+        currency_was="currency",
+        day=when.dt.date(),
     )
     own = pl.col("currency") == rates.into
     found = _with_rates(dated, rates).with_columns(
@@ -140,6 +144,7 @@ def _converted(frame: pl.DataFrame, when: pl.Expr, rates: Rates) -> pl.DataFrame
     return (
         found.with_columns(
             value=_times(pl.col("value"), pl.col("rate")),
+            # No amount and no currency stays nothing: it was not converted into anything.
             currency=pl.when(pl.col("currency").is_null() & ~priced)
             .then(None)
             .otherwise(pl.lit(rates.into)),

@@ -106,6 +106,7 @@ def in_order(table: pl.DataFrame, tables: Tables, *columns: str) -> pl.DataFrame
     rungs = {stage.key: rung for rung, stage in enumerate(tables.stages)}
     stages = {"stage", "out_of", "into", "lost_from"}
     keys = [
+        # Stages that the ladder does not know any more come last, after all that it knows.
         pl.col(name).replace_strict(rungs, default=len(rungs), return_dtype=pl.Int64)
         if name in stages
         else pl.col(name)
@@ -164,6 +165,7 @@ def checked_period(tables: Tables, period: Period | None) -> tuple[dt.datetime, 
     Raises:
         DefinitionError: it ends before it begins.
     """
+    # The ends of time rather than None, so that every report compares in one way.
     if period is None:
         return dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
     start, end = instant(period[0]), instant(period[1])

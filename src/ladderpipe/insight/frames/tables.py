@@ -86,6 +86,7 @@ class Tables:
             )
         moves = self.moves.filter(pl.col("at") <= as_of)
         changes = self.changes.filter(pl.col("at") <= as_of)
+        # Derived anew, not cut: a visit that ended later is still going on.
         visits = visits_of(moves)
         deals = deals_of(visits, changes, self.stages)
         further = [name for name in self.deals.columns if name not in DEALS]

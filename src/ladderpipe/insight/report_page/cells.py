@@ -127,6 +127,7 @@ def _writer(name: str, column: pl.Series, form: Format) -> Writer:
 
 
 def _money_writer(name: str, column: pl.Series, form: Format) -> Writer:
+    # By the column and not by the cell: amounts below each other are compared digit by digit.
     largest: Any = column.abs().max()
     digits = 0 if largest is not None and largest >= WITHOUT_CENTS else None
     by = CURRENCY_OF.get(name, "currency")

@@ -108,6 +108,7 @@ def _figure(entry: Entry, form: Format, language: Language) -> Figure:
 def for_script(value: Any) -> str:
     """Return JSON that no text in it can break out of a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Escaped, not removed: JSON reads them back, and no parser of HTML sees the end of the script.
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text

@@ -38,6 +38,7 @@ def locales(language: Language) -> tuple[dict[str, Any], dict[str, Any]]:
     converter = _converter()
     dates = dict(converter.get_time_format_locale(_LOCALES[language]))
     if language == "it":
+        # vl-convert capitalises them, which Italian does not.
         for names in ("months", "shortMonths", "days", "shortDays"):
             dates[names] = [name.lower() for name in dates[names]]
     return dict(converter.get_format_locale(_LOCALES[language])), dates

@@ -72,6 +72,7 @@ def value_days(tables: Tables) -> pl.DataFrame:
     """
     closed = [stage.key for stage in tables.stages if stage.is_closed]
     pieces = _pieces(tables).filter(~pl.col("stage").is_in(closed))
+    # In decimals: money times a float would not be exact any more.
     exact_days = pl.col("lasted").cast(MONEY) / pl.lit(DAY).cast(MONEY)
     return pieces.group_by("stage", "currency").agg(
         pl.col("begins").sum().cast(pl.Int64).alias("visits"),
@@ -105,6 +106,7 @@ def _pieces(tables: Tables) -> pl.DataFrame:
     ends = pl.when(pl.col("number") == pl.col("number").shift(-1)).then(pl.col("at").shift(-1))
     lasted = (ends.fill_null(pl.lit(tables.as_of, dtype=INSTANT)) - pl.col("at")).dt
     stay, price = cuts["stay"], cuts["price"]
+    # A deal without a value yet must not inherit that of the deal before it in the frame.
     known = (priced["number"].gather(price) == cuts["number"]).fill_null(False)
     return (
         cuts.select("number", "begins", lasted=lasted.total_microseconds())

@@ -101,6 +101,7 @@ def by_currency(
     sizes = table.group_by("currency").agg(pl.col(size).sum())
     kept = sizes.sort(size, "currency", descending=[True, False])["currency"].to_list()
     drawn = [
+        # Null is a currency of its own here; plain equality would lose its rows.
         draw(table.filter(pl.col("currency").eq_missing(pl.lit(code))), code or NOTHING)
         for code in kept[:MOST_CURRENCIES]
     ]

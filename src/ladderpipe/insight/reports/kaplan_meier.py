@@ -58,6 +58,7 @@ def _estimate(counted: pl.DataFrame, confidence: float, group: str | None = None
         kept=1 - pl.col("left") / pl.col("at_risk"),
         variance=pl.col("left") / (pl.col("at_risk") * (pl.col("at_risk") - pl.col("left"))),
     )
+    # Where all at risk leave, Greenwood's term is infinite; S is 0 and has no band anyway.
     finite = pl.when(pl.col("kept") > 0).then("variance").otherwise(0.0)
     return hazards.with_columns(
         survival=each(pl.col("kept").cum_prod()), variance=each(finite.cum_sum())

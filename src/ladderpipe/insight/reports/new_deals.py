@@ -124,6 +124,7 @@ def _piled(shown: pl.DataFrame, order: list[str]) -> pl.DataFrame:
     sorted_rows = shown.sort("start", pl.col("source").replace_strict(places))
     return sorted_rows.with_columns(high=pl.col("deals").cum_sum().over("start")).with_columns(
         low=pl.col("high") - pl.col("deals"),
+        # A gap between the bars: months are not equally long, so Vega's own padding would drift.
         until=(pl.col("start").cast(pl.Datetime("ms")) + lasts * 0.92),
     )
 

@@ -97,6 +97,7 @@ def _abandonments(tables: Tables, reminders: Reminders | None) -> pl.DataFrame:
     )
     won = tables.deals.filter(pl.col("status") == "won").select("deal", won=pl.lit(True))
     return (
+        # The last reminder due before the return is the nearest one backwards in time.
         stays.sort("lasted")
         .join_asof(plans, left_on="lasted", right_on="due", by="stage", check_sortedness=False)
         .join(won, on="deal", how="left")
@@ -119,6 +120,7 @@ def _plan(stage: Stage | None, reminders: Reminders | None) -> pl.DataFrame:
         (str(stage), name, wait // dt.timedelta(microseconds=1))
         for name, wait in sorted(due.items(), key=lambda pair: pair[1])
     ]
+    # With a reminder at once there is no time before the first one.
     if len(rows) > 1 and rows[1][2] == 0:
         del rows[0]
     return pl.DataFrame(

@@ -108,6 +108,7 @@ def _compared(now: pl.DataFrame, before: pl.DataFrame, by: By) -> pl.DataFrame:
         by, "currency", *(pl.col(name).alias(f"{short}_before") for name, short in CHANGED.items())
     )
     both = now.join(renamed, on=[by, "currency"], how="full", coalesce=True, nulls_equal=True)
+    # A group that is only on one side held nothing on the other.
     filled = both.with_columns(pl.exclude(by, "currency").fill_null(0))
     return filled.with_columns(
         (pl.col(name) - pl.col(f"{short}_before")).alias(f"{short}_change")

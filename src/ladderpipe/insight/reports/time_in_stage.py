@@ -214,6 +214,7 @@ def survival(
 def _instants(longest: Any, every: dt.timedelta | None) -> pl.Series:
     last = int(longest or 0)
     if every is None:
+        # A step that people count in: 37-minute rows would be read by nobody.
         whole = next((unit for unit in _UNITS if last / unit <= POINTS), DAY * 365)
         step = whole
     elif every <= dt.timedelta():

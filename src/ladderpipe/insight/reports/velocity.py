@@ -198,6 +198,7 @@ def _per_day(
 ) -> Decimal | None:
     if rate is None or value is None or not cycle:
         return None
+    # By way of text, a float becomes the decimal that people see, and not its binary neighbour.
     product = deals * Decimal(str(rate)) * value / Decimal(str(cycle))
     return product.quantize(Decimal("0.000001"))
 

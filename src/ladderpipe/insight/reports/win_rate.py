@@ -103,6 +103,7 @@ def decided(
     """
     start, end = checked_period(tables, period)
     statuses = [*CLOSED, "abandoned"] if abandoned_as_lost else list(CLOSED)
+    # Only deals abandoned now have no closing: they were decided when they were abandoned.
     when = pl.coalesce("closed_at", "entered_at")
     counted = pl.col("status").is_in(statuses)
     if period is not None:

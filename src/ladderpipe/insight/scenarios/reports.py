@@ -84,6 +84,7 @@ def _in_hours(table: pl.DataFrame) -> pl.DataFrame:
 
 def _drawing(open_stages: pl.DataFrame, labels: Labels) -> Drawing | None:
     """Return what draws the stages that are not closed: time in won or lost says nothing."""
+    # A ladder of closed stages only has no time to show.
     if open_stages.is_empty():
         return None
     return lambda _, titles, language: _draw(

@@ -22,7 +22,7 @@ Labels: TypeAlias = Mapping[str, Mapping[str, Words]]
 Titles: TypeAlias = Mapping[str, str]
 """What columns are called in print, in one language."""
 
-Drawing: TypeAlias = "Callable[[pl.DataFrame, Titles, Language], alt.TopLevelMixin]"
+Drawing: TypeAlias = Callable[[pl.DataFrame, Titles, Language], "alt.TopLevelMixin"]
 """Makes a chart of the figures, their values called by their titles, in a language."""
 
 

@@ -19,13 +19,13 @@ from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
 from ..ladder.ladder import Ladder
 from ..model.event import PHASE_BASELINE, Event
-from ..model.held import HeldKind, held_key
+from ..model.held import HeldKind
 from ..model.history import SetAside
 from ..model.move import Move
 from ..model.receipt import Outcome
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
-from ..stores.base import DealChange, HeldRow, MoveRecord, StoredDeal
+from ..stores.base import DealChange, HeldRow, MoveRecord, StoredDeal, new_held
 
 __all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
 
@@ -306,27 +306,7 @@ def _refuse_unusable(draft: Draft, new: Sequence[Event]) -> None:
 
 
 def _aside(found: SetAside, now: dt.datetime) -> HeldRow:
-    event = found.event
-    return HeldRow(
-        key=held_key(HeldKind.ASIDE, event.source, event.id, ""),
-        kind=HeldKind.ASIDE.value,
-        deal=event.deal,
-        source=event.source,
-        id=event.id,
-        type=event.type,
-        at=event.at,
-        seq=event.seq,
-        data=None,
-        digest="",
-        reason=found.reason,
-        since=now,
-        told=1,
-        failures=0,
-        retry_at=None,
-        discarded_at=None,
-        discarded_by=None,
-        note=None,
-    )
+    return new_held(HeldKind.ASIDE, found.event, found.reason, now)
 
 
 def _goes_last(before: Draft, key: OrderKey) -> bool:

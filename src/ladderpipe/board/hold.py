@@ -16,9 +16,9 @@ from ..errors import (
     EventFromFutureError,
 )
 from ..model.event import Event
-from ..model.held import Held, HeldKind, held_key
+from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
-from ..stores.base import HeldRow, Transaction
+from ..stores.base import HeldRow, Transaction, new_held
 from .read import stored_deal
 from .session import Session
 from .unit import Unit
@@ -62,26 +62,8 @@ def _row(unit: Unit, session: Session, event: Event, error: Exception) -> HeldRo
         kind, retry_at = HeldKind.FUTURE, event.at - session.max_skew
     data = event.data_text()
     digest = "" if kind is HeldKind.COPY else event.digest(data)
-    return HeldRow(
-        key=held_key(kind, event.source, event.id, digest),
-        kind=kind.value,
-        deal=event.deal,
-        source=event.source,
-        id=event.id,
-        type=event.type,
-        at=event.at,
-        seq=event.seq,
-        data=data,
-        digest=digest,
-        reason=str(error) or repr(error),
-        since=unit.now,
-        told=1,
-        failures=0,
-        retry_at=retry_at,
-        discarded_at=None,
-        discarded_by=None,
-        note=None,
-    )
+    reason = str(error) or repr(error)
+    return new_held(kind, event, reason, unit.now, data, digest, retry_at)
 
 
 def _kind_of_conflict(unit: Unit, event: Event) -> HeldKind:

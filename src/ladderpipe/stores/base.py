@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import attrs
 
 from ..model.event import Event
+from ..model.held import HeldKind, held_key
 
 __all__ = [
     "DealChange",
@@ -196,6 +197,38 @@ class HeldRow(NamedTuple):
     discarded_at: dt.datetime | None
     discarded_by: str | None
     note: str | None
+
+
+def new_held(
+    kind: HeldKind,
+    event: Event,
+    reason: str,
+    since: dt.datetime,
+    data: str | None = None,
+    digest: str = "",
+    retry_at: dt.datetime | None = None,
+) -> HeldRow:
+    """Return the row of an event that is held from now on."""
+    return HeldRow(
+        key=held_key(kind, event.source, event.id, digest),
+        kind=kind.value,
+        deal=event.deal,
+        source=event.source,
+        id=event.id,
+        type=event.type,
+        at=event.at,
+        seq=event.seq,
+        data=data,
+        digest=digest,
+        reason=reason,
+        since=since,
+        told=1,
+        failures=0,
+        retry_at=retry_at,
+        discarded_at=None,
+        discarded_by=None,
+        note=None,
+    )
 
 
 ASIDE: Final = "aside"

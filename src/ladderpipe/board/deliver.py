@@ -21,7 +21,7 @@ from ..errors import (
     LadderError,
     UndeliverableError,
 )
-from ..model.canonical import is_storable
+from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
 from ..model.effect import Delivery, Effect, EffectState, Handler, Task
 from ..model.report import DeliveryReport
@@ -49,6 +49,7 @@ def register(session: Session, name: str) -> Callable[[Handler], Handler]:
     Raises:
         DefinitionError: the name is taken.
     """
+    name = plain_text(name)
     if name == TASK:
         raise DefinitionError("'task' is delivered by people: see board.tasks and board.complete")
     if name in session.handlers:

@@ -12,7 +12,7 @@ import attrs
 from ..errors import DealNotFoundError, InvalidEventError, MoveNotAllowedError
 from ..fold.draft import Draft
 from ..fold.reducer import CartDraft, DealData
-from ..model.canonical import canonical_text, is_storable
+from ..model.canonical import canonical_text, is_storable, plain_text
 from ..model.event import BASELINE, Event
 from ..public import publish
 from ..stores.base import StoredDeal
@@ -54,6 +54,7 @@ def forget(session: Session, contact: Mapping[str, str], properties: Iterable[st
     ((key, value),) = contact.items()
     if not isinstance(value, str) or not value or not re.fullmatch(r"[\w-]+", key):
         raise InvalidEventError(f"forget({key}={value!r}): give the contact's {key} as text")
+    value = plain_text(value)
     if not is_storable(value):
         return ForgetReport(())
     dropped = frozenset(properties)

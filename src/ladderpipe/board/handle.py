@@ -24,18 +24,18 @@ from ..errors import (
 from ..fold.draft import Draft
 from ..fold.fold import hand_instant
 from ..ladder.machine import HAND_PREFIX, missing
-from ..model.event import BY_HAND, OVERRIDE, OWN_SOURCE, Event, check_from_outside, check_name
+from ..model.event import BY_HAND, OVERRIDE, OWN_SOURCE, Event, checked_name, from_outside
 from ..model.receipt import Outcome, Receipt
 from ..model.report import BatchReport, EventFailure
 from ..model.stage import Stage
 from ..observability.observer import Observer, observed
 from ..pipeline import Pipeline
-from ..stores.base import StoredDeal, chunks
+from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, is_its_own
 from .decision import move_of
 from .hold import hold_event, keep
 from .session import Session
-from .unit import Unit, check_same, receipt
+from .unit import Unit, receipt
 
 __all__ = ["handle", "handle_many", "move"]
 
@@ -45,18 +45,21 @@ BATCH: Final = 1000
 @observed("ladderpipe.handle", Observer.took, Observer.refused)
 def handle(session: Session, event: Event, hold: bool = False, quiet: bool = False) -> Receipt:
     """Take one event: one load, one decision, one commit; or hold what cannot be taken."""
-    check_from_outside(event)
+    told = from_outside(event)
     try:
-        check_time(session, event, session.now())
-        return session.retried(functools.partial(_take_alone, session, event, hold, quiet))
+        now = session.now()
+        return session.retried(functools.partial(_take_alone, session, told, now, hold, quiet))
     except Exception as error:
         if not hold or not is_its_own(session, error):
             raise
-        return hold_event(session, event, error)
+        return hold_event(session, told, error)
 
 
-def _take_alone(session: Session, event: Event, hold: bool, quiet: bool) -> Receipt:
+def _take_alone(
+    session: Session, event: Event, now: dt.datetime, hold: bool, quiet: bool
+) -> Receipt:
     with session.writing(quiet) as unit:
+        check_time(session, unit, event, now)
         return take(unit, event, hold)
 
 
@@ -66,12 +69,13 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
     assert stored is not None
     if stored.removed_at is not None:
         return Receipt(Outcome.ARCHIVED, None)
-    if not unit.add_event(stored, event):
-        draft = unit.draft(stored, document)
-        if not unit.was_cut_short(stored, draft, event):
+    known = unit.add_event(stored, event)
+    if known is not None:
+        if not unit.was_cut_short(stored, event, known):
             if stored.definition is None:
                 unit.transaction.remove_unused_deals([stored.id])
-            return Receipt(Outcome.DUPLICATE, draft.if_open())
+            return Receipt(Outcome.DUPLICATE, unit.draft(stored, document).if_open())
+        event = unit.stored_event(stored, event)
     answer = receipt(unit.decide(stored, document, [event], hold=hold), event)
     unit.flush()
     return answer
@@ -113,49 +117,54 @@ class _Batch:
         self._hold = hold
         self._to_hold: list[tuple[Event, Exception]] = []
         self._numbered = numbered
-        self._repeated: list[tuple[int, Event]] = []
+        self._one_by_one: list[tuple[int, Event]] = []
+        self._now = session.now()
         self.outcomes: Counter[Outcome] = Counter()
         self.failures: list[EventFailure] = []
 
     def run(self, quiet: bool) -> None:
         """Take the events. What fails for a reason outside them undoes the whole batch."""
-        by_deal = self._sort_by_deal(self._session.now())
-        if not by_deal and not self._to_hold:
+        by_deal = self._sort_by_deal()
+        if not by_deal and not self._one_by_one:
             return
         with self._session.writing(quiet) as unit:
             unit.check_pipeline()
-            stored = unit.transaction.load_many(unit.number, list(by_deal))
-            for deal, (row, _) in stored.items():
-                if row.removed_at is not None:
-                    self.outcomes[Outcome.ARCHIVED] += len(by_deal.pop(deal))
-            self._store(unit, stored, by_deal)
-            troubled = self._take_together(unit, stored, by_deal)
-            left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]
-            unit.transaction.remove_unused_deals([stored[deal][0].id for deal in left_out])
-            for deal in troubled:
-                self._take_each(unit, by_deal[deal])
-            self._take_each(unit, self._repeated)
+            if by_deal:
+                self._take_by_deal(unit, by_deal)
+            self._take_each(unit, self._one_by_one)
             for event, error in self._to_hold:
                 self.outcomes[keep(unit, self._session, event, error)] += 1
 
-    def _sort_by_deal(self, now: dt.datetime) -> dict[str, list[tuple[int, Event]]]:
-        """Return what can be taken together; a name's second event waits for the first's fate."""
+    def _take_by_deal(self, unit: Unit, by_deal: dict[str, list[tuple[int, Event]]]) -> None:
+        """Take each deal's events in one decision, or one by one where that fails."""
+        stored = unit.transaction.load_many(unit.number, list(by_deal))
+        for deal, (row, _) in stored.items():
+            if row.removed_at is not None:
+                self.outcomes[Outcome.ARCHIVED] += len(by_deal.pop(deal))
+        self._store(unit, stored, by_deal)
+        troubled = self._take_together(unit, stored, by_deal)
+        left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]
+        unit.transaction.remove_unused_deals([stored[deal][0].id for deal in left_out])
+        for deal in troubled:
+            self._take_each(unit, by_deal[deal])
+
+    def _sort_by_deal(self) -> dict[str, list[tuple[int, Event]]]:
+        """Return what can be taken together; a name's second event waits for the first's fate.
+
+        So does what says that it is still to come, which is refused unless it is known.
+        """
+        latest = self._now + self._session.max_skew
         by_deal: dict[str, list[tuple[int, Event]]] = {}
         seen: set[tuple[str, str]] = set()
-        for position, event in self._numbered:
+        for position, told in self._numbered:
             try:
-                check_from_outside(event)
+                event = from_outside(told)
             except LadderError as error:
-                self.failures.append(EventFailure(position, event, error))
-                continue
-            try:
-                check_time(self._session, event, now)
-            except LadderError as error:
-                self._failed(position, event, error)
+                self.failures.append(EventFailure(position, told, error))
                 continue
             identity = (event.source, event.id)
-            if identity in seen:
-                self._repeated.append((position, event))
+            if identity in seen or event.at > latest:
+                self._one_by_one.append((position, event))
             else:
                 seen.add(identity)
                 by_deal.setdefault(event.deal, []).append((position, event))
@@ -183,25 +192,36 @@ class _Batch:
             )
             digests = {(row.source, row.id): row.digest for row in rows}
             for deal, events in by_deal.items():
-                by_deal[deal] = [e for e in events if self._is_new(e, known, digests)]
+                by_deal[deal] = [
+                    numbered
+                    for numbered in events
+                    if self._is_new(unit, stored[deal][0], numbered, known, digests)
+                ]
             fresh = [row for row in rows if (row.source, row.id) not in known]
             unit.transaction.add_events(unit.number, fresh)
 
     def _is_new(
         self,
+        unit: Unit,
+        stored: StoredDeal,
         numbered: tuple[int, Event],
-        known: Mapping[tuple[str, str], str | None],
+        known: Mapping[tuple[str, str], KnownEvent],
         digests: Mapping[tuple[str, str], str | None],
     ) -> bool:
         position, event = numbered
         identity = (event.source, event.id)
-        if identity not in known:
+        found = known.get(identity)
+        if found is None:
             return True
         try:
-            check_same(event, digests[identity], known[identity])
-            self.outcomes[Outcome.DUPLICATE] += 1
+            unit.check_same(event, digests[identity], found)
         except EventConflictError as error:
             self._failed(position, event, error)
+        else:
+            if unit.was_cut_short(stored, event, found):
+                self._one_by_one.append(numbered)
+            else:
+                self.outcomes[Outcome.DUPLICATE] += 1
         return False
 
     def _failed(self, position: int, event: Event, error: LadderError) -> None:
@@ -265,6 +285,7 @@ class _Batch:
         for position, event in numbered:
             try:
                 with unit.attempt():
+                    check_time(self._session, unit, event, self._now)
                     self.outcomes[take(unit, event, self._hold).outcome] += 1
             except Exception as error:
                 if not is_its_own(self._session, error):
@@ -276,13 +297,13 @@ class _SomeKnown(Exception):
     """Undoes an optimistic insert."""
 
 
-def check_time(session: Session, event: Event, now: dt.datetime) -> None:
-    """Refuse an event whose time is still to come.
+def check_time(session: Session, unit: Unit, event: Event, now: dt.datetime) -> None:
+    """Refuse an event whose time is still to come, unless it is a known one that is told anew.
 
     Raises:
         EventFromFutureError: it lies further ahead than ``max_skew`` allows.
     """
-    if event.at > now + session.max_skew:
+    if event.at > now + session.max_skew and unit.known(event) is None:
         raise EventFromFutureError(
             f"event {event.id!r} for deal {event.deal!r} says it happens at "
             f"{event.at.isoformat()}, {event.at - now} from now: check the sender's clock and its "
@@ -301,7 +322,7 @@ def move(
     override: bool = False,
 ) -> Receipt:
     """Move a deal by hand, within the ``by_hand`` rules or, overriding, past them."""
-    check_name(deal, "deal")
+    deal = checked_name(deal, "deal")
     hand = _Hand(
         # Drawn once, so that a second try knows what a first has stored whose answer got lost.
         id=os.urandom(16).hex(),
@@ -344,7 +365,7 @@ def _move_once(session: Session, deal: str, hand: _Hand) -> Receipt:
 def _is_first_try(unit: Unit, stored: StoredDeal, event: Event) -> bool:
     """Store a hand's event; return whether it was not stored yet, if at another time."""
     try:
-        return unit.add_event(stored, event)
+        return unit.add_event(stored, event) is None
     except EventConflictError:
         return False
 
@@ -395,7 +416,7 @@ class _Hand:
 
 def _own_stage(pipeline: Pipeline, into: Stage | str) -> Stage:
     try:
-        return pipeline.stage(str(into))
+        return pipeline.stage(into)
     except DefinitionError as error:
         raise MoveNotAllowedError(str(error)) from None
 

@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import DealNotFoundError
 from ..fold.draft import order_key
-from ..model.canonical import is_storable
+from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
 from ..model.event import Event
 from ..model.history import History, SetAside
@@ -59,6 +59,7 @@ def deals(
     owner: str | None,
 ) -> Iterator[Deal]:
     """Yield deals page by page, so that a long list needs little memory."""
+    owner = None if owner is None else plain_text(owner)
     wanted = DealFilter(stages=_stages(session, stage, status), owner=owner)
     if owner is not None and not is_storable(owner):
         return
@@ -82,7 +83,7 @@ def _stages(
 ) -> tuple[str, ...] | None:
     if stage is None and status is None:
         return None
-    found = session.pipeline.stages if stage is None else (session.pipeline.stage(str(stage)),)
+    found = session.pipeline.stages if stage is None else (session.pipeline.stage(stage),)
     return tuple(s.key for s in found if status is None or s.status == status)
 
 
@@ -156,7 +157,7 @@ def stored_deal(
     """Return a deal's row and document, where there is one."""
     if not is_storable(deal_id):
         return None, None
-    stored, document, _ = transaction.load(session.number, deal_id, create=False)
+    stored, document, _ = transaction.load(session.number, plain_text(deal_id), create=False)
     return stored, document
 
 

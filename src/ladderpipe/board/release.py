@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from ..errors import EventConflictError, HeldNotFoundError, InvalidEventError
+from ..model.canonical import plain_text
 from ..model.event import DISCARDED, Event
 from ..model.held import HeldKind
 from ..model.receipt import Receipt
@@ -81,7 +82,7 @@ def _release_once(session: Session, key: str, id: str | None) -> Receipt:
                 "which another event has: pass id=... to give it one of its own, or discard it"
             )
         event = event_of(row, id)
-        check_time(session, event, unit.now)
+        check_time(session, unit, event, unit.now)
         answer = take(unit, event)
         unit.transaction.remove_held(unit.number, key)
         return answer
@@ -114,7 +115,12 @@ def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
         if row.kind in (HeldKind.CONFLICT, HeldKind.COPY):
             unit.transaction.replace_held(
                 unit.number,
-                row._replace(retry_at=None, discarded_at=unit.now, discarded_by=by, note=reason),
+                row._replace(
+                    retry_at=None,
+                    discarded_at=unit.now,
+                    discarded_by=plain_text(by),
+                    note=plain_text(reason),
+                ),
             )
             return
         stored, document = unit.load(row.deal, create=True)

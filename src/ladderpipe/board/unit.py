@@ -8,13 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EventConflictError, PipelineChangedError
-from ..fold.draft import Draft, order_key
-from ..model.canonical import is_storable
-from ..model.event import Event
+from ..fold.draft import Draft
+from ..model.canonical import is_storable, plain_text
+from ..model.event import Event, phase_of
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
 from ..pipeline import Pipeline
-from ..stores.base import DealChange, EffectRow, NewEffect, NewEvent, StoredDeal, Transaction
+from ..stores.base import (
+    DealChange,
+    EffectRow,
+    KnownEvent,
+    NewEffect,
+    NewEvent,
+    StoredDeal,
+    Transaction,
+)
 from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import effects_asked
 
@@ -95,7 +103,7 @@ class Unit:
         """Lock and return a deal's row and document, refusing a changed pipeline."""
         if not create and not is_storable(deal):
             return None, None
-        stored, document, fingerprint = self.transaction.load(self.number, deal, create)
+        stored, document, fingerprint = self.transaction.load(self.number, plain_text(deal), create)
         self.check_adopted(fingerprint)
         return stored, document
 
@@ -119,35 +127,77 @@ class Unit:
             self.now,
         )
 
-    def add_event(self, stored: StoredDeal, event: Event) -> bool:
-        """Store one event; return whether it was new.
+    def add_event(self, stored: StoredDeal, event: Event) -> KnownEvent | None:
+        """Store one event, unless it is known already: return what is known then.
 
         Raises:
             EventConflictError: its identity is known, with other content.
         """
         row = self.new_event(stored, event)
         if self.transaction.add_events(self.number, [row]):
-            return True
-        identity = (event.source, event.id)
-        known = self.transaction.known_events(self.number, [identity])[identity]
-        check_same(event, row.digest, known)
-        return False
+            return None
+        known = self.known(event)
+        assert known is not None
+        self.check_same(event, row.digest, known)
+        return known
 
-    def was_cut_short(self, stored: StoredDeal, draft: Draft, event: Event) -> bool:
+    def known(self, event: Event) -> KnownEvent | None:
+        """Return what is stored under an event's identity."""
+        identity = (event.source, event.id)
+        return self.transaction.known_events(self.number, [identity]).get(identity)
+
+    def check_same(self, event: Event, digest: str | None, known: KnownEvent) -> None:
+        """Refuse an event whose identity is known with other content.
+
+        A forgotten event has no digest any more, so whatever comes under its name is a duplicate.
+
+        Raises:
+            EventConflictError: they do not say the same.
+        """
+        if known.digest is None or known.digest == digest:
+            return
+        # The digest minds how amounts are written, the events themselves do not.
+        told = self._stored_event(known.deal_id, event)
+        if told is not None and told.says_the_same(event):
+            return
+        raise EventConflictError(
+            f"an event {event.id!r} (source {event.source!r}) is stored already with another type, "
+            f"deal, time or data than this one ({event.type}, deal {event.deal!r}): an identity "
+            "names one event; give this one its own id"
+        )
+
+    def was_cut_short(self, stored: StoredDeal, event: Event, known: KnownEvent) -> bool:
         """Return whether a stored event was never folded, because a hook committed in between.
 
         A deal has folded everything up to its cursor, so what is stored and lies behind it is
-        taken up where it was left.
+        taken up where it was left. It is the stored event whose place counts: a copy may have
+        another ``seq``, and one of a forgotten event another time.
         """
-        if draft.cursor is not None and order_key(self.pipeline.ladder, event) <= draft.cursor:
+        if known.deal_id != stored.id:
             return False
-        identity = (event.source, event.id)
-        found = [own for own, _ in self.transaction.events(stored.id)]
-        return any(
-            (own.source, own.id) == identity
-            and (draft.cursor is None or order_key(self.pipeline.ladder, own) > draft.cursor)
-            for own in found
+        if stored.cursor_at is None:
+            return True
+        rung = self.pipeline.ladder.rung_of(known.type)
+        place = (known.at, phase_of(known.type), known.seq, rung, event.source, event.id)
+        return place > (
+            stored.cursor_at,
+            stored.cursor_phase,
+            stored.cursor_seq,
+            stored.cursor_rung,
+            stored.cursor_source,
+            stored.cursor_id,
         )
+
+    def stored_event(self, stored: StoredDeal, event: Event) -> Event:
+        """Return the event of a deal that is stored under another's identity."""
+        found = self._stored_event(stored.id, event)
+        assert found is not None
+        return found
+
+    def _stored_event(self, deal_id: int, event: Event) -> Event | None:
+        identity = (event.source, event.id)
+        found = (own for own, _ in self.transaction.events(deal_id))
+        return next((own for own in found if (own.source, own.id) == identity), None)
 
     def decide(
         self,
@@ -326,22 +376,6 @@ def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:
         run_to_completion=row.run_to_completion,
         owner=row.owner,
     )
-
-
-def check_same(event: Event, digest: str | None, known: str | None) -> None:
-    """Refuse an event whose identity is known with other content.
-
-    A forgotten event has no digest any more, so whatever comes under its name is a duplicate.
-
-    Raises:
-        EventConflictError: the digests differ.
-    """
-    if known is not None and known != digest:
-        raise EventConflictError(
-            f"an event {event.id!r} (source {event.source!r}) is stored already with another type, "
-            f"deal, time or data than this one ({event.type}, deal {event.deal!r}): an identity "
-            "names one event; give this one its own id"
-        )
 
 
 def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) -> Receipt:

@@ -134,12 +134,12 @@ class _Verification:
     ) -> StoredHistory:
         events = [event for event, _ in transaction.events(stored.id)]
         identities = [(event.source, event.id) for event in events]
-        digests = transaction.known_events(self._number, identities) if identities else {}
+        known = transaction.known_events(self._number, identities) if identities else {}
         history = StoredHistory(
             stored,
             json.loads(document) if document else {},
             events,
-            digests,
+            {identity: event.digest for identity, event in known.items()},
             transaction.moves(stored.id),
             transaction.effects(self._number, stored.id, None),
             _aside(transaction, self._number, stored.deal),

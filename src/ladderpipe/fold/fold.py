@@ -39,7 +39,7 @@ _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE, DISCARDED))
 
 
 def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:
-    """Return one deal's events in their one order, each once.
+    """Return one deal's events in their one order, each once; of copies the lowest ``seq``.
 
     Raises:
         EventConflictError: two events share an identity and differ in content.
@@ -408,14 +408,20 @@ def _note_closing(draft: Draft, left: Rung, entered: Rung, at: dt.datetime) -> N
 
 
 def _without_duplicates(events: list[Event]) -> list[Event]:
+    """Return one event of each identity: of copies the lowest ``seq``, however they came."""
     known: dict[tuple[str, str], Event] = {}
     for event in events:
-        first = known.setdefault((event.source, event.id), event)
-        if first is not event and first.digest() != event.digest():
+        identity = (event.source, event.id)
+        first = known.setdefault(identity, event)
+        if first is event:
+            continue
+        if not first.says_the_same(event):
             raise EventConflictError(
                 f"two events are called {event.id!r} (source {event.source!r}) and differ: "
                 "an identity names one event; give the second its own id"
             )
+        if (event.seq, event.data_text()) < (first.seq, first.data_text()):
+            known[identity] = event
     return list(known.values())
 
 

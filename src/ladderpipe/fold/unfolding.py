@@ -55,7 +55,8 @@ class Unfolding:
 
     In whatever order events are added and time advances, it is what ``pipeline.fold(events,
     until)`` gives of them all, where *until* is the latest instant that it was advanced to, or the
-    last event if that is later. A step that raises leaves it as it was.
+    last event if that is later. A second copy of an event changes nothing: the first one's ``seq``
+    counts. A step that raises leaves it as it was.
 
     Attributes:
         deal: id of the deal.
@@ -95,7 +96,7 @@ class Unfolding:
         identity = (event.source, event.id)
         known = self._events.get(identity)
         if known is not None:
-            if known.digest() != event.digest():
+            if not known.says_the_same(event):
                 raise EventConflictError(
                     f"an event {event.id!r} (source {event.source!r}) is known with other content: "
                     "an identity names one event; give this one its own id"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import attrs
 
 from ..errors import DefinitionError, InvalidEventError
-from ..model.canonical import canonical
+from ..model.canonical import canonical, plain_text
 from ..model.money import amount, currency_code
 from ..public import publish
 
@@ -298,7 +298,7 @@ def is_filled(value: Any) -> bool:
 def _property(name: str) -> str:
     if not isinstance(name, str) or not name:
         raise DefinitionError(f"a property needs a name, not {name!r}")
-    return name
+    return plain_text(name)
 
 
 def _bracketed(part: Guard) -> str:

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..errors import DefinitionError
-from ..model.event import OVERRIDE, Event
+from ..model.canonical import plain_text
+from ..model.event import MAX_NAME, OVERRIDE, Event
 from ..model.stage import Stage
 from .machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
 from .rules import ANY, ByHand, OnEvents, Rule
@@ -57,7 +58,12 @@ class Ladder:
         """
         if not isinstance(name, str) or not name.strip():
             raise DefinitionError(f"a pipeline needs a name, not {name!r}")
-        self.name = name
+        if len(name) > MAX_NAME:
+            raise DefinitionError(
+                f"the name of pipeline {name[:20]!r}… has {len(name)} characters, more than the "
+                f"{MAX_NAME} a key may have"
+            )
+        self.name = plain_text(name)
         self.titles = dict(titles)
         self.reducer = reducer
         self.reduces_without_data = reduces_without_data
@@ -75,7 +81,7 @@ class Ladder:
             DefinitionError: there is none.
         """
         try:
-            return self._by_key[key]
+            return self._by_key[plain_text(key) if isinstance(key, str) else str(key)]
         except KeyError:
             raise DefinitionError(
                 f"pipeline {self.name!r} has no stage {key!r}; it has {', '.join(self._by_key)}"

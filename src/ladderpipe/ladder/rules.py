@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, get_args, runtime_
 import attrs
 
 from ..errors import DefinitionError
+from ..model.canonical import plain_text
 from ..model.event import BASELINE, OVERRIDE, RESERVED
 from ..model.stage import Stage
 from .guards import Guard, GuardFunction, guard
@@ -180,7 +181,7 @@ def on(
             )
     if len(set(types)) < len(types):
         raise DefinitionError(f"on{types!r} names an event type twice: leave one out")
-    return _rule(OnEvents(types), into, out_of, when, opens, reenter, key)
+    return _rule(OnEvents(tuple(map(plain_text, types))), into, out_of, when, opens, reenter, key)
 
 
 def after(
@@ -310,7 +311,7 @@ def _rule(
         None if when is None else guard(when),
         opens,
         reenter,
-        key,
+        None if key is None else plain_text(key),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ..errors import InvalidEventError
 
-__all__ = ["canonical", "canonical_text", "check_text", "is_storable"]
+__all__ = ["canonical", "canonical_text", "check_text", "is_storable", "plain_int", "plain_text"]
 
 MAX_DEPTH = 64
 """How deep data may be nested; deeper is refused rather than half understood."""
@@ -29,16 +29,26 @@ def canonical(value: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InvalidEventError: something in it is not JSON, not finite, too long a number or nested
-            too deeply.
+            too deeply, or two of its keys are the same text.
     """
     if not isinstance(value, Mapping):
         raise InvalidEventError(f"data must be a mapping of names to values, not {value!r}")
-    return {_key(k, "data"): _value(v, "data", k, MAX_DEPTH) for k, v in value.items()}
+    return _mapping(value, "data", MAX_DEPTH)
 
 
 def canonical_text(value: Mapping[str, Any]) -> str:
     """Return the canonical JSON text of data that :func:`canonical` made."""
     return _encode(value)
+
+
+def plain_text(text: str) -> str:
+    """Return *text* as Python's own ``str``: a member of an enumeration is its value."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def plain_int(number: int) -> int:
+    """Return *number* as Python's own ``int``, whatever a subclass makes of ``int(...)``."""
+    return number if type(number) is int else int.__pos__(number)
 
 
 def check_text(text: str, what: str) -> str:
@@ -68,9 +78,18 @@ def is_storable(text: str) -> bool:
     return True
 
 
+def _mapping(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    plain = {_key(k, path): _value(v, path, k, depth) for k, v in value.items()}
+    if len(plain) < len(value):
+        raise InvalidEventError(f"{path} has two keys that are the same text: leave one out")
+    return plain
+
+
 def _key(key: Any, path: str) -> str:
     if type(key) is not str:
-        raise InvalidEventError(f"{path} has the key {key!r}: JSON keys are text")
+        if not isinstance(key, str):
+            raise InvalidEventError(f"{path} has the key {key!r}: JSON keys are text")
+        key = plain_text(key)
     return check_text(key, f"a key of {path}")
 
 
@@ -83,23 +102,23 @@ def _value(value: Any, path: str, name: Any, depth: int) -> Any:
     if kind is bool or value is None:
         return value
     if isinstance(value, Mapping):
-        path = _deeper(path, name, depth)
-        return {_key(k, path): _value(v, path, k, depth - 1) for k, v in value.items()}
+        return _mapping(value, _deeper(path, name, depth), depth - 1)
     if isinstance(value, list | tuple):
         path = _deeper(path, name, depth)
         return [_value(v, path, i, depth - 1) for i, v in enumerate(value)]
     if isinstance(value, float):
+        value = value if kind is float else float.__pos__(value)
         if value - value == 0:
-            return float(value)
+            return value
         raise InvalidEventError(f"{path}.{name} is {value!r}: JSON has finite numbers only")
     if isinstance(value, Decimal):
-        if value.is_finite():
-            return str(value)
+        if Decimal.is_finite(value):
+            return Decimal.__str__(value)
         raise InvalidEventError(f"{path}.{name} is {value!r}: an amount must be finite")
     if isinstance(value, str):
-        return check_text(str.__str__(value), f"{path}.{name}")
+        return check_text(plain_text(value), f"{path}.{name}")
     if isinstance(value, int):
-        return _value(int(value), path, name, depth)
+        return _value(plain_int(value), path, name, depth)
     raise InvalidEventError(
         f"{path}.{name} is a {kind.__name__}, which is not JSON: "
         "send text, numbers, booleans, lists and mappings (a date as ISO 8601 text)"

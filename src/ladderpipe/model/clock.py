@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Protocol, runtime_checkable
+import re
+from decimal import Decimal
+from typing import Any, Final, Protocol, runtime_checkable
 
 from ..errors import ClockError, InstantError
 
@@ -13,10 +15,11 @@ UTC = dt.UTC
 
 
 def instant(value: dt.datetime | str) -> dt.datetime:
-    """Return *value* as an aware UTC datetime.
+    """Return *value* as an aware UTC datetime of Python's own class, with microseconds.
 
     Args:
-        value: an aware datetime, or ISO 8601 text with an offset or ``Z``.
+        value: an aware datetime, of whatever subclass, or ISO 8601 text with an offset or ``Z``;
+            small letters are taken, too.
 
     Raises:
         InstantError: *value* is naive, or is no time at all.
@@ -24,16 +27,8 @@ def instant(value: dt.datetime | str) -> dt.datetime:
     >>> instant("2026-01-05T10:00:00+01:00")
     datetime.datetime(2026, 1, 5, 9, 0, tzinfo=datetime.timezone.utc)
     """
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            raise InstantError(
-                f"{value!r} is not a time: write ISO 8601 with an offset, "
-                "for example 2026-01-05T09:00:00Z"
-            ) from None
-    if not isinstance(value, dt.datetime):
-        raise InstantError(f"{value!r} is not a time: give an aware datetime or ISO 8601 text")
+    if type(value) is not dt.datetime:
+        value = _plain(value)
     if value.tzinfo is UTC:
         return value
     if value.utcoffset() is None:
@@ -50,6 +45,55 @@ def instant(value: dt.datetime | str) -> dt.datetime:
 def instant_text(at: dt.datetime) -> str:
     """Return a UTC instant as records write it, RFC 3339: ``2026-01-05T09:00:00Z``."""
     return at.isoformat().replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> dt.datetime:
+    """Return what is no plain datetime as one."""
+    if isinstance(value, str):
+        return _read(str.__str__(value))
+    if isinstance(value, dt.datetime):
+        if value != value:
+            raise InstantError(f"{value!r} stands for a time that is missing: leave it out")
+        # What a subclass counts beside microseconds, no store could keep.
+        return dt.datetime.combine(dt.datetime.date(value), dt.datetime.timetz(value))
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        raise InstantError(_no_time(value))
+    raise InstantError(f"{value!r} is not a time: give an aware datetime or ISO 8601 text")
+
+
+def _read(text: str) -> dt.datetime:
+    try:
+        # RFC 3339 allows small letters, which Python reads only in some places.
+        return dt.datetime.fromisoformat(text.upper())
+    except ValueError:
+        pass
+    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise InstantError(_no_time(Decimal(text)))
+    raise InstantError(
+        f"{text!r} is not a time: write ISO 8601 with an offset, for example 2026-01-05T09:00:00Z"
+    )
+
+
+_UNITS: Final = (
+    (Decimal(10) ** 8, "seconds", ""),
+    (Decimal(10) ** 11, "milliseconds", " / 1_000"),
+    (Decimal(10) ** 14, "microseconds", " / 1_000_000"),
+    (Decimal(10) ** 17, "nanoseconds", " / 1_000_000_000"),
+)
+"""From what size on a number is taken for a count since 1970 in this unit: from 1973 to 5138."""
+
+
+def _no_time(number: float | Decimal) -> str:
+    """Say that a number is no time, and how to write the one it seems to count."""
+    size = Decimal(float.__repr__(number) if isinstance(number, float) else number)
+    shown = f"{size:.20g}"
+    for least, unit, divided in _UNITS:
+        if size.is_finite() and least <= size < least * 1000:
+            return (
+                f"{shown} is not a time; it looks like {unit} since 1970: "
+                f"write datetime.fromtimestamp({shown}{divided}, tz=UTC)"
+            )
+    return f"{shown} is a number, not a time: give an aware datetime or ISO 8601 text"
 
 
 @runtime_checkable

@@ -12,8 +12,9 @@ from typing import Any, Final
 import attrs
 
 from ..errors import InvalidEventError
-from .canonical import canonical, canonical_text, check_text
+from .canonical import canonical, canonical_text, check_text, plain_int, plain_text
 from .clock import instant, instant_text
+from .sameness import same_data
 
 __all__ = ["Event"]
 
@@ -39,33 +40,57 @@ MAX_NAME_BYTES = 1024
 MAX_SEQ = 2**63 - 1
 
 
-def _name(instance: Any, attribute: attrs.Attribute[str], value: Any) -> None:
-    check_name(value, attribute.name)
+def phase_of(event_type: str) -> int:
+    """Return the place within one instant of events of this type."""
+    return _PHASES.get(event_type, PHASE_EVENT)
 
 
-def check_name(value: Any, field: str) -> None:
-    """Refuse what cannot be a name in an event, on whatever store.
+def checked_name(value: Any, field: str) -> str:
+    """Return *value* as plain text, if it can be a name in an event, on whatever store.
 
     Raises:
         InvalidEventError: it is no text, empty, too long, or no Unicode.
     """
     if not isinstance(value, str) or (not value and field != "source"):
         raise InvalidEventError(f"event {field}={value!r} must be text that is not empty")
-    if len(value) > MAX_NAME:
+    name = plain_text(value)
+    if len(name) > MAX_NAME:
         raise InvalidEventError(
-            f"event {field} has {len(value)} characters, more than the {MAX_NAME} a key may have"
+            f"event {field} has {len(name)} characters, more than the {MAX_NAME} a key may have"
         )
-    check_text(value, f"event {field}")
-    if len(value) * 4 > MAX_NAME_BYTES and (size := len(value.encode())) > MAX_NAME_BYTES:
+    check_text(name, f"event {field}")
+    if len(name) * 4 > MAX_NAME_BYTES and (size := len(name.encode())) > MAX_NAME_BYTES:
         raise InvalidEventError(
-            f"event {field} {value[:20]!r}… takes {size} bytes in UTF-8, more than the "
+            f"event {field} {name[:20]!r}… takes {size} bytes in UTF-8, more than the "
             f"{MAX_NAME_BYTES} that every store can keep: make it shorter, for example a digest"
         )
+    return name
 
 
-def _seq(instance: Any, attribute: attrs.Attribute[int], value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_SEQ:
-        raise InvalidEventError(f"event seq={value!r} must be a whole number of at most 64 bits")
+def _type(value: str) -> str:
+    return checked_name(value, "type")
+
+
+def _deal(value: str) -> str:
+    return checked_name(value, "deal")
+
+
+def _id(value: str) -> str:
+    return checked_name(value, "id")
+
+
+def _source(value: str) -> str:
+    return checked_name(value, "source")
+
+
+def _seq(value: int) -> int:
+    given: Any = value
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise InvalidEventError(f"event seq={given!r} must be a whole number of at most 64 bits")
+    seq = plain_int(given)
+    if not -MAX_SEQ <= seq <= MAX_SEQ:
+        raise InvalidEventError("event seq has more than the 64 bits that every store can keep")
+    return seq
 
 
 @attrs.frozen
@@ -73,16 +98,17 @@ class Event:
     """Something that happened, and to which deal.
 
     (``source``, ``id``) names the event within its pipeline, as in CloudEvents: a second
-    delivery with the same identity changes nothing.
+    delivery with the same identity changes nothing. Whatever subclass a value has, Python's own
+    is kept: ``str``, ``int``, ``float``, ``dict``, ``list`` and ``datetime``.
 
     Args:
         type: what happened, for example ``"cart.item_added"``.
         deal: id of the deal it happened to.
         id: identity within ``source``. Like every name of an event (``type``, ``deal``,
             ``source``) it has at most 512 characters, and 1,024 bytes in UTF-8.
-        at: when it happened; aware, or ISO 8601 text with an offset.
+        at: when it happened, to the microsecond; aware, or ISO 8601 text with an offset.
         source: who tells; empty when there is only one.
-        seq: order among events of one instant, for sources that number theirs.
+        seq: order among events of one instant, for sources that number theirs; 64 bits.
         data: JSON values. What stands at the top under ``contact``, ``company``, ``owner``,
             ``title``, ``source``, ``value``, ``currency`` or ``properties`` belongs to the deal.
 
@@ -91,12 +117,12 @@ class Event:
         InstantError: ``at`` has no time zone.
     """
 
-    type: str = attrs.field(validator=_name)
-    deal: str = attrs.field(validator=_name, kw_only=True)
-    id: str = attrs.field(validator=_name, kw_only=True)
+    type: str = attrs.field(converter=_type)
+    deal: str = attrs.field(converter=_deal, kw_only=True)
+    id: str = attrs.field(converter=_id, kw_only=True)
     at: dt.datetime = attrs.field(converter=instant, kw_only=True)
-    source: str = attrs.field(default="", validator=_name, kw_only=True)
-    seq: int = attrs.field(default=0, validator=_seq, kw_only=True)
+    source: str = attrs.field(default="", converter=_source, kw_only=True)
+    seq: int = attrs.field(default=0, converter=_seq, kw_only=True)
     data: Mapping[str, Any] = attrs.field(factory=dict, converter=canonical, kw_only=True)
 
     def __hash__(self) -> int:
@@ -105,7 +131,7 @@ class Event:
     @property
     def phase(self) -> int:
         """Its place within one instant: events, then timers, then hands, then baselines."""
-        return _PHASES.get(self.type, PHASE_EVENT)
+        return phase_of(self.type)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values, under its own names; the keys stay."""
@@ -148,6 +174,19 @@ class Event:
         )
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def says_the_same(self, other: Event) -> bool:
+        """Return whether *other* tells the same: type, deal, instant and data.
+
+        However it is written: 100, 100.0 and ``"100"`` are the same amount. ``seq`` does not
+        matter.
+        """
+        return (
+            self.type == other.type
+            and self.deal == other.deal
+            and self.at == other.at
+            and same_data(self.data, other.data)
+        )
+
     @classmethod
     def from_cloudevent(cls, message: Mapping[str, Any]) -> Event:
         """Build an event from a CloudEvents 1.0 structured-mode JSON object.
@@ -167,11 +206,12 @@ class Event:
                 f"this CloudEvent has no {', '.join(missing)}: subject must name the deal "
                 "and time must say when it happened"
             )
+        sequence = message.get("sequence", 0)
         try:
-            seq = int(message.get("sequence", 0))
-        except (TypeError, ValueError):
+            seq = int(sequence) if isinstance(sequence, str) else sequence
+        except ValueError:
             raise InvalidEventError(
-                f"CloudEvent sequence {message['sequence']!r} is not a whole number"
+                f"CloudEvent sequence {sequence!r} is not a whole number"
             ) from None
         return cls(
             message["type"],
@@ -219,16 +259,19 @@ def _cloud_data(message: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def check_from_outside(event: Event) -> None:
-    """Refuse events of the types that only the board itself writes.
+def from_outside(event: Event) -> Event:
+    """Return an event as a plain :class:`Event`, unless only the board itself writes such.
 
     Raises:
-        InvalidEventError: the type begins with ``ladder.``.
+        InvalidEventError: it is no event, or its type begins with ``ladder.``.
     """
-    if not isinstance(event, Event):
-        raise InvalidEventError(f"{event!r} is no Event: build one with Event(...)")
+    if type(event) is not Event:
+        if not isinstance(event, Event):
+            raise InvalidEventError(f"{event!r} is no Event: build one with Event(...)")
+        event = Event(**{field.name: getattr(event, field.name) for field in attrs.fields(Event)})
     if event.type.startswith(RESERVED):
         raise InvalidEventError(
             f"event {event.id!r} has the type {event.type!r}: types beginning with "
             f"{RESERVED!r} are written by the board itself; use board.move or board.override"
         )
+    return event

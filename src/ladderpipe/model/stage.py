@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, get_args
 import attrs
 
 from ..errors import DefinitionError, InvalidEventError
-from .canonical import canonical
+from .canonical import canonical, plain_text
+from .event import MAX_NAME
 
 __all__ = ["DoStep", "Stage", "Status", "WaitStep", "do", "wait"]
 
@@ -91,7 +92,7 @@ def asked_for(
         raise InvalidEventError(f"effect {name!r}: {error}") from None
     if name == TASK:
         _check_task(checked)
-    return DoStep(name, checked, expires, run_to_completion)
+    return DoStep(plain_text(name), checked, expires, run_to_completion)
 
 
 def checked_span(span: Any, what: str) -> dt.timedelta:
@@ -104,7 +105,7 @@ def checked_span(span: Any, what: str) -> dt.timedelta:
         raise InvalidEventError(f"{what}={span!r}: give a timedelta, timedelta(hours=48)")
     if abs(span) > LONGEST:
         raise InvalidEventError(f"{what}={span} is longer than a hundred years")
-    return span
+    return dt.timedelta(span.days, span.seconds, span.microseconds)
 
 
 def _check_task(payload: Mapping[str, Any]) -> None:
@@ -185,6 +186,12 @@ class Stage(str):
                 f"stage key {key!r} is refused: use letters, digits, '_' and '-', "
                 "beginning with a letter, for example 'quote_requested'"
             )
+        if len(key) > MAX_NAME:
+            raise DefinitionError(
+                f"stage key {key[:20]!r}… has {len(key)} characters, more than the {MAX_NAME} a "
+                "key may have"
+            )
+        key = plain_text(key)
         stage = super().__new__(cls, key)
         assign = object.__setattr__
         assign(stage, "titles", _titles(key, title))
@@ -287,7 +294,7 @@ def _names(key: str, requires: Iterable[str]) -> tuple[str, ...]:
     names = tuple(requires)
     if not all(isinstance(name, str) and name for name in names):
         raise DefinitionError(f"stage {key!r}: requires={names!r} must list property names")
-    return names
+    return tuple(map(plain_text, names))
 
 
 def _steps(key: str, sequence: Iterable[DoStep | WaitStep]) -> tuple[DoStep | WaitStep, ...]:

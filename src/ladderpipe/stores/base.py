@@ -22,6 +22,7 @@ __all__ = [
     "DealFilter",
     "EffectRow",
     "HeldRow",
+    "KnownEvent",
     "MoveRecord",
     "NewEffect",
     "NewEvent",
@@ -117,6 +118,16 @@ class NewEvent(NamedTuple):
     data: str
     digest: str | None
     recorded_at: dt.datetime
+
+
+class KnownEvent(NamedTuple):
+    """What a stored event is known again by; a forgotten one has no digest."""
+
+    deal_id: int
+    type: str
+    at: dt.datetime
+    seq: int
+    digest: str | None
 
 
 class MoveRecord(NamedTuple):
@@ -347,8 +358,8 @@ class Transaction(Protocol):
 
     def known_events(
         self, pipeline: int, identities: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], str | None]:
-        """Return the digests of those that are stored; ``None`` for a forgotten one."""
+    ) -> dict[tuple[str, str], KnownEvent]:
+        """Return what is known of those that are stored, by source and id."""
 
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
         """Remove events that were stored in this transaction and turned out bad."""

@@ -24,6 +24,7 @@ from .base import (
     DealFilter,
     EffectRow,
     HeldRow,
+    KnownEvent,
     MoveRecord,
     NewEffect,
     NewEvent,
@@ -202,12 +203,14 @@ class MemoryTransaction:
 
     def known_events(
         self, pipeline: int, identities: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], str | None]:
-        found: dict[tuple[str, str], str | None] = {}
+    ) -> dict[tuple[str, str], KnownEvent]:
+        found: dict[tuple[str, str], KnownEvent] = {}
         for source, id in identities:
             event = self._tables.events.get((pipeline, source, id))
             if event is not None:
-                found[(source, id)] = event.digest
+                found[(source, id)] = KnownEvent(
+                    event.deal_id, event.type, event.at, event.seq, event.digest
+                )
         return found
 
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:

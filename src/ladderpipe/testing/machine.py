@@ -29,6 +29,7 @@ from ladderpipe.public import publish
 from ladderpipe.stores import Store
 
 from .assertions import assert_single_stage, expect
+from .copies import copies
 from .strategies import START, DataFor, Subject, facts, hands
 
 __all__ = ["LadderStateMachine", "ladder_state_machine"]
@@ -96,10 +97,10 @@ class LadderStateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.delivered)
     @rule(draw=st.data())
     def an_event_comes_twice(self, draw: st.DataObject) -> None:
-        """Deliver a known event again: nothing changes."""
+        """Deliver a copy of a known event, with any ``seq``: nothing changes."""
         event = draw.draw(st.sampled_from(self.delivered), label="event")
         before = self.history(event.deal)
-        receipt = self.board.handle(event)
+        receipt = self.board.handle(draw.draw(copies(event), label="copy"))
         expect(receipt.outcome is Outcome.DUPLICATE, f"a second delivery was {receipt.outcome}")
         expect(not receipt.moves, "a second delivery moved the deal")
         expect(self.history(event.deal) == before, "a second delivery changed the history")

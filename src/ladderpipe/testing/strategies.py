@@ -217,7 +217,7 @@ def _streams(
     data: DataFor | None,
     hands: bool,
 ) -> list[Event]:
-    pick = _picker(draw)
+    pick = picker(draw)
     at = start
     dues: list[dt.datetime] = []
     found = []
@@ -247,13 +247,13 @@ def _streams(
 @st.composite
 def facts(draw: st.DrawFn, subject: Subject, data: DataFor | None) -> tuple[str, dict[str, Any]]:
     """Return the type and the data of one event."""
-    return _fact(draw, _picker(draw), subject, data)
+    return _fact(draw, picker(draw), subject, data)
 
 
 @st.composite
 def hands(draw: st.DrawFn, subject: Subject) -> tuple[str, dict[str, Any]]:
     """Return the stage a hand moves into, and the properties it brings."""
-    content = _hand(_picker(draw), subject)
+    content = _hand(picker(draw), subject)
     return content["into"], content.get("properties", {})
 
 
@@ -264,7 +264,7 @@ def _fact(
     return kind, _standard_data(pick, subject, kind) if data is None else draw(data(kind))
 
 
-def _picker(draw: st.DrawFn) -> Pick:
+def picker(draw: st.DrawFn) -> Pick:
     return lambda options: options[draw(_NUMBER) % len(options)]
 
 
@@ -365,7 +365,7 @@ def _ladders(
     timers: st.SearchStrategy[Timer] | None,
     sequences: bool,
 ) -> Pipeline:
-    pick = _picker(draw)
+    pick = picker(draw)
     stages = [_stage(pick, index, sequences) for index in range(pick(range(2, 8)))]
     rules = []
     for index in range(pick(range(2, 4 + 3 * len(stages)))):

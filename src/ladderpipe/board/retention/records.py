@@ -158,13 +158,13 @@ def read_deals(
     ids = [stored.id for stored, _ in page]
     events, moves = transaction.events_of(ids), transaction.moves_of(ids)
     identities = [(event.source, event.id) for found in events.values() for event, _ in found]
-    digests = transaction.known_events(pipeline, identities) if identities else {}
+    known = transaction.known_events(pipeline, identities) if identities else {}
     for stored, document in page:
         yield ArchivedDeal(
             stored._replace(id=0),
             json.loads(document) if document else {},
             tuple(
-                ArchivedEvent(event, recorded_at, digests[event.source, event.id])
+                ArchivedEvent(event, recorded_at, known[event.source, event.id].digest)
                 for event, recorded_at in events.get(stored.id, ())
             ),
             tuple(moves.get(stored.id, ())),

@@ -165,7 +165,8 @@ LEFT JOIN {{tables}}documents c ON c.deal = d.id
 """,
     "DOCUMENTS": "SELECT deal, data FROM {tables}documents WHERE deal = ANY(%s)",
     "KNOWN_EVENTS": """
-SELECT e.source, e.id, e.digest FROM unnest(%s::text[], %s::text[]) wanted (of_source, of_id)
+SELECT e.source, e.id, e.deal, e.type, e.at, e.seq, e.digest
+FROM unnest(%s::text[], %s::text[]) wanted (of_source, of_id)
 CROSS JOIN LATERAL (
     SELECT * FROM {tables}events
     WHERE pipeline = %s AND source = of_source AND id = of_id OFFSET 0) e

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from psycopg.pq import TransactionStatus
 
-from ..base import DealChange, EffectRow, NewEvent, PipelineRow, StoredDeal, Structure
+from ..base import DealChange, EffectRow, KnownEvent, NewEvent, PipelineRow, StoredDeal, Structure
 from ..sql import Row, SqlTransaction
 from .names import Names
 from .schema import MIGRATIONS
@@ -227,10 +227,10 @@ class PostgresTransaction(SqlTransaction):
 
     def known_events(
         self, pipeline: int, identities: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], str | None]:
+    ) -> dict[tuple[str, str], KnownEvent]:
         values = ([s for s, _ in identities], [id for _, id in identities], pipeline)
         found = self._read(self._sql.KNOWN_EVENTS, values)
-        return {(source, id): digest for source, id, digest in found}
+        return {(source, id): KnownEvent(*known) for source, id, *known in found}
 
     # -- writing ------------------------------------------------------------------------------
 

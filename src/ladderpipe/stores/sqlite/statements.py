@@ -109,7 +109,7 @@ INSERT INTO ladder_events
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 KNOWN_EVENTS: Final = """
-SELECT e.source, e.id, e.digest FROM json_each(?) wanted
+SELECT e.source, e.id, e.deal, e.type, e.at, e.seq, e.digest FROM json_each(?) wanted
 CROSS JOIN ladder_events e ON e.pipeline = ?
     AND e.source = wanted.value ->> 0 AND e.id = wanted.value ->> 1
 """

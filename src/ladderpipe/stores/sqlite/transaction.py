@@ -17,6 +17,7 @@ from ..base import (
     DealFilter,
     EffectRow,
     HeldRow,
+    KnownEvent,
     MoveRecord,
     NewEffect,
     NewEvent,
@@ -255,9 +256,12 @@ class SqliteTransaction(SqlTransaction):
 
     def known_events(
         self, pipeline: int, identities: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], str | None]:
+    ) -> dict[tuple[str, str], KnownEvent]:
         rows = self._execute(sql.KNOWN_EVENTS, (json.dumps(identities), pipeline))
-        return {(source, id): digest for source, id, digest in rows}
+        return {
+            (source, id): KnownEvent(deal, kind, _at(at), seq, digest)
+            for source, id, deal, kind, at, seq, digest in rows
+        }
 
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         timer = self._execute(sql.NEXT_TIMER, (pipeline,)).fetchone()[0]

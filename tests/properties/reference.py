@@ -75,7 +75,10 @@ def fold(pipeline: Pipeline, events: list[Event], until: dt.datetime | None = No
 
 
 def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None) -> list[Event]:
-    """S9: by (at, seq, rung, source, id), hands last within an instant; each identity once."""
+    """S9: by (at, seq, rung, source, id), hands last within an instant.
+
+    Each identity once: of copies the lowest seq, and of those the first by their data's text.
+    """
 
     def rung(event: Event) -> int:
         into = [
@@ -89,7 +92,8 @@ def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None)
         is_hand = event.type in (HAND, OVERRIDE)
         return (event.at, is_hand, event.seq, rung(event), event.source, event.id)
 
-    once = {(event.source, event.id): event for event in events}
+    highest_first = sorted(events, key=lambda event: (event.seq, event.data_text()), reverse=True)
+    once = {(event.source, event.id): event for event in highest_first}
     return sorted((e for e in once.values() if until is None or e.at <= until), key=key)
 
 

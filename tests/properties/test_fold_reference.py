@@ -8,6 +8,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
+from ladderpipe.testing.copies import copies
 from tests.ladders import ladders_and_events
 from tests.properties import reference
 
@@ -17,6 +18,8 @@ def test_the_fold_does_what_the_text_says(
     case: tuple[Pipeline, list[Event]], data: st.DataObject
 ) -> None:
     pipeline, events = case
+    again = data.draw(st.lists(st.sampled_from(events).flatmap(copies), max_size=3))
+    events = data.draw(st.permutations([*events, *again])) if again else events
     hours = data.draw(st.sampled_from([None, 0, 1, 2, 3, 5, 48]))
     until = None
     if hours is not None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, ManualClock, MemoryStore, Pipeline, SqliteStore
 from ladderpipe.board.verify import verify
+from ladderpipe.testing.copies import copies
 from tests.ladders import ladders_and_events
 
 START = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -31,9 +32,10 @@ def test_a_board_that_is_told_in_any_order_agrees(
         if how.startswith("tick"):
             board.tick(until=event.at if how == "tick to then" else None)
         if how == "quietly":
-            board.handle_many([event], quiet=True)
+            board.handle_many([event, data.draw(copies(event))], quiet=True)
         else:
             board.handle(event)
+            board.handle(data.draw(copies(event)))
     report = verify(board)
     assert report.agrees, report.differences
     board.tick()

@@ -59,6 +59,23 @@ def test_decimals_and_enumerations_become_text() -> None:
     assert type(found["colour"]) is str
 
 
+class Odd(str):
+    """Text that is a key of its own, whatever it says."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def test_two_keys_that_are_the_same_text_are_refused() -> None:
+    with pytest.raises(InvalidEventError, match=r"data\.outer has two keys"):
+        canonical({"outer": {Odd("a"): 1, "a": 2}})
+
+
 @pytest.mark.parametrize(
     "value",
     [

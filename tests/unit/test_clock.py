@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ladderpipe import Clock, ManualClock, SystemClock
 from ladderpipe.errors import ClockError, InstantError
 from ladderpipe.model.clock import instant
+from ladderpipe.testing.copies import Stamp
 
 NINE = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 
@@ -20,6 +22,7 @@ NINE = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
         "2026-01-05T09:00:00Z",
         "2026-01-05T10:00:00+01:00",
         "2026-01-05 09:00:00+00:00",
+        "2026-01-05t09:00:00z",
         dt.datetime(2026, 1, 5, 10, tzinfo=ZoneInfo("Europe/Rome")),
     ],
 )
@@ -42,6 +45,52 @@ def test_a_naive_time_is_refused_and_the_error_says_how_to_mend_it() -> None:
 def test_what_is_no_time_is_refused(value: object) -> None:
     with pytest.raises(InstantError):
         instant(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "written"),
+    [
+        (1767603600, "seconds", "fromtimestamp(1767603600, tz=UTC)"),
+        (1767603600.5, "seconds", "fromtimestamp(1767603600.5, tz=UTC)"),
+        ("1767603600", "seconds", "fromtimestamp(1767603600, tz=UTC)"),
+        (1767603600123, "milliseconds", "fromtimestamp(1767603600123 / 1_000, tz=UTC)"),
+        (1767603600123456, "microseconds", "fromtimestamp(1767603600123456 / 1_000_000, tz=UTC)"),
+        (1767603600123456789, "nanoseconds", "/ 1_000_000_000, tz=UTC)"),
+    ],
+)
+def test_a_number_is_refused_with_a_hint_at_its_unit(
+    number: object, unit: str, written: str
+) -> None:
+    with pytest.raises(InstantError, match=f"looks like {unit} since 1970") as refused:
+        instant(number)  # type: ignore[arg-type]
+    assert written in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [0, -1, 1e300, math.nan, math.inf, pytest.param(10**5_000, id="long"), "5", True],
+)
+def test_a_number_that_counts_nothing_we_know_is_refused_without_a_hint(number: object) -> None:
+    with pytest.raises(InstantError, match="not a time") as refused:
+        instant(number)  # type: ignore[arg-type]
+    assert "1970" not in str(refused.value)
+
+
+def test_a_subclass_becomes_a_datetime_and_keeps_its_microseconds() -> None:
+    rome = dt.datetime(2026, 10, 25, 2, 30, 0, 5, ZoneInfo("Europe/Rome"), fold=1)
+    for value in (rome, Stamp.combine(rome.date(), rome.timetz())):
+        found = instant(value)
+        assert type(found) is dt.datetime
+        assert found.isoformat() == "2026-10-25T01:30:00.000005+00:00"
+
+
+def test_a_subclass_that_stands_for_no_time_is_refused() -> None:
+    class Missing(dt.datetime):
+        def __ne__(self, other: object) -> bool:
+            return True
+
+    with pytest.raises(InstantError, match="missing"):
+        instant(Missing(1, 1, 1))
 
 
 def test_a_time_that_utc_cannot_express_is_refused() -> None:

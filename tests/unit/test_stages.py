@@ -65,6 +65,7 @@ def test_a_copy_keeps_everything(again: Any) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"key": "x" * 513},
         {"key": ""},
         {"key": "two words"},
         {"key": "1st"},

@@ -96,6 +96,10 @@ def _knows_an_event_again(shop: Shop) -> None:
     shop.board.handle(event)
     before = shop.contents()
     same(shop.board.handle(event).outcome, Outcome.DUPLICATE, "the second delivery")
+    numbered = shop.event("lead.came", id="e", seq=_LARGEST_SEQ, data={"properties": {"a": 1.0}})
+    same(shop.board.handle(numbered).outcome, Outcome.DUPLICATE, "a delivery with another seq")
+    report = shop.board.handle_many([numbered, event])
+    same(report.outcomes, {Outcome.DUPLICATE: 2}, "both once more, in a batch")
     for other in (
         shop.event("called", id="e"),
         shop.event("lead.came", "another", id="e", data={"properties": {"a": 1}}),

@@ -75,7 +75,15 @@ def handle_many_quietly(board: Board, event: Event) -> Any:
     return board.handle_many([event], quiet=True).outcomes
 
 
-WAYS = [handle, handle_many, handle_many_quietly]
+def handle_or_hold(board: Board, event: Event) -> Any:
+    return {board.handle(event, hold=True).outcome: 1}
+
+
+def handle_many_or_hold(board: Board, event: Event) -> Any:
+    return board.handle_many([event], hold=True).outcomes
+
+
+WAYS = [handle, handle_many, handle_many_quietly, handle_or_hold, handle_many_or_hold]
 
 
 @given(data=st.data())

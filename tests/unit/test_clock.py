@@ -77,11 +77,10 @@ def test_a_number_that_counts_nothing_we_know_is_refused_without_a_hint(number: 
 
 
 def test_a_subclass_becomes_a_datetime_and_keeps_its_microseconds() -> None:
-    rome = dt.datetime(2026, 10, 25, 2, 30, 0, 5, ZoneInfo("Europe/Rome"), fold=1)
-    for value in (rome, Stamp.combine(rome.date(), rome.timetz())):
-        found = instant(value)
-        assert type(found) is dt.datetime
-        assert found.isoformat() == "2026-10-25T01:30:00.000005+00:00"
+    rome = ZoneInfo("Europe/Rome")
+    found = instant(Stamp(2026, 10, 25, 2, 30, 0, 5, rome, fold=1))
+    assert type(found) is dt.datetime
+    assert found.isoformat() == "2026-10-25T01:30:00.000005+00:00"
 
 
 def test_a_subclass_that_stands_for_no_time_is_refused() -> None:

@@ -67,13 +67,12 @@ def _read(text: str) -> dt.datetime:
         return dt.datetime.fromisoformat(text.upper())
     except ValueError:
         pass
-    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+    if re.fullmatch(r"\d{1,20}(\.\d{1,20})?", text, re.ASCII):
         raise InstantError(_no_time(Decimal(text)))
-    raise InstantError(
-        f"{text!r} is not a time: write ISO 8601 with an offset, for example 2026-01-05T09:00:00Z"
-    )
+    raise InstantError(f"{text!r} is not a time: {_WRITE}")
 
 
+_WRITE: Final = "write ISO 8601 with an offset, for example 2026-01-05T09:00:00Z"
 _UNITS: Final = (
     (Decimal(10) ** 8, "seconds", ""),
     (Decimal(10) ** 11, "milliseconds", " / 1_000"),
@@ -93,7 +92,7 @@ def _no_time(number: float | Decimal) -> str:
                 f"{shown} is not a time; it looks like {unit} since 1970: "
                 f"write datetime.fromtimestamp({shown}{divided}, tz=UTC)"
             )
-    return f"{shown} is a number, not a time: give an aware datetime or ISO 8601 text"
+    return f"{shown} is a number, not a time: {_WRITE}"
 
 
 @runtime_checkable

@@ -51,6 +51,8 @@ def checked_name(value: Any, field: str) -> str:
     Raises:
         InvalidEventError: it is no text, empty, too long, or no Unicode.
     """
+    if type(value) is str and 0 < len(value) <= MAX_NAME and value.isascii() and "\0" not in value:
+        return value  # as nearly every name is
     if not isinstance(value, str) or (not value and field != "source"):
         raise InvalidEventError(f"event {field}={value!r} must be text that is not empty")
     name = plain_text(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ladderpipe import Board, Pipeline, Stage, after, by_hand, on
-from ladderpipe.errors import PipelineChangedError
+from ladderpipe.errors import DefinitionError, PipelineChangedError
 from ladderpipe.stores import PostgresStore
 from tests.postgresql.conftest import OpenStore
 from tests.postgresql.test_locks import wait_until, waiting_sessions
@@ -110,8 +110,10 @@ def test_migrators_to_different_ladders_take_turns(shop: Shop, open_store: OpenS
             for board in boards
         ],
     )
+    # Another one's migration is under way, or over: then the stages of the mapping are gone.
+    late = PipelineChangedError | DefinitionError
     for answer in answers:
-        assert isinstance(answer, PipelineChangedError) or answer.deals == 1, answers
+        assert isinstance(answer, late) or answer.deals == 1, answers
     with open_store().transaction(write=False) as transaction:
         row = transaction.pipeline("leads")
     assert row is not None

@@ -103,9 +103,9 @@ def begins_before_it_locks(patch: pytest.MonkeyPatch) -> None:
 
 def answers_before_it_commits(patch: pytest.MonkeyPatch) -> None:
     """Tell callers that their event is stored when the commit has failed."""
-    take = handle._take
+    take = handle.take
 
-    def answer_first(session: Any, event: Any) -> Any:
+    def answer_first(session: Any, event: Any, hold: bool = False, quiet: bool = False) -> Any:
         answer = None
         try:
             with session.writing() as unit:

@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from ladderpipe import Clock
 from ladderpipe.stores import Store
 from ladderpipe.stores.base import EffectRow, MoveRecord, StoredDeal, Transaction
 
@@ -51,9 +52,11 @@ class Observer:
         store: a way into the store that stops nowhere.
         pipeline: the store's number for the pipeline.
         lease: how long the boards' leases last.
+        clock: tells the world's time.
     """
 
-    def __init__(self, store: Store, pipeline: int, lease: dt.timedelta) -> None:
+    def __init__(self, store: Store, pipeline: int, lease: dt.timedelta, clock: Clock) -> None:
+        self._clock = clock
         self._store = store
         self._pipeline = pipeline
         self._lease = lease
@@ -154,7 +157,10 @@ class Observer:
         row = transaction.effect(self._pipeline, key)
         must(row is not None, f"effect {key} was claimed by {held.worker} and is gone")
         assert row is not None
-        has_ended = row.state in ("cancelled", "expired")
+        has_ended = row.state in ("cancelled", "expired") or (
+            # Nobody has heard of its last try since the lease ended.
+            row.state == "dead" and held.until <= self._clock.now()
+        )
         must(
             held.worker == worker or has_ended,
             f"{row.name} of {row.deal} was put to {row.state} by {worker}, and {held} had it",

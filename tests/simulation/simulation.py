@@ -55,9 +55,10 @@ class Simulation:
         self._alone = "nobody"
         self.pipeline = busy_ladder(self._inside_hook)
         self.seam = make_seam(self)
-        self._board = Board(self.pipeline, store=self.seam.watch(), clock=_WorldClock(self))
+        clock = _WorldClock(self)
+        self._board = Board(self.pipeline, store=self.seam.watch(), clock=clock)
         number = self._board._session.number
-        self.observer = Observer(self.seam.watch(), number, LEASE)
+        self.observer = Observer(self.seam.watch(), number, LEASE, clock)
         self._number = number
         self._workers = [Worker(f"worker {letter}", self) for letter in "ABCDEFGH"[:workers]]
 

@@ -13,16 +13,19 @@ from hypothesis import strategies as st
 
 from ladderpipe import Board, Event, ManualClock, MemoryStore, SqliteStore, Stage
 from ladderpipe.errors import LadderError
+from ladderpipe.model.canonical import is_storable
 from ladderpipe.stores import PostgresStore
 from ladderpipe.testing.copies import copies
 from ladderpipe.testing.strategies import events_of_many_deals
 from tests.driven import DrivenBoard
 from tests.ladders import ladders
-from tests.shops import wide_rows
+from tests.shops import START, lead_ladder, wide_rows
 
 DEALS = ("deal-1", "deal-2", "deal-3")
 
 _numbers = itertools.count()
+
+storable_texts = st.text(max_size=8).filter(is_storable)
 
 
 @pytest.mark.parametrize("make_board", [Board, DrivenBoard], ids=["plain", "asynchronous"])
@@ -93,3 +96,41 @@ def answer(step: Any, *arguments: Any) -> str:
         return repr(step(*arguments))
     except LadderError as error:
         return repr(error)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | storable_texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(storable_texts, inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(
+    told=st.lists(JSON, max_size=5), seqs=st.lists(st.integers(-(2**63) + 1, 2**63 - 1), max_size=5)
+)
+@settings(
+    max_examples=settings().max_examples // 4,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_store_gives_back_the_events_that_it_was_given(
+    postgres_url: str, told: list[Any], seqs: list[int]
+) -> None:
+    given = [
+        Event("noted", deal="d", id=f"é{n}", at=START, source="s", seq=seq, data={"told": value})
+        for n, (value, seq) in enumerate(
+            itertools.zip_longest(told, seqs[: len(told)], fillvalue=0)
+        )
+    ]
+    stores = [
+        MemoryStore(),
+        SqliteStore(":memory:"),
+        PostgresStore(postgres_url, prefix=f"p{next(_numbers)}_", pool_size=1),
+    ]
+    for store in stores:
+        with closing(Board(lead_ladder(), store=store, clock=ManualClock(START))) as board:
+            board.handle_many(given)
+            found = sorted(board.events("d"), key=lambda event: event.id)
+        assert found == given
+        # To which 1 is not True, and 0.0 is not -0.0.
+        assert [event.digest() for event in found] == [event.digest() for event in given]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Final, TypeAlias
 
@@ -105,17 +105,28 @@ class Decision:
         """Whether the current visit is another one than before."""
         return self.visit_key != self.stored.visit_key
 
+    def outcomes(self, events: Iterable[Event]) -> list[Outcome]:
+        """Return what became of each of the events that were decided about."""
+        caused = {(c.source, c.id): m.n for m in self.moves if (c := m.event) is not None}
+        unmoved = Outcome.WAITING if self.draft.stage is None else Outcome.STAYED
+        aside = self.draft.aside
+        found = []
+        for event in events:
+            identity = (event.source, event.id)
+            n = caused.get(identity)
+            if identity in self.late:
+                found.append(Outcome.LATE)
+            elif aside and identity in aside:
+                found.append(Outcome.HELD)
+            elif n is None:
+                found.append(unmoved)
+            else:
+                found.append(Outcome.OPENED if n == 1 else Outcome.MOVED)
+        return found
+
     def outcome(self, event: Event) -> Outcome:
         """Return what became of one of the events that were decided about."""
-        if (event.source, event.id) in self.late:
-            return Outcome.LATE
-        if self.draft.aside and (event.source, event.id) in self.draft.aside:
-            return Outcome.HELD
-        for move in self.moves:
-            cause = move.event
-            if cause is not None and cause.id == event.id and cause.source == event.source:
-                return Outcome.OPENED if move.n == 1 else Outcome.MOVED
-        return Outcome.WAITING if self.draft.stage is None else Outcome.STAYED
+        return self.outcomes([event])[0]
 
     def change(self, pipeline: Pipeline, now: dt.datetime, has_effects: bool) -> DealChange:
         """Return what the store has to write, effects aside."""
@@ -238,9 +249,15 @@ def _fold_again(
 ) -> Decision:
     events, old_moves = load_all()
     ordered = folding.in_order(pipeline.ladder, events)
-    draft, moves, start = folding.fold_all(
-        pipeline.ladder, stored.deal, ordered, prepare=functools.partial(_watch, pipeline=pipeline)
-    )
+    goes_last = bool(new) and _goes_last(before, order_key(pipeline.ladder, new[0]))
+
+    def watch(draft: Draft) -> None:
+        # A snapshot holds the whole deal, and a long past has many moves. If the new events go
+        # last, hooks run for what they do; else they see the deal as it is in the end.
+        if goes_last:
+            _watch(draft, pipeline, settled=before.visit)
+
+    draft, moves, start = folding.fold_all(pipeline.ladder, stored.deal, ordered, prepare=watch)
     base, base_key = 0 if start is None else start.n, draft.visit_key
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
@@ -259,7 +276,7 @@ def _fold_again(
         keys[same:],
         swept_to,
         before=before,
-        refolded=not (new and _goes_last(before, order_key(pipeline.ladder, new[0]))),
+        refolded=not goes_last or base + same < before.visit,
         old_moves=old[same:],
         kept_moves=[move for move in old_moves if move.n <= base + same],
         events={(event.source, event.id): event for event in events},
@@ -334,7 +351,7 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
         PipelineChangedError: it stands in a stage that the pipeline does not have.
     """
     draft = Draft(pipeline.ladder, stored.deal)
-    _watch(draft, pipeline)
+    _watch(draft, pipeline, settled=stored.visit)
     draft.load(document)
     draft.resume(
         cursor=None
@@ -371,9 +388,10 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
     return draft
 
 
-def _watch(draft: Draft, pipeline: Pipeline) -> None:
-    """Have the fold keep what hooks will be shown."""
+def _watch(draft: Draft, pipeline: Pipeline, settled: int) -> None:
+    """Have the fold keep what hooks will be shown of the moves after one."""
     if pipeline.has_hooks:
+        draft.settled = settled
         draft.hooked = pipeline.hooked
         draft.snapshots = {}
 

@@ -278,7 +278,7 @@ class _Batch:
             if not is_its_own(self._session, error):
                 raise
             return False
-        self.outcomes.update(decision.outcome(event) for event in events)
+        self.outcomes.update(decision.outcomes(events))
         return True
 
     def _take_each(self, unit: Unit, numbered: Sequence[tuple[int, Event]]) -> None:

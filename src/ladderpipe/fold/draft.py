@@ -49,6 +49,7 @@ class Draft:
         refusals: what those raised.
         passed: the last of those, up to which the deal has been folded all the same.
         snapshots: when set, the deal before and after each move that has hooks, by number.
+        settled: number of the last move of which no snapshot is worth taking.
     """
 
     __slots__ = (
@@ -77,6 +78,7 @@ class Draft:
         "passed",
         "refusals",
         "rung",
+        "settled",
         "snapshots",
         "visit",
         "visit_key",
@@ -106,6 +108,7 @@ class Draft:
         self.refusals: Mapping[tuple[str, str], LadderError] = _NONE
         self.changed = False
         self.hooked: Collection[tuple[str, str]] = ()
+        self.settled = 0
         self.snapshots: dict[int, tuple[Deal | None, Deal | None]] | None = None
         self._cursor: OrderKey | None = None
         self._last_event_at: dt.datetime | None = None

@@ -368,8 +368,9 @@ def _enter(
     left = draft.rung
     n = draft.visit + 1
     moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))
-    if draft.snapshots is not None:
-        draft.snapshots[n] = (_snapshot(draft, "out_of"), None)
+    snapshots = draft.snapshots if n > draft.settled else None
+    if snapshots is not None:
+        snapshots[n] = (_snapshot(draft, "out_of"), None)
     draft.visit = n
     draft.rung = rung
     draft.entered_at = draft.activity_at = at
@@ -383,8 +384,8 @@ def _enter(
         _schedule(draft)
     else:
         draft.due_at = draft.next_timer = None
-    if draft.snapshots is not None:
-        draft.snapshots[n] = (draft.snapshots[n][0], _snapshot(draft, "into"))
+    if snapshots is not None:
+        snapshots[n] = (snapshots[n][0], _snapshot(draft, "into"))
 
 
 def _snapshot(draft: Draft, direction: Literal["into", "out_of"]) -> Deal | None:

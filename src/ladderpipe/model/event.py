@@ -261,6 +261,30 @@ def _cloud_data(message: Mapping[str, Any]) -> Any:
         ) from None
 
 
+_set_type, _set_deal, _set_id, _set_at, _set_source, _set_seq, _set_data = (
+    getattr(Event, field.name).__set__ for field in attrs.fields(Event)
+)
+
+
+def stored_event(
+    type: str, deal: str, id: str, at: dt.datetime, source: str, seq: int, data: dict[str, Any]
+) -> Event:
+    """Return an event as a store has kept it, equal to the one that was stored.
+
+    Nothing is checked or copied, since it was when the event was made: checking takes three
+    quarters of the time that making an event does, for each event of a deal that is folded again.
+    """
+    event = object.__new__(Event)
+    _set_type(event, type)
+    _set_deal(event, deal)
+    _set_id(event, id)
+    _set_at(event, at)
+    _set_source(event, source)
+    _set_seq(event, seq)
+    _set_data(event, data)
+    return event
+
+
 def from_outside(event: Event) -> Event:
     """Return an event as a plain :class:`Event`, unless only the board itself writes such.
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import StoreError
-from ..model.event import Event
+from ..model.event import Event, stored_event
 from ..public import publish
 from .base import (
     ASIDE,
@@ -226,14 +226,14 @@ class MemoryTransaction:
         stored = [self._tables.events[key] for key in self._tables.events_of.get(deal_id, ())]
         return [
             (
-                Event(
+                stored_event(
                     event.type,
-                    deal=deal,
-                    id=event.id,
-                    at=event.at,
-                    source=event.source,
-                    seq=event.seq,
-                    data=json.loads(event.data),
+                    deal,
+                    event.id,
+                    event.at,
+                    event.source,
+                    event.seq,
+                    json.loads(event.data),
                 ),
                 event.recorded_at,
             )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from ..model.event import Event
+from ..model.event import Event, stored_event
 from .base import (
     FROM_THE_FIRST,
     SWEPT_FIELDS,
@@ -78,8 +78,7 @@ class SqlTransaction:
 
     def _event(self, row: Row) -> tuple[Event, dt.datetime]:
         kind, deal, id, at, source, seq, data, recorded_at = row
-        event = Event(kind, deal=deal, id=id, at=at, source=source, seq=seq, data=json.loads(data))
-        return event, recorded_at
+        return stored_event(kind, deal, id, at, source, seq, json.loads(data)), recorded_at
 
     def _deal(self, row: Row) -> StoredDeal:
         return StoredDeal._make(row)
@@ -277,7 +276,7 @@ class SqlTransaction:
 
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
         recorded_at = self._instant(now)
-        if len(changes) == 1:
+        if len(changes) == 1 and len(changes[0].moves) < 2 and len(changes[0].vanished) < 2:
             for statement, values in self._writes(pipeline, changes[0], recorded_at):
                 self._each(statement, [values])
             return

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from ...errors import StoreError
-from ...model.event import Event
+from ...model.event import Event, stored_event
 from ..base import (
     ENDED,
     DealFilter,
@@ -138,8 +138,9 @@ class SqliteTransaction(SqlTransaction):
         return to_micros(at)
 
     def _event(self, row: Row) -> tuple[Event, dt.datetime]:
-        event, _ = super()._event((*row[:3], _at(row[3]), *row[4:]))
-        return event, _at(row[7])
+        kind, deal, id, at, source, seq, data, recorded_at = row
+        event = stored_event(kind, deal, id, _at(at), source, seq, json.loads(data))
+        return event, _at(recorded_at)
 
     def _deal(self, row: Row) -> StoredDeal:
         values = list(row)

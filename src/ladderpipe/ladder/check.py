@@ -26,7 +26,7 @@ Moves past the rules (``board.override``) do not count as a path.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import attrs
@@ -36,7 +36,7 @@ from ..public import publish
 from .implication import can_hold, condition_of, is_opaque
 from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate
-from .reachability import Ways, can_win, condition_at, into, sooner
+from .reachability import Ways, condition_at, into, sooner
 from .rules import ANY, After, ByHand
 
 __all__ = ["Finding", "Severity", "check"]
@@ -128,17 +128,16 @@ def _traps(ways: Ways) -> Iterator[Finding]:
 
 
 def _rules_that_never_win(ways: Ways) -> Iterator[Finding]:
+    winning = set().union(*ways.orders_open_to.values())
     for order, rule in enumerate(ways.ladder.rules):
+        if order in winning:
+            continue
         tried = [
             (state, candidate)
             for state, rung in ways.ladder.rungs.items()
             for candidate in (*_all(rung.by_trigger.values()), *rung.timers)
             if candidate.order == order
         ]
-        if any(
-            candidate.order == order for ways_out in ways.open_to.values() for candidate in ways_out
-        ):
-            continue
         if not tried:
             why = (
                 "it leads only out of the stage it leads into; say reenter=True if a new visit "
@@ -147,14 +146,14 @@ def _rules_that_never_win(ways: Ways) -> Iterator[Finding]:
         elif not can_hold([condition_of(rule)]):
             why = f"its guard contradicts itself ({rule.when}); mend the guard, or remove the rule"
         else:
-            why = f"{_who_wins(ways.ladder, tried)}; put it earlier, or remove it"
+            why = f"{_who_wins(ways, tried)}; put it earlier, or remove it"
         yield Finding("L003", "error", f"rule '{rule.key}' can never win: {why}", rule=rule.key)
 
 
-def _who_wins(ladder: Ladder, tried: list[tuple[str, Candidate]]) -> str:
+def _who_wins(ways: Ways, tried: list[tuple[str, Candidate]]) -> str:
     winners: dict[str, None] = {}
     for state, candidate in tried:
-        rung = ladder.rungs[state]
+        rung = ways.ladder.rungs[state]
         rivals = [
             *sooner(candidate, rung.timers),
             *(
@@ -165,7 +164,7 @@ def _who_wins(ladder: Ladder, tried: list[tuple[str, Candidate]]) -> str:
                 if rival.order < candidate.order
             ),
         ]
-        alone = [rival for rival in rivals if not can_win(candidate, [rival])]
+        alone = [rival for rival in rivals if not ways.can_win(candidate, [rival])]
         winners.update((rival.key, None) for rival in (alone[:1] or rivals))
     many = len(winners) > 1
     return f"{_named(winners)} {'match' if many else 'matches'} first whenever it does"
@@ -178,8 +177,9 @@ def _all(groups: Iterable[tuple[Candidate, ...]]) -> Iterator[Candidate]:
 
 def _chases(ways: Ways) -> Iterator[Finding]:
     position = {stage.key: index for index, stage in enumerate(ways.ladder.stages)}
+    timers = {state: _live_timers(ways, state) for state in ways.ladder.rungs}
     for stage in ways.stages():
-        cycle = _shortest_chase(ways, stage.key, position)
+        cycle = _shortest_chase(ways, stage.key, position, timers)
         if cycle is None:
             continue
         path = " → ".join((stage.key, *(into(timer).key for timer in cycle)))
@@ -199,8 +199,13 @@ def _chases(ways: Ways) -> Iterator[Finding]:
         )
 
 
+def _live_timers(ways: Ways, state: str) -> list[Candidate]:
+    orders = {timer.order for timer in ways.ladder.rungs[state].timers}
+    return [candidate for candidate in ways.open_to[state] if candidate.order in orders]
+
+
 def _shortest_chase(
-    ways: Ways, start: str, position: dict[str, int]
+    ways: Ways, start: str, position: dict[str, int], timers: dict[str, list[Candidate]]
 ) -> tuple[Candidate, ...] | None:
     """Return the shortest way of timers from a stage back to it, over stages above it."""
     paths: deque[tuple[Candidate, ...]] = deque([()])
@@ -209,14 +214,13 @@ def _shortest_chase(
             return None
         path = paths.popleft()
         here = into(path[-1]).key if path else start
-        timers = {timer.order for timer in ways.ladder.rungs[here].timers}
         passed = {into(timer).key for timer in path}
-        for timer in ways.open_to[here]:
+        for timer in timers[here]:
             there = into(timer).key
-            if timer.order not in timers or there in passed or position[there] < position[start]:
+            if there in passed or position[there] < position[start]:
                 continue
             longer = (*path, timer)
-            if not can_hold(map(condition_at, longer)):
+            if not ways.can_hold(longer):
                 continue
             if there == start:
                 return longer
@@ -228,15 +232,14 @@ def _competitions(ways: Ways) -> Iterator[Finding]:
     found: dict[tuple[int, int], list[str]] = {}
     rules = ways.ladder.rules
     for state, rung in ways.states():
-        live = {candidate.order for candidate in ways.open_to[state]}
+        live = ways.orders_open_to[state]
         for group in (*rung.by_trigger.values(), *_timers_at_once(rung.timers)):
-            for one, other in _pairs([c for c in group if c.order in live]):
-                before = [c for c in group if c.order < one.order]
-                if _compete(one, other, before):
-                    found.setdefault((one.order, other.order), []).append(state)
+            for one, other in _competing(ways, group, live):
+                found.setdefault((one.order, other.order), []).append(state)
+    opaque_rules = [is_opaque(condition_of(rule)) for rule in rules]
     for (earlier, later), states in sorted(found.items()):
         first, second = rules[earlier], rules[later]
-        opaque = is_opaque(condition_of(first)) or is_opaque(condition_of(second))
+        opaque = opaque_rules[earlier] or opaque_rules[later]
         shown = _named("not yet opened" if state == NOT_OPEN else state for state in states)
         yield Finding(
             "L005",
@@ -260,19 +263,25 @@ def _timers_at_once(timers: Iterable[Candidate]) -> list[list[Candidate]]:
     return groups
 
 
-def _pairs(candidates: list[Candidate]) -> Iterator[tuple[Candidate, Candidate]]:
-    for index, first in enumerate(candidates):
-        for second in candidates[index + 1 :]:
-            yield first, second
+def _competing(
+    ways: Ways, group: Sequence[Candidate], live: Collection[int]
+) -> Iterator[tuple[Candidate, Candidate]]:
+    """Yield those of a group that can win, two by two, where the order of the two decides."""
+    for index, one in enumerate(group):
+        if one.order not in live:
+            continue
+        before = group[:index]
+        nothing_known = ways.are_too_many([*before, one])
+        for other in group[index + 1 :]:
+            if other.order not in live or into(one) == into(other):
+                continue
+            if nothing_known or _compete(ways, one, other, before):
+                yield one, other
 
 
-def _compete(first: Candidate, second: Candidate, before: list[Candidate]) -> bool:
+def _compete(ways: Ways, first: Candidate, second: Candidate, before: Sequence[Candidate]) -> bool:
     """Return whether both can match and the first is no special case of the second."""
-    if into(first) == into(second):
-        return False
-    one, other = condition_at(first), condition_at(second)
-    taken = [condition_at(candidate) for candidate in before]
-    return can_hold([one, other], taken) and can_hold([one], [other, *taken])
+    return ways.can_hold([first, second], before) and ways.can_hold([first], [second, *before])
 
 
 def _without_an_end(ways: Ways, end: Literal["won", "lost"]) -> Iterator[Finding]:
@@ -287,10 +296,11 @@ def _without_an_end(ways: Ways, end: Literal["won", "lost"]) -> Iterator[Finding
             "a rule that leads there, or use the reports without that column",
         )
         return
+    not_cut_off = ways.to_any_of(ends)
     for stage in ways.stages():
         if stage.status != "open" or _is_trap(ways, stage):
             continue
-        if not ends & ways.from_state(stage.key):
+        if stage.key not in not_cut_off:
             yield Finding(
                 code,
                 severity,
@@ -307,9 +317,7 @@ def _closed_stages_left(ways: Ways) -> Iterator[Finding]:
         left = [
             stage.key
             for stage in ways.stages()
-            if stage.is_closed
-            and any(c.order == order for c in ways.open_to[stage.key])
-            and stage != rule.into
+            if stage.is_closed and order in ways.orders_open_to[stage.key] and stage != rule.into
         ]
         if left:
             yield Finding(

@@ -7,8 +7,10 @@ of the guards in it (a property has one value, a larger value is also at least a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+import functools
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -27,7 +29,17 @@ from .guards import (
 )
 from .rules import Rule
 
-__all__ = ["Condition", "Filled", "atoms_of", "can_hold", "condition_of", "is_opaque", "is_same"]
+__all__ = [
+    "Condition",
+    "Conditions",
+    "Filled",
+    "Term",
+    "atoms_of",
+    "can_hold",
+    "condition_of",
+    "is_opaque",
+    "is_same",
+]
 
 MOST_ATOMS: Final = 12
 """Conditions with more different parts are not looked into: the table doubles with each."""
@@ -41,6 +53,8 @@ class Filled(Guard):
 
 
 Condition = Guard
+Term: TypeAlias = "int | tuple[str, tuple[Term, ...]]"
+"""A condition with its atoms as numbers: two that are put together alike are equal."""
 
 
 def condition_of(rule: Rule) -> Condition:
@@ -54,14 +68,146 @@ def can_hold(holds: Iterable[Condition], fails: Iterable[Condition] = ()) -> boo
 
     ``False`` is certain. ``True`` is not: it is also the answer where nothing is known.
     """
-    wanted = AllOf((*holds, *map(Not, fails)))
-    atoms: list[Guard] = []
-    for atom in atoms_of(wanted):
-        if not any(is_same(atom, known) for known in atoms):
-            atoms.append(atom)
-    if len(atoms) > MOST_ATOMS:
-        return True
-    return _search(wanted, atoms, [])
+    conditions = Conditions()
+    return conditions.can_hold(map(conditions.read, holds), map(conditions.read, fails))
+
+
+class Conditions:
+    """Conditions that are asked about together, as those of one ladder are.
+
+    Each is read once, and each question is answered once: a ladder asks the same of every stage.
+    """
+
+    def __init__(self) -> None:
+        self._atoms: list[Guard] = []
+        self._numbers: dict[tuple[type[Guard], str | None], list[int]] = {}
+        self._atoms_in: dict[Term, int] = {}
+        self._answers: dict[tuple[frozenset[Term], frozenset[Term]], bool] = {}
+        self._excluded: dict[tuple[int, bool, int, bool], bool] = {}
+
+    def read(self, condition: Condition) -> Term:
+        """Return a condition as a term of the atoms that are known here."""
+        term, atoms = self._read(condition)
+        self._atoms_in[term] = atoms
+        return term
+
+    def can_hold(self, holds: Iterable[Term], fails: Iterable[Term] = ()) -> bool:
+        """Return whether a deal can meet every condition of *holds* and none of *fails*.
+
+        ``False`` is certain. ``True`` is not: it is also the answer where nothing is known.
+        """
+        question = frozenset(holds), frozenset(fails)
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = self._answers[question] = self._answer(*question)
+        return answer
+
+    def _answer(self, holds: frozenset[Term], fails: frozenset[Term]) -> bool:
+        if self.are_too_many((*holds, *fails)):
+            return True
+        wanted: Term = ("all", (*holds, *(("not", (term,)) for term in fails)))
+        values: dict[int, bool] = {}
+        if not _settle(wanted, True, values):
+            return False
+        known = list(values.items())
+        if any(
+            self._exclude(*one, *other) for i, one in enumerate(known) for other in known[i + 1 :]
+        ):
+            return False
+        atoms = self._atoms_in_all((*holds, *fails))
+        numbers = [number for number in range(len(self._atoms)) if atoms >> number & 1]
+        return self._search(wanted, [number for number in numbers if number not in values], values)
+
+    def are_too_many(self, terms: Iterable[Term]) -> bool:
+        """Return whether conditions have more different parts than are looked into together."""
+        return self._atoms_in_all(terms).bit_count() > MOST_ATOMS
+
+    def _atoms_in_all(self, terms: Iterable[Term]) -> int:
+        """Return the atoms of these conditions, a bit for each."""
+        return functools.reduce(operator.or_, map(self._atoms_in.__getitem__, terms), 0)
+
+    def _read(self, guard: Guard) -> tuple[Term, int]:
+        """Return a guard as a term, and the set of its atoms, a bit each."""
+        if isinstance(guard, Not | CartIsEmpty):
+            inner = CartHasItems() if isinstance(guard, CartIsEmpty) else guard.inner
+            term, atoms = self._read(inner)
+            return ("not", (term,)), atoms
+        if not isinstance(guard, AllOf | AnyOf):
+            number = self._number(guard)
+            return number, 1 << number
+        terms: list[Term] = []
+        atoms = 0
+        for part in guard.parts:
+            term, found = self._read(part)
+            terms.append(term)
+            atoms |= found
+        if len(terms) == 1:
+            return terms[0], atoms
+        return ("all" if isinstance(guard, AllOf) else "any", tuple(terms)), atoms
+
+    def _number(self, atom: Guard) -> int:
+        name = atom.name if isinstance(atom, Filled | PropertyEquals | PropertyIsSet) else None
+        alike = self._numbers.setdefault((type(atom), name), [])
+        for number in alike:
+            if is_same(atom, self._atoms[number]):
+                return number
+        self._atoms.append(atom)
+        alike.append(len(self._atoms) - 1)
+        return alike[-1]
+
+    def _search(self, wanted: Term, open: list[int], values: dict[int, bool]) -> bool:
+        """Try the truth values of the open atoms, leaving out what contradicts itself."""
+        known = _truth(wanted, values)
+        if known is False or not open:
+            return known is True
+        atom, rest = open[0], open[1:]
+        return any(
+            self._search(wanted, rest, {**values, atom: value})
+            for value in (True, False)
+            if not any(self._exclude(other, given, atom, value) for other, given in values.items())
+        )
+
+    def _exclude(self, one: int, holds: bool, other: int, other_holds: bool) -> bool:
+        """Return whether two different atoms cannot have these values."""
+        question = one, holds, other, other_holds
+        answer = self._excluded.get(question)
+        if answer is None:
+            first, second = self._atoms[one], self._atoms[other]
+            answer = _is_impossible(first, holds, second, other_holds)
+            answer = answer or _is_impossible(second, other_holds, first, holds)
+            self._excluded[question] = answer
+        return answer
+
+
+def _settle(term: Term, holds: bool, values: dict[int, bool]) -> bool:
+    """Note the atoms without which *term* cannot be so; return whether they do not contradict."""
+    if isinstance(term, int):
+        return values.setdefault(term, holds) is holds
+    kind, parts = term
+    if kind == "not":
+        return _settle(parts[0], not holds, values)
+    if (kind == "all") is holds:
+        return all(_settle(part, holds, values) for part in parts)
+    return True
+
+
+def _truth(term: Term, values: Mapping[int, bool]) -> bool | None:
+    """Return whether a condition holds; ``None`` while the values known so far do not tell."""
+    if isinstance(term, int):
+        return values.get(term)
+    kind, parts = term
+    if kind == "not":
+        inner = _truth(parts[0], values)
+        return None if inner is None else not inner
+    decisive = kind == "any"
+    answer: bool | None = not decisive
+    for part in parts:
+        found = _truth(part, values)
+        if found is decisive:
+            return decisive
+        if found is None:
+            answer = None
+    return answer
 
 
 def is_opaque(condition: Condition) -> bool:
@@ -79,33 +225,6 @@ def atoms_of(guard: Guard) -> Iterator[Guard]:
         yield from atoms_of(guard.inner)
     else:
         yield CartHasItems() if isinstance(guard, CartIsEmpty) else guard
-
-
-def _search(wanted: Guard, atoms: list[Guard], values: list[bool]) -> bool:
-    """Try the truth values of the remaining atoms, leaving out what contradicts itself."""
-    if len(values) == len(atoms):
-        return _is_true(wanted, atoms, values)
-    atom = atoms[len(values)]
-    for value in (True, False):
-        possible = not any(
-            _is_impossible(known, given, atom, value) or _is_impossible(atom, value, known, given)
-            for known, given in zip(atoms, values, strict=False)
-        )
-        if possible and _search(wanted, atoms, [*values, value]):
-            return True
-    return False
-
-
-def _is_true(guard: Guard, atoms: list[Guard], values: list[bool]) -> bool:
-    if isinstance(guard, AllOf):
-        return all(_is_true(part, atoms, values) for part in guard.parts)
-    if isinstance(guard, AnyOf):
-        return any(_is_true(part, atoms, values) for part in guard.parts)
-    if isinstance(guard, Not):
-        return not _is_true(guard.inner, atoms, values)
-    if isinstance(guard, CartIsEmpty):
-        return not _is_true(CartHasItems(), atoms, values)
-    return next(v for atom, v in zip(atoms, values, strict=True) if is_same(atom, guard))
 
 
 def is_same(one: Guard, other: Guard) -> bool:

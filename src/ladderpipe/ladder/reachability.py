@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..model.stage import Stage
-from .implication import Condition, can_hold, condition_of
+from .implication import Condition, Conditions, condition_of
 from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate, Rung
 from .rules import After
 
-__all__ = ["Ways", "can_win", "condition_at", "into", "sooner"]
+__all__ = ["Ways", "condition_at", "into", "sooner"]
 
 
 class Ways:
@@ -19,12 +19,18 @@ class Ways:
 
     Attributes:
         open_to: the candidates that can win, by state; ``NOT_OPEN`` is a state.
+        orders_open_to: the numbers of their rules.
         reachable: the stages that a deal can get into.
     """
 
     def __init__(self, ladder: Ladder) -> None:
         self.ladder = ladder
-        self.open_to = {state: _live(rung) for state, rung in ladder.rungs.items()}
+        self._conditions = Conditions()
+        self._terms = [self._conditions.read(condition_of(rule)) for rule in ladder.rules]
+        self.open_to = {state: self._live(rung) for state, rung in ladder.rungs.items()}
+        self.orders_open_to = {
+            state: {candidate.order for candidate in live} for state, live in self.open_to.items()
+        }
         self.reachable = self.from_state(NOT_OPEN)
 
     def from_state(self, state: str) -> set[str]:
@@ -39,6 +45,21 @@ class Ways:
                     waiting.append(key)
         return found
 
+    def to_any_of(self, ends: Iterable[str]) -> set[str]:
+        """Return the states from which a deal can get into one of these stages."""
+        leading_into: dict[str, list[str]] = {}
+        for state, candidates in self.open_to.items():
+            for candidate in candidates:
+                leading_into.setdefault(into(candidate).key, []).append(state)
+        found: set[str] = set()
+        waiting = list(ends)
+        while waiting:
+            for state in leading_into.pop(waiting.pop(), ()):
+                if state not in found:
+                    found.add(state)
+                    waiting.append(state)
+        return found
+
     def stages(self) -> list[Stage]:
         """Return the stages that deals can get into, from the bottom up."""
         return [stage for stage in self.ladder.stages if stage in self.reachable]
@@ -49,20 +70,31 @@ class Ways:
             if state == NOT_OPEN or state in self.reachable:
                 yield state, rung
 
+    def can_win(self, candidate: Candidate, before: Iterable[Candidate]) -> bool:
+        """Return whether some deal meets this candidate and none of those tried before it."""
+        return self.can_hold([candidate], before)
 
-def _live(rung: Rung) -> list[Candidate]:
-    live = [
-        candidate
-        for candidates in rung.by_trigger.values()
-        for index, candidate in enumerate(candidates)
-        if can_win(candidate, candidates[:index])
-    ]
-    return live + [timer for timer in rung.timers if can_win(timer, sooner(timer, rung.timers))]
+    def can_hold(self, holds: Iterable[Candidate], fails: Iterable[Candidate] = ()) -> bool:
+        """Return whether some deal meets all that *holds* names, and none that *fails* does."""
+        terms = self._terms
+        return self._conditions.can_hold(
+            (terms[candidate.order] for candidate in holds),
+            (terms[candidate.order] for candidate in fails),
+        )
 
+    def are_too_many(self, candidates: Iterable[Candidate]) -> bool:
+        """Return whether so much has to hold for these that :meth:`can_hold` does not look."""
+        return self._conditions.are_too_many(self._terms[c.order] for c in candidates)
 
-def can_win(candidate: Candidate, before: Iterable[Candidate]) -> bool:
-    """Return whether some deal meets this candidate and none of those tried before it."""
-    return can_hold([condition_at(candidate)], map(condition_at, before))
+    def _live(self, rung: Rung) -> list[Candidate]:
+        live = [
+            candidate
+            for candidates in rung.by_trigger.values()
+            for index, candidate in enumerate(candidates)
+            if self.can_win(candidate, candidates[:index])
+        ]
+        timers = rung.timers
+        return live + [timer for timer in timers if self.can_win(timer, sooner(timer, timers))]
 
 
 def sooner(timer: Candidate, timers: Iterable[Candidate]) -> list[Candidate]:
@@ -70,7 +102,7 @@ def sooner(timer: Candidate, timers: Iterable[Candidate]) -> list[Candidate]:
     return [
         other
         for other in timers
-        if other.order != timer.order and other.unconditional and _fires_first(other, timer)
+        if other.unconditional and other.order != timer.order and _fires_first(other, timer)
     ]
 
 

@@ -28,7 +28,7 @@ from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
-from ..stores.base import FROM_THE_FIRST, EffectRow
+from ..stores.base import FROM_THE_FIRST, EffectRow, Transaction
 from .boundary import as_failure, is_its_own
 from .read import stored_deal
 from .session import Session
@@ -313,8 +313,10 @@ def tasks(
     session: Session, owner: str | None, deal: str | None, due_by: dt.datetime | None
 ) -> list[Task]:
     """Return the open tasks, the most urgent first."""
+    if owner is not None and not is_storable(owner):
+        return []
     with session.reading() as transaction:
-        rows = transaction.effects(session.number, None, ("open",))
+        rows = _open_tasks(session, transaction, owner, deal)
     now = session.now()
     found = [_task(row) for row in rows if row.expires_at is None or now <= row.expires_at]
     return sorted(
@@ -327,6 +329,18 @@ def tasks(
         ),
         key=lambda task: (task.due_at, task.key),
     )
+
+
+def _open_tasks(
+    session: Session, transaction: Transaction, owner: str | None, deal: str | None
+) -> list[EffectRow]:
+    """Return rows among which the open tasks of an owner or a deal are, and as few as may be."""
+    if deal is not None:
+        stored, _ = stored_deal(session, transaction, deal)
+        return [] if stored is None else transaction.effects(session.number, stored.id, ("open",))
+    if owner is not None:
+        return transaction.open_tasks(session.number, owner)
+    return transaction.effects(session.number, None, ("open",))
 
 
 def complete(session: Session, key: str) -> Task:

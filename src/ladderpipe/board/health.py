@@ -138,7 +138,7 @@ def examine(
     now = instant(clock.now())
     failing, waiting = transaction.troubled_deals(row.id)
     stages = _stages_kept(row) if pipeline is None else pipeline.ladder.rungs.keys()
-    counts = transaction.stage_counts(row.id)
+    unknown = transaction.stage_counts(row.id, besides=stages)
     return Health(
         pipeline=row.name,
         at=now,
@@ -150,7 +150,7 @@ def examine(
         is_swept_ahead=bool(transaction.swept_ahead(row.id, now, 1)),
         clock=clock_difference(clock, transaction),
         max_clock_difference=max_clock_difference,
-        unknown_stages={s: n for s, n in sorted(counts.items()) if s not in stages},
+        unknown_stages=dict(sorted(unknown.items())),
         faults=tuple(transaction.faults()) if thorough else None,
         is_migrating=row.migrating is not None,
         is_changed=pipeline is not None and pipeline.fingerprint != row.fingerprint,

@@ -154,7 +154,7 @@ def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, s
             return _resumed(session, row, mapping)
         if row.fingerprint == pipeline.fingerprint:
             return None
-        counts = transaction.stage_counts(row.id)
+        counts = transaction.stage_counts(row.id, besides=pipeline.ladder.rungs)
         renamed = _checked(session, row, mapping or {}, counts)
         transaction.save_pipeline(
             pipeline.name,

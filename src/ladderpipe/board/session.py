@@ -151,12 +151,8 @@ class Session:
             json.loads(row.definition)["fold"], fold_definition(self.pipeline.ladder)
         )
         with self.reading() as transaction:
-            counts = transaction.stage_counts(row.id)
-        gone = [
-            f"{count} in {stage!r}"
-            for stage, count in sorted(counts.items())
-            if stage not in self.pipeline.ladder.rungs
-        ]
+            counts = transaction.stage_counts(row.id, besides=self.pipeline.ladder.rungs)
+        gone = [f"{count} in {stage!r}" for stage, count in sorted(counts.items())]
         stranded = f"; deals in stages that no longer exist: {', '.join(gone)}" if gone else ""
         return (
             f"the store holds another definition of pipeline {row.name!r}: "

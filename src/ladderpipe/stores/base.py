@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -455,11 +455,14 @@ class Transaction(Protocol):
     ) -> list[StoredDeal]:
         """Lock and return deals with an id above *after*, written under another definition."""
 
-    def stage_counts(self, pipeline: int) -> dict[str, int]:
-        """Return how many deals stand in each stage."""
+    def stage_counts(self, pipeline: int, besides: Collection[str] = ()) -> dict[str, int]:
+        """Return how many deals stand in each stage, *besides* these."""
 
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
-        """Return how many deals failed their last sweep, and how many wait for an opening."""
+        """Return how many deals failed their last sweep, and how many wait for an opening.
+
+        A deal of which no event was decided yet does not count.
+        """
 
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
         """Yield (stage, currency, value) of every open deal."""
@@ -471,6 +474,9 @@ class Transaction(Protocol):
         self, pipeline: int, deal_id: int | None, states: Sequence[str] | None
     ) -> list[EffectRow]:
         """Return effects, optionally of one deal and in some states, by due time."""
+
+    def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
+        """Return the open tasks of one owner, by due time."""
 
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         """Return one effect."""

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import StoreError
@@ -505,11 +505,12 @@ class MemoryTransaction:
         ]
         return found[:limit]
 
-    def stage_counts(self, pipeline: int) -> dict[str, int]:
-        return dict(Counter(d.stage for d in self._deals_of(pipeline) if d.stage is not None))
+    def stage_counts(self, pipeline: int, besides: Collection[str] = ()) -> dict[str, int]:
+        counts = Counter(d.stage for d in self._deals_of(pipeline) if d.stage is not None)
+        return {stage: count for stage, count in counts.items() if stage not in besides}
 
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
-        deals = [deal for deal in self._deals_of(pipeline) if deal.removed_at is None]
+        deals = [deal for deal in self._deals_of(pipeline) if deal.definition is not None]
         return sum(deal.failures > 0 for deal in deals), sum(deal.stage is None for deal in deals)
 
     def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
@@ -540,6 +541,9 @@ class MemoryTransaction:
             and (states is None or effect.state in states)
         ]
         return sorted(found, key=lambda effect: (effect.due_at, effect.key))
+
+    def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
+        return [task for task in self.effects(pipeline, None, ("open",)) if task.owner == owner]
 
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         found = self._tables.effects.get(key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -155,9 +155,16 @@ class SqlTransaction:
     def deals(
         self, pipeline: int, wanted: DealFilter, after: int, limit: int
     ) -> list[tuple[StoredDeal, str | None]]:
+        sql = self._sql
         stages = None if wanted.stages is None else self._list(wanted.stages)
-        values = (pipeline, after, stages, stages, wanted.owner, wanted.owner, limit)
-        return [self._with_document(row) for row in self._read(self._sql.DEALS, values)]
+        if wanted.owner is not None:
+            values = (pipeline, wanted.owner, after, stages, stages, limit)
+            rows = self._read(sql.DEALS_OF_OWNER, values)
+        elif stages is not None:
+            rows = self._read(sql.DEALS_IN_STAGES, (stages, pipeline, after, limit, limit))
+        else:
+            rows = self._read(sql.DEALS, (pipeline, after, limit))
+        return [self._with_document(row) for row in rows]
 
     def every_deal(
         self, pipeline: int, after: int, limit: int
@@ -181,8 +188,13 @@ class SqlTransaction:
         rows = self._read(self._sql.UNADOPTED, (pipeline, fingerprint, after, limit))
         return [self._deal(row) for row in rows]
 
-    def stage_counts(self, pipeline: int) -> dict[str, int]:
-        return {row[0]: row[1] for row in self._read(self._sql.STAGE_COUNTS, (pipeline,))}
+    def stage_counts(self, pipeline: int, besides: Collection[str] = ()) -> dict[str, int]:
+        stages = [stage for (stage,) in self._read(self._sql.STAGES, (pipeline, pipeline))]
+        return {
+            stage: self._read(self._sql.COUNT_STAGE, (pipeline, stage))[0][0]
+            for stage in stages
+            if stage not in besides
+        }
 
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
         ((failing, waiting),) = self._read(self._sql.TROUBLED_DEALS, (pipeline,))
@@ -334,12 +346,15 @@ class SqlTransaction:
             return self._effects(self._sql.EFFECTS, (pipeline, listed, listed))
         return self._effects(self._sql.EFFECTS_OF_DEAL, (pipeline, deal_id, listed, listed))
 
+    def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
+        return self._effects(self._sql.TASKS_OF_OWNER, (pipeline, owner))
+
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         found = self._effects(self._sql.EFFECT, (pipeline, key))
         return found[0] if found else None
 
     def oldest_effect(self, pipeline: int) -> EffectRow | None:
-        found = self._effects(self._sql.OLDEST_EFFECT, (pipeline,))
+        found = self._effects(self._sql.OLDEST_EFFECT, (pipeline, pipeline, pipeline))
         return found[0] if found else None
 
     def count_dead_letters(self, pipeline: int) -> int:
@@ -354,9 +369,9 @@ class SqlTransaction:
         limit: int,
         after: tuple[dt.datetime, str] = FROM_THE_FIRST,
     ) -> list[EffectRow]:
-        ready_at, key = after
-        since = self._instant(ready_at)
-        values = (pipeline, self._instant(now), self._list(names), since, key, limit)
+        since, key = self._instant(after[0]), after[1]
+        listed, until = self._list(names), self._instant(now)
+        values = (listed, pipeline, until, since, key, limit, limit)
         return self._effects(self._sql.READY_EFFECTS, values)
 
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:

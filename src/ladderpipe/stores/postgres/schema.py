@@ -174,6 +174,19 @@ CREATE INDEX {prefix}deals_swept ON {tables}deals (pipeline, swept_to)
 CREATE INDEX {prefix}held_deal ON {tables}held (pipeline, deal);
 CREATE INDEX {prefix}held_retry ON {tables}held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
 """,
+    """
+DROP INDEX IF EXISTS {tables}effects_ready;
+CREATE INDEX {prefix}effects_ready ON {tables}effects (pipeline, name, ready_at)
+    WHERE state IN ('pending', 'claimed');
+DROP INDEX IF EXISTS {tables}effects_open;
+CREATE INDEX {prefix}effects_open ON {tables}effects (pipeline, owner, due_at)
+    WHERE state = 'open';
+DROP INDEX IF EXISTS {tables}deals_stage;
+CREATE INDEX {prefix}deals_stage ON {tables}deals (pipeline, stage, id) WHERE stage IS NOT NULL;
+CREATE INDEX {prefix}deals_owner ON {tables}deals (pipeline, owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX {prefix}deals_troubled ON {tables}deals (pipeline, stage, failures)
+    WHERE failures > 0 OR (stage IS NULL AND definition IS NOT NULL);
+""",
 )
 
 

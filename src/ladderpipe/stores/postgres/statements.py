@@ -34,7 +34,8 @@ _SHARED: Final = (
     "NOTE_FAILURE",
     "DUE_DEALS",
     "SWEPT_AHEAD",
-    "STAGE_COUNTS",
+    "DEALS",
+    "COUNT_STAGE",
     "TROUBLED_DEALS",
     "TOTALS",
     "DOCUMENT",
@@ -60,11 +61,10 @@ _SHARED: Final = (
     "REVIVE_VISIT_EFFECTS",
     "UNDO_LEAVING_EFFECTS",
     "OPEN_TASKS",
+    "TASKS_OF_OWNER",
     "DEAD_LETTERS",
     "COUNT_DEAD_LETTERS",
-    "OLDEST_EFFECT",
     "EFFECT",
-    "READY_EFFECTS",
     "FREE_EFFECT",
     "CLAIM_EFFECT",
     "REPLACE_EFFECT_PAYLOAD",
@@ -80,12 +80,17 @@ _SHARED: Final = (
     "SAVING",
 )
 
+_DOCUMENT: Final = (
+    "LEFT JOIN LATERAL (SELECT data FROM {tables}documents WHERE deal = d.id OFFSET 0) c ON true"
+)
 _TRANSLATION: Final = (
     (r"\?", "%s"),
     (r"iif\((.+?), (.+?), (.+?)\)", r"CASE WHEN \1 THEN \2 ELSE \3 END"),
     (r"IN \(SELECT value FROM json_each\(%s\)\)", "= ANY(%s)"),
     # A hint to SQLite's planner.
-    (r"\+d\.", "d."),
+    (r"\+([de])\.", r"\1."),
+    # Else a page of deals may be merged with all documents up to its last.
+    (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held)\b", r"{tables}\1"),
 )
 
@@ -176,9 +181,10 @@ SELECT least(
     (SELECT min(greatest(due_at, retry_at)) FROM (
         SELECT due_at, retry_at FROM {tables}deals
         WHERE pipeline = %s AND due_at IS NOT NULL ORDER BY due_at LIMIT 100) soonest),
-    (SELECT ready_at FROM {tables}effects
-        WHERE pipeline = %s AND state IN ('pending', 'claimed') AND name = ANY(%s)
-        ORDER BY ready_at LIMIT 1),
+    (SELECT min(ready_at) FROM unnest(%s::text[]) wanted (of_name) CROSS JOIN LATERAL (
+        SELECT ready_at FROM {tables}effects
+        WHERE pipeline = %s AND state IN ('pending', 'claimed') AND name = of_name
+        ORDER BY ready_at LIMIT 1) soonest),
     (SELECT min(retry_at) FROM {tables}held WHERE pipeline = %s AND retry_at IS NOT NULL))
 """,
     "UNADOPTED": f"""
@@ -196,11 +202,60 @@ SELECT c.deal FROM {tables}documents c JOIN {tables}deals d ON d.id = c.deal WHE
     AND json_typeof(c.data #> ARRAY['contact', %s]) = 'string'
     AND c.data #>> ARRAY['contact', %s] = %s
 """,
-    "DEALS": f"""
-SELECT c.data, {_DEAL} FROM {{tables}}deals d LEFT JOIN {{tables}}documents c ON c.deal = d.id
-WHERE d.pipeline = %s AND d.stage IS NOT NULL AND d.id > %s
-    AND (%s::text[] IS NULL OR d.stage = ANY(%s)) AND (%s::text IS NULL OR d.owner = %s)
+    "DEALS_IN_STAGES": f"""
+SELECT c.data, {_DEAL} FROM (
+    SELECT found.id FROM unnest(%s::text[]) wanted (of_stage)
+    CROSS JOIN LATERAL (
+        SELECT id FROM {{tables}}deals
+        WHERE pipeline = %s AND stage = of_stage AND id > %s ORDER BY id LIMIT %s) found
+    ORDER BY found.id LIMIT %s) page
+CROSS JOIN LATERAL (SELECT * FROM {{tables}}deals WHERE id = page.id OFFSET 0) d
+{_DOCUMENT}
+ORDER BY d.id
+""",
+    "DEALS_OF_OWNER": f"""
+SELECT c.data, {_DEAL} FROM {{tables}}deals d {_DOCUMENT}
+WHERE d.pipeline = %s AND d.owner = %s AND d.id > %s AND d.stage IS NOT NULL
+    AND (%s::text[] IS NULL OR d.stage = ANY(%s))
 ORDER BY d.id LIMIT %s
+""",
+    # The names that there are, one look at the index for each.
+    "STAGES": """
+WITH RECURSIVE found (stage) AS (
+    (SELECT stage FROM {tables}deals
+        WHERE pipeline = %s AND stage IS NOT NULL ORDER BY stage LIMIT 1)
+    UNION ALL
+    SELECT later.stage FROM found CROSS JOIN LATERAL (
+        SELECT stage FROM {tables}deals
+        WHERE pipeline = %s AND stage > found.stage ORDER BY stage LIMIT 1) later)
+SELECT stage FROM found
+""",
+    "OLDEST_EFFECT": f"""
+WITH RECURSIVE named (name) AS (
+    (SELECT name FROM {{tables}}effects
+        WHERE pipeline = %s AND state IN ('pending', 'claimed') ORDER BY name LIMIT 1)
+    UNION ALL
+    SELECT later.name FROM named CROSS JOIN LATERAL (
+        SELECT name FROM {{tables}}effects
+        WHERE pipeline = %s AND state IN ('pending', 'claimed') AND name > named.name
+        ORDER BY name LIMIT 1) later)
+SELECT {_EFFECT} FROM named
+CROSS JOIN LATERAL (
+    SELECT * FROM {{tables}}effects
+    WHERE pipeline = %s AND state IN ('pending', 'claimed') AND name = named.name
+    ORDER BY ready_at LIMIT 1) e
+JOIN {{tables}}deals d ON d.id = e.deal
+ORDER BY e.ready_at LIMIT 1
+""",
+    "READY_EFFECTS": f"""
+SELECT {_EFFECT} FROM unnest(%s::text[]) wanted (of_name)
+CROSS JOIN LATERAL (
+    SELECT * FROM {{tables}}effects
+    WHERE pipeline = %s AND state IN ('pending', 'claimed') AND name = of_name
+        AND ready_at <= %s AND (ready_at, key) > (%s, %s)
+    ORDER BY ready_at, key LIMIT %s) e
+JOIN {{tables}}deals d ON d.id = e.deal
+ORDER BY e.ready_at, e.key LIMIT %s
 """,
     "EFFECTS": f"""
 SELECT {_EFFECT} FROM {{tables}}effects e JOIN {{tables}}deals d ON d.id = e.deal

@@ -206,7 +206,7 @@ class PostgresTransaction(SqlTransaction):
 
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         wake: dt.datetime | None
-        ((wake,),) = self._read(self._sql.NEXT_WAKE, (pipeline, pipeline, list(names), pipeline))
+        ((wake,),) = self._read(self._sql.NEXT_WAKE, (pipeline, list(names), pipeline, pipeline))
         return wake
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:

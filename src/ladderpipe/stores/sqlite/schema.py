@@ -153,4 +153,17 @@ CREATE INDEX ladder_deals_swept ON ladder_deals (pipeline, swept_to) WHERE swept
 CREATE INDEX ladder_held_deal ON ladder_held (pipeline, deal);
 CREATE INDEX ladder_held_retry ON ladder_held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
 """,
+    """
+DROP INDEX IF EXISTS ladder_effects_ready;
+CREATE INDEX ladder_effects_ready ON ladder_effects (pipeline, name, ready_at)
+    WHERE state IN ('pending', 'claimed');
+DROP INDEX IF EXISTS ladder_effects_open;
+CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, owner, due_at)
+    WHERE state = 'open';
+CREATE INDEX ladder_deals_owner ON ladder_deals (pipeline, owner) WHERE owner IS NOT NULL;
+CREATE INDEX ladder_deals_troubled ON ladder_deals (pipeline, stage, failures)
+    WHERE failures > 0 OR (stage IS NULL AND definition IS NOT NULL);
+DROP INDEX IF EXISTS ladder_held_deal;
+CREATE INDEX ladder_held_deal ON ladder_held (deal);
+""",
 )

@@ -54,6 +54,27 @@ EVERY_DEAL: Final = f"""
 SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
 WHERE +d.pipeline = ? AND d.id > ? ORDER BY d.id LIMIT ?
 """
+DEALS: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE +d.pipeline = ? AND d.stage IS NOT NULL AND d.id > ? ORDER BY d.id LIMIT ?
+"""
+DEALS_IN_STAGES: Final = f"""
+SELECT c.data, {_DEAL} FROM (
+    SELECT d.id FROM json_each(?) wanted
+    CROSS JOIN ladder_deals d ON d.id IN (
+        SELECT id FROM ladder_deals
+        WHERE pipeline = ? AND stage = wanted.value AND id > ? ORDER BY id LIMIT ?)
+    ORDER BY d.id LIMIT ?) page
+CROSS JOIN ladder_deals d ON d.id = page.id
+LEFT JOIN ladder_documents c ON c.deal = d.id
+ORDER BY d.id
+"""
+DEALS_OF_OWNER: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE d.pipeline = ? AND d.owner = ? AND d.id > ? AND d.stage IS NOT NULL
+    AND (? IS NULL OR d.stage IN (SELECT value FROM json_each(?)))
+ORDER BY d.id LIMIT ?
+"""
 CLOSED_DEALS: Final = f"""
 SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
 WHERE +d.pipeline = ? AND d.closed_at < ? AND d.id > ? ORDER BY d.id LIMIT ?
@@ -82,15 +103,22 @@ SELECT min(max(due_at, coalesce(retry_at, due_at))) FROM (
 """
 UNADOPTED: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d
-WHERE d.pipeline = ? AND d.removed_at IS NULL AND d.definition IS NOT ? AND d.id > ?
+WHERE +d.pipeline = ? AND d.removed_at IS NULL AND d.definition IS NOT ? AND d.id > ?
 ORDER BY d.id LIMIT ?
 """
-STAGE_COUNTS: Final = """
-SELECT stage, count(*) FROM ladder_deals WHERE pipeline = ? AND stage IS NOT NULL GROUP BY stage
+STAGES: Final = """
+WITH RECURSIVE found (stage) AS (
+    SELECT min(stage) FROM ladder_deals WHERE pipeline = ? AND stage IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(stage) FROM ladder_deals WHERE pipeline = ? AND stage > found.stage)
+    FROM found WHERE found.stage IS NOT NULL)
+SELECT stage FROM found WHERE stage IS NOT NULL
 """
+COUNT_STAGE: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ? AND stage = ?"
 TROUBLED_DEALS: Final = """
 SELECT count(CASE WHEN failures > 0 THEN 1 END), count(CASE WHEN stage IS NULL THEN 1 END)
-FROM ladder_deals WHERE pipeline = ? AND removed_at IS NULL
+FROM ladder_deals
+WHERE pipeline = ? AND (failures > 0 OR (stage IS NULL AND definition IS NOT NULL))
 """
 TOTALS: Final = """
 SELECT stage, currency, coalesce(value, '0') FROM ladder_deals
@@ -198,6 +226,10 @@ OPEN_TASKS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state = 'open' ORDER BY e.due_at, e.key
 """
+TASKS_OF_OWNER: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.owner = ? AND e.state = 'open' ORDER BY e.due_at, e.key
+"""
 DEAD_LETTERS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state = 'dead' ORDER BY e.due_at, e.key
@@ -206,29 +238,46 @@ COUNT_DEAD_LETTERS: Final = (
     "SELECT count(*) FROM ladder_effects WHERE pipeline = ? AND state = 'dead'"
 )
 OLDEST_EFFECT: Final = f"""
-SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
-WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') ORDER BY e.ready_at LIMIT 1
+WITH RECURSIVE named (name) AS (
+    SELECT min(name) FROM ladder_effects WHERE pipeline = ? AND state IN ('pending', 'claimed')
+    UNION ALL
+    SELECT (SELECT min(name) FROM ladder_effects
+        WHERE pipeline = ? AND state IN ('pending', 'claimed') AND name > named.name)
+    FROM named WHERE named.name IS NOT NULL)
+SELECT {_EFFECT} FROM named
+CROSS JOIN ladder_effects e ON e.key = (
+    SELECT key FROM ladder_effects
+    WHERE pipeline = ? AND state IN ('pending', 'claimed') AND name = named.name
+    ORDER BY ready_at LIMIT 1)
+CROSS JOIN ladder_deals d ON d.id = e.deal
+ORDER BY e.ready_at LIMIT 1
 """
 EFFECT: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.key = ?
 """
 READY_EFFECTS: Final = f"""
-SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
-WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
-    AND e.name IN (SELECT value FROM json_each(?)) AND (e.ready_at, e.key) > (?, ?)
+SELECT {_EFFECT} FROM json_each(?) wanted
+CROSS JOIN ladder_effects e ON e.key IN (
+    SELECT key FROM ladder_effects
+    WHERE pipeline = ? AND state IN ('pending', 'claimed') AND name = wanted.value
+        AND ready_at <= ? AND (ready_at, key) > (?, ?)
+    ORDER BY ready_at, key LIMIT ?)
+CROSS JOIN ladder_deals d ON d.id = e.deal
 ORDER BY e.ready_at, e.key LIMIT ?
 """
 FREE_EFFECT: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
-WHERE e.pipeline = ? AND e.state IN ('pending', 'claimed') AND e.ready_at <= ?
+WHERE +e.pipeline = ? AND e.state IN ('pending', 'claimed') AND +e.ready_at <= ?
     AND e.key IN (SELECT value FROM json_each(?))
 ORDER BY e.ready_at, e.key LIMIT 1
 """
 NEXT_EFFECT: Final = """
-SELECT ready_at FROM ladder_effects WHERE pipeline = ? AND state IN ('pending', 'claimed')
-    AND name IN (SELECT value FROM json_each(?))
-ORDER BY ready_at LIMIT 1
+SELECT min((
+    SELECT ready_at FROM ladder_effects
+    WHERE pipeline = ? AND state IN ('pending', 'claimed') AND name = wanted.value
+    ORDER BY ready_at LIMIT 1))
+FROM json_each(?) wanted
 """
 CLAIM_EFFECT: Final = """
 UPDATE ladder_effects SET state = 'claimed', lease = ?, ready_at = ?, attempts = ? WHERE key = ?

@@ -14,7 +14,6 @@ from ...errors import StoreError
 from ...model.event import Event, stored_event
 from ..base import (
     ENDED,
-    DealFilter,
     EffectRow,
     HeldRow,
     KnownEvent,
@@ -270,25 +269,6 @@ class SqliteTransaction(SqlTransaction):
         held = self._execute(sql.NEXT_HELD, (pipeline,)).fetchone()[0]
         found = [micros for micros in (timer, effect and effect[0], held) if micros is not None]
         return from_micros(min(found)) if found else None
-
-    def deals(
-        self, pipeline: int, wanted: DealFilter, after: int, limit: int
-    ) -> list[tuple[StoredDeal, str | None]]:
-        where, values = ["+d.pipeline = ?", "d.stage IS NOT NULL", "d.id > ?"], [pipeline, after]
-        parameters: list[Any] = list(values)
-        if wanted.stages is not None:
-            where.append("d.stage IN (SELECT value FROM json_each(?))")
-            parameters.append(json.dumps(wanted.stages))
-        if wanted.owner is not None:
-            where.append("d.owner = ?")
-            parameters.append(wanted.owner)
-        rows = self._execute(
-            f"SELECT c.data, {sql._DEAL} FROM ladder_deals d "
-            "LEFT JOIN ladder_documents c ON c.deal = d.id "
-            f"WHERE {' AND '.join(where)} ORDER BY d.id LIMIT ?",
-            (*parameters, limit),
-        )
-        return [self._with_document(row) for row in rows]
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
         found: set[int] = set()

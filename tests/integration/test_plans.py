@@ -1,0 +1,323 @@
+"""How the databases find rows among 200,000 deals: no statement in daily use reads them all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from ladderpipe import SqliteStore
+from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.postgres.names import Names
+from ladderpipe.stores.postgres.statements import Many, statements
+from ladderpipe.stores.sqlite import statements as sqlite_statements
+
+pytestmark = pytest.mark.slow
+
+DEALS: Final = 200_000
+
+COLD: Final = {
+    "COUNT_DEALS": "counts all deals, for how far an archive or a check has come",
+    "CLOSED_DEALS": "archiving goes through the deals once",
+    "TOTALS": "sums up what every open deal is worth",
+    "EFFECTS": "lists the effects of a whole store, whatever their state",
+    "COUNT_HELD": "counts what is held, which is little, or somebody should look at it",
+    "EVENTS_WITH_CONTACT": "forgetting a person looks into every event once",
+    "DEALS_WITH_CONTACT": "forgetting a person looks into every document once",
+}
+"""Statements that read all of a table, and why that is no harm."""
+
+WHOLE_INDEX: Final = {
+    "OPEN_TASKS": "lists all that the partial index holds",
+    "DEAD_LETTERS": "lists all that the partial index holds",
+    "COUNT_DEAD_LETTERS": "the partial index holds dead letters only",
+    "TROUBLED_DEALS": "the partial index holds failing and waiting deals only",
+    "NEXT_TIMER": "ends after the first hundred of the index",
+    "NEXT_WAKE": "ends after the first hundred of the index",
+    "STAGES": "begins at the first of the index",
+    "OLDEST_EFFECT": "begins at the first of the index",
+    "HELD": "goes on from a key, of which the pipeline is the first part",
+    "NEXT_HELD": "the partial index holds what is tried again only",
+}
+"""Statements that go along an index from where a pipeline begins in it, and why that is no harm."""
+
+HOT: Final = frozenset(
+    {
+        "SCHEMA_VERSION",
+        "INDEXES",
+        "PIPELINE",
+        "PIPELINES",
+        "SAVE_PIPELINE",
+        "SAVE_DEFINITION",
+        "DATABASE_NOW",
+        "SHARE_PIPELINE",
+        "CHANGE_PIPELINE",
+        "PIN_PIPELINE",
+        "PIN_PIPELINE_BY_NAME",
+        "NOTIFY",
+        "LOAD_DEAL",
+        "LOAD_LOCKED_DEAL",
+        "LOCK_DEAL",
+        "LOCK_DEAL_BY_ID",
+        "LOAD_DEAL_BY_ID",
+        "ADD_DEAL",
+        "LOAD_DEALS",
+        "ADD_MISSING_DEALS",
+        "LOCK_DEALS",
+        "LOAD_LOCKED_DEALS",
+        "DOCUMENT",
+        "DOCUMENTS",
+        "SAVE_DOCUMENT",
+        "SAVE_DEAL",
+        "SAVE_SWEPT_DEAL",
+        "NOTE_FAILURE",
+        "DUE_DEALS",
+        "LOCK_DUE_DEALS",
+        "SWEPT_AHEAD",
+        "LOCK_SWEPT_AHEAD",
+        "EVERY_DEAL",
+        "DEALS",
+        "DEALS_IN_STAGES",
+        "DEALS_OF_OWNER",
+        "UNADOPTED",
+        "COUNT_STAGE",
+        "ADD_EVENT",
+        "KNOWN_EVENTS",
+        "REMOVE_EVENT",
+        "EVENTS",
+        "EVENTS_OF",
+        "REPLACE_EVENT_DATA",
+        "ADD_MOVE",
+        "CLOSE_VISIT",
+        "REOPEN_VISIT",
+        "CUT_MOVES",
+        "MOVES",
+        "MOVES_OF",
+        "RENAME_OUT_OF",
+        "RENAME_INTO",
+        "REMOVE_UNUSED_DEAL",
+        "REMOVE_DEAL",
+        "ADD_EFFECT",
+        "END_VISIT_EFFECTS",
+        "VANISH_VISIT_EFFECTS",
+        "REVIVE_VISIT_EFFECTS",
+        "UNDO_LEAVING_EFFECTS",
+        "EFFECTS_OF_DEAL",
+        "TASKS_OF_OWNER",
+        "EFFECT",
+        "READY_EFFECTS",
+        "FREE_EFFECT",
+        "LOCK_FREE_EFFECT",
+        "NEXT_EFFECT",
+        "CLAIM_EFFECT",
+        "SETTLE_EFFECT",
+        "REPLACE_EFFECT_PAYLOAD",
+        "HOLD",
+        "HELD_OF_DEAL",
+        "HELD_BY_KEY",
+        "HELD_DUE",
+        "REPLACE_HELD",
+        "REMOVE_HELD",
+        "FORGET_ASIDE",
+    }
+) | set(WHOLE_INDEX)
+"""Statements that have to find what they want by an index, however many deals there are."""
+
+LARGE: Final = ("deals", "documents", "events", "moves", "effects", "held")
+
+FILL: Final = (
+    """INSERT INTO ladder_pipelines (name, fingerprint, definition) VALUES
+        ('large', 'f', '{}'), ('small', 'f', '{}')""",
+    """INSERT INTO ladder_deals (pipeline, deal, stage, visit, visit_key, entered_at, activity_at,
+            opened_at, due_at, swept_to, horizon, owner, currency, value, definition)
+        SELECT CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, 'deal-' || n,
+            CASE WHEN n % 5000 = 1 THEN 'rare' WHEN n % 3 = 0 THEN 'won' ELSE 'open' END,
+            1, 'v' || n, AT, AT, AT, CASE WHEN n % 3 > 0 THEN AT END, AT, AT,
+            CASE WHEN n % 2 = 0 THEN 'owner-' || (n % 500) END, 'EUR', '5', 'f' FROM series""",
+    """INSERT INTO ladder_documents (deal, data) SELECT n, '{"title": "t"}' FROM series""",
+    """INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest,
+            recorded_at)
+        SELECT CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n, '', 'e' || n, 'lead', AT, 0, '{}',
+            'x', AT FROM series""",
+    """INSERT INTO ladder_moves (deal, n, visit_key, into_stage, at, recorded_at, rule)
+        SELECT n, 1, 'v' || n, 'open', AT, AT, 'r' FROM series""",
+    """INSERT INTO ladder_effects (key, pipeline, deal, visit_key, phase, name, position, payload,
+            state, due_at, ready_at, run_to_completion, owner, recorded_at)
+        SELECT 'k' || n, CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n, 'v' || n, 'into',
+            CASE WHEN n % 4 = 3 THEN 'task' WHEN n % 2 = 0 THEN 'email' ELSE 'sms' END, 0, '{}',
+            CASE WHEN n % 100 = 3 THEN 'open' WHEN n % 1000 = 4 THEN 'dead'
+                WHEN n % 4 IN (0, 3) THEN 'delivered' ELSE 'pending' END,
+            AT, AT, false, 'owner-' || (n % 500), AT FROM series""",
+    """INSERT INTO ladder_held (pipeline, key, kind, deal, source, id, type, at, seq, data, digest,
+            reason, since, told, failures, retry_at)
+        SELECT 1, 'h' || n, 'failed', 'deal-' || n, '', 'h' || n, 'lead', AT, 0, '{}', 'x', 'r',
+            AT, 1, 1, AT FROM series""",
+)
+
+
+def test_every_statement_is_known_to_be_hot_or_cold() -> None:
+    known = HOT | set(COLD)
+    names = set(sqlite_texts()) | set(postgres_texts())
+    assert names == known
+    assert not HOT & set(COLD)
+
+
+# -- SQLite -----------------------------------------------------------------------------------
+
+
+def sqlite_texts() -> Mapping[str, tuple[str, ...]]:
+    texts = {name: text for name, text in vars(sqlite_statements).items() if name.isupper()}
+    return {
+        name: (text,) if isinstance(text, str) else text
+        for name, text in texts.items()
+        if name != "SAVING" and not name.startswith("_") and isinstance(text, str | tuple)
+        if name not in ("SWEPT_FIELDS", "ASIDE")
+    }
+
+
+@pytest.fixture(scope="module")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "large.db"
+    SqliteStore(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TEMP TABLE series (n INTEGER PRIMARY KEY)")
+        connection.execute(
+            "WITH RECURSIVE numbers (n) AS (VALUES (1) UNION ALL "
+            f"SELECT n + 1 FROM numbers WHERE n < {DEALS}) INSERT INTO series SELECT n FROM numbers"
+        )
+        for statement in FILL:
+            connection.execute(re.sub(r"\bAT\b", "n * 1000000", statement))
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_sqlite_finds_by_an_index_what_a_hot_statement_wants(
+    sqlite_file: Path, analysed: bool
+) -> None:
+    found = []
+    with contextlib.closing(sqlite3.connect(sqlite_file)) as connection:
+        connection.execute("PRAGMA cache_size = -64000")
+        if analysed:
+            connection.execute("ANALYZE")
+        else:
+            connection.execute("DROP TABLE IF EXISTS sqlite_stat1")
+        for name, texts in sqlite_texts().items():
+            for text in texts if name in HOT else ():
+                found += [(name, line) for line in sqlite_faults(connection, name, text)]
+    assert not found
+
+
+def sqlite_faults(connection: sqlite3.Connection, name: str, text: str) -> Iterator[str]:
+    values = [None] * (5 if "?5" in text else text.count("?"))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    for line in plan:
+        if not re.match(r"(SCAN|SEARCH) (d|e|c|p|ladder_\w+)\b", line):
+            continue
+        if line.startswith("SCAN"):
+            small = re.search(r"\b(p|ladder_pipelines|ladder_schema)\b", line)
+            if not small and name not in WHOLE_INDEX:
+                yield line
+        elif line.endswith(("(pipeline=?)", "(pipeline=? AND key>?)")) and name not in WHOLE_INDEX:
+            yield line
+    if name in PAGED:
+        yield from (line for line in plan if "TEMP B-TREE" in line)
+
+
+PAGED: Final = ("EVERY_DEAL", "DEALS", "DEALS_OF_OWNER", "UNADOPTED", "DUE_DEALS", "HELD_DUE")
+"""Statements that have to find their page in order: sorting would read all the others, too."""
+
+
+# -- PostgreSQL -------------------------------------------------------------------------------
+
+
+def postgres_texts() -> Mapping[str, tuple[str, ...]]:
+    found = vars(statements(Names("public", "ladder_")))
+    many = {text: each.statement for text, each in found["MANY"].items() if isinstance(each, Many)}
+    texts: dict[str, tuple[str, ...]] = {}
+    for name, text in found.items():
+        if name in ("MANY", "SAVING"):
+            continue
+        parts = text if isinstance(text, tuple) else (text,)
+        with_many = [*parts, *(many[part] for part in parts if part in many)]
+        texts[name] = tuple(part.decode() for part in with_many)
+    return texts
+
+
+@pytest.fixture
+def postgres_tables(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    PostgresStore(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # foreign keys hold anyway
+        for statement in FILL:
+            series = re.sub(r"\bseries\b", f"generate_series(1, {DEALS}) AS series (n)", statement)
+            connection.execute(re.sub(r"\bAT\b", "to_timestamp(n)", series).encode())
+        connection.execute("VACUUM ANALYZE")
+        yield connection
+
+
+def test_postgresql_finds_by_an_index_what_a_hot_statement_wants(
+    postgres_tables: psycopg.Connection[Any],
+) -> None:
+    connection, found = postgres_tables, []
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    connection.execute("SET ladderpipe.locked = '{100}'")
+    for name, texts in postgres_texts().items():
+        for text in texts if name in HOT else ():
+            found += [(name, *fault) for fault in postgres_faults(connection, name, text)]
+    assert not found
+
+
+def postgres_faults(
+    connection: psycopg.Connection[Any], name: str, text: str
+) -> Iterator[tuple[str, str]]:
+    for node in nodes(plan_of(connection, text)):
+        table = node.get("Relation Name", "").removeprefix("ladder_")
+        condition = node.get("Index Cond", "")
+        if node["Node Type"] == "Seq Scan" and table in LARGE:
+            yield node["Node Type"], table
+        is_whole = re.fullmatch(r"(\(pipeline = \d+\))?", condition)
+        if "Index" in node["Node Type"] and is_whole and name not in WHOLE_INDEX:
+            yield node["Index Name"], condition
+
+
+def plan_of(connection: psycopg.Connection[Any], text: str) -> Mapping[str, Any]:
+    numbers = iter(range(1, 100))
+    numbered = re.sub(r"%s", lambda _: f"${next(numbers)}", text)
+    connection.execute(f"PREPARE asked AS {numbered}".encode())
+    ((types,),) = connection.execute(
+        "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'asked'"
+    ).fetchall()
+    values = f"({', '.join(VALUES[kind] for kind in types)})" if types else ""
+    ((plan,),) = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE asked{values}".encode())
+    connection.execute("DEALLOCATE asked")
+    found = json.loads(plan) if isinstance(plan, str) else plan
+    top: Mapping[str, Any] = found[0]["Plan"]
+    return top
+
+
+VALUES: Final = {
+    "integer": "1",
+    "smallint": "1",
+    "bigint": "100",
+    "boolean": "true",
+    "text": "'open'",
+    "json": "'[]'",
+    "text[]": "'{open,rare}'",
+    "bigint[]": "'{100,200}'",
+    '"timestamp with time zone"': "to_timestamp(100)",
+    "timestamp with time zone": "to_timestamp(100)",
+}
+
+
+def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)

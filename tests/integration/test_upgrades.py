@@ -1,0 +1,134 @@
+"""A database that a former version of the library has made works on, with the new indexes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from ladderpipe import Board, Event, ManualClock, SqliteStore
+from ladderpipe.board.verify import verify
+from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.postgres import schema as postgres_schema
+from tests.postgres import rows_by_table
+from tests.shops import lead_ladder
+
+NOW: Final = "2026-01-07T18:00:00Z"
+FORMER: Final = Path(__file__).with_name("version_2.sql")
+"""What ``sqlite3.Connection.iterdump`` wrote of a file that schema version 2 has made."""
+
+
+def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {
+        name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+        for (name,) in names
+        if name != "ladder_schema"
+    }
+
+
+def indexes(connection: sqlite3.Connection) -> dict[str, str]:
+    return dict(
+        connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql > ''")
+    )
+
+
+@pytest.fixture
+def former_file(tmp_path: Path) -> Path:
+    path = tmp_path / "former.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FORMER.read_text())
+    return path
+
+
+def test_a_file_that_version_2_made_is_brought_up_to_date_and_keeps_every_row(
+    former_file: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(former_file)) as connection:
+        before = contents(connection)
+    SqliteStore(former_file).close()
+    SqliteStore(tmp_path / "new.db").close()
+    with (
+        closing(sqlite3.connect(former_file)) as upgraded,
+        closing(sqlite3.connect(tmp_path / "new.db")) as new,
+    ):
+        assert {name: contents(upgraded)[name] for name in before} == before
+        assert indexes(upgraded) == indexes(new)
+
+
+def test_a_board_works_on_with_a_file_that_version_2_made(former_file: Path) -> None:
+    store, clock = SqliteStore(former_file), ManualClock(NOW)
+    with closing(Board(lead_ladder(sequence=True), store=store, clock=clock)) as board:
+        works_on(board)
+
+
+def test_a_board_works_on_with_tables_that_version_2_made_on_postgresql(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:2])
+        with closing(PostgresStore(postgres_url)) as store:
+            told_before(Board(lead_ladder(sequence=True), store=store, clock=ManualClock(NOW)))
+    with psycopg.connect(postgres_url) as connection:
+        before = rows_by_table(connection)
+    PostgresStore(postgres_url).close()
+    with psycopg.connect(postgres_url) as connection:
+        after = rows_by_table(connection)
+    version = {"ladder_schema": [(len(postgres_schema.MIGRATIONS),)]}
+    assert after == before | version
+    PostgresStore(postgres_url, schema="new").close()
+    with psycopg.connect(postgres_url) as connection:
+        made = [
+            connection.execute(
+                "SELECT indexname, replace(indexdef, schemaname || '.', '') FROM pg_indexes "
+                "WHERE schemaname = %s ORDER BY 1",
+                (schema,),
+            ).fetchall()
+            for schema in ("public", "new")
+        ]
+    assert made[0] == made[1]
+    store = PostgresStore(postgres_url)
+    with closing(Board(lead_ladder(sequence=True), store=store, clock=ManualClock(NOW))) as board:
+        works_on(board)
+
+
+def told_before(board: Board) -> None:
+    """Bring a board to where the file of version 2 stands."""
+    for number, (kind, deal, hour) in enumerate(
+        [
+            ("lead", "ada", 9),
+            ("call", "ada", 11),
+            ("lead", "bob", 10),
+            ("order", "bob", 12),
+            ("lead", "cyd", 13),
+            ("viewed", "eve", 14),
+        ],
+        start=1,
+    ):
+        owner = {"ada": "Bea", "cyd": "Dan"}.get(deal)
+        data = {"owner": owner} if owner and kind == "lead" else {}
+        at = f"2026-01-05T{hour:02}:00:00Z"
+        board.handle(Event(kind, deal=deal, id=f"e{number}", at=at, data=data))
+    board.tick()
+    board.handles("email")(lambda delivery: None)
+    board.deliver(limit=1)
+
+
+def works_on(board: Board) -> None:
+    assert verify(board).agrees
+    assert [deal.id for deal in board.deals(stage="cold")] == ["ada"]
+    assert [deal.id for deal in board.deals(status="open", owner="Dan")] == ["cyd"]
+    assert [task.deal for task in board.tasks(owner="Dan")] == ["cyd"]
+    assert [task.deal for task in board.tasks(deal="cyd")] == ["cyd"]
+    assert board.health().waiting_deals == 1
+    assert not board.health().structure.missing_indexes
+    delivered: list[str] = []
+    board.handles("email")(lambda delivery: delivered.append(delivery.deal))
+    board.deliver()
+    board.handle(Event("call", deal="cyd", id="late", at="2026-01-05T15:00:00Z"))
+    assert str(board.deal("cyd").stage) == "talking"
+    assert verify(board).agrees

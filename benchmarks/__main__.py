@@ -15,6 +15,7 @@ from . import (
     bulk,
     durable,
     folding,
+    growing,
     handling,
     handling_postgres,
     importing,
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "workers": workers.run,
     "durable": durable.run,
     "reports": reporting.run,
+    "growth": growing.run,
 }
 
 

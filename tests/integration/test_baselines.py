@@ -22,6 +22,7 @@ from ladderpipe.errors import (
     PipelineChangedError,
 )
 from ladderpipe.model.clock import instant
+from ladderpipe.stores.base import DealChange
 from tests.shops import Shop, assert_is_the_fold, believed, contents, lead_ladder, register
 
 # -- a changed ladder ---------------------------------------------------------------------------
@@ -685,6 +686,103 @@ def test_any_key_of_the_contact_names_a_person(store: Any):
     shop = shop_of_ada(store)
     assert shop.board.forget(phone=PHONE).deals == ("d",)
     assert not any(EMAIL in text for text in every_text(store))
+
+
+@pytest.mark.parametrize("asked", [391234567890, "391234567890"])
+def test_a_phone_that_is_a_number_is_found_and_goes(store: Any, asked: Any):
+    shop = Shop(
+        register(lead_ladder(), into_new=lambda ctx: ctx.do("sms", to=ctx.deal.contact["phone"])),
+        store,
+    )
+    shop.tell("lead", contact={"phone": 391234567890}, note={"call": 391234567890}, value=1000)
+    assert shop.board.forget(phone=asked).deals == ("d",)
+    assert not any("391234567890" in text for text in every_text(store))
+    assert shop.board.deal("d").value == 1000
+
+
+def test_a_number_beyond_64_bits_names_a_person_too(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", contact={"id": 2**80})
+    assert shop.board.forget(id=2**80 + 1).deals == ()
+    assert shop.board.forget(id=str(2**80)).deals == ("d",)
+
+
+def test_an_answer_of_yes_or_no_names_nobody(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", contact={"newsletter": True})
+    assert shop.board.forget(newsletter=1).deals == ()
+    assert shop.board.forget(newsletter="true").deals == ()
+
+
+def test_a_deal_that_cannot_be_read_stops_no_other_from_being_forgotten(store: Any):
+    shop = Shop(lead_ladder(), store)
+    for deal in ("a", "broken", "c"):
+        shop.tell("lead", deal, contact={"email": EMAIL}, value="5")
+    damage(shop, "broken")
+    report = shop.board.forget(email=EMAIL)
+    assert report.deals == ("a", "c")
+    assert [failure.deal for failure in report.failures] == ["broken"]
+    assert "verify" in str(report.failures[0].error)
+
+
+HERS = {"contact": {"email": EMAIL, "name": NAME}, "note": f"for {NAME}"}
+
+
+def held_of_ada(store: Any) -> tuple[Shop, list[Event]]:
+    """A shop in which only what is held names Ada: one of each kind, of a deal or of none."""
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", id="known")
+    events = [
+        shop.event("lead", id="known", **HERS),  # another content
+        shop.event("call", id="known", **HERS),  # another event under the same name
+        shop.event("call", id="soon", hours=3, **HERS),  # still to come
+        shop.event("lead", "nobodys", id="later", hours=3, **HERS),
+        shop.event("call", id="aside", value=EMAIL),  # cannot be used at its place
+    ]
+    for event in events:
+        assert shop.board.handle(event, hold=True).outcome is Outcome.HELD
+    return shop, events
+
+
+def test_what_is_held_of_a_person_goes_too(store: Any):
+    shop, _ = held_of_ada(store)
+    assert shop.board.forget(email=EMAIL).deals == ("d", "nobodys")
+    for text in every_text(store):
+        assert EMAIL not in text
+        assert NAME not in text
+    assert len(shop.board.held()) == 5
+    assert shop.board.forget(email=EMAIL).deals == ()
+
+
+def test_what_was_held_is_taken_without_her_and_does_not_bring_her_back(store: Any):
+    shop, events = held_of_ada(store)
+    shop.board.forget(email=EMAIL)
+    shop.wait(4)
+    shop.board.tick()
+    assert shop.board.deal("nobodys").contact == {}
+    assert shop.board.deal("nobodys").stage.key == "new"
+    assert shop.stage == "talking"
+    for event in events:
+        shop.board.handle(event, hold=True)
+    assert not any(EMAIL in text for text in every_text(store))
+    assert verify(shop.board).differences == ()
+
+
+def test_what_was_discarded_holds_nothing_of_a_person(store: Any):
+    shop, _ = held_of_ada(store)
+    for held in shop.board.held():
+        shop.board.discard(held.key, by="Bea", reason=f"asked {NAME}")
+    shop.board.forget(email=EMAIL)
+    assert not any(EMAIL in text for text in every_text(store))
+
+
+def damage(shop: Shop, deal: str) -> None:
+    """Put what is no amount where a deal's value stands."""
+    with shop.store.transaction() as transaction:
+        stored, _, _ = transaction.load(shop.board._session.number, deal, create=False)
+        document = json.dumps({"value": "five", "contact": {"email": EMAIL}})
+        change = DealChange(stored._replace(value="five"), document=document)
+        transaction.save(shop.board._session.number, [change], shop.clock.now())
 
 
 def test_an_old_contact_of_a_deal_is_found_too(store: Any):

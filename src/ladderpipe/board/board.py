@@ -343,7 +343,10 @@ class Board:
         status: Status | None = None,
         owner: str | None = None,
     ) -> Iterator[Deal]:
-        """Yield the deals that match, in the order in which they were first heard of."""
+        """Yield the deals that match, in the order in which they were first heard of.
+
+        One that cannot be read is left out and logged; :func:`~ladderpipe.verify` names it.
+        """
         refuse_inside_hook("board.deals")
         return read.deals(self._session, stage, status, owner)
 
@@ -371,7 +374,11 @@ class Board:
         return read.explain(self._session, deal)
 
     def summary(self) -> list[read.StageTotal]:
-        """Return count, value and weighted value per stage and currency, in ladder order."""
+        """Return count, value and weighted value per stage and currency, in ladder order.
+
+        A deal whose value cannot be read is left out and logged; :func:`~ladderpipe.verify`
+        names it.
+        """
         refuse_inside_hook("board.summary")
         return read.summary(self._session)
 
@@ -453,10 +460,14 @@ class Board:
         refuse_inside_hook("board.migrate")
         return migrate.migrate(self._session, mapping, batch)
 
-    def forget(self, /, *, properties: Iterable[str] = (), **contact: str) -> forget.ForgetReport:
+    def forget(
+        self, /, *, properties: Iterable[str] = (), **contact: str | int
+    ) -> forget.ForgetReport:
         """Remove personal data of a contact, for example ``forget(email="ada@example.com")``.
 
-        It goes from events, deals, titles, reasons, tasks and effects; the moves stay.
+        Contacts, titles and reasons go from events and deals; the contact's own values go, as
+        words of their own, from companies, properties, cart lines' titles, tasks and effects.
+        The moves stay, and so do amounts, keys, stages and times, whatever they look like.
 
         Args:
             properties: names of deal properties to remove entirely.

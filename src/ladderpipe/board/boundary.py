@@ -7,10 +7,24 @@ the board as such is in trouble.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..errors import LadderError, PipelineChangedError, ReentrancyError, StoreError, UnexpectedError
 from .session import Session
 
-__all__ = ["as_failure", "is_its_own"]
+__all__ = ["UNREADABLE", "as_failure", "is_its_own"]
+
+UNREADABLE: Final = (
+    LadderError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+)
+"""What reading a deal may raise when what is stored of it makes no sense: a reason to leave that
+deal out and to name it, not to stop. What a database or its driver raises is none of these."""
 
 _EVERYBODYS = (PipelineChangedError, ReentrancyError, StoreError)
 
@@ -26,7 +40,7 @@ def as_failure(deal: str, error: Exception) -> LadderError:
         return error
     failure = UnexpectedError(
         f"deal {deal!r} led to {type(error).__name__}: {error}. It is left as it was; see what its "
-        "hooks, guards and reducer hand over"
+        "hooks, guards and reducer hand over, and what ladderpipe verify says of it"
     )
     failure.__cause__ = error
     return failure

@@ -98,7 +98,7 @@ def _aside(found: StoredHistory, folded: _Folded) -> Iterator[str]:
         if identity not in found.aside:
             yield f"{_event(aside.event)} cannot be used any more: {aside.reason}"
     for source, id in found.aside:
-        if (source, id) not in folded.aside:
+        if (source, id) in folded.asked and (source, id) not in folded.aside:
             yield f"event {id!r} (source {source!r}) is set aside, and the fold can use it"
 
 
@@ -125,7 +125,11 @@ def _altered_events(found: StoredHistory) -> Iterator[str]:
 
 @attrs.frozen
 class _Folded:
-    """What the fold says should be stored."""
+    """What the fold says should be stored.
+
+    Attributes:
+        asked: identities of the events since the last baseline; of others the fold says nothing.
+    """
 
     row: StoredDeal
     document: Mapping[str, Any]
@@ -133,6 +137,7 @@ class _Folded:
     base: int
     causes: Mapping[int, str]
     aside: Mapping[tuple[str, str], SetAside]
+    asked: Collection[tuple[str, str]]
 
 
 def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
@@ -149,7 +154,9 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     change = decision.change(pipeline, _NEVER, stored.has_effects)
     causes = {row.n: _cause(row) for row in rows}
     document = json.loads(change.document or "{}")
-    return _Folded(change.deal, document, change.moves, base, causes, draft.aside)
+    _, first = folding.begin(pipeline.ladder, stored.deal, ordered)
+    asked = {(event.source, event.id) for event in ordered[first:]}
+    return _Folded(change.deal, document, change.moves, base, causes, draft.aside, asked)
 
 
 def _moves(found: StoredHistory, folded: _Folded) -> Iterator[str]:

@@ -5,33 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from ..errors import DealNotFoundError, InvalidEventError, MoveNotAllowedError
-from ..fold.draft import Draft
-from ..fold.reducer import CartDraft, DealData
+from ..fold.reducer import DealData
 from ..model.canonical import canonical_text, is_storable, plain_text
-from ..model.event import BASELINE, Event
+from ..model.event import Event
+from ..model.report import DealFailure
 from ..public import publish
-from ..stores.base import StoredDeal
+from ..stores.base import FORGOTTEN_DIGEST, StoredDeal, Transaction
 from .baseline import folded_anew, write_baseline
+from .boundary import as_failure, is_its_own
+from .eraser import FORGOTTEN, Eraser, contacts_of, leaves
+from .hold import event_of, held_rows
+from .read import stored_deal
 from .session import Session
 from .sweep import sweep
 from .unit import Unit
 
 __all__ = ["FORGOTTEN", "ForgetReport"]
-
-FORGOTTEN: Final = "[forgotten]"
-"""What stands where personal data was."""
-
-SHORTEST: Final = 4
-"""Shorter values of a contact (a language, a title) are not searched for in other texts."""
-
-_PERSONAL: Final = frozenset(("contact",))
-_FREE_TEXT: Final = frozenset(("title", "reason"))
-"""Texts that people write, at the top of an event's data: nobody can tell what is in them."""
 
 
 @attrs.frozen
@@ -40,18 +34,24 @@ class ForgetReport:
 
     Attributes:
         deals: ids of the deals whose personal data was removed.
+        failures: deals that name the contact and could not be brought up to date or read, each
+            with the reason; nothing of them was removed. Mend what is said, and forget again.
     """
 
     deals: tuple[str, ...]
+    failures: tuple[DealFailure, ...] = ()
 
 
-def forget(session: Session, contact: Mapping[str, str], properties: Iterable[str]) -> ForgetReport:
+def forget(
+    session: Session, contact: Mapping[str, str | int], properties: Iterable[str]
+) -> ForgetReport:
     """Remove personal data of one contact from every deal that names it."""
     if len(contact) != 1:
         raise InvalidEventError(
             "forget takes one contact key, for example forget(email='ada@example.com')"
         )
     ((key, value),) = contact.items()
+    value = str(value) if type(value) is int else value
     if not isinstance(value, str) or not value or not re.fullmatch(r"[\w-]+", key):
         raise InvalidEventError(f"forget({key}={value!r}): give the contact's {key} as text")
     value = plain_text(value)
@@ -59,34 +59,88 @@ def forget(session: Session, contact: Mapping[str, str], properties: Iterable[st
         return ForgetReport(())
     dropped = frozenset(properties)
     with session.reading() as transaction:
-        found = transaction.deals_with_contact(session.number, key, value)
-    forgotten = []
-    for deal_id in found:
-        with session.writing() as unit:
-            unit.check_pipeline()
-            forgotten.append(_forget_deal(unit, deal_id, value, dropped))
+        found = _named(session, transaction, key, value)
+    forgotten: list[str] = []
+    failures: list[DealFailure] = []
+    for deal_id, name in found:
+        try:
+            with session.writing() as unit:
+                unit.check_pipeline()
+                if not _forget_deal(unit, deal_id, name, value, dropped):
+                    continue
+        except Exception as error:
+            if not is_its_own(session, error):
+                raise
+            failures.append(DealFailure(name, as_failure(name, error)))
+        else:
+            forgotten.append(name)
     session.store.erase_traces()
-    return ForgetReport(tuple(name for name in forgotten if name is not None))
+    return ForgetReport(tuple(forgotten), tuple(failures))
 
 
-def _forget_deal(unit: Unit, deal_id: int, value: str, dropped: frozenset[str]) -> str | None:
-    found = unit.transaction.load_by_id(deal_id)
+def _named(
+    session: Session, transaction: Transaction, key: str, value: str
+) -> list[tuple[int | None, str]]:
+    """Return number and name of every deal that names a contact; a held event may be of none."""
+    found: dict[str, int | None] = {}
+    for deal_id in transaction.deals_with_contact(session.number, key, value):
+        row = transaction.load_by_id(deal_id)
+        if row is not None and row[0].removed_at is None:
+            found[row[0].deal] = deal_id
+    for held in held_rows(transaction, session.number, None):
+        contact = json.loads(held.data or "{}").get("contact")
+        named = contact.get(key) if isinstance(contact, Mapping) else None
+        if held.deal not in found and not isinstance(named, bool) and str(named) == value:
+            stored, _ = stored_deal(session, transaction, held.deal)
+            found[held.deal] = None if stored is None else stored.id
+    return [(deal_id, deal) for deal, deal_id in found.items()]
+
+
+def _forget_deal(
+    unit: Unit, deal_id: int | None, name: str, value: str, dropped: frozenset[str]
+) -> bool:
+    """Take a person out of a deal and of what is held of it; return whether there was anything."""
+    found = None if deal_id is None else unit.transaction.load_by_id(deal_id)
+    told = [event_of(row) for row in held_rows(unit.transaction, unit.number, name) if row.data]
     if found is None or found[0].removed_at is not None:
-        return None
+        eraser = Eraser([value, *_personal(told, DealData())], dropped)
+        _forget_held(unit, name, eraser)
+        return bool(told)
     sweep(unit, found[0], unit.now)
     unit.flush()
-    stored, document = unit.transaction.load_by_id(deal_id) or found
-    events = [event for event, _ in unit.transaction.events(deal_id)]
+    stored, document = unit.transaction.load_by_id(found[0].id) or found
+    events = [event for event, _ in unit.transaction.events(stored.id)]
     draft = unit.draft(stored, document)
-    eraser = Eraser(_personal_values(events, draft.data, value), dropped)
+    eraser = Eraser([value, *_personal([*events, *told], draft.data)], dropped)
     unit.transaction.replace_event_data(
         unit.number, [(event, canonical_text(eraser.event_data(event))) for event in events]
     )
     if not folded_anew(unit, stored, may_open=False):
-        eraser.erase(draft)
+        eraser.data(draft.data)
+        draft.changed = True
+        if draft.stage is not None:
+            draft.name_deal()
         write_baseline(unit, stored, draft)
     _forget_effects(unit, stored, eraser)
-    return stored.deal
+    unit.flush()
+    _forget_held(unit, name, eraser)
+    return True
+
+
+def _forget_held(unit: Unit, deal: str, eraser: Eraser) -> None:
+    """Erase what is held; its key stays, so that a copy told again is still the same one."""
+    for row in list(held_rows(unit.transaction, unit.number, deal)):
+        erased = row._replace(reason=eraser.text(row.reason))
+        if row.data is not None:
+            data = canonical_text(eraser.event_data(event_of(row)))
+            erased = erased._replace(data=data, digest=row.digest and FORGOTTEN_DIGEST)
+        unit.transaction.replace_held(unit.number, erased)
+
+
+def _personal(events: Iterable[Event], data: DealData) -> Iterator[Any]:
+    yield from leaves(data.contact)
+    for event in events:
+        yield from contacts_of(event)
 
 
 def _forget_effects(unit: Unit, stored: StoredDeal, eraser: Eraser) -> None:
@@ -95,81 +149,11 @@ def _forget_effects(unit: Unit, stored: StoredDeal, eraser: Eraser) -> None:
     What was not delivered counts as expired, so that no late event can revive it.
     """
     for row in unit.transaction.effects(unit.number, stored.id, None):
-        payload = eraser.value(json.loads(row.payload))
+        payload = eraser.payload(row.name, json.loads(row.payload))
         unit.transaction.replace_effect_payload(row.key, canonical_text(payload))
         error = None if row.error is None else eraser.text(row.error)
         state = row.state if row.state in ("delivered", "open") else "expired"
         unit.transaction.settle_effect(row.key, state, error=error)
-
-
-class Eraser:
-    """Takes personal data out of texts and JSON values."""
-
-    def __init__(self, values: Iterable[str], properties: frozenset[str]) -> None:
-        longest_first = sorted(set(values), key=lambda text: (-len(text), text))
-        pattern = "|".join(re.escape(text) for text in longest_first)
-        self._pattern = re.compile(pattern, re.IGNORECASE)
-        self._properties = properties
-
-    def text(self, text: str) -> str:
-        """Return *text* with every personal value replaced."""
-        return self._pattern.sub(FORGOTTEN, text)
-
-    def event_data(self, event: Event) -> dict[str, Any]:
-        """Return an event's data without contact, title and reason, and without what names them."""
-        gone = _FREE_TEXT | _PERSONAL
-        kept = {k: self.value(part) for k, part in event.data.items() if k not in gone}
-        if event.type == BASELINE:
-            kept["state"]["data"].pop("title", None)
-        return kept
-
-    def value(self, value: Any) -> Any:
-        """Return a JSON value without what is personal."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self.value(part) for part in value]
-        if isinstance(value, Mapping):
-            gone = _PERSONAL | self._properties
-            return {self.text(k): self.value(part) for k, part in value.items() if k not in gone}
-        return value
-
-    def erase(self, draft: Draft) -> None:
-        """Take what is personal out of a deal that is about to become a baseline."""
-        data = draft.data
-        data.contact = {}
-        data.company = self.value(data.company)
-        data.source = None if data.source is None else self.text(data.source)
-        data.properties = self.value(data.properties)
-        data.cart = CartDraft(
-            {
-                sku: attrs.evolve(line, title=None if line.title is None else self.text(line.title))
-                for sku, line in data.cart.items()
-            }
-        )
-        data.title = None
-        draft.changed = True
-        if draft.stage is not None:
-            draft.name_deal()
-
-
-def _personal_values(events: Iterable[Event], data: DealData, value: str) -> Iterator[str]:
-    yield value
-    for contact in (data.contact, *(event.data.get("contact") for event in events)):
-        for text in _texts(contact):
-            if len(text) >= SHORTEST:
-                yield text
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _texts(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part)
 
 
 def remove(session: Session, deal_id: str) -> None:

@@ -9,7 +9,7 @@ from ..model.canonical import plain_text
 from ..model.event import DISCARDED, Event
 from ..model.held import HeldKind
 from ..model.receipt import Receipt
-from ..stores.base import HeldRow
+from ..stores.base import FORGOTTEN_DIGEST, HeldRow
 from .boundary import is_its_own
 from .handle import check_time, take
 from .hold import event_of, keep
@@ -36,6 +36,7 @@ def _try_one(session: Session, key: str) -> bool:
         try:
             with unit.attempt():
                 take(unit, event, hold=True)
+                _stay_forgotten(unit, row, event)
         except Exception as error:
             if not is_its_own(session, error):
                 raise
@@ -43,6 +44,13 @@ def _try_one(session: Session, key: str) -> bool:
             return False
         unit.transaction.remove_held(unit.number, key)
         return True
+
+
+def _stay_forgotten(unit: Unit, row: HeldRow, event: Event) -> None:
+    """Compare no later copy with an event from which a person was taken while it was held."""
+    if row.digest == FORGOTTEN_DIGEST:
+        unit.flush()
+        unit.transaction.replace_event_data(unit.number, [(event, event.data_text())])
 
 
 def _note_failure(
@@ -84,6 +92,7 @@ def _release_once(session: Session, key: str, id: str | None) -> Receipt:
         event = event_of(row, id)
         check_time(session, unit, event, unit.now)
         answer = take(unit, event)
+        _stay_forgotten(unit, row, event)
         unit.transaction.remove_held(unit.number, key)
         return answer
 
@@ -115,7 +124,9 @@ def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
         if row.kind in (HeldKind.CONFLICT, HeldKind.COPY):
             unit.transaction.replace_held(
                 unit.number,
+                # Its key is enough to know a copy by; nobody reads any more what it said.
                 row._replace(
+                    data="{}",
                     retry_at=None,
                     discarded_at=unit.now,
                     discarded_by=plain_text(by),

@@ -242,6 +242,9 @@ def new_held(
     )
 
 
+FORGOTTEN_DIGEST: Final = "forgotten"
+"""Digest of a held event whose person was forgotten: whatever is told under its name is a copy."""
+
 ASIDE: Final = "aside"
 """The kind of a held event that stands in its place and cannot be used there."""
 
@@ -468,7 +471,7 @@ class Transaction(Protocol):
         """Yield (stage, currency, value) of every open deal."""
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
-        """Return ids of deals whose data or events name this contact."""
+        """Return ids of deals whose data or events name this contact, by a text or a number."""
 
     def effects(
         self, pipeline: int, deal_id: int | None, states: Sequence[str] | None

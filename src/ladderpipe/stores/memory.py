@@ -528,7 +528,7 @@ class MemoryTransaction:
         return sorted(
             deal_id
             for deal_id, texts in documents.items()
-            if any(_contact(json.loads(text)).get(key) == value for text in texts)
+            if any(_names(_contact(json.loads(text)).get(key), value) for text in texts)
         )
 
     def effects(
@@ -609,8 +609,13 @@ class MemoryTransaction:
         return [e for of_pipeline, e in self._tables.effects.values() if of_pipeline == pipeline]
 
 
+def _names(found: Any, value: str) -> bool:
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return (json.dumps(found) if is_number else found) == value
+
+
 def _contact(document: Any) -> dict[str, Any]:
-    contact = document.get("contact")
+    contact = document.get("contact") if isinstance(document, dict) else None
     return contact if isinstance(contact, dict) else {}
 
 

@@ -195,11 +195,12 @@ ORDER BY d.id LIMIT %s FOR NO KEY UPDATE
 """,
     "EVENTS_WITH_CONTACT": """
 SELECT DISTINCT deal FROM {tables}events WHERE pipeline = %s
-    AND json_typeof(data #> ARRAY['contact', %s]) = 'string' AND data #>> ARRAY['contact', %s] = %s
+    AND json_typeof(data #> ARRAY['contact', %s]) IN ('string', 'number')
+    AND data #>> ARRAY['contact', %s] = %s
 """,
     "DEALS_WITH_CONTACT": """
 SELECT c.deal FROM {tables}documents c JOIN {tables}deals d ON d.id = c.deal WHERE d.pipeline = %s
-    AND json_typeof(c.data #> ARRAY['contact', %s]) = 'string'
+    AND json_typeof(c.data #> ARRAY['contact', %s]) IN ('string', 'number')
     AND c.data #>> ARRAY['contact', %s] = %s
 """,
     "DEALS_IN_STAGES": f"""

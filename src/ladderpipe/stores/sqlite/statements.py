@@ -156,13 +156,19 @@ ORDER BY e.deal, e.at, e.seq, e.source, e.id
 REPLACE_EVENT_DATA: Final = """
 UPDATE ladder_events SET data = ?, digest = NULL WHERE pipeline = ? AND source = ? AND id = ?
 """
+# -> gives a number as it was written, which json_extract would round beyond 64 bits.
 EVENTS_WITH_CONTACT: Final = """
-SELECT DISTINCT deal FROM ladder_events WHERE pipeline = ?
-    AND json_extract(data, '$.contact.' || json_quote(?)) = ?
+SELECT DISTINCT deal FROM ladder_events WHERE pipeline = ?1 AND (
+    json_extract(data, '$.contact.' || json_quote(?2)) = ?3
+    OR json_type(data, '$.contact.' || json_quote(?2)) IN ('integer', 'real')
+        AND data -> ('$.contact.' || json_quote(?2)) = ?3)
 """
 DEALS_WITH_CONTACT: Final = """
-SELECT c.deal FROM ladder_documents c JOIN ladder_deals d ON d.id = c.deal WHERE d.pipeline = ?
-    AND json_extract(c.data, '$.contact.' || json_quote(?)) = ?
+SELECT c.deal FROM ladder_documents c JOIN ladder_deals d ON d.id = c.deal
+WHERE d.pipeline = ?1 AND (
+    json_extract(c.data, '$.contact.' || json_quote(?2)) = ?3
+    OR json_type(c.data, '$.contact.' || json_quote(?2)) IN ('integer', 'real')
+        AND c.data -> ('$.contact.' || json_quote(?2)) = ?3)
 """
 
 ADD_MOVE: Final = f"""

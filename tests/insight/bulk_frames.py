@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -12,8 +11,6 @@ import polars as pl
 
 from ladderpipe import Event, History, Pipeline
 from ladderpipe.insight.bulk import EVENTS, Replayed
-
-MILLIONTH = Decimal("0.000001")
 
 
 def told_by_the_fold(
@@ -69,7 +66,7 @@ def deal_row(history: History) -> tuple[Any, ...]:
     return (
         *(deal.id, deal.stage, deal.status, deal.visit, deal.entered_at, deal.opened_at),
         *(deal.closed_at, deal.last_event_at, deal.due_at, deal.lost_from),
-        *(deal.value.quantize(MILLIONTH), deal.currency),
+        *(deal.value, deal.currency),
     )
 
 

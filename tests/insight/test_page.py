@@ -173,7 +173,7 @@ def test_machines_get_every_table_whole_with_its_definition() -> None:
         assert all(set(row) == set(report["columns"]) for row in report["rows"])
         assert set(report["definition"]) == {"en", "it"}
     assert found["headline"]["open"] == [
-        {"currency": "EUR", "value": "1235.060000", "deals": 2},
+        {"currency": "EUR", "value": "1235.0600000000", "deals": 2},
     ]
     assert found["headline"]["win_rate"]["won"] == 1
     assert found["headline"]["win_rate_with_abandoned"]["closed"] == 3

@@ -53,7 +53,7 @@ def test_machines_get_the_reports_in_one_currency_with_the_rate_used(
     found = run("report", url, "--json", "--no-forecast", *asked).json()
     (rows,) = [report["rows"] for report in found["reports"] if report["key"] == "currencies"]
     assert {row["currency"] for row in rows} == {"EUR"}
-    assert found["headline"]["won"] == [{"currency": "EUR", "value": "12.500000", "deals": 1}]
+    assert found["headline"]["won"] == [{"currency": "EUR", "value": "12.5000000000", "deals": 1}]
 
 
 def test_rates_that_are_none_are_refused(url: str, tmp_path: Path) -> None:

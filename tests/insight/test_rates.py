@@ -42,11 +42,11 @@ def test_a_closed_deal_keeps_the_rate_of_the_day_it_was_closed() -> None:
     assert insight.convert(tables_of([won]), rates).deals["value"].to_list() == [Decimal(90)]
 
 
-def test_amounts_are_exact_up_to_six_decimals() -> None:
+def test_amounts_are_exact_up_to_ten_decimals() -> None:
     odd = life("a", (0, "new"), value=Decimal("0.10"), currency="USD")
-    rates = {("USD", DAY): Decimal("0.1234567891")}
+    rates = {("USD", DAY): Decimal("0.1234567895")}
     converted = insight.convert(tables_of([odd], hours=1), rates)
-    assert converted.deals["value"].to_list() == [Decimal("0.012346")]
+    assert converted.deals["value"].to_list() == [Decimal("0.0123456790")]
 
 
 def test_a_table_of_rates_does_as_well() -> None:

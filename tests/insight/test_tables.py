@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -287,12 +288,13 @@ def test_all_pages_see_one_snapshot(tmp_path: Any, monkeypatch: pytest.MonkeyPat
     assert len(insight.deals(shop.board)) == 8
 
 
-def test_values_are_rounded_half_to_even_at_six_places() -> None:
+def test_values_have_every_decimal_place_that_an_event_may_tell() -> None:
     shop = Shop(lead_ladder(), MemoryStore())
-    for deal, value in {"d1": "1.0000005", "d2": "1.0000015", "d3": "999999999999999"}.items():
-        shop.tell("lead", deal, value=value)
+    told = ["1.0000000005", "-0.0000000001", "999999999999999.9999999999"]
+    for deal, value in enumerate(told):
+        shop.tell("lead", f"d{deal}", value=value)
     values = insight.deals(shop.board)["value"].to_list()
-    assert [str(value) for value in values] == ["1.000000", "1.000002", "999999999999999.000000"]
+    assert values == [Decimal(value) for value in told]
 
 
 def test_who_has_no_polars_is_told_what_to_install() -> None:

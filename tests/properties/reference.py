@@ -174,8 +174,9 @@ def apply(pipeline: Pipeline, before: State, event: Event) -> State:
         after = retried(pipeline, attrs.evolve(state, activity_at=event.at), event.at)
     was_closed = before.stage is not None and before.stage.is_closed
     if was_closed and after.stage is not None and after.stage.is_closed:
+        fields = {**after.data.fields, "currency": before.data.fields.get("currency")}
         kept = {"cart": before.data.cart, "explicit_value": before.data.explicit_value}
-        after = attrs.evolve(after, data=attrs.evolve(after.data, **kept))
+        after = attrs.evolve(after, data=attrs.evolve(after.data, fields=fields, **kept))
     return after
 
 

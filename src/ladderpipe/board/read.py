@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ..errors import DealNotFoundError
+from ..errors import DealNotFoundError, PipelineChangedError
 from ..fold.draft import order_key
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
 from ..model.event import Event
 from ..model.history import History, SetAside
-from ..model.money import product, total
+from ..model.money import product, stored_amount, total
 from ..model.stage import Stage, Status
 from ..stores.base import DealFilter, StoredDeal, Transaction
+from .boundary import UNREADABLE
 from .decision import draft_of, move_of, stored_until
 from .session import Session
 
@@ -68,7 +69,14 @@ def deals(
         with session.reading() as transaction:
             page = transaction.deals(session.number, wanted, after, PAGE)
         for stored, document in page:
-            yield _deal(session, stored, document)
+            try:
+                found = _deal(session, stored, document)
+            except PipelineChangedError:
+                raise
+            except UNREADABLE as error:
+                session.observer.unreadable(stored.deal, error)
+            else:
+                yield found
         if len(page) < PAGE:
             return
         after = page[-1][0].id
@@ -130,12 +138,17 @@ def summary(session: Session) -> list[StageTotal]:
     with session.reading() as transaction:
         for stage, currency, value in transaction.totals(session.number):
             key = stage, currency
+            try:
+                found = stored_amount(value)
+            except InvalidOperation as error:
+                session.observer.unreadable(None, error)
+                continue
             counts[key] += 1
-            sums[key] = total((sums.get(key, Decimal()), Decimal(value)))
+            sums[key] = total((sums.get(key, Decimal()), found))
     rows = []
     for stage in session.pipeline.stages:
-        found = [(code, summed) for (key, code), summed in sums.items() if key == stage.key]
-        for currency, summed in sorted(found, key=lambda pair: pair[0] or ""):
+        of_stage = [(code, summed) for (key, code), summed in sums.items() if key == stage.key]
+        for currency, summed in sorted(of_stage, key=lambda pair: pair[0] or ""):
             weight = stage.probability
             weighted = None if weight is None else product(summed, Decimal(str(weight)))
             rows.append(StageTotal(stage, currency, counts[stage.key, currency], summed, weighted))

@@ -12,11 +12,12 @@ from typing import Final
 
 import attrs
 
-from ..errors import LadderError, PipelineChangedError
+from ..errors import PipelineChangedError
 from ..model.report import Difference
 from ..public import publish
 from ..stores.base import StoredDeal, Transaction
 from .board import Board
+from .boundary import UNREADABLE
 from .compare import StoredHistory, first_difference
 from .hold import held_rows
 
@@ -124,7 +125,7 @@ class _Verification:
         try:
             history = self._load(transaction, stored, document)
             what = first_difference(self._board.pipeline, history)
-        except (LadderError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        except UNREADABLE as error:
             what = f"what is stored cannot be read ({type(error).__name__}: {error})"
         if what is not None:
             self.note(Difference(stored.deal, what))

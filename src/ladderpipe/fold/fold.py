@@ -25,14 +25,26 @@ from ..model.visit import Visit
 from .draft import Draft, OrderKey, order_key
 from .reducer import CartDraft
 
-__all__ = ["Observer", "advance", "begin", "fold_all", "in_order", "order_key", "run", "step"]
+__all__ = [
+    "Observer",
+    "advance",
+    "begin",
+    "fold_all",
+    "freeze",
+    "in_order",
+    "order_key",
+    "put_back",
+    "run",
+    "step",
+    "take_in",
+]
 
 Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.datetime], None]"
 """Told of every decision before it is carried out: the draft, the event or timer that asked,
 the winner if there is one, and the instant."""
 
-Frozen: TypeAlias = "tuple[CartDraft, Decimal | None]"
-"""Cart and explicit value of a deal that is closed, as they were before an event."""
+Frozen: TypeAlias = "tuple[CartDraft, Decimal | None, str | None]"
+"""Cart, explicit value and currency of a deal that is closed, as they were before an event."""
 
 _at = attrgetter("at")
 _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE, DISCARDED))
@@ -179,7 +191,7 @@ def step(
             else:
                 if event.data or reduces is None or kind in reduces:
                     if rung.is_closed:
-                        frozen = (CartDraft(draft.data.cart), draft.data.explicit_value)
+                        frozen = freeze(draft)
                     _reduce(draft, event)
                 winner = None
                 candidates = rung.by_trigger.get(kind)
@@ -188,6 +200,8 @@ def step(
                         if candidate.unconditional or _passes(candidate, draft, event):
                             winner = candidate
                             break
+                if frozen is not None and winner is not None and not winner.into.is_closed:
+                    _thaw(draft, frozen, event)
         except (GuardError, InvalidEventError) as error:
             error.event = event
             if kept is None:
@@ -206,7 +220,21 @@ def step(
             if rung.timers:
                 _after_activity(draft, at, moves, observer, frozen)
         if frozen is not None and draft.rung.is_closed:
-            draft.data.cart, draft.data.explicit_value = frozen
+            put_back(draft, frozen)
+
+
+def freeze(draft: Draft) -> Frozen:
+    """Return what an event cannot change while the deal is closed, before the event is taken in."""
+    data = draft.data
+    data.is_closed = True
+    return CartDraft(data.cart), data.explicit_value, data.currency
+
+
+def put_back(draft: Draft, frozen: Frozen) -> None:
+    """Make cart, value and currency what they were."""
+    data = draft.data
+    data.cart, data.explicit_value, data.currency = frozen
+    data.is_closed = False
 
 
 def advance(
@@ -328,9 +356,7 @@ def _reduce(draft: Draft, event: Event) -> None:
         if draft.ladder.reduces_without_data is None:
             draft.data.check()
     except LadderError as error:
-        raise InvalidEventError(
-            f"event {event.id!r} ({event.type}) for deal {event.deal!r} is refused: {error}"
-        ) from error
+        raise _refused(event, error) from error
     except Exception as error:
         raise InvalidEventError(
             f"the reducer cannot understand event {event.id!r} ({event.type}) for deal "
@@ -338,12 +364,35 @@ def _reduce(draft: Draft, event: Event) -> None:
         ) from error
 
 
-def _by_hand(draft: Draft, event: Event) -> Candidate | None:
-    """Return what a hand or an override sets off; the properties it brings count either way."""
+def _refused(event: Event, error: LadderError) -> InvalidEventError:
+    return InvalidEventError(
+        f"event {event.id!r} ({event.type}) for deal {event.deal!r} is refused: {error}"
+    )
+
+
+def take_in(draft: Draft, event: Event) -> None:
+    """Let *draft* know what an event says of the deal, whatever it may move.
+
+    Raises:
+        InvalidEventError: the reducer cannot understand it.
+    """
+    draft.last_event = event
+    if event.type in _SPECIAL:
+        _take_properties(draft, event)
+    else:
+        _reduce(draft, event)
+
+
+def _take_properties(draft: Draft, event: Event) -> None:
     properties = event.data.get("properties")
     if properties:
         draft.changed = True
         draft.data.properties = {**draft.data.properties, **properties}
+
+
+def _by_hand(draft: Draft, event: Event) -> Candidate | None:
+    """Return what a hand or an override sets off; the properties it brings count either way."""
+    _take_properties(draft, event)
     into = str(event.data.get("into"))
     if event.type == OVERRIDE:
         return draft.ladder.override_candidate(into)
@@ -363,8 +412,11 @@ def _enter(
     frozen: Frozen | None = None,
 ) -> None:
     """Make a move; from closed to closed, hooks see cart and value as they were *frozen*."""
-    if frozen is not None and rung.is_closed:
-        draft.data.cart, draft.data.explicit_value = frozen
+    if frozen is not None:
+        # A timer opens the deal again: what was told in another currency is nothing to it.
+        if rung.is_closed or frozen[2] not in (None, draft.data.currency):
+            put_back(draft, frozen)
+        draft.data.is_closed = False
     left = draft.rung
     n = draft.visit + 1
     moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))
@@ -386,6 +438,21 @@ def _enter(
         draft.due_at = draft.next_timer = None
     if snapshots is not None:
         snapshots[n] = (snapshots[n][0], _snapshot(draft, "into"))
+
+
+def _thaw(draft: Draft, frozen: Frozen, event: Event) -> None:
+    """Let what an event told count, since it opens the deal again; in the deal's own currency.
+
+    Raises:
+        InvalidEventError: it told of another one.
+    """
+    data = draft.data
+    told, data.currency, data.is_closed = data.currency, frozen[2], False
+    if told is not None:
+        try:
+            data.set_currency(told)
+        except InvalidEventError as error:
+            raise _refused(event, error) from error
 
 
 def _snapshot(draft: Draft, direction: Literal["into", "out_of"]) -> Deal | None:

@@ -10,7 +10,7 @@ from ..errors import InvalidEventError
 from ..model.canonical import canonical
 from ..model.deal import Cart, CartLine
 from ..model.event import Event
-from ..model.money import amount, currency_code, total
+from ..model.money import amount, check_total, currency_code, may_be_too_much, total
 
 __all__ = ["CART_TYPES", "CartDraft", "DealData", "Reducer", "cart_reducer", "read_line"]
 
@@ -21,12 +21,20 @@ class CartDraft(dict[str, CartLine]):
     def put(
         self, sku: str, quantity: Decimal, title: str | None, unit_price: Decimal | None
     ) -> None:
-        """Set a line; what is not told (title, price) stays as last known."""
+        """Set a line; what is not told (title, price) stays as last known.
+
+        Raises:
+            InvalidEventError: it comes to more than reports can add up.
+        """
         known = self.get(sku)
         if known is not None:
             title = known.title if title is None else title
             unit_price = known.unit_price if unit_price is None else unit_price
-        self[sku] = CartLine(sku, quantity, title, unit_price)
+        self[sku] = line = CartLine(sku, quantity, title, unit_price)
+        if may_be_too_much(quantity, unit_price):
+            check_total(quantity, f"the quantity of line {sku!r}")
+            check_total(line.total, f"line {sku!r} ({quantity} × {unit_price})")
+            check_total(total(each.total for each in self.values()), "the cart")
 
     def take(self, sku: str, quantity: Decimal | None) -> None:
         """Remove *quantity* of a line, all of it for ``None``; stops at zero."""
@@ -49,6 +57,7 @@ class DealData:
 
     Attributes:
         explicit_value: a value that an event named; it outranks the cart's total.
+        is_closed: whether what an event says of cart, value and currency is put back after it.
     """
 
     __slots__ = (
@@ -57,6 +66,7 @@ class DealData:
         "contact",
         "currency",
         "explicit_value",
+        "is_closed",
         "owner",
         "properties",
         "source",
@@ -66,6 +76,7 @@ class DealData:
     def __init__(self) -> None:
         self.title: str | None = None
         self.explicit_value: Decimal | None = None
+        self.is_closed = False
         self.currency: str | None = None
         self.cart = CartDraft()
         self.owner: str | None = None
@@ -85,9 +96,9 @@ class DealData:
         """Note the deal's currency.
 
         Raises:
-            InvalidEventError: the deal already has another one.
+            InvalidEventError: the deal already has another one, and is not closed.
         """
-        if self.currency is not None and self.currency != code:
+        if self.currency is not None and self.currency != code and not self.is_closed:
             raise InvalidEventError(
                 f"the deal is in {self.currency} and the event in {code}: a deal has one "
                 "currency; open a second deal for the other"

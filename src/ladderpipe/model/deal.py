@@ -61,7 +61,7 @@ class CartLine:
 
     @property
     def total(self) -> Decimal:
-        """Quantity times unit price; zero without a price."""
+        """Quantity times unit price, to ten decimal places; zero without a price."""
         return Decimal() if self.unit_price is None else product(self.quantity, self.unit_price)
 
 

@@ -5,24 +5,65 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from decimal import Context, Decimal, InvalidOperation
-from typing import Any
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Any, Final
 
 from ..errors import InvalidEventError
 
-__all__ = ["amount", "amount_text", "currency_code", "product", "total"]
+__all__ = [
+    "MOST_PLACES",
+    "amount",
+    "amount_text",
+    "check_total",
+    "currency_code",
+    "may_be_too_much",
+    "product",
+    "stored_amount",
+    "total",
+]
 
-LARGEST = Decimal(10) ** 15
-MOST_PLACES = 10
+LARGEST: Final = Decimal(10) ** 15
+"""Amounts and quantities, as they are told, stay below it."""
+
+LARGEST_TOTAL: Final = Decimal(10) ** 18
+"""Totals of lines and of carts stay below it: tables have 28 digits before the point, and hold
+the sum of a million deals, each multiplied by thirty years of days."""
+
+MOST_PLACES: Final = 10
+"""Decimal places of an amount; a line's total is rounded to them, half to even."""
+
+_MANY_DIGITS: Final = 14
+_FINEST: Final = Decimal(1).scaleb(-MOST_PLACES)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _NUMBERS = (str, int, float, Decimal)
-_EXACT = Context(prec=200)
-"""Wide enough that no sum or product of accepted amounts is ever rounded."""
+_EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN)
+"""Wide enough that no sum or product of accepted amounts is ever rounded unawares."""
 
 
 def product(one: Decimal, other: Decimal) -> Decimal:
-    """Return the exact product, whatever the thread's decimal context says."""
-    return _EXACT.multiply(one, other)
+    """Return the product, rounded half to even at the tenth place; no thread's context counts."""
+    exact = _EXACT.multiply(one, other)
+    rounded = exact.quantize(_FINEST, context=_EXACT)
+    return exact if rounded == exact else rounded
+
+
+def may_be_too_much(quantity: Decimal, unit_price: Decimal | None) -> bool:
+    """Return quickly whether a line may come to so much that its cart has to be added up."""
+    digits = quantity.adjusted() + (0 if unit_price is None else max(unit_price.adjusted(), 0))
+    return digits >= _MANY_DIGITS
+
+
+def check_total(found: Decimal, what: str) -> None:
+    """Refuse a total that reports could not add up any more.
+
+    Raises:
+        InvalidEventError: it reaches 10^18.
+    """
+    if abs(found) >= LARGEST_TOTAL:
+        raise InvalidEventError(
+            f"{what} comes to {found:.3e}, and totals stay below {LARGEST_TOTAL:.0e}, so that "
+            "reports can add them up: check quantities and unit prices"
+        )
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
@@ -64,6 +105,18 @@ def _exact(value: str | float | Decimal) -> Decimal:
             f"amounts are below {LARGEST:.0e} and have at most {MOST_PLACES} decimal places"
         )
     return number
+
+
+def stored_amount(text: str) -> Decimal:
+    """Return an amount that was stored.
+
+    Raises:
+        InvalidOperation: it is none.
+    """
+    found = Decimal(text)
+    if not found.is_finite():
+        raise InvalidOperation(f"{text!r} is no amount")
+    return found
 
 
 def amount_text(value: Decimal) -> str:

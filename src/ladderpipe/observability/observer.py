@@ -262,6 +262,17 @@ class Observer:
         )
         self._mark_failed(error)
 
+    def unreadable(self, deal: str | None, error: Exception) -> None:
+        """Tell that a deal is left out of an answer, because what is stored of it is no deal."""
+        who = f" {deal}" if self.candid and deal is not None else ""
+        self._record(
+            TRANSACTIONS,
+            logging.ERROR,
+            f"deal{who} cannot be read and is left out; ladderpipe verify names it",
+            error,
+            deal=deal,
+        )
+
     def _mark_failed(self, error: Exception) -> None:
         if self._telemetry is not None:
             self._telemetry.mark_failed(error, self.candid)

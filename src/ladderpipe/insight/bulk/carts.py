@@ -19,6 +19,7 @@ __all__ = ["MOST_SEATS", "CartCopy", "Carts"]
 MOST_SEATS: Final = 64
 _FREE: Final = -1
 _TOO_MUCH: Final = 9e18
+"""Scaled, far below what an amount may be: whether a line of more is refused, the fold says."""
 _ONE: Final = 1000
 """A quantity of one, scaled."""
 
@@ -118,6 +119,7 @@ class Carts:
         # A price that is not told stays what it was.
         told = stays[price[stays] != NOTHING]
         self._price.reshape(-1)[seat[told]] = price[told]
+        self._note_too_big(deals[stays], seat[stays])
         gone = np.flatnonzero(held & (after == 0))
         self._sku.reshape(-1)[seat[gone]] = _FREE
         self._quantity.reshape(-1)[seat[gone]] = self._price.reshape(-1)[seat[gone]] = 0
@@ -134,7 +136,14 @@ class Carts:
         self._sku.reshape(-1)[seat] = sku
         self._quantity.reshape(-1)[seat] = quantity
         self._price.reshape(-1)[seat] = np.where(price == NOTHING, 0, price)
+        self._note_too_big(deals, seat)
         self.lines[deals] += 1
+
+    def _note_too_big(self, deals: Ints, seat: Ints) -> None:
+        """Note the carts in which a line now comes to more than is kept here."""
+        quantity, price = self._quantity.ravel()[seat], self._price.ravel()[seat]
+        about = quantity.astype(float) * np.abs(price).astype(float)
+        self.too_big[deals[about > _TOO_MUCH]] = True
 
     def _widen(self) -> None:
         deals, width = self._sku.shape

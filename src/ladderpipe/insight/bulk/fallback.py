@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import json
 from collections.abc import Iterator
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
 import attrs
@@ -16,6 +16,7 @@ from ...errors import InvalidEventError
 from ...fold.fold import run
 from ...model.event import BY_HAND, OVERRIDE, Event
 from ...model.history import History, SetAside
+from ...model.money import MOST_PLACES
 from ...pipeline import Pipeline
 from ..frames.schema import MOVES, VISITS
 from .event_frame import data_columns
@@ -24,7 +25,8 @@ from .payload_columns import PROPERTY
 
 __all__ = ["Histories", "events_of", "fold_one_by_one"]
 
-_MILLIONTH: Final = Decimal("0.000001")
+_FINEST: Final = Decimal(1).scaleb(-MOST_PLACES)
+_EXACT: Final = Context(prec=100, rounding=ROUND_HALF_EVEN)
 _LINE: Final = {
     "sku": "sku",
     "quantity": "quantity",
@@ -143,7 +145,7 @@ def _deal_row(history: History) -> tuple[Any, ...]:
         deal.last_event_at,
         deal.due_at,
         None if deal.lost_from is None else deal.lost_from.key,
-        deal.value.quantize(_MILLIONTH, ROUND_HALF_EVEN),
+        deal.value.quantize(_FINEST, context=_EXACT),
         deal.currency,
     )
 

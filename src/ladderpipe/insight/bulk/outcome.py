@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import attrs
@@ -204,8 +205,7 @@ def _masked(numbers: Numbers, missing: Flags) -> pl.Series:
 
 
 def _money(value: Ints) -> pl.Series:
-    """Return amounts with six places, as :data:`~ladderpipe.insight.tables.MONEY` rounds them."""
-    unit = 10 ** (MONEY_PLACES - 6)
-    whole, rest = np.divmod(value, unit)
-    whole += (2 * rest > unit) | ((2 * rest == unit) & (whole % 2 == 1))
-    return (pl.Series(whole).cast(MONEY) / 1_000_000).cast(MONEY)
+    """Return amounts as :data:`~ladderpipe.insight.tables.MONEY` has them."""
+    unit = pl.lit(Decimal(1).scaleb(-MONEY_PLACES), pl.Decimal(38, MONEY_PLACES))
+    whole = pl.Series(value).to_frame("value")
+    return whole.select((pl.col("value").cast(pl.Decimal(38, 0)) * unit).cast(MONEY)).to_series()

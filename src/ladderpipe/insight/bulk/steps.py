@@ -262,22 +262,29 @@ class Block:
 
 @attrs.frozen(eq=False)
 class _Frozen:
-    """Cart and value of closed deals as they were before an event (S17)."""
+    """Cart, value and currency of closed deals as they were before an event (S17)."""
 
     deals: Ints
     cart: CartCopy
     explicit_value: Ints
+    currency: Ints
 
     @classmethod
     def of(cls, block: Block, deals: Ints) -> _Frozen:
-        return cls(deals, block.carts.copy(deals), block.explicit_value[deals])
+        return cls(
+            deals, block.carts.copy(deals), block.explicit_value[deals], block.currency[deals]
+        )
 
     def put_back(self, block: Block) -> None:
         """Put back what deals that are still closed had."""
         still = block.program.closed[block.visits.rung[self.deals]]
         block.carts.put_back(self.deals, self.cart, still)
-        block.explicit_value[self.deals[still]] = self.explicit_value[still]
-        block._answer_anew(self.deals[still])
+        deals, currency = self.deals[still], self.currency[still]
+        block.explicit_value[deals] = self.explicit_value[still]
+        block.currency[deals] = currency
+        if asked := block.program.asked.field_bits("currency"):
+            block.word[deals] = (block.word[deals] & ~asked) | np.where(currency >= 0, asked, 0)
+        block._answer_anew(deals)
 
 
 def _value_questions(

@@ -5,8 +5,9 @@ The fold says so; what it cannot say (what was before a baseline) the stored mov
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from itertools import groupby, pairwise, takewhile
 from operator import attrgetter
@@ -14,13 +15,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import attrs
 
-from ...errors import GuardError, InvalidEventError, LadderError
+from ...board.boundary import UNREADABLE
+from ...errors import GuardError, InvalidEventError
 from ...fold import fold as folding
 from ...fold.draft import Draft
-from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
+from ...model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, PHASE_TIMER, Event
+from ...model.money import MOST_PLACES
 from ...model.move import Move
 from ...pipeline import Pipeline
 from ...stores.base import MoveRecord
+from .apart import why_unreadable
 
 __all__ = ["Change", "Life", "Moment", "Passage", "Trigger", "facts", "life_of", "settled_life"]
 
@@ -31,7 +35,9 @@ Told: TypeAlias = Sequence[tuple[Event, dt.datetime]]
 
 _at: Final = attrgetter("at")
 _EXACT: Final = Context(prec=100, rounding=ROUND_HALF_EVEN)
-_PLACES: Final = Decimal("0.000001")
+_PLACES: Final = Decimal(1).scaleb(-MOST_PLACES)
+_TOO_LARGE: Final = Decimal(10) ** (38 - MOST_PLACES)
+"""More than the tables hold, and than a cart can come to."""
 
 
 @attrs.frozen
@@ -99,25 +105,21 @@ def life_of(pipeline: Pipeline, told: Told, records: Sequence[MoveRecord], momen
     events = {(event.source, event.id): event for event, _ in told}
     changes: list[Change] = []
     trouble = None
+    known = list(takewhile(lambda r: r.at <= moment.as_of and moment.knows(r.recorded_at), records))
     try:
         eras = _eras(pipeline, told, moment)
         for era in eras[:-1]:
-            _observe_before_baseline(pipeline, era, changes)
+            _observe_before_baseline(pipeline, era, known, changes)
         if eras and _is_last_era(eras[-1], told):
             draft, moves = _observe(pipeline, eras[-1], changes)
             folding.advance(draft, moment.as_of, moves)
             passages = _passages(draft.visit, moves, records, events, moment)
             return Life(passages, _from_opening(passages, changes))
         if eras:
-            _observe_before_baseline(pipeline, eras[-1], changes)
-    except LadderError as error:
-        trouble = str(error)
-    passages = [
-        _stored(record, events)
-        for record in takewhile(
-            lambda r: r.at <= moment.as_of and moment.knows(r.recorded_at), records
-        )
-    ]
+            _observe_before_baseline(pipeline, eras[-1], known, changes)
+    except UNREADABLE as error:
+        trouble = why_unreadable(error)
+    passages = [_stored(record, events) for record in known]
     return Life(passages, _from_opening(passages, changes), trouble)
 
 
@@ -133,10 +135,13 @@ def facts(draft: Draft, at: dt.datetime) -> Change:
     """Return what a deal is worth and whose it is, from *at* on."""
     data = draft.data
     reason = data.properties.get("loss_reason")
+    value = data.value
+    if not abs(value) < _TOO_LARGE:
+        raise InvalidEventError(f"its value, {value:.3e}, is no amount that tables hold")
     return Change(
         at,
         draft.title,
-        data.value.quantize(_PLACES, context=_EXACT),
+        value.quantize(_PLACES, context=_EXACT),
         data.currency,
         data.owner,
         data.source,
@@ -191,12 +196,8 @@ def _observe(
 def _observe_once(
     pipeline: Pipeline, era: Sequence[Event], changes: list[Change], careful: bool
 ) -> tuple[Draft, list[Move]]:
-    draft, first = folding.begin(pipeline.ladder, era[0].deal, list(era))
+    draft, first = _begun(pipeline, era, changes)
     moves: list[Move] = []
-    if first and draft.last_event_at is not None:
-        while changes and changes[-1].at >= draft.last_event_at:
-            changes.pop()
-        changes.append(facts(draft, draft.last_event_at))
     draft.changed = not changes
     for at, events in groupby(era[first:], key=_at):
         folding.step(draft, list(events), moves, careful=careful)
@@ -205,18 +206,87 @@ def _observe_once(
     return draft, moves
 
 
-def _observe_before_baseline(
-    pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
-) -> None:
-    """Observe events under a ladder that may be another one than theirs was.
+def _begun(pipeline: Pipeline, era: Sequence[Event], changes: list[Change]) -> tuple[Draft, int]:
+    """Begin to fold *era*, with what the baseline says that it begins with, if it does."""
+    draft, first = folding.begin(pipeline.ladder, era[0].deal, list(era))
+    if first and draft.last_event_at is not None:
+        while changes and changes[-1].at >= draft.last_event_at:
+            changes.pop()
+        changes.append(facts(draft, draft.last_event_at))
+    return draft, first
 
-    What they said of value and owner stays true. If the ladder cannot fold them, nothing that was
-    before is known.
+
+def _observe_before_baseline(
+    pipeline: Pipeline,
+    era: Sequence[Event],
+    records: Sequence[MoveRecord],
+    changes: list[Change],
+) -> None:
+    """Observe events of a deal that stood where its stored moves say.
+
+    No rule is asked: the ladder may have been another one, and a guard may have read what was
+    forgotten since. If nothing can be made of them, nothing that was before is known.
     """
+    before = list(changes)
     try:
-        _observe(pipeline, era, changes)
-    except LadderError:
+        try:
+            _follow(pipeline, era, records, changes, careful=False)
+        except InvalidEventError:
+            changes[:] = before
+            _follow(pipeline, era, records, changes, careful=True)
+    except UNREADABLE:
         changes.clear()
+
+
+def _follow(
+    pipeline: Pipeline,
+    era: Sequence[Event],
+    records: Sequence[MoveRecord],
+    changes: list[Change],
+    careful: bool,
+) -> None:
+    draft, first = _begun(pipeline, era, changes)
+    closed = {stage.key for stage in pipeline.stages if stage.is_closed}
+    ahead = [record for record in records if record.n > draft.visit]
+    is_closed = draft.stage is not None and draft.stage.is_closed
+    seen: set[tuple[str | None, str | None]] = set()
+    for event in era[first:]:
+        if event.type == DISCARDED:
+            continue
+        while ahead and _is_before(ahead[0], event, seen):
+            is_closed = ahead.pop(0).into in closed
+        kept = copy.deepcopy(draft.data) if careful else None
+        frozen = folding.freeze(draft) if is_closed else None
+        try:
+            folding.take_in(draft, event)
+        except InvalidEventError as error:
+            if kept is None:
+                raise
+            draft.set_aside(event, error, kept)
+            continue
+        seen.add((event.source, event.id))
+        while ahead and (ahead[0].event_source, ahead[0].event_id) in seen:
+            if ahead[0].n == 1:
+                draft.name_deal()
+            is_closed = ahead.pop(0).into in closed
+        if frozen is not None and is_closed:
+            folding.put_back(draft, frozen)
+        draft.data.is_closed = False
+        changes[-1:] = [
+            *(change for change in changes[-1:] if change.at < event.at),
+            facts(draft, event.at),
+        ]
+
+
+def _is_before(
+    record: MoveRecord, event: Event, seen: Container[tuple[str | None, str | None]]
+) -> bool:
+    """Return whether a stored move was made before an event was folded; timers go by S9."""
+    if record.at != event.at:
+        return record.at < event.at
+    if record.event_id is None:
+        return event.phase > PHASE_TIMER
+    return (record.event_source, record.event_id) in seen
 
 
 def _passages(

@@ -11,12 +11,14 @@ from typing import Final
 import polars as pl
 
 from ...board.board import Board
+from ...board.boundary import UNREADABLE
 from ...board.decision import draft_of
 from ...board.hooks import refuse_inside_hook
 from ...errors import ClockError, PipelineChangedError
 from ...model.clock import instant
-from ...stores.base import StoredDeal, Transaction
-from .as_believed import Life, Moment, life_of, settled_life
+from ...stores.base import MoveRecord, StoredDeal, Transaction
+from .apart import read_apart, why_unreadable
+from .as_believed import Moment, Told, life_of, settled_life
 from .derive import deals_of, visits_of
 from .schema import CHANGES, MOVES
 from .table_builder import Columns
@@ -187,17 +189,22 @@ class _Reading:
         self._removed += len(page) - len(there)
         settled = {stored.id for stored, _ in there if self._is_settled(stored)}
         ids = [stored.id for stored, _ in there]
-        records = self._transaction.moves_of(ids)
-        told = self._transaction.events_of(
-            [id for id in ids if self._need >= _Need.EVENTS or id not in settled]
-        )
+        wanted = [id for id in ids if self._need >= _Need.EVENTS or id not in settled]
+        records, unmoved = read_apart(self._transaction.moves_of, ids)
+        told, untold = read_apart(self._transaction.events_of, wanted)
         for stored, document in there:
-            mine, moved = told.get(stored.id, []), records.get(stored.id, [])
-            if stored.id in settled:
-                draft = draft_of(self._pipeline, stored, functools.partial(_given, document))
-                self._add(stored.deal, settled_life(draft, mine, moved))
-            else:
-                self._add(stored.deal, life_of(self._pipeline, mine, moved, self._moment))
+            mine, moved = told.get(stored.id, ()), records.get(stored.id, ())
+            trouble = unmoved.get(stored.id) or untold.get(stored.id)
+            try:
+                if trouble is None:
+                    is_answer = stored.id in settled
+                    trouble = self._add(
+                        stored, document or "{}" if is_answer else None, mine, moved
+                    )
+            except UNREADABLE as error:
+                trouble = why_unreadable(error)
+            if trouble is not None:
+                self._problems.append(Problem(f"deal {stored.deal!r}", None, trouble))
 
     def _is_settled(self, stored: StoredDeal) -> bool:
         """Whether the deal's stored rows are the answer, and all that was asked for."""
@@ -210,11 +217,27 @@ class _Reading:
         later = any(at is not None and at > moment.as_of for at in seen)
         return not later and (stored.due_at is None or stored.due_at > moment.as_of)
 
-    def _add(self, deal: str, life: Life) -> None:
-        self._moves.add((deal, *passage) for passage in life.passages)
-        self._changes.add((deal, *change) for change in life.changes)
-        if life.trouble is not None:
-            self._problems.append(Problem(f"deal {deal!r}", None, life.trouble))
+    def _add(
+        self,
+        stored: StoredDeal,
+        document: str | None,
+        told: Told,
+        records: Sequence[MoveRecord],
+    ) -> str | None:
+        """Add a deal's rows; from its *document* if its stored rows are the answer.
+
+        Returns what is wrong with it.
+        """
+        if document is None:
+            life = life_of(self._pipeline, told, records, self._moment)
+        else:
+            draft = draft_of(self._pipeline, stored, functools.partial(_given, document))
+            life = settled_life(draft, told, records)
+        for passage in life.passages:
+            self._pipeline.stage(passage.into)  # one that is not on the ladder has no place here
+        self._moves.add((stored.deal, *passage) for passage in life.passages)
+        self._changes.add((stored.deal, *change) for change in life.changes)
+        return life.trouble
 
     def tables(self) -> Tables:
         """Return what was read."""

@@ -15,7 +15,7 @@ import attrs
 import polars as pl
 
 from ...errors import LadderError
-from ...model.money import currency_code
+from ...model.money import MOST_PLACES, currency_code
 from .schema import INSTANT, MONEY
 from .tables import Tables
 
@@ -170,7 +170,7 @@ def _with_rates(dated: pl.DataFrame, rates: Rates) -> pl.DataFrame:
 
 def _times(value: pl.Expr, rate: pl.Expr) -> pl.Expr:
     # Polars multiplies decimals at the larger scale, which leaves too few digits for large sums.
-    return (value * rate).round(6).cast(MONEY)
+    return (value * rate).round(MOST_PLACES).cast(MONEY)
 
 
 def _refuse_missing(found: pl.DataFrame, rates: Rates) -> None:

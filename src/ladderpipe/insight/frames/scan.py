@@ -14,8 +14,10 @@ import attrs
 from ...board.board import Board
 from ...board.hooks import refuse_inside_hook
 from ...stores.base import MoveRecord, Transaction
+from .apart import read_apart
 from .as_believed import Moment, Told
 from .from_board import PAGE, Progress, moment_of, number_of
+from .tables import Problem
 
 __all__ = ["Recorded", "Walk", "walking"]
 
@@ -40,6 +42,7 @@ class Walk:
     Attributes:
         moment: from when they are looked at.
         removed: how many deals seen so far were removed with their history.
+        problems: deals seen so far that could not be read; they are left out.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Walk:
         self._progress = progress
         self.moment = moment
         self.removed = 0
+        self.problems: list[Problem] = []
 
     def pages(self) -> Iterator[list[Recorded]]:
         """Yield the deals, a page at a time, those that no rule has opened included."""
@@ -65,11 +69,14 @@ class Walk:
                 self._progress(done, total)
 
     def _recorded(self, deals: dict[int, str]) -> list[Recorded]:
-        told = self._transaction.events_of(list(deals))
-        records = self._transaction.moves_of(list(deals))
+        told, untold = read_apart(self._transaction.events_of, list(deals))
+        records, unmoved = read_apart(self._transaction.moves_of, list(deals))
+        for id, reason in {**untold, **unmoved}.items():
+            self.problems.append(Problem(f"deal {deals[id]!r}", None, reason))
         return [
             Recorded(deal, told.get(id, []), tuple(records.get(id, ())))
             for id, deal in deals.items()
+            if id not in untold and id not in unmoved
         ]
 
 

@@ -6,11 +6,14 @@ from typing import Any, Final
 
 import polars as pl
 
+from ...model.money import MOST_PLACES
+
 __all__ = ["CHANGES", "DEALS", "INSTANT", "MONEY", "MOVES", "VISITS"]
 
 INSTANT: Final = pl.Datetime("us", "UTC")
-MONEY: Final = pl.Decimal(38, 6)
-"""Amounts are exact; an amount with more than six decimals is rounded half to even on reading."""
+MONEY: Final = pl.Decimal(38, MOST_PLACES)
+"""Amounts are exact: ten decimal places, as many as an event's amount may have, and 28 digits
+before them."""
 
 DEALS: Final[dict[str, Any]] = {
     "deal": pl.String,

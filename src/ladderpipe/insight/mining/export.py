@@ -87,6 +87,7 @@ def export_log(
     with walking(board, "insight.export_log", as_of, progress) as walk, writing(path) as file:
         counted = _Counted(cases_of(board.pipeline, walk, what, problems))
         write(file, board.pipeline.name, counted)
+        problems += walk.problems
         return ExportReport(counted.cases, counted.activities, walk.removed, tuple(problems))
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 import polars as pl
 
 from ...board.board import Board
-from ...errors import LadderError
+from ...board.boundary import UNREADABLE
 from ...fold.draft import Draft
 from ...fold.fold import run
 from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ...pipeline import Pipeline
 from ..bulk import replay
 from ..bulk.outcome import FINAL, Replayed, visits_of
+from ..frames.apart import why_unreadable
 from ..frames.from_board import Progress
 from ..frames.scan import Recorded, walking
 from ..frames.schema import MOVES, VISITS
@@ -100,7 +101,7 @@ def fold_twice(
         for page in walk.pages():
             for recorded in page:
                 folding.take(recorded)
-        return folding.sides(walk.removed)
+        return folding.sides(walk.removed, walk.problems)
 
 
 class _Folding:
@@ -138,7 +139,7 @@ class _Folding:
         if self._size >= BATCH:
             self._fold()
 
-    def sides(self, removed: int) -> Sides:
+    def sides(self, removed: int, unreadable: Sequence[Problem]) -> Sides:
         """Return what both ladders made of all deals that were taken."""
         self._fold()
         return Sides(
@@ -149,14 +150,14 @@ class _Folding:
             with_baseline=len(self._with_baseline),
             excluded=sorted(self._excluded),
             removed=removed,
-            problems=self._problems,
+            problems=[*self._problems, *unreadable],
         )
 
     def _fold(self) -> None:
         try:
             replayed = self._replayed()
             is_impossible = any(found.aside for found in replayed)
-        except LadderError:
+        except UNREADABLE:
             is_impossible = True
         if is_impossible:
             self._leave_out_the_impossible()
@@ -191,8 +192,8 @@ class _Folding:
                 renamed = [_renamed(event, self._renamed) for event in events]
                 after, _, _ = run(self._changed.ladder, renamed, self._as_of)
                 _refuse_new_asides(before, after)
-            except LadderError as error:
-                self._problems.append(Problem(f"deal {deal!r}", None, str(error)))
+            except UNREADABLE as error:
+                self._problems.append(Problem(f"deal {deal!r}", None, why_unreadable(error)))
                 self._with_baseline.discard(deal)
                 del self._batch[deal]
 

@@ -38,7 +38,8 @@ class ArchiveReport:
         removed: how many of them were removed from the store by this call.
         kept: ids of deals that stayed, although they were closed before: those in the file that
             something happened to since, and those that were not put into it because a worker was
-            delivering one of their effects, a timer was due, or ``verify`` finds a difference.
+            delivering one of their effects, a timer was due, ``verify`` finds a difference, or
+            they fill more than a line of 32 MiB.
     """
 
     path: Path
@@ -95,9 +96,7 @@ def _write(session: Session, path: Path, before: dt.datetime, batch: int) -> lis
     left_out = []
     with writing(path, header) as lines:
         for deal in _closed(session, before, batch):
-            if _may_go(session, deal):
-                lines.add(deal.laid_to_rest())
-            else:
+            if not _may_go(session, deal) or not lines.add(deal.laid_to_rest()):
                 left_out.append(deal.id)
     return left_out
 

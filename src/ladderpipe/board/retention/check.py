@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 import attrs
@@ -54,7 +55,7 @@ def check(archive: ArchiveFile, pipeline: Pipeline) -> ArchiveCheck:
         deals += 1
         events += len(deal.events)
         moves += len(deal.moves)
-        what = deal.first_difference(pipeline)
+        what = _why_open(deal, archive.header.before, pipeline) or deal.first_difference(pipeline)
         if what is not None:
             differing += 1
             differences += [Difference(deal.id, what)][: KEPT - len(differences)]
@@ -66,6 +67,14 @@ def check(archive: ArchiveFile, pipeline: Pipeline) -> ArchiveCheck:
         differing=differing,
         differences=tuple(differences),
     )
+
+
+def _why_open(deal: ArchivedDeal, before: dt.datetime, pipeline: Pipeline) -> str | None:
+    """Return why a deal should never have been archived: its timers may still send something."""
+    is_closed = any(s.key == deal.row.stage and s.is_closed for s in pipeline.stages)
+    if is_closed and deal.row.closed_at is not None and deal.row.closed_at < before:
+        return None
+    return f"it was not closed before {before.isoformat()}, and only such deals are archived"
 
 
 def checked(archive: ArchiveFile, pipeline: Pipeline) -> ArchiveCheck:

@@ -28,7 +28,10 @@ __all__ = ["ArchiveFile", "Header", "writing"]
 
 FORMAT: Final = "ladderpipe archive"
 VERSION: Final = 1
+LONGEST_LINE: Final = 32 * 2**20
+"""In bytes, of some 100,000 events; whoever unpacks an archive holds a line or two in memory."""
 
+_NONSENSE: Final = (LookupError, TypeError, ValueError, AttributeError)
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
@@ -80,20 +83,30 @@ class _Lines:
         self._digest = hashlib.sha256()
         self.deals = 0
 
-    def add(self, deal: ArchivedDeal) -> None:
-        """Write a deal's line."""
-        self.write(deal.to_json())
+    def add(self, deal: ArchivedDeal) -> bool:
+        """Write a deal's line, unless it is too long to be read again; return if it was."""
+        line = _line(deal.to_json())
+        if len(line) > LONGEST_LINE:
+            return False
+        self._write(line)
         self.deals += 1
+        return True
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Write a line."""
-        line = _dump(values).encode() + b"\n"
+        self._write(_line(values))
+
+    def _write(self, line: bytes) -> None:
         self._digest.update(line)
         self._file.write(line)
 
     def end(self) -> None:
         """Write the last line."""
         self.write({"deals": self.deals, "sha256": self._digest.hexdigest()})
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    return _dump(values).encode() + b"\n"
 
 
 @contextlib.contextmanager
@@ -165,7 +178,7 @@ class ArchiveFile:
             line = next(lines, b"")
         try:
             self.header = Header.from_json(json.loads(line))
-        except (LookupError, TypeError, ValueError) as error:
+        except (*_NONSENSE, RecursionError) as error:
             raise ArchiveError(
                 f"{self.path} is no archive that this ladderpipe can read ({error}): give it a "
                 "file that board.archive wrote"
@@ -200,13 +213,13 @@ class ArchiveFile:
     def _deal(self, line: bytes) -> ArchivedDeal:
         try:
             return ArchivedDeal.from_json(json.loads(line))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (*_NONSENSE, RecursionError) as error:
             raise self._damaged(f"a line is not what was written: {error}") from error
 
     def _check_end(self, line: bytes, expected: Mapping[str, Any]) -> None:
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.keys() != expected.keys():
             raise self._damaged("it was cut short: its last line is missing")
@@ -219,9 +232,16 @@ class ArchiveFile:
             is_zipped = raw.peek(2)[:2] == b"\x1f\x8b"
             file = gzip.GzipFile(fileobj=raw) if is_zipped else raw
             try:
-                yield iter(cast("BinaryIO", file))
+                yield self._bounded(cast("BinaryIO", file))
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise self._damaged(f"it cannot be unpacked to the end: {error}") from error
+
+    def _bounded(self, file: BinaryIO) -> Iterator[bytes]:
+        # A few packed kilobytes may be gigabytes without a line end.
+        while line := file.readline(LONGEST_LINE + 1):
+            if len(line) > LONGEST_LINE:
+                raise self._damaged(f"a line is longer than {LONGEST_LINE:,} bytes")
+            yield line
 
     def _damaged(self, why: str) -> ArchiveError:
         return ArchiveError(

@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 
-from ...errors import LadderError
 from ...model.canonical import canonical_text
 from ...model.clock import instant, instant_text
+from ...model.effect import EffectState
 from ...model.event import Event
 from ...pipeline import Pipeline
 from ...stores.base import EffectRow, HeldRow, MoveRecord, NewEvent, StoredDeal, Transaction
+from ..boundary import UNREADABLE
 from ..compare import StoredHistory, first_difference
 from ..hold import held_rows
 
@@ -25,7 +26,7 @@ __all__ = ["ArchivedDeal", "ArchivedEvent", "read_deals"]
 
 Row = TypeVar("Row", bound=NamedTuple)
 
-WAITING: Final = ("pending", "open")
+WAITING: Final = ("pending", "open", "claimed")
 """States of effects that are still to come; of an archived deal, nothing is."""
 
 
@@ -91,7 +92,7 @@ class ArchivedDeal:
         )
         try:
             return first_difference(pipeline, found)
-        except (LadderError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        except UNREADABLE as error:
             return f"it cannot be compared ({type(error).__name__}: {error})"
 
     def new_events(self, deal_id: int) -> list[NewEvent]:
@@ -128,27 +129,22 @@ class ArchivedDeal:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> ArchivedDeal:
-        """Return what :meth:`to_json` wrote.
+        """Return what :meth:`to_json` wrote, laid to rest.
 
         Raises:
             LookupError, TypeError, ValueError: it did not write this.
         """
         deal = given["deal"]
-        return cls(
+        read = cls(
             _from_json(StoredDeal, {"id": 0, "deal": deal} | given["row"]),
             given["document"],
             tuple(_event_from_json(deal, event) for event in given["events"]),
             tuple(_from_json(MoveRecord, move) for move in given["moves"]),
-            tuple(
-                _from_json(
-                    EffectRow,
-                    {**effect, "deal_id": 0, "deal": deal}
-                    | {"payload": canonical_text(effect["payload"])},
-                )
-                for effect in given["effects"]
-            ),
+            tuple(_effect_from_json(deal, effect) for effect in given["effects"]),
             tuple(_from_json(HeldRow, row) for row in given.get("aside", ())),
         )
+        # Whoever wrote the file: a mail that it says still waits is nobody's here.
+        return read.laid_to_rest()
 
 
 def read_deals(
@@ -189,6 +185,13 @@ def _event_to_json(archived: ArchivedEvent) -> dict[str, Any]:
 def _event_from_json(deal: str, given: Mapping[str, Any]) -> ArchivedEvent:
     event = Event.from_dict({**given, "deal": deal})
     return ArchivedEvent(event, instant(given["recorded_at"]), given["digest"])
+
+
+def _effect_from_json(deal: str, given: Mapping[str, Any]) -> EffectRow:
+    payload = canonical_text(given["payload"])
+    state = EffectState(given["state"]).value
+    told = {**given, "deal_id": 0, "deal": deal, "payload": payload, "state": state}
+    return _from_json(EffectRow, told)
 
 
 def _to_json(row: NamedTuple, leave_out: Sequence[str] = ()) -> dict[str, Any]:

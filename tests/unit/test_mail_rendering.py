@@ -143,6 +143,69 @@ def test_the_button_leads_to_a_web_page_or_is_left_out(link, expected):
         assert (expected in part) if expected else ("Torna al carrello" not in part)
 
 
+def led(told: object, **options: object) -> str:
+    """Return the text of a mail for a deal to which an event has told a link."""
+    about = deal(properties={"link": told})
+    return parts(composed(delivery(about=about), **options))[0]
+
+
+def test_the_handlers_own_link_wins_over_what_an_event_says():
+    text = led(
+        "https://evil.example/pay",
+        link="https://shop.example/deals/{deal}",
+        allow_links_to=("evil.example",),
+    )
+    assert "https://shop.example/deals/cart-42" in text
+    assert "evil" not in text
+
+
+def test_an_events_link_leads_nowhere_unless_its_host_is_allowed():
+    assert "evil" not in led("https://evil.example/pay")
+    assert "evil" not in led("https://evil.example/pay", allow_links_to=("shop.example",))
+
+
+@pytest.mark.parametrize(
+    "link", ["https://shop.example/cart?a=1", "http://SHOP.example:8080/", "https://shop.example"]
+)
+def test_an_events_link_to_an_allowed_host_is_the_button(link):
+    assert link in led(link, allow_links_to=("Shop.Example",))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://shop.example@evil.example/",
+        "https://shop.example.evil.example/",
+        "https://evil.example/shop.example",
+        "https://evil.example\\@shop.example/",
+        "https://evil.example/\n@shop.example",
+        "https://user:word@shop.example/",
+        "https:/shop.example",
+        "//shop.example/",
+        "javascript:alert(1)//shop.example",
+        "https://[shop.example/",
+        "https://shop.example:x/",
+        " https://shop.example/",
+        "",
+        7,
+        ["https://shop.example/"],
+    ],
+)
+def test_a_link_that_only_looks_like_an_allowed_one_is_left_out(link):
+    assert "Torna al carrello" not in led(link, allow_links_to=("shop.example",))
+
+
+@pytest.mark.parametrize("host", ["https://shop.example", "shop.example/", "", "a b"])
+def test_what_is_no_host_is_refused(host):
+    with pytest.raises(ValueError, match=r"allow_links_to.*shop\.example"):
+        composed(allow_links_to=(host,))
+
+
+def test_one_host_by_itself_is_refused_too():
+    with pytest.raises(ValueError, match="allow_links_to"):
+        composed(allow_links_to="shop.example")
+
+
 # -- headers ------------------------------------------------------------------------------------
 
 

@@ -80,6 +80,12 @@ def worker(
         str | None,
         typer.Option("--link", metavar="ADDRESS", help="of a deal's page, with {deal} for its id"),
     ] = None,
+    allow_links_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-links-to", metavar="HOST", help="where a deal's property link may lead"
+        ),
+    ] = None,
     handlers: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +111,8 @@ def worker(
             "a worker runs the pipeline's hooks, which a store does not keep: "
             "pass --pipeline module:name"
         )
-    mails = {"language": language, "templates": templates, "link": link}
+    mails: dict[str, Any] = {"language": language, "templates": templates, "link": link}
+    mails["allow_links_to"] = allow_links_to or ()
     email = _email(smtp, security, username, mailbox, sender, mails)
     with _stopping() as stop, _logging_to_stderr(), existing_store(url) as store:
         board = Board(stored_pipeline(store, pipeline, allow), store=store, candid=candid)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import abc
 import email.errors
 import email.utils
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import attrs
 
@@ -60,6 +61,16 @@ def _reply_to(text: str | None) -> Address | None:
     return None if text is None else _sender(text)
 
 
+def _hosts(given: Iterable[str]) -> frozenset[str]:
+    hosts = [given] if isinstance(given, str) else list(given)
+    if isinstance(given, str) or not all(re.fullmatch(r"[\w.-]+", host) for host in hosts):
+        raise ValueError(
+            f"allow_links_to={given!r}: give hosts by their names, for example "
+            "allow_links_to=['shop.example']"
+        )
+    return frozenset(host.lower() for host in hosts)
+
+
 @attrs.frozen(kw_only=True)
 class EmailHandler(abc.ABC):
     """What every handler of the effect ``email`` has in common: it composes, then sends.
@@ -72,7 +83,10 @@ class EmailHandler(abc.ABC):
         language: of the mails, unless the effect or the contact names one.
         reply_to: where answers go, if not to the sender.
         link: address of a deal's page, for the button, with ``{deal}`` for the deal's id;
-            ``payload["link"]`` and then ``properties["link"]`` come before it.
+            ``payload["link"]``, which your own hooks write, comes before it.
+        allow_links_to: hosts, such as ``"shop.example"``, to which ``properties["link"]`` may
+            lead where there is no other link. Properties are what events say, and whoever may
+            send an event could lead your customers anywhere; so by default it leads nowhere.
         unsubscribe: ``https:`` or ``mailto:`` address for ``List-Unsubscribe``, with ``{deal}``
             for the deal's id. An ``https`` one must accept the one-click POST of RFC 8058.
         clock: what ``Date`` is taken from.
@@ -86,6 +100,7 @@ class EmailHandler(abc.ABC):
     language: str = "it"
     reply_to: Address | None = attrs.field(default=None, converter=_reply_to)
     link: str | None = None
+    allow_links_to: frozenset[str] = attrs.field(default=frozenset(), converter=_hosts)
     unsubscribe: str | None = None
     clock: Clock = attrs.field(factory=SystemClock)
     _mails: MailTemplates = attrs.field(init=False, repr=False, eq=False)
@@ -139,9 +154,26 @@ class EmailHandler(abc.ABC):
         return message
 
     def _link(self, delivery: Delivery) -> str | None:
-        told = delivery.payload.get("link") or delivery.deal.properties.get("link")
-        link = str(told) if told else _for_deal(self.link, delivery)
-        return link if link and link.startswith(("https://", "http://")) else None
+        asked = delivery.payload.get("link")
+        link = str(asked) if asked else _for_deal(self.link, delivery)
+        if link is None:
+            link = delivery.deal.properties.get("link")
+            return link if _leads_to(link, self.allow_links_to) else None
+        return link if link.startswith(("https://", "http://")) else None
+
+
+def _leads_to(link: object, hosts: Collection[str]) -> bool:
+    """Whether a text that anybody may have written is a web address on one of *hosts*."""
+    # Browsers read a backslash as a slash, and Python does not: then each sees another host.
+    if not isinstance(link, str) or not link.isprintable() or "\\" in link or " " in link:
+        return False
+    try:
+        parts = urlsplit(link)
+        parts.port  # noqa: B018 - raises when it is none
+    except ValueError:
+        return False
+    is_web = parts.scheme in ("https", "http") and "@" not in parts.netloc
+    return is_web and parts.hostname in hosts
 
 
 def address(text: str, name: str = "") -> Address:

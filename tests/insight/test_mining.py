@@ -234,3 +234,48 @@ def test_a_board_without_deals_gives_an_empty_log(tmp_path: Path):
         assert (report.cases, report.activities) == (0, 0)
     assert read_back(tmp_path / "log.xes") == []
     assert json.loads((tmp_path / "log.json").read_text())["events"] == []
+
+
+FORMULAS = (
+    *('=HYPERLINK("https://evil.example")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"),
+    *("\x1b[31m", "\x9b31m", "\uff1d1", "'=1", "''=1"),
+)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_text_in_a_table_begins_as_a_formula(tmp_path: Path, text: str) -> None:
+    clock = ManualClock(START)
+    board = Board(leads(), clock=clock)
+    told = {
+        "owner": text,
+        "source": text,
+        "value": "-0.0000000005",
+        "properties": {"loss_reason": text},
+    }
+    board.handle(Event("lead.came", deal=text, id=text, at=START, source=text, data=told))
+    board.override(text, "won", by=text)
+    insight.export_log(board, tmp_path / "log.csv")
+    with (tmp_path / "log.csv").open(newline="") as file:
+        _, *rows = csv.reader(file)
+    cells = [cell for row in rows for cell in row]
+    assert {cell for cell in cells if cell.endswith(text)} == {f"'{text}"}
+    assert sum(cell.endswith(text) for cell in cells) == 9
+    assert {cell for cell in cells if cell.startswith("-")} == {"-0.0000000005"}
+
+
+@given(st.lists(st.text("'=+-@\t\r\n\x1b\x9b\uff0bab1", min_size=1), min_size=1, unique=True))
+def test_whoever_takes_one_apostrophe_off_has_every_text_back(texts: list[str]) -> None:
+    board = Board(leads(), clock=ManualClock(START))
+    for text in texts:
+        board.handle(Event("lead.came", deal=text, id=text, at=START))
+    with tempfile.TemporaryDirectory() as folder:
+        insight.export_log(board, Path(folder) / "log.csv")
+        with (Path(folder) / "log.csv").open(newline="") as file:
+            cells = {row["case:concept:name"] for row in csv.DictReader(file)}
+    dangerous = "=+-@\t\r\n\x1b\x9b\uff0b"
+    assert not {cell for cell in cells if cell[0] in dangerous}
+    taken_off = {
+        cell[1:] if cell[0] == "'" and cell.lstrip("'")[:1] in tuple(dangerous) else cell
+        for cell in cells
+    }
+    assert taken_off == set(texts)

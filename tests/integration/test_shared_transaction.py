@@ -185,6 +185,43 @@ def test_rows_made_into_dictionaries_do_not_confuse_the_board(
     assert stages(shop) == ["won", "won"]
 
 
+@pytest.mark.parametrize("is_still_writing", [False, True])
+@pytest.mark.parametrize("call", ["handle", "handle_many", "move", "tick"])
+def test_a_transaction_that_has_read_before_it_writes_is_told_to_begin_immediate(
+    shop: Shop, is_still_writing: bool, call: str
+):
+    shop.tell("lead")
+    shop.wait(100)
+    calls = {
+        "handle": lambda board: board.handle(shop.event("order")),
+        "handle_many": lambda board: board.handle_many([shop.event("order")]),
+        "move": lambda board: board.override("d", "talking", by="Bea"),
+        "tick": lambda board: board.tick(),
+    }
+    reader = sqlite3.connect(shop.store.path, isolation_level=None, timeout=0)
+    writer = sqlite3.connect(shop.store.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM orders").fetchone()
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO orders VALUES ('o-2')")
+    if not is_still_writing:
+        writer.execute("COMMIT")
+    before = contents(shop.store)
+    with pytest.raises(StoreError, match=r"BEGIN IMMEDIATE.*before it reads") as refused:
+        calls[call](shop.board.using(reader))
+    assert isinstance(refused.value.__cause__, sqlite3.OperationalError)
+    assert shop.store.is_transient(refused.value), "all of it may be done again"
+    reader.execute("ROLLBACK")
+    assert contents(shop.store) == before
+    if is_still_writing:
+        writer.execute("COMMIT")
+    reader.execute("BEGIN IMMEDIATE")
+    calls[call](shop.board.using(reader))
+    reader.execute("COMMIT")
+    for connection in (reader, writer):
+        connection.close()
+
+
 def test_the_callers_own_savepoints_stay_his(shop: Shop, connection: sqlite3.Connection):
     board = shop.board.using(connection)
     connection.execute("BEGIN")

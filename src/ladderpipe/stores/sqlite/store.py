@@ -25,6 +25,12 @@ __all__ = ["SqliteStore"]
 _log = logging.getLogger("ladderpipe.store")
 
 BUSY_SECONDS: Final = 60.0
+_DEFERRED: Final = (
+    "the board cannot write in this transaction: it was begun without the write lock, and somebody "
+    "else writes or has written meanwhile. SQLite does not wait once a transaction has read, since "
+    "what it has read would be out of date. Roll back, begin with BEGIN IMMEDIATE, which takes the "
+    'lock before it reads (in Django: OPTIONS transaction_mode "IMMEDIATE"), and do all of it again'
+)
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 CHECKPOINT_SECONDS: Final = 1.0
 CACHE_KIBIBYTES: Final = 8_000
@@ -336,9 +342,11 @@ class JoinedSqliteStore:
         """Work inside the caller's transaction; it is the caller who commits.
 
         Raises:
-            StoreError: the connection commits by itself and no transaction was begun.
+            StoreError: the connection commits by itself and no transaction was begun; or the
+                transaction read before it wrote, and somebody else has written since.
         """
         connection = self._connection
+        was_begun = connection.in_transaction
         if write and not connection.in_transaction:
             if connection.isolation_level is None or getattr(connection, "autocommit", 0) is True:
                 raise StoreError(
@@ -348,8 +356,13 @@ class JoinedSqliteStore:
                 )
             connection.execute("BEGIN IMMEDIATE")
         transaction = SqliteTransaction(connection)
-        with transaction.savepoint():
-            yield transaction
+        try:
+            with transaction.savepoint():
+                yield transaction
+        except sqlite3.OperationalError as error:
+            if was_begun and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise StoreError(_DEFERRED) from error
+            raise
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the caller's whole transaction may succeed when it is done again."""

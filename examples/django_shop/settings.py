@@ -26,6 +26,8 @@ def database(url: str) -> dict:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": unquote(urlsplit(url).path[1:]),
+            # A file, since the board has connections of its own: no two share one in memory.
+            "TEST": {"NAME": BASE_DIR / "test.db"},
             # The write lock first, and wait for it: a deferred transaction may be refused it.
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 60},
         }
@@ -41,4 +43,5 @@ def database(url: str) -> dict:
 
 
 DATABASES = {"default": database(DATABASE_URL)}
+TEST_RUNNER = "shop.testing.LadderRunner"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -10,7 +10,7 @@ from ..board.board import Board
 from ..errors import StoreError
 from .loading import existing_store, reading_board, stored_pipeline
 from .options import Allow, Json, Name, OwnPipeline, StoredPipeline, Url
-from .printing import console, counted, moment, printable, table, write_json
+from .printing import console, counted, moment, printable, write_json
 
 __all__ = ["held"]
 
@@ -44,14 +44,16 @@ def list_(
         return
     out = console()
     out.print(f"{counted(len(found), 'event')} held")
-    if not found:
-        return
-    rows = table("key", "deal", "event", "since", "kind", "told", "reason", right=("told",))
     for each in found:
-        event = f"{each.event.type} {each.event.id}"
-        cells = (each.key, each.deal, event, moment(each.since), each.kind.value)
-        rows.add_row(*map(printable, cells), f"{each.told:,}", printable(each.reason))
-    out.print(rows)
+        event = f"deal {each.deal}, {each.event.type} {each.event.id}"
+        told = "" if each.told == 1 else f", told {each.told:,} times"
+        # Not a table: a key is there to be copied whole, and a reason to be read to its end.
+        out.print(f"\n{each.key}", style="bold")
+        out.print(
+            printable(f"  {event}: {each.kind.value} since {moment(each.since)}{told}"),
+            soft_wrap=True,
+        )
+        out.print(printable(f"  {each.reason}"), soft_wrap=not out.is_terminal)
 
 
 @held.command()

@@ -32,10 +32,11 @@ def key(url: str) -> str:
 
 
 def test_it_lists_the_whole_key_and_the_reason(url: str) -> None:
-    told = run("held", "list", url, *LADDER).out
-    assert key(url) in told
-    assert "order.confirmed" in told
-    assert "conflict" in told
+    told = run("held", "list", url, *LADDER)
+    assert told.code == 0, told.err
+    assert key(url) in told.out
+    assert "order.confirmed" in told.out
+    assert "conflict" in told.out
 
 
 def test_under_an_id_of_its_own_it_moves_the_deal(url: str) -> None:

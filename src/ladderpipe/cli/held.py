@@ -48,7 +48,7 @@ def list_(
         event = f"deal {each.deal}, {each.event.type} {each.event.id}"
         told = "" if each.told == 1 else f", told {each.told:,} times"
         # Not a table: a key is there to be copied whole, and a reason to be read to its end.
-        out.print(f"\n{each.key}", style="bold")
+        out.print(f"\n{each.key}", style="bold", soft_wrap=True)
         out.print(
             printable(f"  {event}: {each.kind.value} since {moment(each.since)}{told}"),
             soft_wrap=True,

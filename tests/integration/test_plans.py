@@ -259,6 +259,8 @@ def postgres_tables(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
         for statement in FILL:
             series = re.sub(r"\bseries\b", f"generate_series(1, {DEALS}) AS series (n)", statement)
             connection.execute(re.sub(r"\bAT\b", "to_timestamp(n)", series).encode())
+        # From a sample, another plan is chosen now and then; this many are all rows.
+        connection.execute("SET default_statistics_target = 1000")
         connection.execute("VACUUM ANALYZE")
         yield connection
 

@@ -18,11 +18,21 @@ from ladderpipe import Board, Event, Pipeline, Stage, SystemClock, after, do, on
 from tests.shops import Shop, lead_ladder, register
 
 WORKER = """
-import datetime as dt, logging, select, sys
+import datetime as dt, logging, select, sys, threading
 from ladderpipe import Board, SystemClock
 from tests.integration.test_worker import hasty_ladder
 
-logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+begun = threading.Event()
+
+class SlowLog(logging.StreamHandler):
+    # Takes a second to write a line, or until another delivery begins meanwhile.
+
+    def emit(self, record):
+        super().emit(record)
+        begun.wait(1)
+
+log = SlowLog if "slowly" in sys.argv else logging.StreamHandler
+logging.basicConfig(level=logging.INFO, handlers=[log(sys.stdout)], format="%(message)s")
 
 class Clock(SystemClock):
     told = False
@@ -38,6 +48,8 @@ board = Board.open(hasty_ladder(), sys.argv[1], clock=Clock())
 @board.handles("email")
 def send(delivery):
     print("sending", delivery.payload["template"], flush=True)
+    if delivery.payload["template"] == "after":
+        begun.set()
     # A signal is acted upon between two steps of Python: one that comes just before a read that
     # waits for ever is never seen.
     long = delivery.payload["template"] == "long"
@@ -75,12 +87,12 @@ def hasty_ladder() -> Pipeline:
 class Worker:
     """A worker in a process of its own, and a board on the same file."""
 
-    def __init__(self, folder: Path, poll: int) -> None:
+    def __init__(self, folder: Path, poll: int, *options: str) -> None:
         url = f"sqlite:///{folder}/shop.db"
         self.board = Board.open(hasty_ladder(), url)
         self.process = subprocess.Popen(
             # Unbuffered: what a signal's handler logs while a buffer is written is lost.
-            [sys.executable, "-u", "-c", WORKER, url, str(poll)],
+            [sys.executable, "-u", "-c", WORKER, url, str(poll), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
@@ -111,8 +123,8 @@ class Worker:
 def worker(tmp_path: Path) -> Iterator[Any]:
     workers: list[Worker] = []
 
-    def start(poll: int) -> Worker:
-        workers.append(Worker(tmp_path, poll))
+    def start(poll: int, *options: str) -> Worker:
+        workers.append(Worker(tmp_path, poll, *options))
         return workers[-1]
 
     yield start
@@ -153,8 +165,9 @@ def test_an_idle_worker_stops_at_once_when_asked(worker: Any, number: int):
     assert any("stopping after this round" in line for line in found.seen)
 
 
-def test_a_worker_that_is_asked_to_stop_finishes_the_delivery_under_way(worker: Any):
-    found = worker(1)
+@pytest.mark.parametrize("log", [(), ("slowly",)], ids=["", "a slow log"])
+def test_a_worker_that_is_asked_to_stop_finishes_the_delivery_under_way(worker: Any, log: Any):
+    found = worker(1, *log)
     found.tell("slow", "d")
     found.until("sending long")
     found.process.send_signal(signal.SIGTERM)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import datetime as dt
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -88,21 +88,30 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
         yield
         return
 
-    def say_and_stop(number: int) -> None:
-        WORKER.info("%s: stopping after this round", signal.Signals(number).name)
-        stop.set()
+    # The code that a signal interrupts may hold the locks of the log's stream and of the event: who
+    # takes them here waits for ever. Another thread waits until they are free; a simple queue may
+    # be put into wherever that happens.
+    asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def stop_and_say() -> None:
+        while (number := asked.get()) is not None:
+            # A log may be slow, and no further delivery is to begin meanwhile.
+            stop.set()
+            WORKER.info("%s: stopping after this round", signal.Signals(number).name)
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        # The code that a signal interrupts may hold the locks of the log's stream and of the event:
-        # who takes them here waits for ever. Another thread waits until they are free.
-        _thread.start_new_thread(say_and_stop, (number,))
+        asked.put(number)
 
+    listener = threading.Thread(target=stop_and_say, name="ladderpipe-signals", daemon=True)
+    listener.start()
     before = {number: signal.signal(number, ask_to_stop) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        asked.put(None)
+        listener.join()
 
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

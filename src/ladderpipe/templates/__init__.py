@@ -4,9 +4,9 @@
 |---|---|
 | `sales_management` | a B2B shop's carts, from the quote request to the order |
 | `new_to_won` | New Opportunity, Contacting, Working, Won, Lost |
-| `kanban` | a board that people drag cards on, from new contact to customer |
-| `crm_default` | New, Qualified, Demo, Proposal, Negotiation, Won, Lost |
-| `prospecting` | the six phases of selling, from prospecting to closing |
+| `kanban` | a board that people drag cards on, from new contact to customer acquired |
+| `crm_default` | New, Under review, Demo scheduled, Awaiting commitment, In negotiation, Won, Lost |
+| `prospecting` | the six phases of selling, from lead generation to closing the deal |
 
 Each is a definition file in TOML: `text` returns it, `ladderpipe template` writes it out, to begin
 a ladder of your own from. Every title is in Italian and English; `language="en"` puts English

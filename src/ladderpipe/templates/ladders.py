@@ -117,8 +117,9 @@ def new_to_won(language: Language = "it") -> Pipeline:
 def kanban(language: Language = "it") -> Pipeline:
     """Return a board on which people drag cards to any column, from any column.
 
-    A quote or a negotiation without any event for 30 days goes to ``call_back_later``, with a
-    task for two months later; any event of its rules brings the card back.
+    A proposal without any event for 30 days goes back to ``worked_by_phone``, and to the task of
+    that column. There is no column for what comes to nothing; add one with
+    :meth:`~ladderpipe.Pipeline.extended` where it is needed.
     """
     return _ladder("kanban", language)
 
@@ -126,9 +127,10 @@ def kanban(language: Language = "it") -> Pipeline:
 def crm_default(language: Language = "it") -> Pipeline:
     """Return the ladder that most teams begin with before they make their own.
 
-    A proposal or a negotiation without any event for 30 days falls back to ``qualified``: it is
-    not worth a proposal's probability in a forecast any more. People may move deals among the
-    open stages, close them, and take them up again from ``lost`` into ``qualified``.
+    A commitment or a negotiation without any event for 30 days falls back to ``verification``: it
+    is not worth a proposal's probability in a forecast any more. People may move deals among the
+    open stages, close them, and take them up again from ``lost`` into ``verification``. Who loses
+    a deal says why, in the property ``loss_reason``.
     """
     return _ladder("crm_default", language)
 
@@ -136,8 +138,10 @@ def crm_default(language: Language = "it") -> Pipeline:
 def prospecting(language: Language = "it") -> Pipeline:
     """Return the ladder of salespeople who look for their customers themselves.
 
-    An objection leads down from ``closing`` as well: closing begins again once it is answered.
-    Three weeks of ``approach`` without any event lead back to ``prospecting``. People may move
-    deals among the phases, close them, and take them up again from ``lost`` into ``prospecting``.
+    A lead is qualified when the properties ``budget``, ``authority``, ``need`` and ``timing`` are
+    filled. A negotiation leads down from ``closing`` as well: closing begins again once it is
+    settled. Three weeks of ``nurturing`` without any event lead back to ``prospecting``. People
+    may move deals among the phases, close them, and take them up again from ``lost`` into
+    ``prospecting``.
     """
     return _ladder("prospecting", language)

@@ -25,6 +25,8 @@ from ladderpipe.insight import Tables
 from ladderpipe.insight.report_page import contents, record_of, rendered, write_charts
 from ladderpipe.insight.report_page.cells import cells_of
 from ladderpipe.insight.report_page.html import for_script
+from ladderpipe.insight.report_page.key_figures import key_figures
+from ladderpipe.insight.report_page.words import in_language
 
 from .lives import Life, life, tables_of
 
@@ -206,3 +208,30 @@ def test_a_deal_won_within_seconds_took_seconds() -> None:
     quick = tables_of([life("quick", (0, "new"), (30 / 3600, "won"))])
     assert "30 seconds" in insight.page(quick, forecasts=False)
     assert "30 secondi" in insight.page(quick, forecasts=False, language="it")
+
+
+def test_a_headline_never_calls_it_success_that_nobody_records_losses() -> None:
+    """841 of 8,000 leads won, none ever marked as lost; here 2 of 20."""
+    facts = {"value": Decimal(1000), "currency": "EUR"}
+    lying = [life(f"o{n}", (0, "new"), **facts) for n in range(18)]
+    won = [life(f"w{n}", (0, "new"), (240, "won"), **facts) for n in range(2)]
+    found = contents(tables_of(lying + won), forecasts=False)
+    record = record_of(found)["headline"]
+    assert record["conversion"] == {
+        "rate": 0.1, "lower": pytest.approx(0.0279, abs=1e-4),
+        "upper": pytest.approx(0.3010, abs=1e-4), "won": 2, "closed": 20,
+    }  # fmt: skip
+    assert record["seldom_lost"] is True
+    assert record["won_per_day"] == [{"currency": "EUR", "value": "33.3333330000", "deals": None}]
+    figures = {
+        figure.title: (figure.values, figure.beneath)
+        for figure in key_figures(found.headline, Format("en"), in_language("en"))
+    }
+    assert figures["Won of those opened"] == (("10.0%",), "2 of 20 opened so far (3% – 30%)")
+    assert figures["Win rate"][0] == ("–",)
+    assert figures["Win rate"][1].startswith("2 won, 0 marked as lost: too few losses")
+    # 2 wins in 18 × 60 + 2 × 10 days of being open; 18 are open.
+    expected = 18 * 1000 * 2 / (18 * 60 + 2 * 10)
+    assert figures["Sales velocity"] == (
+        (f"€{expected:.2f}",), "per day, expected of what is open; really won: €33.33"
+    )  # fmt: skip

@@ -116,14 +116,92 @@ def test_loss_reasons_are_of_the_deals_that_are_lost_now() -> None:
 
 def test_velocity_is_its_four_factors() -> None:
     found = only(insight.velocity(tables_of(ALL)))
+    # Opened at 0 of 60 days; closed after 2 and 3 days, abandoned after 10 hours, or still open.
+    lived = (2 + 3 + 10 / 24 + 60) / 4
     assert found == {
         "currency": "EUR",
         "deals": 1,
-        "win_rate": 0.5,
+        "win_rate": 0.25,
         "average_value": Decimal(600),
-        "cycle_days": 2.0,
-        "velocity": Decimal(150),
+        "cycle_days": pytest.approx(lived),
+        "velocity": pytest.approx(Decimal(0.25 * 600 / lived)),
+        "won_per_day": Decimal(600) / 60,
+        "won": 1,
+        "days": 60.0,
     }
+
+
+def test_velocity_by_closed_deals_is_that_of_the_textbooks() -> None:
+    found = only(insight.velocity(tables_of(ALL), win_rate="closed", cycle_length="won"))
+    assert (found["win_rate"], found["cycle_days"], found["velocity"]) == (0.5, 2.0, Decimal(150))
+
+
+def test_where_nothing_is_ever_lost_velocity_is_near_what_was_really_won() -> None:
+    """Ninety leads lie open for ever; ten were won within ten days of 59: 10,000 in 59 days."""
+    lying = [life(f"o{n}", (0, "new"), value=Decimal(1000), currency="EUR") for n in range(90)]
+    won = [
+        life(f"w{n}", (0, "new"), (240, "won"), value=Decimal(1000), currency="EUR")
+        for n in range(10)
+    ]
+    found = only(insight.velocity(tables_of(lying + won, hours=59 * 24)))
+    assert found["won_per_day"] == pytest.approx(Decimal(10_000) / 59)
+    # 10 wins in 90 × 59 + 10 × 10 days of being open; 90 are open, worth 1,000 each.
+    assert float(found["velocity"]) == pytest.approx(90 * 1000 * 10 / (90 * 59 + 10 * 10))
+
+
+@settings(max_examples=30)
+@given(deals=lives())
+def test_what_was_won_a_day_is_the_money_won_over_the_days_since_the_first_opening(
+    deals: list[Life],
+) -> None:
+    tables = tables_of(deals)
+    for row in insight.velocity(tables).table.to_dicts():
+        mine = [deal for deal in tables.deals.to_dicts() if deal["currency"] == row["currency"]]
+        won = [deal["value"] for deal in mine if deal["status"] == "won"]
+        known = [value for value in won if value is not None]
+        days = (tables.as_of - min(deal["opened_at"] for deal in mine)) / dt.timedelta(days=1)
+        assert row["won"] == len(won)
+        if won and not known:
+            assert row["won_per_day"] is None
+        else:
+            assert float(row["won_per_day"]) == pytest.approx(float(sum(known)) / days, abs=1e-6)
+
+
+def test_the_days_of_a_period_are_its_own_up_to_the_report() -> None:
+    asked = {"period": (START, START + dt.timedelta(days=20))}
+    assert only(insight.velocity(tables_of(ALL), **asked))["won_per_day"] == 30
+    young = tables_of(ALL, hours=24 * 10)
+    assert only(insight.velocity(young, **asked))["days"] == 10
+
+
+def test_velocity_by_owner_is_that_of_the_deals_of_each() -> None:
+    bo = life("bo", (0, "new"), value=Decimal(9), currency="EUR", owner="Bo")
+    ada = life("ada", (24, "new"), value=Decimal(7), currency="EUR", owner="Ada")
+    report = insight.velocity(tables_of([WON, bo, ada]), by="owner")
+    assert report.table.select("owner", "deals", "win_rate", "won", "days").rows() == [
+        ("Ada", 1, 0.5, 1, 60.0),
+        ("Bo", 1, 0.0, 0, 60.0),
+    ]
+    assert report.table["won_per_day"].to_list() == [Decimal(10), Decimal(0)]
+
+
+def test_open_deals_without_a_value_are_multiplied_and_the_note_says_so() -> None:
+    unknown = life("unknown", (0, "new"), currency="EUR")
+    report = insight.velocity(tables_of([*ALL, unknown]))
+    assert only(report)["deals"] == 2
+    assert report.notes[0]["en"] == (
+        "1 open deal has no value; it is taken to be worth the average."
+    )
+
+
+def test_a_win_rate_says_when_hardly_anything_was_ever_lost() -> None:
+    won = [life(f"w{n}", (0, "new"), (24, "won")) for n in range(21)]
+    note = insight.win_rate(tables_of([*won, OPEN])).notes[0]["en"]
+    assert note.startswith("Hardly any deal was ever marked as lost (0 of 21 decided)")
+    assert note.endswith("Of all 22 deals opened, 21 (95.5%) are won.")
+    assert "Hardly" not in insight.win_rate(tables_of(won)).notes[0]["en"], "all are decided"
+    two_lost = [life(f"l{n}", (0, "new"), (24, "lost")) for n in range(2)]
+    assert "Hardly" not in insight.win_rate(tables_of([*won, *two_lost, OPEN])).notes[0]["en"]
 
 
 def test_every_factor_of_velocity_may_be_given() -> None:
@@ -139,9 +217,10 @@ def test_every_factor_of_velocity_may_be_given() -> None:
     [
         ({"deals": "opened"}, "deals", 4),
         ({"deals": "closed"}, "deals", 2),
-        ({"win_rate": "opened"}, "win_rate", 0.25),
+        ({"win_rate": "closed"}, "win_rate", 0.5),
         ({"average_value": "open"}, "average_value", Decimal(400)),
         ({"average_value": "all"}, "average_value", Decimal(285)),
+        ({"cycle_length": "won"}, "cycle_days", 2.0),
         ({"cycle_length": "closed"}, "cycle_days", 2.5),
         ({"cycle_length": "won_median"}, "cycle_days", 2.0),
     ],

@@ -13,7 +13,13 @@ from zoneinfo import ZoneInfo
 import attrs
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_time
-from babel.numbers import NumberPattern, get_currency_precision, get_currency_symbol, parse_pattern
+from babel.numbers import (
+    NumberPattern,
+    format_compact_decimal,
+    get_currency_precision,
+    get_currency_symbol,
+    parse_pattern,
+)
 from babel.units import format_unit
 
 __all__ = ["ENGLISH", "ITALIAN", "NOTHING", "Format"]
@@ -82,6 +88,16 @@ class Format:
         if value is None:
             return NOTHING
         return self._written(_locale(self.language).decimal_formats[None], value, digits)
+
+    def short(self, value: float | Decimal | None) -> str:
+        """Return a number of any size in few letters: ``1.25K``, ``10.7M``, ``10,7 Mln``."""
+        if value is None or abs(value) < 1_000:
+            return self.number(value, 0 if value is None or value == int(value) else 2)
+        digits = 2 - (len(str(int(abs(value)))) - 1) % 3
+        written: str = format_compact_decimal(
+            value, locale=_locale(self.language), fraction_digits=digits
+        )
+        return written
 
     def share(self, value: float | None, digits: int = 1) -> str:
         """Return a share of one in percent: ``63.2%`` or ``63,2%``."""

@@ -49,12 +49,15 @@ def _headline(contents: Contents) -> dict[str, Any]:
         "open": _amounts(figures.open),
         "won_since": figures.won_since.isoformat(),
         "won": _amounts(figures.won),
+        "conversion": attrs.asdict(figures.conversion),
         "win_rate": attrs.asdict(figures.win_rate),
+        "seldom_lost": figures.seldom_lost,
         "win_rate_with_abandoned": (
             None if figures.with_abandoned is None else attrs.asdict(figures.with_abandoned)
         ),
         "cycle_days": None if figures.cycle is None else figures.cycle / dt.timedelta(days=1),
         "velocity_per_day": _amounts(figures.velocity),
+        "won_per_day": _amounts(figures.won_per_day),
     }
 
 

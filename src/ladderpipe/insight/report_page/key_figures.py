@@ -32,16 +32,27 @@ def key_figures(figures: Headline, form: Format, words: Mapping[str, str]) -> li
         KeyFigure(words["open"], _money(figures.open, form), _deals(figures.open, form, words)),
         KeyFigure(month, _money(figures.won, form), _deals(figures.won, form, words)),
         KeyFigure(
+            words["conversion"],
+            (form.share(figures.conversion.rate),),
+            _counts(figures.conversion, words["opened"], form, words),
+        ),
+        KeyFigure(
             words["win_rate"],
-            (form.share(figures.win_rate.rate),),
-            _rate(figures.win_rate, figures.with_abandoned, form, words),
+            # Where nobody records losses, 100 % would be read as success.
+            (NOTHING if figures.seldom_lost else form.share(figures.win_rate.rate),),
+            _rate(figures, form, words),
         ),
         KeyFigure(
             words["cycle"],
             (form.duration(figures.cycle),),
             words["from_opening"],
         ),
-        KeyFigure(words["velocity"], _money(figures.velocity, form), words["per_day"]),
+        KeyFigure(
+            words["velocity"],
+            _money(figures.velocity, form),
+            f"{words['per_day_expected']}; {words['really_won']} "
+            + ", ".join(_money(figures.won_per_day, form)),
+        ),
     ]
 
 
@@ -59,10 +70,20 @@ def _deals(amounts: Sequence[Amount], form: Format, words: Mapping[str, str]) ->
     return f"{form.number(number)} {words['deal' if number == 1 else 'deals']}"
 
 
-def _rate(rate: Rate, abandoned: Rate | None, form: Format, words: Mapping[str, str]) -> str:
-    decided = f"{form.number(rate.won)} {words['of']} {form.number(rate.closed)} {words['closed']}"
-    if rate.lower is not None:
-        decided += f" ({form.share(rate.lower, 0)} – {form.share(rate.upper, 0)})"
+def _rate(figures: Headline, form: Format, words: Mapping[str, str]) -> str:
+    rate, abandoned = figures.win_rate, figures.with_abandoned
+    decided = _counts(rate, words["closed"], form, words)
+    if figures.seldom_lost:
+        decided = words["seldom_lost"].format(
+            won=form.number(rate.won), lost=form.number(rate.closed - rate.won)
+        )
     if abandoned is None or abandoned.rate is None:
         return decided
     return f"{decided}; {form.share(abandoned.rate)} {words['with_abandoned']}"
+
+
+def _counts(rate: Rate, among: str, form: Format, words: Mapping[str, str]) -> str:
+    told = f"{form.number(rate.won)} {words['of']} {form.number(rate.closed)} {among}"
+    if rate.lower is None:
+        return told
+    return f"{told} ({form.share(rate.lower, 0)} – {form.share(rate.upper, 0)})"

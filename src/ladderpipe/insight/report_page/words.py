@@ -17,6 +17,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     ),
     "chart_failed": said("This chart could not be drawn.", "Impossibile disegnare il grafico."),
     "closed": said("decided", "decise"),
+    "conversion": said("Won of those opened", "Vinte su quelle aperte"),
     "contents": said("Contents", "Indice"),
     "cycle": said("Median time to win", "Tempo mediano per vincere"),
     "dark": said("Dark or light", "Scuro o chiaro"),
@@ -33,7 +34,13 @@ _WORDS: Final[Mapping[str, Words]] = {
     "of": said("of", "su"),
     "one_month": said("Won in", "Vinte in"),
     "open": said("Open now", "Aperte ora"),
-    "per_day": said("per day", "al giorno"),
+    "opened": said("opened so far", "aperte finora"),
+    "per_day_expected": said("per day, expected of what is open", "al giorno, atteso dalle aperte"),
+    "really_won": said("really won:", "vinto davvero:"),
+    "seldom_lost": said(
+        "{won} won, {lost} marked as lost: too few losses on record for a rate",
+        "{won} vinte, {lost} segnate perse: troppo poche perdite registrate per un tasso",
+    ),
     "report": said("Pipeline report", "Rapporto della pipeline"),
     "rows_left_out": said(
         "more rows are not on this page; --json has them all.",

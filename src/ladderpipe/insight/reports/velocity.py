@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import polars as pl
 
 from ...errors import DefinitionError
 from ..frames.rates import Rates
-from ..frames.schema import MONEY
+from ..frames.schema import INSTANT, MONEY
 from ..frames.snapshot import (
     CLOSED,
     DAY,
@@ -20,23 +21,24 @@ from ..frames.snapshot import (
     Source,
     checked_period,
     money_mean,
+    refuse_unknown,
     standing,
-    unvalued,
 )
 from ..frames.tables import Tables
-from ..optional import alt
-from ..report import Report, Titles
-from ..words import Language, Words, said
-from . import charts
+from ..report import Report
+from ..words import NOTHING, Words, noted, said, titles_of
+from .velocity_chart import draw_velocity
+from .velocity_words import DAYS, WON, WON_PER_DAY, definition_of
 
 __all__ = ["velocity"]
 
 Deals: TypeAlias = Literal["open", "opened", "closed"] | int
 WinRate: TypeAlias = Literal["closed", "opened"] | float
 AverageValue: TypeAlias = Literal["won", "open", "all"] | Decimal
-CycleLength: TypeAlias = Literal["won", "won_median", "closed"] | dt.timedelta
+CycleLength: TypeAlias = Literal["opened", "won", "won_median", "closed"] | dt.timedelta
 
 COLUMNS: Final = ("deals", "win_rate", "average_value", "cycle_days")
+By = Literal["owner", "source"]
 
 
 def velocity(
@@ -45,25 +47,31 @@ def velocity(
     as_of: Instant | None = None,
     period: Period | None = None,
     deals: Deals = "open",
-    win_rate: WinRate = "closed",
+    win_rate: WinRate = "opened",
     average_value: AverageValue = "won",
-    cycle_length: CycleLength = "won",
+    cycle_length: CycleLength = "opened",
+    by: By | None = None,
     rates: Rates | None = None,
 ) -> Report:
     """Report deals × win rate × average value ÷ cycle length: money per day, by currency.
 
-    Each factor is one of its named definitions, or a figure of your own. With ``deals="open"``
-    it is the rate at which the deals in the pipeline would turn into money if they fared as
-    those of the period did.
+    Each factor is one of its named definitions, or a figure of your own. Left out, win rate and
+    cycle length are of *all* deals opened, those that nobody ever closes included: their quotient
+    is how often a deal was won per day that it was open (Little's law), which holds for the open
+    deals that it multiplies. Beside it stands what was really won per day.
 
     Args:
-        period: which closed or opened deals the definitions look at; all when left out.
+        period: which closed or opened deals the definitions look at, and which days
+            ``won_per_day`` is of; when left out all, and the days since the first opening.
         deals: ``"open"``: open at ``as_of``; ``"opened"`` or ``"closed"``: in the period.
-        win_rate: ``"closed"``: won ÷ (won + lost) of the deals closed in the period;
-            ``"opened"``: won ÷ all of the deals opened in the period (young ones pull it down).
+        win_rate: ``"opened"``: won ÷ all of the deals opened in the period;
+            ``"closed"``: won ÷ (won + lost) of the deals closed in the period (it is too high for
+            open deals where losses are seldom recorded).
         average_value: mean value of the deals won in the period, of the open ones, or of all.
-        cycle_length: from opening to closing: the mean of the deals won in the period, their
-            median, or the mean of all that closed.
+        cycle_length: ``"opened"``: from opening to closing, or to being abandoned, or to ``as_of``:
+            the mean of the deals opened in the period; from opening to closing: the mean of the
+            deals ``"won"`` in the period, their ``"won_median"``, or the mean of all ``"closed"``.
+        by: what to group by besides the currency.
 
     Raises:
         DefinitionError: a definition has no such name, a figure is out of range, or the period
@@ -71,6 +79,7 @@ def velocity(
         ClockError: the tables do not reach so far.
         RateError: a rate that is needed is missing.
     """
+    refuse_unknown("by", by, (None, *get_args(By)))
     tables = standing(source, as_of, rates)
     chosen = {
         "deals": deals,
@@ -80,20 +89,26 @@ def velocity(
     }
     _refuse_unknown(chosen)
     facts = _facts(tables, period)
-    table = facts.group_by("currency").agg(
-        _figure(name, choice).alias(name) for name, choice in chosen.items()
+    keys = ["currency"] if by is None else [by, "currency"]
+    table = facts.group_by(keys).agg(
+        *(_figure(name, choice).alias(name) for name, choice in chosen.items()),
+        pl.col("won").sum().cast(pl.Int64),
+        won_value=_sum_won(),
+        days=pl.col("days").first(),
     )
-    table = table.sort("deals", "currency", descending=[True, False], nulls_last=True)
-    table = table.with_columns(velocity=_velocities(table))
+    table = table.sort("deals", *keys, descending=[True] + [False] * len(keys), nulls_last=True)
+    table = table.with_columns(velocity=_velocities(table), won_per_day=_really_won(table))
+    table = table.select(*keys, *COLUMNS, "velocity", "won_per_day", "won", "days")
     return Report(
         name="velocity",
         titles=said("Sales velocity", "Velocità di vendita"),
-        definitions=_definition(chosen),
+        definitions=definition_of(chosen),
         as_of=tables.as_of,
         table=table,
-        labels={"currency": {}},
-        notes=(*unvalued(tables.deals), *_incomplete(table)),
-        draw=_draw if table["velocity"].count() else None,
+        columns=titles_of(table, won=WON, days=DAYS, won_per_day=WON_PER_DAY),
+        labels={name: {} for name in keys},
+        notes=(*_averaged(tables, deals), *_incomplete(table)),
+        draw=functools.partial(draw_velocity, by=by) if table["velocity"].count() else None,
     )
 
 
@@ -105,10 +120,22 @@ def _facts(tables: Tables, period: Period | None) -> pl.DataFrame:
         inside = pl.col(column).is_between(start, end, closed="left")
         return (inside if period is not None else pl.col(column).is_not_null()).fill_null(False)
 
+    now = pl.lit(tables.as_of, dtype=INSTANT)
     closed = pl.col("status").is_in(CLOSED) & within("closed_at")
+    # Who is abandoned is among those multiplied no more: it was open until then.
+    given_up = pl.when(pl.col("status") == "abandoned").then("entered_at")
+    since = pl.col("opened_at").min().over("currency") if period is None else pl.lit(start)
+    until = now if period is None else pl.lit(min(end, tables.as_of), dtype=INSTANT)
+    watched = (until - since).dt.total_microseconds() / DAY
     return tables.deals.select(
         "currency",
+        "owner",
+        "source",
         "value",
+        days=pl.when(watched > 0).then(watched),
+        lived=(
+            pl.coalesce("closed_at", given_up, now) - pl.col("opened_at")
+        ).dt.total_microseconds(),
         is_open=pl.col("status") == "open",
         has_won=pl.col("status") == "won",
         won=closed & (pl.col("status") == "won"),
@@ -126,6 +153,12 @@ def _mean_value(among: str | None) -> pl.Expr:
     if among is None:
         return money_mean(pl.col("value"))
     return money_mean(pl.col("value").filter(pl.col(among)))
+
+
+def _sum_won() -> pl.Expr:
+    won = pl.col("value").filter(pl.col("won"))
+    nothing_won = pl.col("won").sum() == 0
+    return pl.when(nothing_won | (won.count() > 0)).then(won.sum())
 
 
 def _cycle(among: str) -> pl.Expr:
@@ -148,6 +181,7 @@ _FIGURES: Final[Mapping[str, Mapping[str, Callable[[], pl.Expr]]]] = {
         "all": lambda: _mean_value(None),
     },
     "cycle_days": {
+        "opened": lambda: pl.col("lived").filter(pl.col("opened")).mean() / DAY,
         "won": lambda: _cycle("won").mean() / DAY,
         "won_median": lambda: _cycle("won").median() / DAY,
         "closed": lambda: _cycle("closed").mean() / DAY,
@@ -203,110 +237,44 @@ def _per_day(
     return product.quantize(Decimal("0.000001"))
 
 
-def _incomplete(table: pl.DataFrame) -> tuple[Words, ...]:
-    missing = table.filter(pl.col("velocity").is_null())["currency"].to_list()
-    if not missing:
+def _really_won(table: pl.DataFrame) -> pl.Series:
+    """Return what was won ÷ the days watched; null where nothing is known of the money."""
+    rows = table.select("won_value", "days").iter_rows()
+    return pl.Series([_a_day(value, days) for value, days in rows], dtype=MONEY)
+
+
+def _a_day(value: Decimal | None, days: float | None) -> Decimal | None:
+    if value is None or not days:
+        return None
+    return (value / Decimal(str(days))).quantize(Decimal("0.000001"))
+
+
+def _averaged(tables: Tables, deals: Deals) -> tuple[Words, ...]:
+    """Return the note on open deals of unknown value, which are multiplied like the others."""
+    multiplied = tables.deals.filter(pl.col("status") == "open")
+    if deals != "open":
         return ()
-    names = ", ".join(code or "–" for code in missing)
+    return noted(
+        multiplied["value"].null_count(),
+        (
+            "open deal has no value; it is taken to be worth the average.",
+            "open deals have no value; they are taken to be worth the average.",
+        ),
+        (
+            "trattativa aperta non ha valore; si considera del valore medio.",
+            "trattative aperte non hanno valore; si considerano del valore medio.",
+        ),
+    )
+
+
+def _incomplete(table: pl.DataFrame) -> tuple[Words, ...]:
+    missing = table.filter(pl.col("velocity").is_null())["currency"].unique(maintain_order=True)
+    if missing.is_empty():
+        return ()
+    names = ", ".join(code or NOTHING for code in missing)
     return (
         said(
             f"No velocity for {names}: nothing was won, or a factor is not known.",
             f"Nessuna velocità per {names}: niente è stato vinto, o manca un fattore.",
         ),
-    )
-
-
-def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
-    shown = table.drop_nulls("velocity").with_columns(
-        pl.col("velocity", "average_value").cast(pl.Float64)
-    )
-
-    def panel(rows: pl.DataFrame, code: str) -> Any:
-        parts = [
-            _figure_panel(rows, "deals", [titles["deals"], " "], ","),
-            _figure_panel(rows, "win_rate", [titles["win_rate"], " "], ".0%"),
-            _figure_panel(rows, "average_value", [titles["average_value"], f"({code})"], SHORT),
-            _figure_panel(rows, "cycle_days", CYCLE[language], ",.1f"),
-            _figure_panel(
-                rows, "velocity", [SPEED[language], f"({code} {A_DAY[language]})"], SHORT
-            ),
-        ]
-        return alt.hconcat(*parts, spacing=24)
-
-    return charts.by_currency(shown, panel)
-
-
-def _figure_panel(rows: pl.DataFrame, name: str, title: list[str], pattern: str) -> Any:
-    colour = charts.MAIN if name == "velocity" else charts.INK
-    return (
-        alt.Chart(rows)
-        .mark_text(fontSize=24, color=colour, align="left", baseline="top", x=0, y=0)
-        .encode(
-            text=alt.Text(f"{name}:Q", format=pattern),
-            tooltip=alt.Tooltip(f"{name}:Q", title=" ".join(title), format=","),
-        )
-        .properties(width=116, height=34, title=alt.TitleParams(title, fontSize=11))
-    )
-
-
-SHORT: Final = ",.3~s"
-SPEED: Final = said("Velocity", "Velocità")
-A_DAY: Final = said("per day", "al giorno")
-CYCLE: Final = {"en": ["Cycle", "(days)"], "it": ["Ciclo", "(giorni)"]}
-
-_SAID: Final[Mapping[str, Mapping[str, Words]]] = {
-    "deals": {
-        "open": said("the deals open at the instant of the report", "le trattative aperte"),
-        "opened": said("the deals opened in the period", "le trattative aperte nel periodo"),
-        "closed": said("the deals closed in the period", "le trattative chiuse nel periodo"),
-    },
-    "win_rate": {
-        "closed": said(
-            "won ÷ (won + lost) of those closed in the period",
-            "vinte ÷ (vinte + perse) fra quelle chiuse nel periodo",
-        ),
-        "opened": said(
-            "won ÷ all of those opened in the period", "vinte ÷ tutte quelle aperte nel periodo"
-        ),
-    },
-    "average_value": {
-        "won": said("the mean of those won in the period", "la media delle vinte nel periodo"),
-        "open": said("the mean of the open ones", "la media delle aperte"),
-        "all": said("the mean of all", "la media di tutte"),
-    },
-    "cycle_days": {
-        "won": said(
-            "the mean time from opening to winning of those won in the period",
-            "il tempo medio dall'apertura alla vincita di quelle vinte nel periodo",
-        ),
-        "won_median": said(
-            "the median time from opening to winning of those won in the period",
-            "il tempo mediano dall'apertura alla vincita di quelle vinte nel periodo",
-        ),
-        "closed": said(
-            "the mean time from opening to closing of those closed in the period",
-            "il tempo medio dall'apertura alla chiusura di quelle chiuse nel periodo",
-        ),
-    },
-}
-
-
-def _definition(chosen: Mapping[str, Any]) -> Words:
-    given = said("given", "indicato")
-    words = {
-        name: _SAID[name].get(choice, given) if isinstance(choice, str) else given
-        for name, choice in chosen.items()
-    }
-    en, it = (
-        {name: said_["en"] for name, said_ in words.items()},
-        {name: said_["it"] for name, said_ in words.items()},
-    )
-    return said(
-        "Velocity = deals × win rate × average value ÷ cycle length, in money per day, each "
-        f"currency for itself. Deals: {en['deals']}. Win rate: {en['win_rate']}. Average value: "
-        f"{en['average_value']}. Cycle length: {en['cycle_days']}.",
-        "Velocità = trattative × tasso di vincita × valore medio ÷ durata del ciclo, in denaro "
-        f"al giorno, ogni valuta per sé. Trattative: {it['deals']}. Tasso di vincita: "
-        f"{it['win_rate']}. Valore medio: {it['average_value']}. Durata del ciclo: "
-        f"{it['cycle_days']}.",
     )

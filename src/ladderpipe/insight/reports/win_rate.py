@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
+from ...formats import ENGLISH, ITALIAN
 from ..frames.rates import Rates
 from ..frames.snapshot import (
     CLOSED,
@@ -31,7 +32,10 @@ from . import charts
 from .groups import By, band_labels, grouped_by
 from .intervals import wilson
 
-__all__ = ["decided", "loss_reasons", "win_rate"]
+__all__ = ["decided", "loss_reasons", "seldom_lost", "win_rate"]
+
+SELDOM: Final = 0.05
+"""Below what share of lost ones a win rate says more of the book-keeping than of the sales."""
 
 BANDS: Final = (100, 1_000, 10_000, 100_000)
 
@@ -87,6 +91,7 @@ def win_rate(
         table=table,
         labels=labels,
         notes=(
+            *seldom_lost(tables, deals),
             *_undecided(tables, abandoned_as_lost),
             *(unvalued(deals) if by == "value_band" else ()),
         ),
@@ -109,6 +114,35 @@ def decided(
     if period is not None:
         counted &= when.is_between(start, end, closed="left")
     return tables.deals.filter(counted).with_columns(decided_at=when)
+
+
+def seldom_lost(tables: Tables, deals: pl.DataFrame) -> tuple[Words, ...]:
+    """Return the note on a rate that says little because hardly any loss is on record.
+
+    Where nobody marks a deal as lost, everything decided is won; the deals that were not won stay
+    open for ever, and are not among the decided.
+
+    Args:
+        deals: the decided ones.
+    """
+    closed, everyone = deals.height, tables.deals.height
+    lost = closed - int((deals["status"] == "won").sum())
+    if not closed or closed == everyone or lost >= closed * SELDOM:
+        return ()
+    won = int((tables.deals["status"] == "won").sum())
+    share = won / everyone
+    return (
+        said(
+            f"Hardly any deal was ever marked as lost ({ENGLISH.number(lost)} of "
+            f"{ENGLISH.number(closed)} decided), so this is no rate of success. Of all "
+            f"{ENGLISH.number(everyone)} deals opened, {ENGLISH.number(won)} "
+            f"({ENGLISH.share(share)}) are won.",
+            f"Quasi nessuna trattativa è mai stata segnata come persa ({ITALIAN.number(lost)} su "
+            f"{ITALIAN.number(closed)} decise): non è un tasso di successo. Di tutte le "
+            f"{ITALIAN.number(everyone)} trattative aperte finora, {ITALIAN.number(won)} "
+            f"({ITALIAN.share(share)}) sono vinte.",
+        ),
+    )
 
 
 def _in_full(groups: Any, won: pl.Expr) -> pl.DataFrame:

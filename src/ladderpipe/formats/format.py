@@ -91,13 +91,13 @@ class Format:
 
     def short(self, value: float | Decimal | None) -> str:
         """Return a number of any size in few letters: ``1.25K``, ``10.7M``, ``10,7 Mln``."""
-        if value is None or abs(value) < 1_000:
-            return self.number(value, 0 if value is None or value == int(value) else 2)
-        digits = 2 - (len(str(int(abs(value)))) - 1) % 3
-        written: str = format_compact_decimal(
-            value, locale=_locale(self.language), fraction_digits=digits
-        )
-        return written
+        if value is None:
+            return NOTHING
+        exact = Decimal(str(value))
+        if abs(exact) < 1_000:
+            return self.number(exact, 0 if exact % 1 == 0 else 2)
+        digits = 2 - exact.adjusted() % 3
+        return format_compact_decimal(exact, locale=_locale(self.language), fraction_digits=digits)
 
     def share(self, value: float | None, digits: int = 1) -> str:
         """Return a share of one in percent: ``63.2%`` or ``63,2%``."""

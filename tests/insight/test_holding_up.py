@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 import attrs
 import polars as pl
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
 from ladderpipe.insight import Report, Tables
 from ladderpipe.insight.reports.bottlenecks import value_days
 from tests.insight.lives import LADDER, Life, after, life, lives, tables_of
+
+DAY = 86_400_000_000
+"""Microseconds."""
 
 EUR = {"currency": "EUR"}
 NEW = life("a", (0, "new"), (24, "working"), value=Decimal(100), **EUR)
@@ -69,29 +74,75 @@ def test_value_days_are_the_area_under_the_value() -> None:
 def test_value_days_are_those_counted_hour_by_hour(deals: list[Life]) -> None:
     hours = 24 * 41
     found = {
-        (stage, code): float(held)
+        (stage, code): held
         for stage, code, held in value_days(tables_of(deals, hours=hours))
         .filter(pl.col("value_days") > 0)
         .select("stage", "currency", "value_days")
         .iter_rows()
     }
-    counted: dict[tuple[str, str | None], float] = {}
+    counted: dict[tuple[str, str | None], Fraction] = {}
     for one in deals:
         for hour in range(hours):
             _count(counted, one, hour)
-    # Amounts are held to six decimals, piece by piece.
-    expected = {key: held for key, held in counted.items() if held}
-    assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert found == {key: _written(held) for key, held in counted.items() if held}
 
 
-def _count(counted: dict[tuple[str, str | None], float], one: Life, hour: int) -> None:
+def _written(exact: Fraction) -> Decimal:
+    """Return it as amounts are written: ten decimal places, rounded half to even."""
+    return Decimal(round(exact * 10**10)).scaleb(-10, Context(prec=60))
+
+
+STAYS_OF_ANY_LENGTH = st.lists(
+    st.tuples(
+        st.one_of(
+            st.decimals(0, 10**6, places=2),
+            st.sampled_from([Decimal("0.0000000001"), Decimal(10) ** 17, Decimal(10**17) / 3]),
+        ).map(lambda value: round(value, 10)),
+        st.one_of(st.integers(0, 100_000), st.integers(0, 10 * 365 * DAY)),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60)
+@given(stays=STAYS_OF_ANY_LENGTH)
+def test_value_days_are_exact_for_any_amount_and_any_length(
+    stays: list[tuple[Decimal, int]],
+) -> None:
+    deals = [
+        life(f"d{n}", (0, "new"), (lasted / 3_600_000_000, "won"), value=value, **EUR)
+        for n, (value, lasted) in enumerate(stays)
+    ]
+    tables = tables_of(deals, hours=24 * 365 * 11)
+    held = tables.visits.filter(pl.col("stage") == "new").sort("deal")
+    exact = [
+        Fraction(value) * ((row["left_at"] - row["entered_at"]) // dt.timedelta(microseconds=1))
+        for (value, _), row in zip(stays, held.to_dicts(), strict=True)
+    ]
+    (found,) = value_days(tables)["value_days"]
+    assert found == _written(sum(exact, Fraction(0)) / DAY)
+
+
+def test_what_lasts_a_moment_is_held_too() -> None:
+    """A thousand deals of a million lie 0.04 seconds each: 462.962963 value-days."""
+    moment = 0.04 / 3600
+    deals = [
+        life(f"d{n:04}", (n, "new"), (n + moment, "won"), value=Decimal(10**6), **EUR)
+        for n in range(1000)
+    ]
+    (row,) = insight.bottlenecks(tables_of(deals)).table.to_dicts()
+    assert float(row["value_days"]) == pytest.approx(1000 * 10**6 * 0.04 / 86400, abs=1e-9)
+
+
+def _count(counted: dict[tuple[str, str | None], Fraction], one: Life, hour: int) -> None:
     stages = [stage for at, stage in one.stays if at <= hour]
     known: dict[str, Any] = {}
     for at, changed in one.changes:
         known = known | changed if at <= hour else known
     if stages and stages[-1] not in ("won", "lost"):
         key = (stages[-1], known.get("currency"))
-        counted[key] = counted.get(key, 0.0) + float(known.get("value") or 0) / 24
+        counted[key] = counted.get(key, Fraction(0)) + Fraction(known.get("value") or 0) / 24
 
 
 @settings(max_examples=40)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
 import polars as pl
 
 from ...formats import ENGLISH, ITALIAN
+from ...model.money import MOST_PLACES
 from ..frames.rates import Rates
 from ..frames.schema import INSTANT, MONEY
 from ..frames.snapshot import (
@@ -27,6 +30,11 @@ from ..words import Language, Words, said
 from . import charts
 
 __all__ = ["bottlenecks", "turning_back", "value_days"]
+
+EXACT: Final = Context(prec=100, rounding=ROUND_HALF_EVEN)
+PLACES: Final = Decimal(1).scaleb(-MOST_PLACES)
+MOST_AREA: Final = 10.0 ** (37 - MOST_PLACES)
+"""Below it, money × microseconds have room in a column of decimals."""
 
 
 def bottlenecks(
@@ -72,14 +80,34 @@ def value_days(tables: Tables) -> pl.DataFrame:
     """
     closed = [stage.key for stage in tables.stages if stage.is_closed]
     pieces = _pieces(tables).filter(~pl.col("stage").is_in(closed))
-    # In decimals: money times a float would not be exact any more.
-    exact_days = pl.col("lasted").cast(MONEY) / pl.lit(DAY).cast(MONEY)
-    return pieces.group_by("stage", "currency").agg(
+    held = pieces.group_by("stage", "currency").agg(
         pl.col("begins").sum().cast(pl.Int64).alias("visits"),
         deal_days=days(pl.col("lasted").sum()),
-        value_days=(pl.col("value") * exact_days).sum(),
+        value_days=_areas(pieces),
         unvalued_days=days(pl.col("lasted").filter(pl.col("value").is_null()).sum()),
     )
+    exact = [_in_days(area) for area in held["value_days"].to_list()]
+    return held.with_columns(value_days=pl.Series(exact, dtype=MONEY))
+
+
+def _areas(pieces: pl.DataFrame) -> pl.Expr:
+    """Return each group's money × microseconds, or what to multiply and add up.
+
+    Days would be rounded before they are multiplied, and what lasts a moment be lost.
+    """
+    value, lasted = pl.col("value"), pl.col("lasted")
+    roughly: Any = pieces.select((value.cast(pl.Float64).abs() * lasted).sum()).item()
+    if roughly < MOST_AREA:
+        return (value * lasted.cast(pl.Decimal(38, 0))).sum()
+    # More digits than a column holds; amounts like that are few, and Python adds them up.
+    return pl.struct("value", "lasted").filter(value.is_not_null())
+
+
+def _in_days(area: Decimal | list[dict[str, Any]]) -> Decimal:
+    if isinstance(area, list):
+        areas = (EXACT.multiply(row["value"], Decimal(row["lasted"])) for row in area)
+        area = functools.reduce(EXACT.add, areas, Decimal(0))
+    return EXACT.divide(area, Decimal(DAY)).quantize(PLACES, context=EXACT)
 
 
 def _pieces(tables: Tables) -> pl.DataFrame:

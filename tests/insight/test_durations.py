@@ -77,10 +77,40 @@ def test_the_curve_starts_at_one_and_stands_at_the_days_asked_for() -> None:
     assert report.table["at_risk"].to_list() == [4, 4, 3, 2, 1]
 
 
+def drawn(report: insight.Report) -> pl.DataFrame:
+    """Return what the chart of a curve is drawn from."""
+    chart: Any = report.chart()
+    (rows,) = chart.to_dict()["datasets"].values()
+    return pl.DataFrame(rows)
+
+
+def test_a_curve_comes_down_where_deals_left_and_not_later() -> None:
+    """48 of 100 leave after a second, the others within 100 days: 52 % are there after two."""
+    quick = [life(f"quick-{n:02}", (0, "new"), (1 / 3600, "won")) for n in range(48)]
+    slow = [life(f"slow-{n:02}", (0, "new"), (24 * 2 * (n + 1), "won")) for n in range(52)]
+    report = insight.survival(tables_of(quick + slow, hours=24 * 110), "new")
+    assert report.table.select("days", "survival").rows()[:3] == [
+        (0.0, 1.0),
+        (pytest.approx(1 / 86_400), pytest.approx(0.52)),
+        (2.0, pytest.approx(0.51)),
+    ]
+    assert drawn(report)["survival"].to_list()[:3] == pytest.approx([1.0, 0.52, 0.51])
+    assert drawn(report)["days_told"].to_list()[:3] == ["0 seconds", "1 second", "2 days"]
+
+
+def test_the_chart_of_a_curve_by_weeks_draws_the_steps_all_the_same() -> None:
+    deals = [life(f"d{n}", (0, "new"), (24 * n, "won")) for n in (1, 2, 3)]
+    weekly = insight.survival(tables_of(deals), "new", every=dt.timedelta(days=7))
+    assert weekly.table["days"].to_list() == [0, 7]
+    assert drawn(weekly)["days"].to_list() == [0, 1, 2, 3]
+
+
 def test_a_curve_of_any_length_has_few_rows() -> None:
     old = [life("a", (0, "new"), (24 * 3650, "won"))]
     report = insight.survival(tables_of(old, hours=24 * 3651), "new")
-    assert report.table.height < 250
+    assert report.table["days"].to_list() == [0, 3650]
+    many = [life(f"d{n:04}", (0, "new"), (n + 1, "won")) for n in range(2_000)]
+    assert insight.survival(tables_of(many, hours=2_001), "new").table.height < 105
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,21 @@ def test_the_curve_is_read_between_its_steps() -> None:
     read = kaplan_meier.survival_at(curve, pl.Series([0, 2, 3, 5, 6, 9]))
     assert read["survival"].to_list() == [1.0, 0.75, 0.75, 0.75, 0.0, 0.0]
     assert read["at_risk"].to_list() == [4, 4, 3, 2, 2, 0]
+
+
+@settings(max_examples=60)
+@given(times=TIMES, most=st.sampled_from([2, 5, 100]))
+def test_the_steps_read_as_steps_are_the_curve(
+    times: list[tuple[int, bool, int]], most: int
+) -> None:
+    curve = kaplan_meier.curve(framed(times), "group")
+    steps = kaplan_meier.steps(curve, most)
+    assert steps["lasted"][0] == 0
+    assert steps["survival"][0] == 1
+    assert steps["lasted"][-1] == curve["lasted"].max()
+    falls = (curve["survival"].diff().fill_null(curve["survival"][0] - 1) < 0).sum()
+    off = 0.0 if falls <= most else 1 / most
+    assert steps.height <= min(falls, most) + 2
+    for lasted, survival in curve.select("lasted", "survival").rows():
+        drawn = steps.filter(pl.col("lasted") <= lasted)["survival"][-1]
+        assert survival - 1e-12 <= drawn <= survival + off + 1e-12

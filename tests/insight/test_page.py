@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import insight
+from ladderpipe import Stage, insight
 from ladderpipe.errors import DefinitionError
 from ladderpipe.formats import Format
 from ladderpipe.insight import Tables
@@ -235,3 +235,37 @@ def test_a_headline_never_calls_it_success_that_nobody_records_losses() -> None:
     assert figures["Sales velocity"] == (
         (f"€{expected:.2f}",), "per day, expected of what is open; really won: €33.33"
     )  # fmt: skip
+
+
+def test_durations_are_told_in_the_unit_that_fits_each() -> None:
+    stays = {"quick": 12 / 3600, "day": 36.0, "long": 24 * 40.0}
+    for language, told in (
+        ("en", {"12 sec", "1.5 days", "40 days"}),
+        ("it", {"12 s", "1,5 giorni", "40 giorni"}),
+    ):
+        found = set()
+        for name, hours in stays.items():
+            report = insight.time_in_stage(tables_of([life(name, (0, "new"), (hours, "won"))]))
+            cells = cells_of(report, Format(language))
+            column = [c.title for c in cells.columns].index(
+                {"en": "Median", "it": "Mediana"}[language]
+            )
+            found.add(cells.rows[0][column].text)
+        assert found == told
+
+
+def test_the_curves_are_those_of_the_stages_that_hold_the_most_value_for_longest() -> None:
+    ladder = (*(Stage(f"s{n}") for n in range(6)), Stage("won", status="won"))
+    # Every stage is passed by more deals than the next, and holds each of them longer, at s5 100 h.
+    stays = [10.0, 20, 30, 40, 50, 100]
+    deals = []
+    for number in range(40):
+        at, path = 0.0, []
+        for place, length in enumerate(stays[: 6 if number < 10 else 2]):
+            path.append((at, f"s{place}"))
+            at += length
+        deals.append(life(f"d{number:02}", *path, (at, "won"), value=Decimal(1000), currency="EUR"))
+    found = contents(tables_of(deals, ladder=ladder), forecasts=False)
+    # Value-days, in hours of 1,000: s0 400, s1 800, s2 300, s3 400, s4 500, s5 1,000.
+    curves = [entry.key for entry in found.entries if entry.report.name == "survival"]
+    assert curves == ["survival-s0", "survival-s1", "survival-s4", "survival-s5"]

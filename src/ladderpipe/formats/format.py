@@ -47,6 +47,12 @@ _UNITS: Final = (
 """By name: the symbol, the length, and from when on an age is told in it: in whole days only from
 two days on, since an age is rounded down and “1 d” would say too little."""
 
+_LENGTHS: Final = (
+    *((name, one) for name, _, one, _ in _UNITS),
+    ("millisecond", dt.timedelta(milliseconds=1)),
+    ("microsecond", dt.timedelta(microseconds=1)),
+)
+
 
 @cache
 def _locale(language: str) -> Locale:
@@ -164,19 +170,23 @@ class Format:
             return self.number(value, 2)
         return self.number(value, max(4, math.ceil(-math.log10(abs(value)))))
 
-    def duration(self, length: dt.timedelta | None) -> str:
-        """Return a length of time in the largest unit it holds: ``30 seconds``, ``1.5 days``."""
+    def duration(self, length: dt.timedelta | None, *, brief: bool = False) -> str:
+        """Return a length of time in the largest unit it holds: ``30 seconds``, ``1.5 days``.
+
+        Args:
+            brief: write the unit short, for tables and axes: ``30 sec``, ``1.5 days``.
+        """
         if length is None:
             return NOTHING
         name, one = next(
-            ((name, one) for name, _, one, _ in _UNITS if abs(length) >= one),
-            ("second", dt.timedelta(seconds=1)),
+            ((name, one) for name, one in _LENGTHS if abs(length) >= one),
+            _LENGTHS[-1] if length else ("second", dt.timedelta(seconds=1)),
         )
         number = _rounded(length / one, 1 if abs(length / one) < 1_000 else 0)
         number = number.quantize(Decimal(1)) if number == number.to_integral() else number
         told = (
             format_unit(number, f"duration-{name}", width, locale=_locale(self.language))
-            for width in ("long", "short")
+            for width in (("short", "long") if brief else ("long", "short"))
         )
         # Where CLDR's long form is the short one, Babel does not find it and names the unit.
         return next(text for text in told if "duration-" not in text)

@@ -30,9 +30,17 @@ SHARES: Final = frozenset(
     ("share", "conversion", "from_first", "win_rate", "lower", "upper", "survival", "skill",
      "mean_probability", "won_share", "covered_80", "covered_95")
 )  # fmt: skip
+DURATIONS: Final = frozenset(
+    ("after_days", "closed_only_mean", "closed_only_median", "cycle_days", "days", "idle_days",
+     "longest_days", "median_days", "median_lower", "median_upper", "q25_days", "q75_days",
+     "q90_days")
+)  # fmt: skip
+"""Days of one deal, told in the unit that fits; deal-days of many are a unit of their own."""
+
 NUMBERS: Final[Mapping[str, int]] = {"brier": 4, "rate": 6, "value_days": 0, "wins": 1}
 CURRENCY_OF: Final[Mapping[str, str]] = {"value_was": "currency_was"}
 
+_IN_DAYS: Final = re.compile(r" \((days|giorni)\)$")
 _UNPRINTABLE: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but the end of a line, and those that change the direction of writing."""
 
@@ -76,13 +84,19 @@ def cells_of(report: Report, form: Format) -> Cells:
     kept = _worth_a_column(report.table)
     writers = {name: _writer(name, report.table[name], form) for name in kept}
     columns = tuple(
-        Column(report.columns[name][form.language], _is_figure(table.schema[name])) for name in kept
+        Column(_heading(name, report, form), _is_figure(table.schema[name])) for name in kept
     )
     rows = tuple(
         tuple(Cell(printable(writers[name](shown[name], raw)), _key(raw[name])) for name in kept)
         for raw, shown in zip(table.iter_rows(named=True), names.iter_rows(named=True), strict=True)
     )
     return Cells(columns, rows, report.table.height - table.height)
+
+
+def _heading(name: str, report: Report, form: Format) -> str:
+    title = report.columns[name][form.language]
+    # Each cell says its own unit.
+    return _IN_DAYS.sub("", title) if name in DURATIONS else title
 
 
 def _worth_a_column(table: pl.DataFrame) -> list[str]:
@@ -115,6 +129,8 @@ def _writer(name: str, column: pl.Series, form: Format) -> Writer:
         return lambda value, row: form.number(value, NUMBERS[name])
     if kind.is_decimal():
         return _money_writer(name, column, form)
+    if name in DURATIONS and kind.is_float():
+        return lambda value, row: form.duration(_lasted(value), brief=True)
     if kind.is_float():
         return lambda value, row: (form.share if name in SHARES else form.days)(value)
     if kind.is_integer():
@@ -124,6 +140,10 @@ def _writer(name: str, column: pl.Series, form: Format) -> Writer:
     if kind.is_temporal():
         return lambda value, row: form.moment(value)
     return lambda value, row: NOTHING if value is None else str(value)
+
+
+def _lasted(days: float | None) -> dt.timedelta | None:
+    return None if days is None else dt.timedelta(days=days)
 
 
 def _money_writer(name: str, column: pl.Series, form: Format) -> Writer:

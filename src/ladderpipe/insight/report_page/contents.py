@@ -148,7 +148,7 @@ def _planned(tables: Tables, rates: Rates | None, zone: str) -> dict[str, list[_
         "speed": [
             lambda: [_entry(velocity(tables, rates=rates))],
             lambda: [_entry(time_in_stage(tables))],
-            lambda: _curves(tables),
+            lambda: _curves(tables, rates),
         ],
         "obstacles": [
             lambda: [_entry(bottlenecks(tables, rates=rates))],
@@ -219,11 +219,24 @@ def _forecasts(tables: Tables, rates: Rates | None, zone: str) -> list[Entry]:
     ]
 
 
-def _curves(tables: Tables) -> list[Entry]:
-    """Return the curves of the stages that most deals have been in."""
+def _curves(tables: Tables, rates: Rates | None) -> list[Entry]:
+    """Return the curves of the stages that hold the most value for longest."""
     followed = time_in_stage(tables).table.filter(pl.col("deals") >= LEAST_CURVED)
-    most = set(followed.top_k(MOST_CURVES, by="deals")["stage"])
+    held = bottlenecks(tables, rates=rates).table
+    most = _weightiest(held.filter(pl.col("stage").is_in(followed["stage"].implode())))
     return [_entry(survival(tables, stage), stage) for stage in followed["stage"] if stage in most]
+
+
+def _weightiest(held: pl.DataFrame) -> set[str]:
+    """Return the stages with the largest part of what is held up, currency by currency.
+
+    Currencies are not added up: each stage's share of one counts by that currency's deal-days.
+    """
+    whole = pl.col("deal_days").sum().over("currency")
+    days = pl.when(whole > 0).then(pl.col("deal_days") / whole)
+    weight = pl.coalesce("share", days).fill_null(0.0) * whole
+    scored = held.with_columns(weight=weight).group_by("stage").agg(pl.col("weight").sum())
+    return set(scored.sort("weight", "stage", descending=[True, False])["stage"][:MOST_CURVES])
 
 
 def _entry(

@@ -6,11 +6,13 @@ deals and for five hundred thousand.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import polars as pl
 
+from ...formats import Format
 from ..optional import alt
 from ..report import Titles
 from ..words import NOTHING, Language, Words, said
@@ -24,6 +26,7 @@ __all__ = [
     "by_currency",
     "calendar",
     "crowded",
+    "durations_told",
     "hover",
     "in_days",
     "listed",
@@ -118,15 +121,33 @@ def crowded(table: pl.DataFrame, category: str, size: str) -> pl.DataFrame:
 
 def in_days(longest: Any, language: Language) -> tuple[float, str]:
     """Return by what to multiply days, and the unit that suits the longest duration shown."""
-    units: tuple[tuple[float, float, Words], ...] = (
-        (2.0, 1.0, said("days", "giorni")),
-        (2 / 24, 24.0, said("hours", "ore")),
-        (0.0, 24.0 * 60, said("minutes", "minuti")),
+    return next(
+        (factor, unit[language])
+        for least, factor, unit in _UNITS
+        if (longest or 0.0) >= least / factor
     )
-    for least, factor, unit in units:
-        if (longest or 0.0) >= least:
-            return factor, unit[language]
-    raise AssertionError("a duration is never negative")
+
+
+_UNITS: Final[tuple[tuple[float, float, Words], ...]] = (
+    (2, 1, said("days", "giorni")),
+    (2, 24, said("hours", "ore")),
+    (2, 24 * 60, said("minutes", "minuti")),
+    (0, 24 * 60 * 60, said("seconds", "secondi")),
+)
+"""From how many on a unit is used, how many make a day, and what it is called."""
+
+
+def durations_told(table: pl.DataFrame, language: Language, *names: str) -> pl.DataFrame:
+    """Add ``<name>_told``: each number of days as people say it, in the unit that fits it."""
+    form = Format(language)
+    return table.with_columns(
+        pl.Series(
+            f"{name}_told",
+            [form.duration(None if d is None else dt.timedelta(days=d)) for d in table[name]],
+            dtype=pl.String,
+        )
+        for name in names
+    )
 
 
 def hover(titles: Titles, *names: str, **figures: str) -> list[alt.Tooltip]:

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import polars as pl
 
-__all__ = ["curve", "quantiles", "survival_at"]
+__all__ = ["curve", "quantiles", "steps", "survival_at"]
 
 ROUNDING = 1e-12
 """By how much a survival of exactly one half may miss it in floating point."""
@@ -105,6 +105,28 @@ def quantiles(
         .min()
         .alias(f"q{round(100 * share)}")
         for share in shares
+    )
+
+
+def steps(curves: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return the curve of one group by its own steps, from 1 at duration 0 to the longest seen.
+
+    Each row is where the curve comes down, and what it comes down to; it is level between them.
+    Of more than *most* steps those stay at which it passes another of *most* equal parts, so that
+    a curve drawn by them is nowhere further off than one part.
+    """
+    ordered = curves.sort("lasted").drop("left")
+    fallen = ordered.filter(pl.col("survival") < pl.col("survival").shift(1, fill_value=1.0))
+    if fallen.height > most:
+        part = (pl.col("survival") * most).ceil()
+        fallen = fallen.filter(part < part.shift(1, fill_value=float(most + 1)))
+    begin = ordered.head(1).with_columns(
+        pl.lit(0, dtype=pl.Int64).alias("lasted"),
+        *(pl.lit(1.0).alias(name) for name in ("survival", "lower", "upper")),
+    )
+    rows = pl.concat([begin, fallen, ordered.tail(1)])
+    return rows.unique(["lasted", "survival"], keep="first").sort(
+        "lasted", "survival", descending=[False, True]
     )
 
 

@@ -222,7 +222,7 @@ def _sums(stays: pl.DataFrame) -> tuple[Words, ...]:
 
 
 def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
-    shown = table.with_columns(
+    shown = charts.durations_told(table, language, "median_days").with_columns(
         what=pl.when(pl.col("after_days").is_not_null())
         .then(pl.format(f"{OUTCOMES['came_back'][language]}: {{}}", "reminder"))
         .otherwise("outcome"),
@@ -244,13 +244,10 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         y=charts.listed("label", shown["label"], None),
         x=alt.X("share:Q", axis=charts.share_axis(SHARE[language])),
         color=colour,
-        tooltip=charts.hover(
-            {**titles, "label": titles["outcome"]},
-            "label",
-            visits=",",
-            share=".1%",
-            median_days=",.1f",
-        ),
+        tooltip=[
+            *charts.hover({**titles, "label": titles["outcome"]}, "label", visits=",", share=".1%"),
+            alt.Tooltip("median_days_told:N", title=titles["median_days"].split(" (")[0]),
+        ],
     )
     return charts.themed(bars)
 

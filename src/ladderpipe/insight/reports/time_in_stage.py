@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
@@ -11,7 +12,6 @@ import polars as pl
 from ...errors import DefinitionError
 from ..frames.schema import INSTANT
 from ..frames.snapshot import (
-    DAY,
     Instant,
     Source,
     checked_confidence,
@@ -25,17 +25,19 @@ from ..frames.snapshot import (
     standing,
 )
 from ..frames.tables import Tables
-from ..optional import alt
-from ..report import Report, Titles
-from ..words import Language, said
-from . import charts, kaplan_meier
+from ..report import Report
+from ..words import said
+from . import kaplan_meier
+from .time_in_stage_chart import draw_curve, draw_times
 
 __all__ = ["survival", "time_in_stage"]
 
 Measure = Literal["current", "latest", "cumulative"]
 
 SHARES: Final = (0.25, 0.5, 0.75, 0.9)
-POINTS: Final = 200
+POINTS: Final = 100
+DRAWN: Final = 400
+"""Into how many parts a curve of many steps is cut, as a table and as drawn."""
 
 
 def time_in_stage(
@@ -78,7 +80,7 @@ def time_in_stage(
         as_of=tables.as_of,
         table=table,
         labels={"stage": stage_labels(tables)},
-        draw=_draw,
+        draw=draw_times,
     )
 
 
@@ -184,7 +186,9 @@ def survival(
     Args:
         stage: whose curve.
         measure: as for :func:`time_in_stage`.
-        every: how far apart the rows are; chosen to give about two hundred when left out.
+        every: how far apart the rows are; when left out, the rows are the estimate's own steps,
+            and where it has more than a hundred, those at which it passes a whole percent. The
+            chart draws the steps either way.
         confidence: of the band at each row.
 
     Raises:
@@ -196,10 +200,11 @@ def survival(
     (key,) = chosen_stages(tables, stage)
     times = durations(tables, measure, [key])
     curve = kaplan_meier.curve(times, "rung", confidence=checked_confidence(confidence))
-    asked = _instants(curve["lasted"].max(), every)
-    table = kaplan_meier.survival_at(curve, asked).select(
-        days=days("lasted"), survival="survival", lower="lower", upper="upper", at_risk="at_risk"
-    )
+    if every is None:
+        rows = kaplan_meier.steps(curve, POINTS)
+    else:
+        rows = kaplan_meier.survival_at(curve, _instants(curve["lasted"].max(), every))
+    table = rows.select(days("lasted").alias("days"), *_SHARES)
     title = stage_labels(tables)[key]
     return Report(
         name="survival",
@@ -207,93 +212,18 @@ def survival(
         definitions=SURVIVAL,
         as_of=tables.as_of,
         table=table,
-        draw=_draw_curve,
+        draw=functools.partial(draw_curve, steps=kaplan_meier.steps(curve, DRAWN)),
     )
 
 
-def _instants(longest: Any, every: dt.timedelta | None) -> pl.Series:
-    last = int(longest or 0)
-    if every is None:
-        # A step that people count in: 37-minute rows would be read by nobody.
-        whole = next((unit for unit in _UNITS if last / unit <= POINTS), DAY * 365)
-        step = whole
-    elif every <= dt.timedelta():
+def _instants(longest: Any, every: dt.timedelta) -> pl.Series:
+    if every <= dt.timedelta():
         raise DefinitionError(f"every={every} gives no rows: write how far apart they are")
-    else:
-        step = every // dt.timedelta(microseconds=1)
-    return pl.Series(range(0, last + step, step), dtype=pl.Int64)
+    step = every // dt.timedelta(microseconds=1)
+    return pl.Series(range(0, int(longest or 0) + step, step), dtype=pl.Int64)
 
 
-_MINUTE: Final = 60_000_000
-_UNITS: Final = tuple(
-    _MINUTE * minutes for minutes in (1, 5, 15, 60, 180, 360, 720, 1440, 2880, 10080, 43200)
-)
-
-
-def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
-    measured = ("q25_days", "median_days", "q75_days", "closed_only_median")
-    longest = max((v for name in measured if (v := table[name].max()) is not None), default=0.0)
-    factor, unit = charts.in_days(longest, language)
-    shown = table.with_columns(pl.col("^.*(_days|_lower|_upper|closed_only.*)$") * factor)
-    # Where fewer than three quarters have left, the bar ends open: at the longest stay seen.
-    shown = shown.with_columns(until=pl.coalesce("q75_days", "longest_days"))
-    base = charts.listing(alt.Chart(shown))
-    y = charts.listed("stage", table["stage"], titles["stage"])
-    tooltip = [
-        *charts.hover(titles, "stage", deals=",", still_there=","),
-        *(
-            alt.Tooltip(f"{name}:Q", title=MARKS[name][language] + f" ({unit})", format=",.3~r")
-            for name in ("q25_days", "median_days", "q75_days", "closed_only_median")
-        ),
-    ]
-    names = [MARKS[name][language] for name in ("median_days", "closed_only_median")]
-    colours = alt.Scale(domain=names, range=[charts.MAIN, charts.COLOURS["lost"]])
-    shapes = alt.Scale(domain=names, range=["circle", "diamond"])
-
-    def point(name: str) -> Any:
-        named = base.properties(data=shown.with_columns(mark=pl.lit(MARKS[name][language])))
-        return named.mark_point(size=90, filled=True, opacity=1).encode(
-            y=y,
-            x=f"{name}:Q",
-            color=alt.Color("mark:N", scale=colours, title=None),
-            shape=alt.Shape("mark:N", scale=shapes, title=None),
-            tooltip=tooltip,
-        )
-
-    spread = base.mark_bar(color=charts.PALE, height={"band": 0.35}).encode(
-        y=y,
-        x=alt.X("q25_days:Q", title=f"{TIME[language]} ({unit})", scale=alt.Scale(zero=True)),
-        x2="until:Q",
-        tooltip=tooltip,
-    )
-    return charts.themed(alt.layer(spread, point("closed_only_median"), point("median_days")))
-
-
-def _draw_curve(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
-    factor, unit = charts.in_days(table["days"].max(), language)
-    shown = table.with_columns(pl.col("days") * factor)
-    x = alt.X("days:Q", title=f"{TIME[language]} ({unit})")
-    share = charts.share_axis(titles["survival"])
-    tooltip = [
-        alt.Tooltip("days:Q", title=unit, format=",.3~r"),
-        *charts.hover(titles, survival=".1%", lower=".1%", upper=".1%", at_risk=","),
-    ]
-    base = alt.Chart(shown).properties(width=charts.WIDTH, height=240)
-    band = base.mark_area(color=charts.PALE, interpolate="step-after").encode(
-        x=x, y=alt.Y("lower:Q", axis=share, scale=alt.Scale(domain=[0, 1])), y2="upper:Q"
-    )
-    line = base.mark_line(color=charts.MAIN, interpolate="step-after").encode(x=x, y="survival:Q")
-    touch = base.mark_point(opacity=0, size=60).encode(x=x, y="survival:Q", tooltip=tooltip)
-    return charts.themed(alt.layer(band, line, touch))
-
-
-TIME: Final = said("Time in stage", "Tempo nella fase")
-MARKS: Final = {
-    "median_days": said("median", "mediana"),
-    "closed_only_median": said("median of those that left", "mediana di chi è uscito"),
-    "q25_days": said("a quarter left by", "un quarto uscito entro"),
-    "q75_days": said("three quarters left by", "tre quarti usciti entro"),
-}
+_SHARES: Final = ("survival", "lower", "upper", "at_risk")
 
 _CENSORED: Final = said(
     "Median and quantiles are Kaplan and Meier's: the first duration t at which S(t), the product "
@@ -336,8 +266,10 @@ DEFINITIONS: Final = {
 SURVIVAL: Final = said(
     "The share of deals still in the stage so long after entering it (Kaplan and Meier), with "
     "deals that are still there counted as censored, and a confidence band (exponential "
-    "Greenwood). Still followed: how many had been watched so long without leaving.",
+    "Greenwood). Still followed: how many had been watched so long without leaving. The curve "
+    "comes down where somebody left, and is level in between.",
     "La quota di trattative ancora nella fase tanto tempo dopo l'entrata (Kaplan e Meier), con "
     "quelle ancora lì contate come censurate, e una banda di confidenza (Greenwood esponenziale). "
-    "Ancora osservate: quante lo erano da tanto senza essere uscite.",
+    "Ancora osservate: quante lo erano da tanto senza essere uscite. La curva scende quando "
+    "qualcuna esce, e nel mezzo è piana.",
 )

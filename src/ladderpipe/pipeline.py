@@ -20,7 +20,7 @@ from .fold.unfolding import Unfolding
 from .ladder.fingerprint import fingerprint
 from .ladder.ladder import Ladder
 from .ladder.machine import LadderMachine
-from .ladder.rules import Rule
+from .ladder.rules import OnEvents, Rule
 from .model.event import Event
 from .model.history import History
 from .model.hook import HookContext
@@ -48,6 +48,9 @@ class Pipeline:
         rules: tried in this order; the first that matches moves the deal.
         title: what people see; a text, or a mapping from language code to text.
         reducer: what events do to a deal's data.
+        events: types of the events that are expected. Left out, the standard ones and those that
+            rules name. An event of another type is recorded all the same, and reported: by its
+            receipt, ``board.health()`` and ``replay``.
 
     Raises:
         DefinitionError: the definition cannot work as written.
@@ -61,6 +64,7 @@ class Pipeline:
         rules: Iterable[Rule],
         title: str | Mapping[str, str] | None = None,
         reducer: Reducer = cart_reducer,
+        events: Iterable[str] | None = None,
     ) -> None:
         titles = {"": title} if isinstance(title, str) else title
         self.ladder = Ladder(
@@ -70,6 +74,7 @@ class Pipeline:
             titles=titles or {},
             reducer=reducer,
             reduces_without_data=CART_TYPES if reducer is cart_reducer else None,
+            events=events,
         )
         self._hooks: dict[tuple[Direction, str], list[Hook]] = {}
         self._has_sequences = any(stage.sequence for stage in self.stages)
@@ -104,6 +109,11 @@ class Pipeline:
     def reducer(self) -> Reducer:
         """What events do to a deal's data."""
         return self.ladder.reducer
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Types of the events that are expected; see the argument of that name."""
+        return self.ladder.declared
 
     @property
     def machine(self) -> LadderMachine:
@@ -209,6 +219,16 @@ class Pipeline:
 
         return to_dict(self.ladder, cart_reducer, self._hooks if hooks else {})
 
+    def event_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema (draft 2020-12) of the events that are expected, as CloudEvents.
+
+        For whoever sends them: what is valid by it, :meth:`Event.from_cloudevent` takes. The data
+        of a type that is not standard is open, but for what belongs to the deal.
+        """
+        from .ladder.event_schema import event_schema
+
+        return event_schema(self.ladder)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], allow: Iterable[str] = ()) -> Pipeline:
         """Build the pipeline that :meth:`to_dict` wrote.
@@ -236,6 +256,7 @@ class Pipeline:
         before: str | None = None,
         stages: Iterable[Stage] = (),
         without: Iterable[str] = (),
+        events: Iterable[str] = (),
     ) -> Pipeline:
         """Return a ladder that is this one and more; hooks and sequences stay.
 
@@ -245,6 +266,7 @@ class Pipeline:
                 tried in their order.
             stages: stages to add, above those that are there.
             without: keys of rules to leave out.
+            events: types to declare besides.
 
         Raises:
             DefinitionError: there is no such rule, or the ladder does not work as extended.
@@ -258,18 +280,28 @@ class Pipeline:
                 )
         kept = list(self.rules)
         place = len(kept) if before is None else keys.index(before)
-        kept[place:place] = rules
+        added = tuple(rules)
+        kept[place:place] = added
         found = type(self)(
             self.name,
             stages=[*self.stages, *stages],
             rules=[rule for rule in kept if rule.key is None or rule.key not in left_out],
             title=self.titles or None,
             reducer=self.reducer,
+            events=self._declared_with(added, events),
         )
         for (direction, stage), hooks in self._hooks.items():
             for hook in hooks:
                 found._hook(direction, found.stage(stage))(hook)
         return found
+
+    def _declared_with(self, rules: Iterable[Rule], events: Iterable[str]) -> list[str] | None:
+        """Return what is declared when it is more; ``None`` while nobody has said anything."""
+        more = list(events)
+        if self.ladder.events is not None:
+            return [*self.events, *more]
+        named = [kind for r in rules if isinstance(r.trigger, OnEvents) for kind in r.trigger.types]
+        return [*self.events, *named, *more] if more else None
 
     # -- hooks --------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ WHOLE_INDEX: Final = {
     "STAGES": "begins at the first of the index",
     "OLDEST_EFFECT": "begins at the first of the index",
     "HELD": "goes on from a key, of which the pipeline is the first part",
+    "COUNT_UNDECLARED": "the partial index holds events that nobody declared only",
     "NEXT_HELD": "the partial index holds what is tried again only",
 }
 """Statements that go along an index from where a pipeline begins in it, and why that is no harm."""

@@ -48,11 +48,13 @@ def handle(session: Session, event: Event, hold: bool = False, quiet: bool = Fal
     told = from_outside(event)
     try:
         now = session.now()
-        return session.retried(functools.partial(_take_alone, session, told, now, hold, quiet))
+        answer = session.retried(functools.partial(_take_alone, session, told, now, hold, quiet))
     except Exception as error:
         if not hold or not is_its_own(session, error):
             raise
-        return hold_event(session, told, error)
+        answer = hold_event(session, told, error)
+    undeclared = session.pipeline.ladder.undeclared(told.type)
+    return answer if undeclared is None else attrs.evolve(answer, undeclared=undeclared)
 
 
 def _take_alone(
@@ -94,11 +96,13 @@ def handle_many(
         raise ValueError(f"batch={batch}: a batch holds at least one event")
     outcomes: Counter[Outcome] = Counter()
     failures: list[EventFailure] = []
+    undeclared: Counter[str] = Counter()
     for part in chunks(enumerate(events), batch):
         work = session.retried(functools.partial(_take_batch, session, part, quiet, hold))
         outcomes.update(work.outcomes)
         failures.extend(sorted(work.failures, key=lambda failure: failure.position))
-    return BatchReport(dict(outcomes), tuple(failures))
+        undeclared.update(work.undeclared)
+    return BatchReport(dict(outcomes), tuple(failures), dict(undeclared))
 
 
 def _take_batch(
@@ -121,6 +125,7 @@ class _Batch:
         self._now = session.now()
         self.outcomes: Counter[Outcome] = Counter()
         self.failures: list[EventFailure] = []
+        self.undeclared: Counter[str] = Counter()
 
     def run(self, quiet: bool) -> None:
         """Take the events. What fails for a reason outside them undoes the whole batch."""
@@ -162,6 +167,8 @@ class _Batch:
             except LadderError as error:
                 self.failures.append(EventFailure(position, told, error))
                 continue
+            if not self._session.pipeline.ladder.declares(event.type):
+                self.undeclared[event.type] += 1
             identity = (event.source, event.id)
             if identity in seen or event.at > latest:
                 self._one_by_one.append((position, event))

@@ -16,6 +16,7 @@
 | H012 | error | the store holds another definition of the pipeline |
 | H014 | warning | deals were swept further than now, by a wrong clock |
 | H013 | warning | events are held: they arrived and cannot be used |
+| H020 | warning, info | events of types that the pipeline does not declare |
 
 An *error* is wrong whatever happens next. A *warning* wants a person, or a worker. *Info* is worth
 knowing. A board is all right when there is nothing worse than info.
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from ..ladder.check import Severity
+from ..ladder.plain import did_you_mean
 from ..model.clock import Clock, SystemClock, instant
 from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
@@ -45,6 +47,9 @@ __all__ = ["Health", "HealthFinding", "examine", "examine_store"]
 
 LATE: Final = dt.timedelta(minutes=5)
 """How long something due may wait before it is a finding; a worker looks every few seconds."""
+
+MOST_TYPES: Final = 10
+"""How many types that are not declared a finding names."""
 
 _SEVERITIES: Final = ("error", "warning", "info")
 
@@ -79,6 +84,8 @@ class Health:
         failing_deals: how many deals failed their last sweep; they are tried again.
         waiting_deals: how many deals are known by events that no rule has opened a deal for yet.
         held: by kind, how many events are held, and since when; see ``board.held()``.
+        undeclared: by type, how many events are recorded that the pipeline does not declare.
+        expected: the event types that the pipeline declares.
         is_swept_ahead: whether some deal was swept further than now, by a clock that was wrong.
         clock: this machine's clock against the database's. ``None`` if there is no other clock
             (memory, and SQLite, which runs in this process) or the board's is no ``SystemClock``.
@@ -96,6 +103,8 @@ class Health:
     failing_deals: int
     waiting_deals: int
     held: Mapping[str, tuple[int, dt.datetime]]
+    undeclared: Mapping[str, int]
+    expected: Collection[str]
     is_swept_ahead: bool
     clock: ClockDifference | None
     max_clock_difference: dt.timedelta | None
@@ -139,6 +148,8 @@ def examine(
     failing, waiting = transaction.troubled_deals(row.id)
     stages = _stages_kept(row) if pipeline is None else pipeline.ladder.rungs.keys()
     unknown = transaction.stage_counts(row.id, besides=stages)
+    expected = _events_kept(row) if pipeline is None else pipeline.events
+    counts = transaction.count_undeclared(row.id)
     return Health(
         pipeline=row.name,
         at=now,
@@ -147,6 +158,9 @@ def examine(
         failing_deals=failing,
         waiting_deals=waiting,
         held=transaction.count_held(row.id),
+        # What was declared since then is all right now.
+        undeclared={kind: n for kind, n in sorted(counts.items()) if kind not in expected},
+        expected=expected,
         is_swept_ahead=bool(transaction.swept_ahead(row.id, now, 1)),
         clock=clock_difference(clock, transaction),
         max_clock_difference=max_clock_difference,
@@ -191,6 +205,10 @@ def examine_store(
 
 def _stages_kept(row: PipelineRow) -> Collection[str]:
     return {stage["key"] for stage in json.loads(row.definition)["fold"]["stages"]}
+
+
+def _events_kept(row: PipelineRow) -> Collection[str]:
+    return tuple(json.loads(row.definition).get("events", ()))
 
 
 def _of_the_database(health: Health) -> Iterator[HealthFinding]:
@@ -295,6 +313,21 @@ _HELD_BECAUSE: Final = {
 }
 
 
+def _of_undeclared_events(health: Health) -> HealthFinding:
+    """Warn of types that were probably meant to be others; mention the rest."""
+    most = sorted(health.undeclared.items(), key=lambda counted: (-counted[1], counted[0]))
+    meant = {kind: did_you_mean(kind, health.expected) for kind, _ in most}
+    told = [f"{count:,} × {kind!r}{meant[kind]}" for kind, count in most[:MOST_TYPES]]
+    more = f" and {len(most) - MOST_TYPES:,} more types" if len(most) > MOST_TYPES else ""
+    return HealthFinding(
+        "H020",
+        "warning" if any(meant.values()) else "info",
+        f"events of types that the pipeline does not declare: {', '.join(told)}{more}. They are "
+        "recorded, and no rule minds them unless it names them: mend the sender, or name the "
+        "types in Pipeline(events=[...])",
+    )
+
+
 def _of_the_ladder(health: Health) -> Iterator[HealthFinding]:
     if health.is_migrating:
         yield HealthFinding(
@@ -312,6 +345,8 @@ def _of_the_ladder(health: Health) -> Iterator[HealthFinding]:
             "this one are refused: start this process with that definition, or adopt this one "
             "with board.migrate({...})",
         )
+    if health.undeclared:
+        yield _of_undeclared_events(health)
     if health.unknown_stages:
         stranded = ", ".join(f"{count:,} in {s!r}" for s, count in health.unknown_stages.items())
         yield HealthFinding(

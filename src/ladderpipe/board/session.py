@@ -171,11 +171,16 @@ def _pause(number: int) -> float:
 def definition_text(pipeline: Pipeline) -> str:
     """Return what a store keeps of a definition.
 
-    That is what matters to the fold and, if it has a plain form, all of it: so the command line
-    can read a store by its URL alone.
+    That is what matters to the fold, which events are expected and, if it has a plain form, all of
+    it: so the command line can read a store by its URL alone.
     """
     try:
         whole = pipeline.to_dict(hooks=False)
     except DefinitionError:
         whole = None
-    return json.dumps({"fold": fold_definition(pipeline.ladder), "whole": whole})
+    kept = {
+        "fold": fold_definition(pipeline.ladder),
+        "whole": whole,
+        "events": pipeline.events,
+    }
+    return json.dumps(kept)

@@ -125,6 +125,7 @@ class Unit:
             data,
             event.digest(data),
             self.now,
+            not self.pipeline.ladder.declares(event.type),
         )
 
     def add_event(self, stored: StoredDeal, event: Event) -> KnownEvent | None:

@@ -18,7 +18,7 @@ from ..errors import LadderError
 from .archive import archive
 from .board import board
 from .deals import deals, explain, history, move
-from .definitions import check, diagram
+from .definitions import check, diagram, schema
 from .demo import demo
 from .doctor import doctor
 from .held import held
@@ -64,7 +64,7 @@ def program(
 
 for _group, _commands in {
     "Begin": (demo,),
-    "Ladders": (template, check, diagram),
+    "Ladders": (template, check, diagram, schema),
     "Deals": (board, deals, history, explain, move),
     "Insight": (report, what_if),
     "Operation": (worker, doctor, replay, verify),

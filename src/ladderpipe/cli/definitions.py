@@ -1,10 +1,12 @@
-"""``check`` and ``diagram``: commands about a ladder, without any deals."""
+"""``check``, ``diagram`` and ``schema``: commands about a ladder, without any deals."""
 
 from __future__ import annotations
 
+import json as json_text
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -18,7 +20,7 @@ from .options import Allow, Definition, Json, Out
 from .printing import console, printable, write_json
 from .records import finding_record
 
-__all__ = ["check", "diagram"]
+__all__ = ["check", "diagram", "schema"]
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
@@ -80,8 +82,17 @@ def diagram(
     out: Out = None,
 ) -> None:
     """Draw the ladder, as Mermaid for a README or DOT for Graphviz."""
-    text = loaded_pipeline(pipeline, allow).diagram(format).rstrip("\n") + "\n"
+    _write(loaded_pipeline(pipeline, allow).diagram(format).rstrip("\n"), out)
+
+
+def schema(pipeline: Definition, allow: Allow = None, out: Out = None) -> None:
+    """Write the JSON Schema of the events that a ladder expects, for those who send them."""
+    found = loaded_pipeline(pipeline, allow).event_schema()
+    _write(json_text.dumps(found, indent=2), out)
+
+
+def _write(text: str, out: Path | None) -> None:
     if out is None:
-        sys.stdout.write(text)
+        sys.stdout.write(f"{text}\n")
     else:
-        out.write_text(text, "utf-8")
+        out.write_text(f"{text}\n", "utf-8")

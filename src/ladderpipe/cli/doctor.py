@@ -111,6 +111,8 @@ def _rows(health: Health) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "deals waiting", f"{health.waiting_deals:,}", ("H008",)
     held = ", ".join(f"{count:,} {kind}" for kind, (count, _) in sorted(health.held.items()))
     yield "events held", held or "none", ("H013",)
+    undeclared = ", ".join(f"{kind} ({count:,})" for kind, count in health.undeclared.items())
+    yield "not declared", undeclared or "none", ("H020",)
     ahead = "further than now" if health.is_swept_ahead else "up to now"
     yield "swept", ahead, ("H014",)
     yield "definition", "another one" if health.is_changed else "as stored", ("H012",)
@@ -144,6 +146,7 @@ def _record(health: Health) -> dict[str, Any]:
         "waiting_deals": health.waiting_deals,
         "swept_ahead": health.is_swept_ahead,
         "held": {kind: count for kind, (count, _) in sorted(health.held.items())},
+        "undeclared": dict(health.undeclared),
         "clock_difference_seconds": None if clock is None else clock.ahead.total_seconds(),
         "clock_uncertainty_seconds": None if clock is None else clock.uncertainty.total_seconds(),
         "unknown_stages": dict(health.unknown_stages),

@@ -234,6 +234,7 @@ def _show(
         rows.add_row(printable(log.name), *(f"{n:,}" for n in (*counts, report.failed)))
     out.print(rows)
     _show_outcomes(out, reports)
+    _show_undeclared(out, board, reports)
     _show_stages(out, board, language)
     _show_bad_lines(out, logs, reports)
     for failure in failures:
@@ -246,6 +247,15 @@ def _show_outcomes(out: Console, reports: Sequence[ReplayReport]) -> None:
         outcomes.update(report.outcomes)
     told = [f"{outcomes[outcome]:,} {outcome}" for outcome in Outcome if outcomes[outcome]]
     out.print(f"\nevents: {', '.join(told) or 'none'}")
+
+
+def _show_undeclared(out: Console, board: Board, reports: Sequence[ReplayReport]) -> None:
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.undeclared)
+    for kind, count in counts.most_common():
+        said = board.pipeline.ladder.undeclared(kind)
+        out.print(printable(f"recorded all the same, {count:,} ×: {said}"), soft_wrap=True)
 
 
 def _show_stages(out: Console, board: Board, language: str | None) -> None:
@@ -302,5 +312,6 @@ def _log_record(log: Path, report: ReplayReport) -> dict[str, Any]:
         "accepted": report.accepted,
         "outcomes": {outcome.value: report.outcomes.get(outcome, 0) for outcome in Outcome},
         "failed": report.failed,
+        "undeclared": dict(report.undeclared),
         "bad_lines": [{"line": bad.number, "reason": bad.reason} for bad in report.bad_lines],
     }

@@ -11,6 +11,7 @@
 | L007 | info | no path leads to a lost stage |
 | L008 | warning | a rule with ``out_of=ANY`` that leaves a closed stage it does not name |
 | L009 | warning | stages taken from another pipeline, whose hooks this one has not |
+| L010 | warning | a rule for an event that the pipeline does not declare |
 
 An *error* is what nobody can want: something that can never have an effect, or deals that can
 never leave. A *warning* works as written and is probably not what was meant. That holds for a
@@ -37,7 +38,7 @@ from .implication import can_hold, condition_of, is_opaque
 from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate
 from .reachability import Ways, condition_at, into, sooner
-from .rules import ANY, After, ByHand
+from .rules import ANY, After, ByHand, OnEvents
 
 __all__ = ["Finding", "Severity", "check"]
 
@@ -90,6 +91,7 @@ def check(
         *_without_an_end(ways, "won"),
         *_without_an_end(ways, "lost"),
         *_closed_stages_left(ways),
+        *_undeclared(ladder),
         *_hookless(ladder, {stage for _, stage in hooks}),
     ]
     return sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity))
@@ -329,7 +331,18 @@ def _closed_stages_left(ways: Ways) -> Iterator[Finding]:
             )
 
 
-publish("ladderpipe", Finding)
+def _undeclared(ladder: Ladder) -> Iterator[Finding]:
+    for rule in ladder.rules:
+        for kind in rule.trigger.types if isinstance(rule.trigger, OnEvents) else ():
+            said = ladder.undeclared(kind)
+            if said is not None:
+                yield Finding(
+                    "L010",
+                    "warning",
+                    f"rule '{rule.key}' waits for what nobody is expected to tell: {said}; mend "
+                    "the rule, or name the event in events=[...]",
+                    rule=rule.key,
+                )
 
 
 def _hookless(ladder: Ladder, hooked: Collection[str]) -> Iterator[Finding]:
@@ -344,3 +357,6 @@ def _hookless(ladder: Ladder, hooked: Collection[str]) -> Iterator[Finding]:
             "keeps them, or register hooks of your own",
             stage=taken[0].key,
         )
+
+
+publish("ladderpipe", Finding)

@@ -65,7 +65,9 @@ def to_dict(
             for hook in hooks.get((direction, stage.key), ())
         ],
     }
-    return _given(written)
+    # None at all is a declaration, too: everything is moved by hand.
+    declared = {} if ladder.events is None else {"events": list(ladder.events)}
+    return _given(written) | declared
 
 
 def _given(written: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from ..errors import DefinitionError
+from ..errors import DefinitionError, InvalidEventError
 from ..model.canonical import plain_text
-from ..model.event import MAX_NAME, OVERRIDE, Event
+from ..model.event import MAX_NAME, OVERRIDE, RESERVED, STANDARD_TYPES, Event, checked_name
 from ..model.stage import Stage
 from .machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
+from .plain import did_you_mean
 from .rules import ANY, ByHand, OnEvents, Rule
 
 __all__ = ["Ladder"]
@@ -39,6 +40,8 @@ class Ladder:
         reducer: what events do to a deal's data.
         reduces_without_data: the event types that the reducer minds although they carry no data;
             ``None`` when that may be any.
+        events: the event types that were declared, ``None`` when none were said.
+        declared: those, or else the standard ones and those that rules name, in that order.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Ladder:
         titles: Mapping[str, str],
         reducer: Reducer,
         reduces_without_data: frozenset[str] | None,
+        events: Iterable[str] | None = None,
     ) -> None:
         """Check a definition and compile it.
 
@@ -73,6 +77,10 @@ class Ladder:
         self.machine: LadderMachine = build_machine(name, self.stages, self.rules)
         self.rungs: dict[str, Rung] = read_rungs(self.machine, self.stages, self.rules)
         self._rung_of_type = self._rungs_of_types()
+        self.events = None if events is None else _checked_types(name, events)
+        usual = dict.fromkeys((*STANDARD_TYPES, *self._rung_of_type))
+        self.declared: tuple[str, ...] = tuple(usual) if self.events is None else self.events
+        self._declared = frozenset(self.declared)
 
     def stage(self, key: str) -> Stage:
         """Return the stage with this key.
@@ -90,6 +98,19 @@ class Ladder:
     def rung_of(self, event_type: str) -> int:
         """Return the position of the lowest stage that rules for this type lead into, or −1."""
         return self._rung_of_type.get(event_type, -1)
+
+    def declares(self, event_type: str) -> bool:
+        """Return whether events of this type are expected; the board's own always are."""
+        return event_type in self._declared or event_type.startswith(RESERVED)
+
+    def undeclared(self, event_type: str) -> str | None:
+        """Say in words that a type is not declared, and what was probably meant by it."""
+        if self.declares(event_type):
+            return None
+        return (
+            f"pipeline {self.name!r} declares no event {event_type!r}"
+            f"{did_you_mean(event_type, self.declared)}"
+        )
 
     def override_candidate(self, into: str) -> Candidate | None:
         """Return the way past the rules into a stage; ``None`` if the stage is gone."""
@@ -162,6 +183,23 @@ def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:
             f"pipeline {name!r} has two stages with the key {twice[0].key!r}: rename one"
         )
     return found
+
+
+def _checked_types(name: str, events: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(events, str):
+        raise DefinitionError(f"pipeline {name!r}: events={events!r} must be a list of types")
+    found = tuple(dict.fromkeys(events))
+    for kind in found:
+        try:
+            checked_name(kind, "type")
+        except InvalidEventError as error:
+            raise DefinitionError(f"pipeline {name!r}, events: {error}") from None
+        if kind.startswith(RESERVED):
+            raise DefinitionError(
+                f"pipeline {name!r}, events: {kind!r} begins with {RESERVED!r}, as only what the "
+                "board writes itself does, and that needs no declaration: give it another name"
+            )
+    return tuple(map(plain_text, found))
 
 
 def _with_keys(name: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -18,7 +18,7 @@ import attrs
 
 from ..errors import DefinitionError
 
-__all__ = ["Part", "duration", "nearest", "plain"]
+__all__ = ["Part", "closest", "did_you_mean", "duration", "nearest", "plain"]
 
 UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DAY: Final = dt.timedelta(days=1)
@@ -196,12 +196,22 @@ def plain(value: Any, where: str) -> Any:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a refusal of *name*: what was probably meant, and what there is."""
-    import difflib  # only a refusal needs it
-
     known = list(known)
-    close = difflib.get_close_matches(name, known, 1)
-    meant = f": did you mean {close[0]!r}? There is " if close else ": there is "
-    return meant + _listed(known)
+    meant = closest(name, known)
+    return (f": did you mean {meant!r}? There is " if meant else ": there is ") + _listed(known)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return in words what was probably meant by *name*; nothing, if nothing comes close."""
+    meant = closest(name, known)
+    return f" (did you mean {meant!r}?)" if meant else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return what was probably meant by *name*, if anything comes close."""
+    import difflib  # only what is not known needs it
+
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -43,6 +43,7 @@ class ReplayReport:
         outcomes: how many events had which outcome; ``DUPLICATE`` means known already.
         failed: how many lines, or items in them, were refused.
         bad_lines: the first hundred of those, with the reason.
+        undeclared: by type, how many events there were that the pipeline does not declare.
     """
 
     source: str
@@ -52,6 +53,7 @@ class ReplayReport:
     outcomes: Mapping[Outcome, int]
     failed: int
     bad_lines: tuple[BadLine, ...]
+    undeclared: Mapping[str, int] = attrs.field(factory=dict)
 
     @property
     def accepted(self) -> int:
@@ -142,6 +144,7 @@ class _Replay:
         self._on_bad_line = on_bad_line
         self._outcomes: Counter[Outcome] = Counter()
         self._bad: list[BadLine] = []
+        self._undeclared: Counter[str] = Counter()
         self._failed = self._events = self._ignored = 0
         self.lines = 0
         self.batch: list[tuple[int, Event]] = []
@@ -169,6 +172,7 @@ class _Replay:
         events = [event for _, event in self.batch]
         report = self._board.handle_many(events, quiet=True, hold=True)
         self._outcomes.update(report.outcomes)
+        self._undeclared.update(report.undeclared)
         for failure in report.failures:
             number = self.batch[failure.position][0]
             self.note(BadLine(number, str(failure.error)))
@@ -184,6 +188,7 @@ class _Replay:
             outcomes=dict(self._outcomes),
             failed=self._failed,
             bad_lines=tuple(self._bad),
+            undeclared=dict(self._undeclared),
         )
 
 

@@ -27,6 +27,24 @@ RESERVED: Final = "ladder."
 OWN_SOURCE: Final = "ladderpipe"
 """Source of the events that the board writes itself: hands, overrides and baselines."""
 
+STANDARD_TYPES: Final = (
+    "cart.updated",
+    "cart.item_added",
+    "cart.item_removed",
+    "cart.emptied",
+    "cart.saved",
+    "cart.merged",
+    "checkout.started",
+    "payment.failed",
+    "order.confirmed",
+    "order.edited",
+    "order.cancelled",
+    "order.refunded",
+    "contact.subscribed",
+    "contact.unsubscribed",
+)
+"""What a shop tells, from the first thing in a cart on; a ladder knows them unasked."""
+
 PHASE_EVENT, PHASE_TIMER, PHASE_HAND, PHASE_BASELINE = range(4)
 """The order within one instant: events, timers, hands, baselines."""
 

@@ -63,6 +63,8 @@ class Receipt:
         moves: the moves that are newly current, timers that were due before included.
         refolded: whether the event was late and the deal's history was folded again.
         reason: why the event is held, in words; ``None`` when it is not.
+        undeclared: that the pipeline declares no events of this type, in words, with what was
+            probably meant; ``None`` when it does. The event is recorded all the same.
     """
 
     outcome: Outcome
@@ -70,6 +72,7 @@ class Receipt:
     moves: tuple[Move, ...] = ()
     refolded: bool = False
     reason: str | None = None
+    undeclared: str | None = None
 
     @property
     def deal(self) -> Deal:
@@ -102,6 +105,7 @@ class Receipt:
             "moves": [move.to_dict() for move in self.moves],
             "refolded": self.refolded,
             "reason": self.reason,
+            "undeclared": self.undeclared,
         }
 
     @classmethod
@@ -123,14 +127,15 @@ class Receipt:
             tuple(Move.from_dict(move, stages) for move in record["moves"]),
             record["refolded"],
             record.get("reason"),
+            record.get("undeclared"),
         )
+
+    def _told(self) -> tuple[Any, ...]:
+        deal = self.deal_or_none
+        return (self.outcome, deal, self.moves, self.refolded, self.reason, self.undeclared)
 
     def __repr__(self) -> str:
-        told = (self.outcome, self.deal_or_none, self.moves, self.refolded, self.reason)
-        return f"Receipt({', '.join(map(repr, told))})"
+        return f"Receipt({', '.join(map(repr, self._told()))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (
-            Receipt,
-            (self.outcome, self.deal_or_none, self.moves, self.refolded, self.reason),
-        )
+        return (Receipt, self._told())

@@ -41,10 +41,12 @@ class BatchReport:
     Attributes:
         outcomes: how many events had which outcome.
         failures: events that were refused, each with the reason.
+        undeclared: by type, how many events were told that the pipeline does not declare.
     """
 
     outcomes: Mapping[Outcome, int]
     failures: tuple[EventFailure, ...] = ()
+    undeclared: Mapping[str, int] = attrs.field(factory=dict)
 
     @property
     def accepted(self) -> int:

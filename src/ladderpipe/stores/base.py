@@ -118,6 +118,8 @@ class NewEvent(NamedTuple):
     data: str
     digest: str | None
     recorded_at: dt.datetime
+    undeclared: bool = False
+    """Whether its pipeline did not expect events of this type when it was recorded."""
 
 
 class KnownEvent(NamedTuple):
@@ -363,6 +365,9 @@ class Transaction(Protocol):
         self, pipeline: int, identities: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], KnownEvent]:
         """Return what is known of those that are stored, by source and id."""
+
+    def count_undeclared(self, pipeline: int) -> dict[str, int]:
+        """Return how many events there are of each type that was not declared."""
 
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
         """Remove events that were stored in this transaction and turned out bad."""

@@ -298,6 +298,10 @@ class MemoryTransaction:
                 found[row.kind] = (count + 1, min(since, row.since))
         return found
 
+    def count_undeclared(self, pipeline: int) -> dict[str, int]:
+        events = self._tables.events.items()
+        return dict(Counter(e.type for (of, _, _), e in events if of == pipeline and e.undeclared))
+
     def replace_held(self, pipeline: int, row: HeldRow) -> None:
         self._put(self._tables.held, (pipeline, row.key), row)
 

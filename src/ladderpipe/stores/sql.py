@@ -259,6 +259,9 @@ class SqlTransaction:
         rows = self._read(self._sql.COUNT_HELD, (pipeline,))
         return {kind: (count, self._from_instant(since)) for kind, count, since in rows}
 
+    def count_undeclared(self, pipeline: int) -> dict[str, int]:
+        return dict(self._read(self._sql.COUNT_UNDECLARED, (pipeline,)))
+
     def replace_held(self, pipeline: int, row: HeldRow) -> None:
         self._each(self._sql.REPLACE_HELD, [(*self._held_values(row)[1:], pipeline, row.key)])
 

@@ -5,7 +5,7 @@
 | `sales_management` | a B2B shop's carts, from the quote request to the order |
 | `new_to_won` | New Opportunity, Contacting, Working, Won, Lost |
 | `kanban` | a board that people drag cards on, from new contact to customer acquired |
-| `crm_default` | New, Under review, Demo scheduled, Awaiting commitment, In negotiation, Won, Lost |
+| `crm_default` | New, Under review, Demo scheduled, … Won, Lost: what a CRM comes with |
 | `prospecting` | the six phases of selling, from lead generation to closing the deal |
 
 Each is a definition file in TOML: `text` returns it, `ladderpipe template` writes it out, to begin

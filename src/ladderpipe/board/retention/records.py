@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 
+from ...ladder.ladder import Ladder
 from ...model.canonical import canonical_text
 from ...model.clock import instant, instant_text
 from ...model.effect import EffectState
@@ -95,7 +96,7 @@ class ArchivedDeal:
         except UNREADABLE as error:
             return f"it cannot be compared ({type(error).__name__}: {error})"
 
-    def new_events(self, deal_id: int) -> list[NewEvent]:
+    def new_events(self, deal_id: int, ladder: Ladder) -> list[NewEvent]:
         """Return the rows of its events, for the deal that the store knows by this number."""
         return [
             NewEvent(
@@ -108,6 +109,7 @@ class ArchivedDeal:
                 archived.event.data_text(),
                 archived.digest,
                 archived.recorded_at,
+                not ladder.declares(archived.event.type),
             )
             for archived in self.events
         ]

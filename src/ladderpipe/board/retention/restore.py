@@ -92,7 +92,7 @@ def _is_there(unit: Unit, stored: StoredDeal, document: str | None, deal: Archiv
 
 def _change(unit: Unit, deal_id: int, deal: ArchivedDeal) -> DealChange:
     """Store a deal's events, and return what is to be written besides."""
-    events = deal.new_events(deal_id)
+    events = deal.new_events(deal_id, unit.pipeline.ladder)
     if unit.transaction.add_events(unit.number, events) < len(events):
         raise ArchiveError(
             f"an event of archived deal {deal.id!r} cannot be restored, because another deal's has "

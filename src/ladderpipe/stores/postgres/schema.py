@@ -187,6 +187,10 @@ CREATE INDEX {prefix}deals_owner ON {tables}deals (pipeline, owner, id) WHERE ow
 CREATE INDEX {prefix}deals_troubled ON {tables}deals (pipeline, stage, failures)
     WHERE failures > 0 OR (stage IS NULL AND definition IS NOT NULL);
 """,
+    """
+ALTER TABLE {tables}events ADD COLUMN undeclared boolean NOT NULL DEFAULT false;
+CREATE INDEX {prefix}events_undeclared ON {tables}events (pipeline, type) WHERE undeclared;
+""",
 )
 
 

@@ -74,6 +74,7 @@ _SHARED: Final = (
     "HELD_BY_KEY",
     "HELD_DUE",
     "COUNT_HELD",
+    "COUNT_UNDECLARED",
     "REPLACE_HELD",
     "REMOVE_HELD",
     "FORGET_ASIDE",

@@ -166,4 +166,8 @@ CREATE INDEX ladder_deals_troubled ON ladder_deals (pipeline, stage, failures)
 DROP INDEX IF EXISTS ladder_held_deal;
 CREATE INDEX ladder_held_deal ON ladder_held (deal);
 """,
+    """
+ALTER TABLE ladder_events ADD COLUMN undeclared INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type) WHERE undeclared;
+""",
 )

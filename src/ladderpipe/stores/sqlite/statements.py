@@ -133,8 +133,11 @@ ON CONFLICT (deal) DO UPDATE SET data = excluded.data
 
 ADD_EVENT: Final = """
 INSERT INTO ladder_events
-    (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+    (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at, undeclared)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+COUNT_UNDECLARED: Final = """
+SELECT type, count(*) FROM ladder_events WHERE pipeline = ? AND undeclared GROUP BY type
 """
 KNOWN_EVENTS: Final = """
 SELECT e.source, e.id, e.deal, e.type, e.at, e.seq, e.digest FROM json_each(?) wanted

@@ -246,10 +246,7 @@ class SqliteTransaction(SqlTransaction):
         return {row[2]: self._with_document(row) for row in found}
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
-        rows = [
-            (pipeline, e[0], e[1], e[2], e[3], to_micros(e[4]), e[5], e[6], e[7], to_micros(e[8]))
-            for e in events
-        ]
+        rows = [(pipeline, *e[:4], to_micros(e[4]), *e[5:8], to_micros(e[8]), e[9]) for e in events]
         if len(rows) == 1:
             return self._execute(sql.ADD_EVENT, rows[0]).rowcount
         return self._executemany(sql.ADD_EVENT, rows).rowcount

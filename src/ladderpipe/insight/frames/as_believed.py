@@ -25,6 +25,7 @@ from ...model.move import Move
 from ...pipeline import Pipeline
 from ...stores.base import MoveRecord
 from .apart import why_unreadable
+from .merged_stages import in_one_stay
 
 __all__ = ["Change", "Life", "Moment", "Passage", "Trigger", "facts", "life_of", "settled_life"]
 
@@ -113,20 +114,29 @@ def life_of(pipeline: Pipeline, told: Told, records: Sequence[MoveRecord], momen
         if eras and _is_last_era(eras[-1], told):
             draft, moves = _observe(pipeline, eras[-1], changes)
             folding.advance(draft, moment.as_of, moves)
-            passages = _passages(draft.visit, moves, records, events, moment)
+            found = _passages(draft.visit, moves, records, events, moment)
+            base = draft.visit - len(moves)
+            passages = in_one_stay(pipeline.ladder, found, base, events)
             return Life(passages, _from_opening(passages, changes))
         if eras:
             _observe_before_baseline(pipeline, eras[-1], known, changes)
     except UNREADABLE as error:
         trouble = why_unreadable(error)
-    passages = [_stored(record, events) for record in known]
+    passages = in_one_stay(
+        pipeline.ladder, [_stored(record, events) for record in known], len(known), events
+    )
     return Life(passages, _from_opening(passages, changes), trouble)
 
 
-def settled_life(draft: Draft, told: Told, records: Sequence[MoveRecord]) -> Life:
+def settled_life(
+    draft: Draft, told: Told, records: Sequence[MoveRecord], baseline_at: dt.datetime | None
+) -> Life:
     """Return the life of a deal whose stored rows are the answer, with its last change only."""
     events = {(event.source, event.id): event for event, _ in told}
     passages = [_stored(record, events) for record in records]
+    if baseline_at is not None:
+        base = sum(record.at <= baseline_at for record in records)
+        passages = in_one_stay(draft.ladder, passages, base, events)
     assert draft.last_event_at is not None
     return Life(passages, [facts(draft, draft.last_event_at)])
 

@@ -20,6 +20,7 @@ from ...stores.base import MoveRecord, StoredDeal, Transaction
 from .apart import read_apart, why_unreadable
 from .as_believed import Moment, Told, life_of, settled_life
 from .derive import deals_of, visits_of
+from .merged_stages import needs_events
 from .schema import CHANGES, MOVES
 from .table_builder import Columns
 from .tables import Problem, Tables
@@ -189,8 +190,12 @@ class _Reading:
         self._removed += len(page) - len(there)
         settled = {stored.id for stored, _ in there if self._is_settled(stored)}
         ids = [stored.id for stored, _ in there]
-        wanted = [id for id in ids if self._need >= _Need.EVENTS or id not in settled]
         records, unmoved = read_apart(self._transaction.moves_of, ids)
+        wanted = [
+            id
+            for id in ids
+            if self._need >= _Need.EVENTS or id not in settled or needs_events(records.get(id, ()))
+        ]
         told, untold = read_apart(self._transaction.events_of, wanted)
         for stored, document in there:
             mine, moved = told.get(stored.id, ()), records.get(stored.id, ())
@@ -232,7 +237,7 @@ class _Reading:
             life = life_of(self._pipeline, told, records, self._moment)
         else:
             draft = draft_of(self._pipeline, stored, functools.partial(_given, document))
-            life = settled_life(draft, told, records)
+            life = settled_life(draft, told, records, stored.baseline_at)
         for passage in life.passages:
             self._pipeline.stage(passage.into)  # one that is not on the ladder has no place here
         self._moves.add((stored.deal, *passage) for passage in life.passages)

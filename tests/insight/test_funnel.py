@@ -85,6 +85,38 @@ def test_who_came_back_is_said_and_entered_once() -> None:
     }
 
 
+@settings(max_examples=60)
+@given(deals=lives())
+def test_turned_back_is_who_stands_open_on_a_lower_step_than_it_came_to(deals: list[Life]) -> None:
+    """By hand, of the definition that the page shows: opened, any order, once a deal."""
+    steps = ["new", "working", "offer", "won"]
+    back, there = dict.fromkeys(steps, 0), dict.fromkeys(steps, 0)
+    for one in deals:
+        came = [steps.index(stage) for _, stage in one.stays if stage in steps]
+        stands = one.stays[-1][1]
+        if came and stands in steps[:3]:
+            (back if steps.index(stands) < max(came) else there)[steps[max(came)]] += 1
+    found = figures(deals, "turned_back", "open")
+    assert found == {step: (back[step], there[step]) for step in steps}
+
+
+def test_who_bought_and_was_taken_up_again_has_turned_back_and_is_not_open_there() -> None:
+    again = life("a", (0, "new"), (10, "won"), (20, "new"))
+    found = figures([again], "entered", "turned_back", "open", "won")
+    assert found["won"] == (1, 1, 0, 0)
+    entries = figures([again], "turned_back", "open", "won", definition="entries")
+    assert entries["won"] == (1, 0, 0)
+
+
+def test_a_funnel_of_each_owner_and_who_has_none_last() -> None:
+    ada = life("a", (0, "new"), (10, "working"), owner="Ada")
+    bo = life("b", (0, "new"), owner="Bo")
+    table = insight.funnel(tables_of([ada, bo, life("c", (0, "new"))]), by="owner").table
+    assert table.filter(stage="working").select("owner", "entered").rows() == [
+        ("Ada", 1), ("Bo", 0), (None, 0),
+    ]  # fmt: skip
+
+
 def test_with_every_entry_a_deal_that_turns_back_begins_a_new_climb() -> None:
     assert figures([BACK_AND_FORTH], "entered", "advanced", "turned_back", entry="every") == {
         "new": (2, 2, 0),

@@ -91,3 +91,20 @@ def test_a_return_within_seconds_is_not_told_in_no_days_at_all() -> None:
     _, note = insight.recovery(tables_of([soon]), reminders=REMINDERS).notes
     assert note["en"].startswith("Half are back after 30 seconds ")
     assert note["it"].startswith("La metà è tornata dopo 30 secondi ")
+
+
+def test_won_in_the_end_are_deals_here_as_they_are_among_the_timers() -> None:
+    """Abandoned twice and won: two abandonments, one deal."""
+    twice = attrs.evolve(
+        life("a", (0, "new"), (48, "gone"), (49, "new"), (97, "gone"), (98, "won")),
+        timers=frozenset([1, 3]),
+    )
+    once = attrs.evolve(life("b", (0, "new"), (48, "gone"), (49, "won")), timers=frozenset([1]))
+    tables = tables_of([twice, once])
+    (row,) = insight.recovery(tables).table.to_dicts()
+    (timer,) = insight.timers(tables).table.to_dicts()
+    assert (row["visits"], row["won_in_the_end"], row["won_deals"]) == (3, 3, 2)
+    assert timer["won_in_the_end"] == 2
+    recovered, fired = insight.recovery(tables), insight.timers(tables)
+    assert recovered.columns["won_deals"] == fired.columns["won_in_the_end"]
+    assert recovered.columns["won_in_the_end"] != fired.columns["won_in_the_end"]

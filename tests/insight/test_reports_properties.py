@@ -34,6 +34,10 @@ REPORTS: dict[str, Callable[..., Report]] = {
     "time in stage": insight.time_in_stage,
     "time in stage, current": lambda t, **k: insight.time_in_stage(t, measure="current", **k),
     "time in stage, in all": lambda t, **k: insight.time_in_stage(t, measure="cumulative", **k),
+    "funnel by owner": lambda t, **k: insight.funnel(t, by="owner", **k),
+    "time in stage by source": lambda t, **k: insight.time_in_stage(t, by="source", **k),
+    "velocity by owner": lambda t, **k: insight.velocity(t, by="owner", **k),
+    "bottlenecks by owner": lambda t, **k: insight.bottlenecks(t, by="owner", **k),
     "survival": lambda t, **k: insight.survival(t, "working", **k),
     "win rate": insight.win_rate,
     "win rate by owner": lambda t, **k: insight.win_rate(t, by="owner", **k),
@@ -53,7 +57,7 @@ REPORTS: dict[str, Callable[..., Report]] = {
     "currencies": insight.currencies,
 }
 PRICED = (
-    "summary", "summary by owner", "velocity", "bottlenecks", "stale", "stale deals",
+    "summary", "summary by owner", "velocity", "velocity by owner", "bottlenecks", "stale", "stale deals",
     "loss reasons", "currencies",
 )  # fmt: skip
 
@@ -104,6 +108,34 @@ def few() -> Tables:
         life("e", (60, "new"), (108, "gone"), owner="Ada", source="fair"),
     ]
     return tables_of([attrs.evolve(one, timers=frozenset([1])) for one in five])
+
+
+@pytest.mark.parametrize("by", ["owner", "source"])
+@pytest.mark.parametrize(
+    "report", [insight.funnel, insight.time_in_stage, insight.velocity, insight.bottlenecks]
+)
+@settings(max_examples=15)
+@given(deals=lives())
+def test_a_report_by_groups_is_that_of_each_group_s_deals(
+    report: Any, by: Any, deals: list[Life]
+) -> None:
+    tables = tables_of(deals)
+    grouped = report(tables, by=by).table
+    assert grouped.columns[0] == by
+    names = {one.deal: _last(one, by) for one in deals}
+    for group in set(names.values()):
+        mine = grouped.filter(pl.col(by).eq_missing(pl.lit(group))).drop(by)
+        alone = report(tables_of([one for one in deals if names[one.deal] == group])).table
+        # Of all groups together, so that the groups can be compared.
+        theirs = [column for column in alone.columns if column not in ("share", "days")]
+        theirs = [column for column in theirs if column != "won_per_day"]
+        kept = alone.filter(pl.col("deals") > 0) if report is insight.time_in_stage else alone
+        keys = [column for column in theirs if alone.schema[column] == pl.String]
+        same(mine.select(theirs).sort(keys), kept.select(theirs).sort(keys))
+
+
+def _last(one: Life, what: str) -> str | None:
+    return [changed.get(what) for _, changed in one.changes][-1]
 
 
 @every_report

@@ -70,7 +70,7 @@ _COLUMNS: Final[Mapping[str, Words]] = {
     "at_risk": said("Still followed", "Ancora osservate"),
     "average_value": said("Average value", "Valore medio"),
     "came_back": said("Came back", "Tornate"),
-    "closed": said("Closed", "Chiuse"),
+    "closed": said("Decided", "Decise"),
     "closed_only_mean": said("Mean, ended only (days)", "Media, solo finite (giorni)"),
     "closed_only_median": said("Median, ended only (days)", "Mediana, solo finite (giorni)"),
     "conversion": said("Conversion", "Conversione"),
@@ -138,6 +138,7 @@ _COLUMNS: Final[Mapping[str, Words]] = {
     "weighted_value": said("Weighted value", "Valore ponderato"),
     "win_rate": said("Win rate", "Tasso di vincita"),
     "won": said("Won", "Vinte"),
+    "won_deals": said("Won in the end", "Vinte alla fine"),
     "won_in_the_end": said("Won in the end", "Vinte alla fine"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import polars as pl
 
@@ -20,6 +20,7 @@ from ..frames.snapshot import (
     in_order,
     ladder,
     numbered,
+    refuse_unknown,
     stage_labels,
     standing,
 )
@@ -28,6 +29,8 @@ from ..optional import alt
 from ..report import Report, Titles
 from ..words import Language, Words, said
 from . import charts
+from .groups import GroupedBy as By
+from .groups import each_group, named
 
 __all__ = ["bottlenecks", "turning_back", "value_days"]
 
@@ -41,6 +44,7 @@ def bottlenecks(
     source: Source,
     *,
     as_of: Instant | None = None,
+    by: By | None = None,
     rates: Rates | None = None,
 ) -> Report:
     """Report how much value each stage held for how long: the integral of value over time.
@@ -48,23 +52,27 @@ def bottlenecks(
     A stage that holds little for long and one that holds much for a short time can hold up the
     same; value-days say so. Won and lost deals are no longer held up and are left out.
 
+    Args:
+        by: rows for each owner or source, by what the deals say at ``as_of``.
+
     Raises:
         ClockError: the tables do not reach so far.
         RateError: a rate that is needed is missing.
     """
+    refuse_unknown("by", by, (None, *get_args(By)))
     tables = standing(source, as_of, rates, history=True)
-    held = value_days(tables)
+    held = pl.concat(named(value_days(part), by, group) for group, part in each_group(tables, by))
     table = held.drop("unvalued_days").with_columns(share=_of_all("value_days"))
-    table = in_order(table, tables, "currency", "stage")
+    table = in_order(table, tables, *([] if by is None else [by]), "currency", "stage")
     return Report(
         name="bottlenecks",
         titles=said("Bottlenecks", "Colli di bottiglia"),
         definitions=DEFINITION,
         as_of=tables.as_of,
         table=table,
-        labels={"stage": stage_labels(tables), "currency": {}},
+        labels={"stage": stage_labels(tables), "currency": {}, **({} if by is None else {by: {}})},
         notes=_worthless(held),
-        draw=_draw,
+        draw=functools.partial(_draw, by=by),
     )
 
 
@@ -206,8 +214,12 @@ def turning_back(source: Source, *, as_of: Instant | None = None) -> Report:
     )
 
 
-def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
+def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | None) -> Any:
     shown = table.with_columns(pl.col("value_days").cast(pl.Float64))
+    if by is not None:
+        return charts.by_currency(
+            shown, lambda rows, code: _by_group(rows, titles, language, by, code), size="visits"
+        )
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
         tooltip = charts.hover(
@@ -231,6 +243,21 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         )
 
     return charts.by_currency(shown, panel, size="visits")
+
+
+def _by_group(rows: pl.DataFrame, titles: Titles, language: Language, by: By, currency: str) -> Any:
+    """Draw a bar for each group, parted by the stages that hold its value."""
+    shown = charts.crowded(rows, by, "value_days")
+    order = shown.group_by(by).agg(pl.col("value_days").sum()).sort("value_days", descending=True)
+    money = f"{VALUE_DAYS[language]} ({currency} × {DAYS[language]})"
+    stages = list(dict.fromkeys(rows["stage"]))
+    return charts.bars(
+        shown,
+        y=charts.listed(by, order[by], titles[by]),
+        x=alt.X("value_days:Q", axis=charts.money_axis(money)),
+        color=alt.Color("stage:N", sort=stages, title=titles["stage"]),
+        tooltip=charts.hover(titles, by, "stage", visits=",", value_days=",.3~s", share=".0%"),
+    )
 
 
 def _draw_back(table: pl.DataFrame, titles: Titles, language: Language) -> Any:

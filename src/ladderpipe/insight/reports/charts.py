@@ -24,6 +24,7 @@ __all__ = [
     "PALE",
     "bars",
     "by_currency",
+    "by_group",
     "calendar",
     "crowded",
     "durations_told",
@@ -66,6 +67,7 @@ SERIES: Final = (
 
 MOST_ROWS: Final = 20
 MOST_CURRENCIES: Final = 4
+MOST_GROUPS: Final = 6
 MOST_MARKS: Final = 8
 WIDTH: Final = 420
 STEP: Final = 28
@@ -109,6 +111,31 @@ def by_currency(
         for code in kept[:MOST_CURRENCIES]
     ]
     return themed(alt.vconcat(*drawn)) if len(drawn) != 1 else themed(drawn[0])
+
+
+def by_group(
+    table: pl.DataFrame, by: str | None, size: str, draw: Callable[[pl.DataFrame], Any]
+) -> Chart:
+    """Draw a chart for each of the largest groups, one above the other, each under its name.
+
+    Args:
+        by: the column of the groups; ``None`` for one chart of all rows.
+        size: by which the largest groups come first.
+    """
+    if by is None:
+        return themed(draw(table))
+    largest = table.group_by(by).agg(pl.col(size).sum())
+    names = largest.sort(size, by, descending=[True, False], nulls_last=True)[by][:MOST_GROUPS]
+    return themed(
+        alt.vconcat(
+            *(
+                draw(table.filter(pl.col(by).eq_missing(pl.lit(name)))).properties(
+                    title=name or NOTHING
+                )
+                for name in names
+            )
+        )
+    )
 
 
 def crowded(table: pl.DataFrame, category: str, size: str) -> pl.DataFrame:

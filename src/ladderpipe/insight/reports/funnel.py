@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 import polars as pl
@@ -22,9 +23,11 @@ from ..frames.snapshot import (
 )
 from ..frames.tables import Tables
 from ..report import Report
-from ..words import Words, noted, said
+from ..words import Words, noted, said, titles_of
 from .funnel_chart import draw_funnel
-from .funnel_words import definition_of
+from .funnel_words import AGAIN, definition_of
+from .groups import GroupedBy as By
+from .groups import each_group, named
 
 __all__ = ["PARTS", "funnel"]
 
@@ -45,6 +48,7 @@ def funnel(
     order: Order = "any",
     entry: Entry = "first",
     steps: Sequence[str] | None = None,
+    by: By | None = None,
 ) -> Report:
     """Report how many reached each step of the ladder, and what became of the others.
 
@@ -58,6 +62,7 @@ def funnel(
         entry: ``"first"`` counts a deal once; ``"every"`` counts a deal that turned back and
             climbs again as a new climb. A snapshot knows no entries.
         steps: stages in the order they are climbed; those that are open or won when left out.
+        by: a funnel for each owner or source, by what the deals say at ``as_of``.
 
     Raises:
         DefinitionError: an argument is none of its definitions, a stage is not on the ladder or
@@ -68,30 +73,41 @@ def funnel(
         ("definition", definition, get_args(Definition)),
         ("order", order, get_args(Order)),
         ("entry", entry, get_args(Entry)),
+        ("by", by, (None, *get_args(By))),
     ):
         refuse_unknown(name, choice, known)
     tables = standing(source, as_of)
     keys = _steps(tables, steps)
     start, end = checked_period(tables, period)
-    climbs = _Climbs(tables, keys)
-    if definition == "entries":
-        table = _follow_entries(climbs, start, end, order, entry)
-        outside = 0
-    else:
-        reached = climbs.reached(definition, start, end, order, entry)
-        table = _count_reached(reached, len(keys))
-        outside = reached.filter(pl.col("furthest") < 0).height
-    table = _finished(table, climbs, start, end, definition)
+    outside, found = 0, []
+    for group, part in each_group(tables, by):
+        climbs = _Climbs(part, keys)
+        counted, missed = _counted(climbs, start, end, definition, order, entry)
+        outside += missed
+        found.append(named(_finished(counted, climbs, start, end, definition), by, group))
+    table = pl.concat(found)
     return Report(
         name="funnel",
         titles=said("Funnel", "Imbuto"),
         definitions=definition_of(definition, order, entry),
         as_of=tables.as_of,
         table=table,
-        labels={"stage": stage_labels(tables)},
+        columns=titles_of(table, came_back=AGAIN),
+        labels={"stage": stage_labels(tables), **({} if by is None else {by: {}})},
         notes=_never_on_a_step(outside),
-        draw=draw_funnel,
+        draw=functools.partial(draw_funnel, by=by),
     )
+
+
+def _counted(
+    climbs: _Climbs, start: dt.datetime, end: dt.datetime, definition: str, order: str, entry: str
+) -> tuple[pl.DataFrame, int]:
+    """Return the parts of every step, and how many deals reached none."""
+    if definition == "entries":
+        return _follow_entries(climbs, start, end, order, entry), 0
+    reached = climbs.reached(definition, start, end, order, entry)
+    outside = reached.filter(pl.col("furthest") < 0).height
+    return _count_reached(reached, len(climbs.steps)), outside
 
 
 def _steps(tables: Tables, steps: Sequence[str] | None) -> list[str]:
@@ -115,8 +131,8 @@ class _Climbs:
     def __init__(self, tables: Tables, steps: list[str]) -> None:
         self.steps = steps
         stays = numbered(tables.visits.select("deal", "stage", "entered_at", "left_at"))
-        self.deals = _whole_lives(stays, tables)
         position = {key: step for step, key in enumerate(steps)}
+        self.deals = _whole_lives(stays, tables, position)
         on_steps = stays.select(
             "number",
             "entered_at",
@@ -145,7 +161,9 @@ class _Climbs:
         ended = pl.col("number") == pl.col("number").shift(-1).fill_null(-1)
         return found.select(
             pl.col("furthest").fill_null(-1),
-            outcome=pl.when(ended).then(pl.lit("turned_back")).otherwise("status"),
+            outcome=pl.when(ended | _stands_below("furthest"))
+            .then(pl.lit("turned_back"))
+            .otherwise("status"),
         )
 
     def _furthest(self, definition: str, unit: str, order: str) -> pl.DataFrame:
@@ -159,15 +177,26 @@ class _Climbs:
         return came.join(self.stays.group_by(unit).agg(*owner), on=unit) if owner else came
 
 
-def _whole_lives(stays: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """Return when each deal was opened and how it stands."""
+def _stands_below(step: str) -> pl.Expr:
+    """Whether a deal is open on a lower step than the one that it came to."""
+    lower = pl.col("stands") < pl.col(step)
+    return ((pl.col("status") == "open") & lower).fill_null(False)
+
+
+def _whole_lives(stays: pl.DataFrame, tables: Tables, position: Mapping[str, int]) -> pl.DataFrame:
+    """Return when each deal was opened, how it stands, and on which step if on one."""
     status = {stage.key: stage.status for stage in tables.stages}
     first = pl.col("number") != pl.col("number").shift(1).fill_null(-1)
     return stays.select(
         pl.col("number").filter(first),
         opened_at=pl.col("entered_at").filter(first),
-        status=pl.col("stage").filter(pl.col("left_at").is_null()),
-    ).with_columns(pl.col("status").replace_strict(status, return_dtype=pl.String))
+        stage=pl.col("stage").filter(pl.col("left_at").is_null()),
+    ).select(
+        "number",
+        "opened_at",
+        status=pl.col("stage").replace_strict(status, return_dtype=pl.String),
+        stands=pl.col("stage").replace_strict(position, default=None, return_dtype=pl.Int64),
+    )
 
 
 def _in_strict_order(stays: pl.DataFrame, unit: str, steps: int) -> pl.DataFrame:
@@ -226,7 +255,7 @@ def _follow_entries(
     )
     outcome = (
         pl.when("goes_on").then(pl.lit("advanced"))
-        .when("returns").then(pl.lit("turned_back"))
+        .when(pl.col("returns") | _stands_below("step")).then(pl.lit("turned_back"))
         .otherwise("status")
     )  # fmt: skip
     named = followed.join(climbs.deals, on="number").select("step", outcome=outcome)

@@ -17,8 +17,14 @@ PARTS: Final = ("advanced", "won", "open", "turned_back", "abandoned", "lost")
 BECAME: Final = said("What became of them", "Che ne è stato")
 
 
-def draw_funnel(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
+def draw_funnel(
+    table: pl.DataFrame, titles: Titles, language: Language, *, by: str | None = None
+) -> Any:
     """Draw the steps from the first down, each with its conversion at the end of the bar."""
+    return charts.by_group(table, by, "entered", lambda rows: _steps(rows, titles, language))
+
+
+def _steps(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     names = {part: OUTCOMES[part][language] for part in PARTS}
     bars = charts.parted_bars(table, titles, "stage", "entered", names, BECAME[language])
     texts = (
@@ -31,4 +37,4 @@ def draw_funnel(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         )
         .transform_filter("isValid(datum.conversion) && datum.conversion > 0")
     )
-    return charts.themed(charts.listing(alt.layer(bars, texts)))
+    return charts.listing(alt.layer(bars, texts))

@@ -6,7 +6,9 @@ from typing import Final
 
 from ..words import Words, said
 
-__all__ = ["definition_of"]
+__all__ = ["AGAIN", "definition_of"]
+
+AGAIN: Final = said("Entered again", "Rientrate")
 
 WHO: Final = {
     "opened": said(
@@ -51,8 +53,10 @@ ORDER: Final = {
 
 ENTRY: Final = {
     ("opened", "first"): said(
-        "A deal counts once, however often it turned back.",
-        "Una trattativa conta una volta sola, per quante volte sia tornata indietro.",
+        "A deal counts once, at the furthest step that it came to; turned back is who stands open "
+        "on a lower one now.",
+        "Una trattativa conta una volta sola, al passo più avanzato che ha raggiunto; tornata "
+        "indietro è chi ora sta aperta su uno più basso.",
     ),
     ("opened", "every"): said(
         "What is counted are climbs: each time a deal falls back to a step it had left behind, "
@@ -61,25 +65,27 @@ ENTRY: Final = {
         "salita finisce come tornata indietro e lì ne comincia un'altra.",
     ),
     ("entries", "first"): said(
-        "Of each deal only the first entry into a step counts.",
-        "Di ogni trattativa conta solo la prima entrata in un passo.",
+        "Of each deal only the first entry into a step counts; turned back is who never advanced "
+        "and stands open on a lower step now.",
+        "Di ogni trattativa conta solo la prima entrata in un passo; tornata indietro è chi non è "
+        "mai avanzata e ora sta aperta su un passo più basso.",
     ),
     ("entries", "every"): said(
         "Every entry counts; one that was followed by another entry into the same step before any "
-        "advance counts as turned back.",
-        "Conta ogni entrata; quella seguita da un'altra nello stesso passo prima di avanzare "
-        "conta come tornata indietro.",
+        "advance, or whose deal stands open on a lower step now, counts as turned back.",
+        "Conta ogni entrata; quella seguita da un'altra nello stesso passo prima di avanzare, o "
+        "la cui trattativa ora sta aperta su un passo più basso, conta come tornata indietro.",
     ),
 }
 
 PARTS: Final = said(
     "Entered = advanced + turned back + still open + won + abandoned + lost, the last four by "
     "how the deal stands. Conversion = advanced ÷ entered. Skipped: deals that visited a later "
-    "step and never this one. Came back: deals that entered this step after having been there "
+    "step and never this one. Entered again: deals that entered this step after having been there "
     "or further.",
     "Entrate = avanzate + tornate indietro + ancora aperte + vinte + abbandonate + perse; le "
     "ultime quattro secondo come sta la trattativa. Conversione = avanzate ÷ entrate. Saltate: "
-    "trattative che hanno visitato un passo successivo e mai questo. Tornate: trattative entrate "
+    "trattative che hanno visitato un passo successivo e mai questo. Rientrate: trattative entrate "
     "in questo passo dopo esserci già state, o essere state oltre.",
 )
 

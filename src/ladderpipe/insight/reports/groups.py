@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import attrs
 import polars as pl
 
 from ...errors import DefinitionError
 from ...formats import ENGLISH, ITALIAN, Format
 from ..frames.schema import MONEY
+from ..frames.tables import Tables
 from ..words import Words, said
 
-__all__ = ["By", "Every", "band_labels", "begin", "grouped_by"]
+__all__ = [
+    "By",
+    "Every",
+    "GroupedBy",
+    "band_labels",
+    "begin",
+    "each_group",
+    "grouped_by",
+    "named",
+]
 
 By = Literal["owner", "source", "lost_from", "month", "value_band"]
 Every = Literal["day", "week", "month", "quarter", "year"]
+
+GroupedBy = Literal["owner", "source"]
+"""What every report can be made for each of; a deal belongs where it says so at ``as_of``."""
+
+FRAMES: Final = ("deals", "visits", "moves", "changes")
 
 _TRUNCATED: Final = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q", "year": "1y"}
 
@@ -43,6 +59,35 @@ def grouped_by(
     if by == "value_band":
         return ["currency", "band", "value_band"], _banded(deals, _checked(bands))
     return [by], deals
+
+
+def each_group(tables: Tables, by: GroupedBy | None) -> Iterator[tuple[str | None, Tables]]:
+    """Yield the tables of each owner's (source's) deals, those without one last.
+
+    Without deals, or where nothing is grouped by, they are one group.
+    """
+    if by is None or tables.deals.is_empty():
+        yield None, tables
+        return
+    whose = tables.deals.select("deal", _group=by)
+
+    def split(frame: pl.DataFrame) -> Mapping[tuple[object, ...], pl.DataFrame]:
+        mine = frame.join(whose, on="deal", maintain_order="left")
+        return mine.partition_by("_group", as_dict=True, include_key=False)
+
+    parts = {name: split(getattr(tables, name)) for name in FRAMES}
+    for group in whose["_group"].unique().sort(nulls_last=True):
+        frames = {
+            name: part.get((group,), getattr(tables, name).clear()) for name, part in parts.items()
+        }
+        yield group, attrs.evolve(tables, **frames)
+
+
+def named(table: pl.DataFrame, by: GroupedBy | None, group: str | None) -> pl.DataFrame:
+    """Return a group's rows with its name in front; as they are where nothing is grouped by."""
+    if by is None:
+        return table
+    return table.select(pl.lit(group, dtype=pl.String).alias(by), pl.all())
 
 
 def begin(instants: pl.Expr, every: Every, zone: str) -> pl.Expr:

@@ -25,7 +25,7 @@ from ..frames.snapshot import (
 from ..frames.tables import Tables
 from ..optional import alt
 from ..report import Report, Titles
-from ..words import OUTCOMES, Language, Words, said
+from ..words import OUTCOMES, Language, Words, said, titles_of
 from . import charts, kaplan_meier
 from .intervals import wilson
 
@@ -67,6 +67,7 @@ def recovery(
         definitions=DEFINITION,
         as_of=tables.as_of,
         table=table,
+        columns=titles_of(table, won_in_the_end=OF_WON),
         labels={
             "stage": stage_labels(tables),
             "outcome": {name: OUTCOMES[name] for name in ("came_back", "away", "lost")},
@@ -168,6 +169,7 @@ def _outcomes(stays: pl.DataFrame, confidence: float) -> pl.DataFrame:
         pl.len().cast(pl.Int64).alias("visits"),
         pl.col("deal").n_unique().cast(pl.Int64).alias("deals"),
         pl.col("won").sum().cast(pl.Int64).alias("won_in_the_end"),
+        pl.col("deal").filter("won").n_unique().cast(pl.Int64).alias("won_deals"),
         median_days=days(pl.col("lasted").median()),
     )
     whole = pl.col("visits").sum().over("stage")
@@ -181,7 +183,7 @@ def _outcomes(stays: pl.DataFrame, confidence: float) -> pl.DataFrame:
         .with_columns(wilson("visits", "whole", confidence))
         .select(
             "stage", "outcome", "reminder", "after_days", "visits", "deals", "share", "lower",
-            "upper", "median_days", "won_in_the_end", "place",
+            "upper", "median_days", "won_deals", "won_in_the_end", "place",
         )
     )  # fmt: skip
 
@@ -252,6 +254,7 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     return charts.themed(bars)
 
 
+OF_WON: Final = said("Abandonments of deals won in the end", "Abbandoni di trattative poi vinte")
 BEFORE: Final = said("before any reminder", "prima di ogni promemoria")
 SHARE: Final = said("Share of the abandonments", "Quota degli abbandoni")
 
@@ -261,11 +264,14 @@ DEFINITION: Final = said(
     "for a lost one; otherwise it is still away. The rows of a stage add up to its abandonments. "
     "After reminder: the last one that was due before the deal came back, by the time that had "
     "passed; that is an order in time, not a proof that the reminder caused it. Median: of the "
-    "days until then. Interval of the share: Wilson (1927).",
+    "days until then. Won in the end: deals of the row that are won at the instant of the report, "
+    "each counted once, however often it was abandoned. Interval of the share: Wilson (1927).",
     "Un abbandono è una permanenza in una fase il cui stato è abbandonata; una trattativa "
     "abbandonata due volte conta due volte. È tornata se è passata a una fase aperta o vinta; "
     "persa se è passata a una fase persa; altrimenti è ancora assente. Le righe di una fase, "
     "sommate, danno i suoi abbandoni. Dopo il promemoria: l'ultimo previsto prima del ritorno, "
     "secondo il tempo trascorso; è un ordine nel tempo, non una prova che sia merito del "
-    "promemoria. Mediana: dei giorni trascorsi. Intervallo della quota: Wilson (1927).",
+    "promemoria. Mediana: dei giorni trascorsi. Vinte alla fine: trattative della riga che "
+    "all'istante del rapporto sono vinte, ciascuna una volta, per quante volte sia stata "
+    "abbandonata. Intervallo della quota: Wilson (1927).",
 )

@@ -28,6 +28,8 @@ from ..frames.tables import Tables
 from ..report import Report
 from ..words import said
 from . import kaplan_meier
+from .groups import GroupedBy as By
+from .groups import each_group, named
 from .time_in_stage_chart import draw_curve, draw_times
 
 __all__ = ["survival", "time_in_stage"]
@@ -46,6 +48,7 @@ def time_in_stage(
     as_of: Instant | None = None,
     stage: str | Sequence[str] | None = None,
     measure: Measure = "latest",
+    by: By | None = None,
     confidence: float = 0.95,
 ) -> Report:
     """Report how many days deals stay in each stage, by Kaplan and Meier.
@@ -59,6 +62,7 @@ def time_in_stage(
         measure: ``"latest"``: each deal's last stay in the stage; ``"cumulative"``: the sum of all
             its stays there; ``"current"``: how long the deals that are there now have been there
             (plain quantiles, since none of them has left).
+        by: rows for each owner or source, by what the deals say at ``as_of``.
         confidence: of the interval around the median.
 
     Raises:
@@ -66,21 +70,26 @@ def time_in_stage(
         ClockError: the tables do not reach so far.
     """
     refuse_unknown("measure", measure, get_args(Measure))
+    refuse_unknown("by", by, (None, *get_args(By)))
     tables = standing(source, as_of)
     keys = _stages(tables, stage)
-    times = durations(tables, measure, keys)
     estimate = _plain if measure == "current" else _estimated
-    table = in_order(
-        _named(estimate(times, checked_confidence(confidence)), tables, keys), tables, "stage"
+    checked_confidence(confidence)
+    table = pl.concat(
+        named(in_order(_named(estimate(times, confidence), part, keys), part, "stage"), by, group)
+        for group, part in each_group(tables, by)
+        for times in (durations(part, measure, keys),)
     )
+    # An owner has no row for a stage that none of theirs was ever in.
+    table = table.filter(pl.col("deals") > 0) if by is not None else table
     return Report(
         name="time_in_stage",
         titles=said("Time in stage", "Tempo nella fase"),
         definitions=DEFINITIONS[measure],
         as_of=tables.as_of,
         table=table,
-        labels={"stage": stage_labels(tables)},
-        draw=draw_times,
+        labels={"stage": stage_labels(tables), **({} if by is None else {by: {}})},
+        draw=functools.partial(draw_times, by=by),
     )
 
 
@@ -159,10 +168,10 @@ def _plain(times: pl.DataFrame, confidence: float) -> pl.DataFrame:
 
 
 def _named(figures: pl.DataFrame, tables: Tables, keys: Sequence[str]) -> pl.DataFrame:
-    named = ladder(tables).filter(pl.col("stage").is_in(list(keys))).select("stage", "rung")
+    every = ladder(tables).filter(pl.col("stage").is_in(list(keys))).select("stage", "rung")
     counts = pl.col("deals", "left", "still_there").fill_null(0)
     return (
-        named.join(figures, on="rung", how="left")
+        every.join(figures, on="rung", how="left")
         .with_columns(counts, pl.col("total_days").fill_null(0.0))
         .select(
             "stage", "deals", "left", "still_there", "median_days", "median_lower", "median_upper",

@@ -20,8 +20,14 @@ __all__ = ["draw_curve", "draw_times"]
 MEASURED: Final = ("q25_days", "median_days", "q75_days", "closed_only_median")
 
 
-def draw_times(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
+def draw_times(
+    table: pl.DataFrame, titles: Titles, language: Language, *, by: str | None = None
+) -> Any:
     """Draw for each stage from when to when the middle half leaves, and the medians."""
+    return charts.by_group(table, by, "deals", lambda rows: _times(rows, titles, language))
+
+
+def _times(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     longest = max((v for name in MEASURED if (v := table[name].max()) is not None), default=0.0)
     factor, unit = charts.in_days(longest, language)
     shown = charts.durations_told(table, language, *MEASURED).with_columns(
@@ -55,7 +61,7 @@ def draw_times(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         x2="until:Q",
         tooltip=tooltip,
     )
-    return charts.themed(alt.layer(spread, point("closed_only_median"), point("median_days")))
+    return alt.layer(spread, point("closed_only_median"), point("median_days"))
 
 
 def draw_curve(

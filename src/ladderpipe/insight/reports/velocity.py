@@ -27,6 +27,7 @@ from ..frames.snapshot import (
 from ..frames.tables import Tables
 from ..report import Report
 from ..words import NOTHING, Words, noted, said, titles_of
+from .groups import GroupedBy as By
 from .velocity_chart import draw_velocity
 from .velocity_words import DAYS, WON, WON_PER_DAY, definition_of
 
@@ -38,7 +39,6 @@ AverageValue: TypeAlias = Literal["won", "open", "all"] | Decimal
 CycleLength: TypeAlias = Literal["opened", "won", "won_median", "closed"] | dt.timedelta
 
 COLUMNS: Final = ("deals", "win_rate", "average_value", "cycle_days")
-By = Literal["owner", "source"]
 
 
 def velocity(

@@ -57,9 +57,16 @@ REPORTS: dict[str, Callable[..., Report]] = {
     "currencies": insight.currencies,
 }
 PRICED = (
-    "summary", "summary by owner", "velocity", "velocity by owner", "bottlenecks", "stale", "stale deals",
-    "loss reasons", "currencies",
-)  # fmt: skip
+    "summary",
+    "summary by owner",
+    "velocity",
+    "velocity by owner",
+    "bottlenecks",
+    "stale",
+    "stale deals",
+    "loss reasons",
+    "currencies",
+)
 
 every_report = pytest.mark.parametrize("name", REPORTS)
 

@@ -19,7 +19,7 @@ from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .model.clock import Clock, ManualClock, SystemClock
 from .model.deal import Cart, CartLine, Deal
 from .model.effect import Backoff, Delivery, Effect, EffectState, Handler, Task
-from .model.event import Event
+from .model.event import Event, Identity
 from .model.held import Held, HeldKind
 from .model.history import History, SetAside
 from .model.hook import HookContext
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .board.retention.restore import RestoreReport
     from .board.verify import VerifyReport, verify
     from .fold.explain import Explanation, Reason, Refusal, Step
+    from .fold.options import Consequence, Option
     from .fold.unfolding import Change, Unfolding
     from .ladder.check import Finding
     from .ladder.files import schema
@@ -72,6 +73,7 @@ __all__ = [
     "Change",
     "Clock",
     "ClockDifference",
+    "Consequence",
     "Deal",
     "DealData",
     "DealFailure",
@@ -93,11 +95,13 @@ __all__ = [
     "HeldKind",
     "History",
     "HookContext",
+    "Identity",
     "LadderError",
     "ManualClock",
     "MemoryStore",
     "MigrationReport",
     "Move",
+    "Option",
     "Outcome",
     "Pipeline",
     "Reason",
@@ -141,6 +145,7 @@ _LOADED_WHEN_ASKED_FOR = {
     "AsyncBoard": ".asynchronous",
     "Backlog": ".observability.backlog",
     "Change": ".fold.unfolding",
+    "Consequence": ".fold.options",
     "Explanation": ".fold.explain",
     "Finding": ".ladder.check",
     "ForgetReport": ".board.forget",
@@ -148,6 +153,7 @@ _LOADED_WHEN_ASKED_FOR = {
     "HealthFinding": ".board.health",
     "MemoryStore": ".stores",
     "MigrationReport": ".board.migrate",
+    "Option": ".fold.options",
     "PostgresStore": ".stores",
     "Reason": ".fold.explain",
     "Refusal": ".fold.explain",

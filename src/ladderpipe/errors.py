@@ -120,7 +120,42 @@ class ReentrancyError(LadderError, RuntimeError):
 
 
 class MoveNotAllowedError(LadderError, ValueError):
-    """A hand asked for a move that no ``by_hand`` rule allows now. Nothing is stored."""
+    """A hand asked for what the rules, or the actor's rights, do not allow now. Nothing is stored.
+
+    Attributes:
+        deal: id of the deal; ``None`` where the refusal is about none.
+        stage: the stage it is in, or was in at the hand's time; ``None`` while it is not open.
+        into: the stage that was asked for.
+        allowed: the stages into which a hand may move it from there, some of them only with what
+            they require; see :attr:`options`.
+        missing: names of what the stage requires and nobody has filled.
+        expecting: the stage or visit in which the hand thought the deal to be.
+        options: what ``board.options`` says of every stage, for this deal and actor.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        deal: str | None = None,
+        stage: Any = None,
+        into: Any = None,
+        missing: tuple[str, ...] = (),
+        expecting: str | None = None,
+        options: tuple[Any, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.deal = deal
+        self.stage = stage
+        self.into = into
+        self.missing = missing
+        self.expecting = expecting
+        self.options = options
+
+    @property
+    def allowed(self) -> tuple[Any, ...]:
+        """The stages into which a hand may move the deal, if it brings what they require."""
+        return tuple(option.into for option in self.options if option.is_possible)
 
 
 class MissingPropertyError(MoveNotAllowedError):

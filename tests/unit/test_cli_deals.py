@@ -274,6 +274,19 @@ def test_a_deal_is_moved_by_hand(url: str) -> None:
     assert "too dear" in run("history", url, "cart-3").out
 
 
+def test_a_move_that_is_told_again_moves_nothing(url: str) -> None:
+    options = ["--by", "m", "--set", "loss_reason=x", "-p", SALES, "--id", "drag", "--quiet"]
+    arguments = ["cart-3", "lost", "--expecting", "checkout_abandoned", *options]
+    assert "Trattativa persa" in run("move", url, *arguments).out
+    assert "told already" in run("move", url, *arguments).out
+
+
+def test_a_move_may_be_dated_and_says_what_it_expected(url: str) -> None:
+    arguments = ["cart-3", "lost", "--by", "m", "--set", "loss_reason=x", "-p", SALES]
+    assert "opened at" in run("move", url, *arguments, "--at", "2020-01-01T00:00Z").refusal()
+    assert "as expected, in lost" in run("move", url, *arguments, "--expecting", "lost").refusal()
+
+
 def test_a_move_in_json_tells_the_timers_that_fired_before_it(url: str) -> None:
     arguments = ["cart-3", "lost", "--by", "m", "--set", "loss_reason=x", "-p", SALES, "--json"]
     told = run("move", url, *arguments).json()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ladderpipe import Event, Pipeline, Stage, after, do, on, templates, wait
+from ladderpipe import Deal, Event, Pipeline, Stage, after, by_hand, do, on, templates, wait
 from ladderpipe.errors import DefinitionError
 from ladderpipe.ladder.fingerprint import differences, fold_definition
 from ladderpipe.ladder.guards import property_equals
@@ -502,3 +502,28 @@ def test_a_timers_arguments_matter_and_their_order_in_a_set_does_not() -> None:
     one = _with_timer(WorkingDays(1, frozenset(days)))
     assert one.fingerprint == _with_timer(WorkingDays(1, frozenset(days[::-1]))).fingerprint
     assert one.fingerprint != _with_timer(WorkingDays(1, frozenset(days[1:]))).fingerprint
+
+
+def only_the_boss(by: str, deal: Deal) -> bool:
+    return by == "boss"
+
+
+def test_who_may_move_by_hand_stands_in_a_definition_and_changes_no_history() -> None:
+    def ladder(**given: Any) -> Pipeline:
+        new = Stage("new")
+        won = Stage("won", status="won")
+        rules = [on("lead", into=new, opens=True), by_hand(into=won, **given)]
+        return Pipeline("p", stages=[new, won], rules=rules)
+
+    pipeline = ladder(may=only_the_boss)
+    written = pipeline.to_dict()
+    path = f"{only_the_boss.__module__}:only_the_boss"
+    assert written["rules"][1]["may"] == path
+    read = Pipeline.from_dict(written, allow=[only_the_boss.__module__])
+    assert read.rules[1].may is only_the_boss
+    assert read.fingerprint == ladder().fingerprint
+    with pytest.raises(DefinitionError, match="allow"):
+        Pipeline.from_dict(written)
+    written["rules"][0]["may"] = path
+    with pytest.raises(DefinitionError, match="may"):
+        Pipeline.from_dict(written, allow=[only_the_boss.__module__])

@@ -159,7 +159,9 @@ class AsyncBoard:
     release = awaited(Board.release)
     discard = awaited(Board.discard)
     move = awaited(Board.move)
+    move_many = awaited(Board.move_many)
     override = awaited(Board.override)
+    options = awaited(Board.options)
 
     # -- time ---------------------------------------------------------------------------------
 

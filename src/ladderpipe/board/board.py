@@ -22,7 +22,7 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
-from . import deliver, handle, hold, read, release, sweep
+from . import deliver, hand, handle, hold, options, read, release, sweep
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
 from .hooks import refuse_inside_hook
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..fold.explain import Explanation
+    from ..fold.options import Option
     from . import forget, migrate, worker
     from .health import Health
     from .retention import archive, restore
@@ -227,19 +228,81 @@ class Board:
         by: str,
         reason: str | None = None,
         properties: Mapping[str, Any] | None = None,
+        at: dt.datetime | str | None = None,
+        expecting: Stage | str | None = None,
+        id: str | None = None,
+        quiet: bool = False,
     ) -> Receipt:
         """Move a deal by hand, as the ``by_hand`` rules allow; the history tells who and why.
 
         Args:
             by: who moves it.
             properties: set on the deal with the move, for example what the stage requires.
+            at: when it happened, for what is entered later; the rules are asked about the deal as
+                it stood then. Left out, now, or a little later: after all that the deal has seen.
+            expecting: the stage, or the key of the visit, in which you saw the deal.
+            id: makes a request that is told again harmless: the same id for the same deal and
+                stage is a duplicate, whatever else it says.
+            quiet: record what the move asks for by now as expired, instead of sending it.
 
         Raises:
-            MoveNotAllowedError: no rule allows it now; the message says where the deal may go.
+            MoveNotAllowedError: no rule allows it now, or the deal is not where it was expected;
+                the message says where it may go, or who moved it.
             MissingPropertyError: the stage requires what is not filled.
+            EventConflictError: *id* was given to a hand that asked for something else.
+            EventFromFutureError: *at* is still to come.
+            GuardError: a guard, or the rule's ``may``, raised.
         """
         refuse_inside_hook("board.move")
-        return handle.move(self._session, deal, into, by, reason, properties)
+        asked = hand.hand(
+            self.pipeline,
+            into,
+            by=by,
+            reason=reason,
+            properties=properties,
+            at=at,
+            expecting=expecting,
+            id=id,
+            quiet=quiet,
+        )
+        return hand.move(self._session, deal, asked)
+
+    def move_many(
+        self,
+        deals: Iterable[str],
+        into: Stage | str,
+        *,
+        by: str,
+        reason: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        at: dt.datetime | str | None = None,
+        expecting: Stage | str | None = None,
+        id: str | None = None,
+        quiet: bool = False,
+    ) -> BatchReport:
+        """Move many deals by hand; those that are refused are in the report, the others go on.
+
+        Each failure has the place of its deal in *deals*, and the error that :meth:`move` raises.
+
+        Args:
+            id: each deal's hand has this and the deal's id as its own, so that all of it can be
+                asked for again.
+
+        The other arguments are those of :meth:`move`.
+        """
+        refuse_inside_hook("board.move_many")
+        asked = hand.hand(
+            self.pipeline,
+            into,
+            by=by,
+            reason=reason,
+            properties=properties,
+            at=at,
+            expecting=expecting,
+            id=id,
+            quiet=quiet,
+        )
+        return hand.move_many(self._session, deals, asked)
 
     def override(
         self,
@@ -249,14 +312,50 @@ class Board:
         by: str,
         reason: str | None = None,
         properties: Mapping[str, Any] | None = None,
+        at: dt.datetime | str | None = None,
+        expecting: Stage | str | None = None,
+        id: str | None = None,
+        quiet: bool = False,
     ) -> Receipt:
         """Move a deal past the rules, always; the history says so.
 
+        The arguments are those of :meth:`move`.
+
         Raises:
             DealNotFoundError: no event of that deal is known.
+            MoveNotAllowedError: the deal is not where it was expected, or was not open then.
+            EventConflictError: *id* was given to a hand that asked for something else.
+            EventFromFutureError: *at* is still to come.
         """
         refuse_inside_hook("board.override")
-        return handle.move(self._session, deal, into, by, reason, properties, override=True)
+        asked = hand.hand(
+            self.pipeline,
+            into,
+            by=by,
+            reason=reason,
+            properties=properties,
+            at=at,
+            expecting=expecting,
+            id=id,
+            quiet=quiet,
+            override=True,
+        )
+        return hand.move(self._session, deal, asked)
+
+    def options(self, deal: str, by: str | None = None) -> tuple[Option, ...]:
+        """Say of every stage whether a hand may move the deal there now, and what would follow.
+
+        ``allowed`` is what :meth:`move` would do with nothing but ``by=``. Nothing is written:
+        timers that are due are counted as fired.
+
+        Args:
+            by: who; left out, no rule's ``may`` is asked.
+
+        Raises:
+            DealNotFoundError: the deal was removed.
+        """
+        refuse_inside_hook("board.options")
+        return options.options_of(self._session, deal, by)
 
     # -- time ---------------------------------------------------------------------------------
 

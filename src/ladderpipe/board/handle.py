@@ -1,43 +1,27 @@
-"""Taking events: one at a time, in batches, and from people's hands."""
+"""Taking events: one at a time and in batches."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from ..errors import (
-    DealNotFoundError,
-    DefinitionError,
-    EventConflictError,
-    EventFromFutureError,
-    InvalidEventError,
-    LadderError,
-    MissingPropertyError,
-    MoveNotAllowedError,
-)
-from ..fold.draft import Draft
-from ..fold.fold import hand_instant
-from ..ladder.machine import HAND_PREFIX, missing
-from ..model.event import BY_HAND, OVERRIDE, OWN_SOURCE, Event, checked_name, from_outside
+from ..errors import EventConflictError, EventFromFutureError, LadderError
+from ..model.event import Event, from_outside
 from ..model.receipt import Outcome, Receipt
 from ..model.report import BatchReport, EventFailure
-from ..model.stage import Stage
 from ..observability.observer import Observer, observed
-from ..pipeline import Pipeline
 from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, is_its_own
-from .decision import move_of
 from .hold import hold_event, keep
 from .session import Session
 from .unit import Unit, receipt
 
-__all__ = ["handle", "handle_many", "move"]
+__all__ = ["handle", "handle_many"]
 
 BATCH: Final = 1000
 
@@ -70,13 +54,14 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
     stored, document = unit.load(event.deal, create=True)
     assert stored is not None
     if stored.removed_at is not None:
-        return Receipt(Outcome.ARCHIVED, None)
+        return Receipt(Outcome.ARCHIVED, None, event=event.identity)
     known = unit.add_event(stored, event)
     if known is not None:
         if not unit.was_cut_short(stored, event, known):
             if stored.definition is None:
                 unit.transaction.remove_unused_deals([stored.id])
-            return Receipt(Outcome.DUPLICATE, unit.draft(stored, document).if_open())
+            draft = unit.draft(stored, document).if_open()
+            return Receipt(Outcome.DUPLICATE, draft, event=event.identity)
         event = unit.stored_event(stored, event)
     answer = receipt(unit.decide(stored, document, [event], hold=hold), event)
     unit.flush()
@@ -316,141 +301,3 @@ def check_time(session: Session, unit: Unit, event: Event, now: dt.datetime) -> 
             f"{event.at.isoformat()}, {event.at - now} from now: check the sender's clock and its "
             f"time zone (up to {session.max_skew} is accepted; Board(max_skew=...) changes that)"
         )
-
-
-@observed("ladderpipe.move", Observer.took, Observer.refused)
-def move(
-    session: Session,
-    deal: str,
-    into: Stage | str,
-    by: str,
-    reason: str | None,
-    properties: Mapping[str, Any] | None,
-    override: bool = False,
-) -> Receipt:
-    """Move a deal by hand, within the ``by_hand`` rules or, overriding, past them."""
-    deal = checked_name(deal, "deal")
-    hand = _Hand(
-        # Drawn once, so that a second try knows what a first has stored whose answer got lost.
-        id=os.urandom(16).hex(),
-        kind=OVERRIDE if override else BY_HAND,
-        into=_own_stage(session.pipeline, into),
-        by=by,
-        reason=reason,
-        properties=properties,
-    )
-    return session.retried(functools.partial(_move_once, session, deal, hand))
-
-
-def _move_once(session: Session, deal: str, hand: _Hand) -> Receipt:
-    with session.writing() as unit:
-        stored, document = unit.load(deal, create=True)
-        assert stored is not None
-        if stored.removed_at is not None:
-            raise DealNotFoundError(f"deal {deal!r} was removed and only its tombstone is left")
-        if hand.kind == OVERRIDE and stored.last_event_at is None:
-            raise DealNotFoundError(
-                f"no event of a deal {deal!r} is known, so there is nothing to override; check the "
-                "id, or open it with an event or by hand"
-            )
-        swept = unit.decide(stored, document, [], sweep_to=unit.now)
-        unit.flush()
-        stored, document = unit.load(deal, create=False)
-        assert stored is not None
-        draft = unit.draft(stored, document)
-        event = hand.event(deal, *hand_instant(draft, unit.now))
-        if not _is_first_try(unit, stored, event):
-            return _answer_again(unit, stored, draft, event)
-        decision = unit.decide(stored, document, [event])
-        answer = receipt(decision, event)
-        if answer.outcome not in (Outcome.MOVED, Outcome.OPENED):
-            _refuse(decision.draft, hand.into, event)
-        unit.flush()
-        return attrs.evolve(answer, moves=(*receipt(swept, event).moves, *answer.moves))
-
-
-def _is_first_try(unit: Unit, stored: StoredDeal, event: Event) -> bool:
-    """Store a hand's event; return whether it was not stored yet, if at another time."""
-    try:
-        return unit.add_event(stored, event) is None
-    except EventConflictError:
-        return False
-
-
-def _answer_again(unit: Unit, stored: StoredDeal, draft: Draft, event: Event) -> Receipt:
-    """Return the receipt of a hand that is stored; its moves are those of one recording."""
-    records = unit.transaction.moves(stored.id)
-    own = [record for record in records if record.event_id == event.id]
-    events = {(found.source, found.id): found for found, _ in unit.transaction.events(stored.id)}
-    made = tuple(
-        move_of(unit.pipeline.ladder, stored.deal, record, events)
-        for record in records
-        if own and record.recorded_at == own[0].recorded_at
-    )
-    outcome = Outcome.OPENED if own and own[0].n == 1 else Outcome.MOVED
-    return Receipt(outcome, draft.if_open(), made)
-
-
-@attrs.frozen
-class _Hand:
-    """What a person asks for, under the identity that it has in every try."""
-
-    id: str
-    kind: str
-    into: Stage
-    by: str
-    reason: str | None
-    properties: Mapping[str, Any] | None
-
-    def event(self, deal: str, at: dt.datetime, seq: int) -> Event:
-        if not isinstance(self.by, str) or not self.by:
-            raise InvalidEventError(
-                f"by={self.by!r}: say who moves the deal, so that the history knows"
-            )
-        if self.reason is not None and not isinstance(self.reason, str):
-            raise InvalidEventError(f"reason={self.reason!r} must be text")
-        if self.properties is not None and not isinstance(self.properties, Mapping):
-            raise InvalidEventError(f"properties={self.properties!r} must map names to values")
-        told = {
-            "into": self.into.key,
-            "by": self.by,
-            "reason": self.reason,
-            "properties": self.properties or None,
-        }
-        data = {name: value for name, value in told.items() if value is not None}
-        return Event(self.kind, deal=deal, id=self.id, at=at, source=OWN_SOURCE, seq=seq, data=data)
-
-
-def _own_stage(pipeline: Pipeline, into: Stage | str) -> Stage:
-    try:
-        return pipeline.stage(into)
-    except DefinitionError as error:
-        raise MoveNotAllowedError(str(error)) from None
-
-
-def _refuse(draft: Draft, into: Stage, event: Event) -> None:
-    """Say why a hand cannot make the move it asks for, and which ones it can."""
-    stage = draft.stage
-    where = f"deal {draft.deal!r} is in {stage}" if stage else f"deal {draft.deal!r} is not open"
-    candidates = draft.rung.by_trigger.get(HAND_PREFIX + into.key, ())
-    for candidate in candidates:
-        lacking = missing(candidate.requires, draft.data)
-        guarded = candidate.guard is None or candidate.guard.holds(draft, event)
-        if lacking and guarded:
-            names = ", ".join(f"{name!r}: ..." for name in lacking)
-            raise MissingPropertyError(
-                f"{where} and cannot move into {into} without {', '.join(lacking)}: "
-                f"pass properties={{{names}}}"
-            )
-    reachable = [
-        trigger.removeprefix(HAND_PREFIX)
-        for trigger in draft.rung.by_trigger
-        if trigger.startswith(HAND_PREFIX)
-    ]
-    guards = " and ".join(str(c.guard) for c in candidates if c.guard is not None)
-    why = f"the guard does not hold ({guards})" if guards else "no by_hand rule leads there"
-    may = f"by hand it may go into {', '.join(reachable)}" if reachable else "no hand may move it"
-    raise MoveNotAllowedError(
-        f"{where} and cannot be moved into {into} by hand: {why}; {may}, "
-        "or board.override(...) goes past the rules"
-    )

@@ -38,7 +38,7 @@ def hold_event(session: Session, event: Event, error: Exception) -> Receipt:
             stored, document = unit.load(event.deal, create=False)
             draft = None if stored is None else unit.draft(stored, document).if_open()
             reason = str(error) if outcome is Outcome.HELD else None
-            return Receipt(outcome, draft, reason=reason)
+            return Receipt(outcome, draft, reason=reason, event=event.identity)
 
     return session.retried(work)
 

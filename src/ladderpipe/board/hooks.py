@@ -7,7 +7,7 @@ import datetime as dt
 import inspect
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -25,7 +25,10 @@ from ..stores.hook_guard import hook_running, running_hook
 from ..stores.joined import has_failed, is_in_transaction
 from .decision import Decision
 
-__all__ = ["effects_asked", "refuse_inside_hook", "run_hooks"]
+__all__ = ["QuietTo", "effects_asked", "refuse_inside_hook", "run_hooks"]
+
+QuietTo: TypeAlias = "Callable[[Move], dt.datetime | None]"
+"""Until when what a move asks for is not sent; ``None`` where all of it is."""
 
 
 class Context:
@@ -69,13 +72,14 @@ class EffectRequests:
         phase: str,
         since: dt.datetime,
         state: EffectState | None,
+        quiet_to: dt.datetime | None,
     ) -> None:
         """Collect for one visit.
 
         Args:
             since: the instant that delays count from.
-            state: what to record instead of pending: expired when quiet, cancelled when the
-                visit has ended already.
+            state: what to record instead of pending: cancelled when the visit has ended already.
+            quiet_to: what is due by then is recorded as expired; what comes later stays due.
         """
         self.found: list[NewEffect] = []
         self._pipeline = pipeline
@@ -84,6 +88,7 @@ class EffectRequests:
         self._phase = phase
         self._since = since
         self._state = state
+        self._quiet_to = quiet_to
         self._positions: Counter[str] = Counter()
 
     def add(self, step: DoStep, wait: dt.timedelta, deal_owner: str | None) -> None:
@@ -99,8 +104,11 @@ class EffectRequests:
                 f"effect {step.name!r} would be due {wait} after {self._since.isoformat()}, which "
                 "is beyond the calendar"
             ) from None
-        waiting = EffectState.OPEN if step.name == TASK else EffectState.PENDING
-        ended = self._state is EffectState.CANCELLED and keep
+        state = EffectState.OPEN if step.name == TASK else EffectState.PENDING
+        if self._quiet_to is not None and due_at <= self._quiet_to:
+            state = EffectState.EXPIRED
+        elif self._state is not None and not keep:
+            state = self._state
         owner = step.payload.get("owner") or deal_owner if step.name == TASK else None
         self.found.append(
             NewEffect(
@@ -117,7 +125,7 @@ class EffectRequests:
                 name=step.name,
                 position=position,
                 payload=canonical_text(step.payload),
-                state=(waiting if self._state is None or ended else self._state).value,
+                state=state.value,
                 due_at=due_at,
                 expires_at=expires_at,
                 run_to_completion=keep,
@@ -212,22 +220,22 @@ _NOTHING_SEEN: Final = (None, None)
 
 
 def effects_asked(
-    pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
+    pipeline: Pipeline, decision: Decision, connection: Any, quiet_to: QuietTo
 ) -> list[NewEffect]:
     """Run the hooks of what a decision changed and return the effects asked for.
 
     Every new move runs its hooks; after a refold only what changed at the end does.
 
     Args:
-        is_quiet: whether the effects that a move asks for are recorded as expired.
+        quiet_to: until when what a move asks for is recorded as expired, if that move is quiet.
 
     Raises:
         HookError: a hook raised.
     """
     if decision.refolded:
-        return _after_refold(pipeline, decision, connection, is_quiet)
+        return _after_refold(pipeline, decision, connection, quiet_to)
     found: list[NewEffect] = []
-    visit = _Visit(pipeline, decision, connection, is_quiet, refold=False)
+    visit = _Visit(pipeline, decision, connection, quiet_to, refold=False)
     snapshots = decision.draft.snapshots or {}
     left_key = decision.left_key
     last = len(decision.moves) - 1
@@ -242,12 +250,12 @@ def effects_asked(
 
 
 def _after_refold(
-    pipeline: Pipeline, decision: Decision, connection: Any, is_quiet: Callable[[Move], bool]
+    pipeline: Pipeline, decision: Decision, connection: Any, quiet_to: QuietTo
 ) -> list[NewEffect]:
     if not decision.current_changed:
         return []
     found: list[NewEffect] = []
-    visit = _Visit(pipeline, decision, connection, is_quiet, refold=True)
+    visit = _Visit(pipeline, decision, connection, quiet_to, refold=True)
     current = decision.current_move()
     left, left_key = decision.before, decision.stored.visit_key
     if left is not None and left.stage is not None and left_key is not None:
@@ -266,13 +274,13 @@ class _Visit:
         pipeline: Pipeline,
         decision: Decision,
         connection: Any,
-        is_quiet: Callable[[Move], bool],
+        quiet_to: QuietTo,
         refold: bool,
     ) -> None:
         self._pipeline = pipeline
         self._decision = decision
         self._connection = connection
-        self._is_quiet = is_quiet
+        self._quiet_to = quiet_to
         self._refold = refold
 
     def left(self, move: Move, deal: Deal, key: str) -> list[NewEffect]:
@@ -291,9 +299,8 @@ class _Visit:
     def _requests(
         self, key: str, phase: str, move: Move, state: EffectState | None
     ) -> EffectRequests:
-        if self._is_quiet(move):
-            state = EffectState.EXPIRED
-        return EffectRequests(self._pipeline, move.deal, key, phase, move.at, state)
+        quiet_to = self._quiet_to(move)
+        return EffectRequests(self._pipeline, move.deal, key, phase, move.at, state, quiet_to)
 
     def _run(
         self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests

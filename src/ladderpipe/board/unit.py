@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft
 from ..model.canonical import is_storable, plain_text
-from ..model.event import Event, phase_of
+from ..model.event import Event, is_quiet_hand, phase_of
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
 from ..pipeline import Pipeline
@@ -24,7 +24,7 @@ from ..stores.base import (
     Transaction,
 )
 from .decision import Decision, decide, decide_again, decide_anew, draft_of
-from .hooks import effects_asked
+from .hooks import QuietTo, effects_asked
 
 __all__ = ["Unit"]
 
@@ -34,7 +34,7 @@ class Unit:
 
     Attributes:
         number: the store's number for the pipeline.
-        quiet: whether effects are recorded as expired instead of being sent.
+        quiet: whether effects that are due by now are recorded as expired instead of being sent.
         moves: what became current so far, to be told once it is committed.
         refolds: how many deals were folded again so far.
     """
@@ -144,7 +144,11 @@ class Unit:
 
     def known(self, event: Event) -> KnownEvent | None:
         """Return what is stored under an event's identity."""
-        identity = (event.source, event.id)
+        return self.known_as(event.source, event.id)
+
+    def known_as(self, source: str, id: str) -> KnownEvent | None:
+        """Return what is stored under an identity."""
+        identity = (source, id)
         return self.transaction.known_events(self.number, [identity]).get(identity)
 
     def check_same(self, event: Event, digest: str | None, known: KnownEvent) -> None:
@@ -194,6 +198,11 @@ class Unit:
         found = self._stored_event(stored.id, event)
         assert found is not None
         return found
+
+    def event_of(self, stored: StoredDeal, source: str, id: str) -> Event | None:
+        """Return the event of a deal that is stored under an identity, if one is."""
+        found = (own for own, _ in self.transaction.events(stored.id))
+        return next((own for own in found if (own.source, own.id) == (source, id)), None)
 
     def _stored_event(self, deal_id: int, event: Event) -> Event | None:
         identity = (event.source, event.id)
@@ -267,9 +276,9 @@ class Unit:
         change = decision.change(self.pipeline, self.now, decision.stored.has_effects)
         if decision.moves or decision.before is not None:
             if self.pipeline.asks_for_effects:
-                is_quiet = self._quietness(decision.stored.quiet_to, events)
+                quiet_to = self._quietness(decision.stored.quiet_to, events)
                 change.effects = effects_asked(
-                    self.pipeline, decision, self.transaction.connection, is_quiet
+                    self.pipeline, decision, self.transaction.connection, quiet_to
                 )
             if decision.current_changed:
                 current = decision.visit_key
@@ -304,27 +313,23 @@ class Unit:
             change.vanished = [*change.vanished, key]
             change.effects = [*change.effects, *moved]
 
-    def _quietness(
-        self, quiet_to: dt.datetime | None, events: Sequence[Event]
-    ) -> Callable[[Move], bool]:
-        """Return which moves ask for nothing that is sent.
+    def _quietness(self, quiet_to: dt.datetime | None, events: Sequence[Event]) -> QuietTo:
+        """Return until when what a move asks for is not sent.
 
-        In a quiet unit all of them; later, those that belong to the replayed past and are noticed
-        only now: timers due before the replay, and what its events did. What *events*, told
-        aloud, do is always sent.
+        In a quiet unit that is now, for all of them; later, for those that belong to the replayed
+        past and are noticed only now: timers due before the replay, and what its events did. What
+        *events*, told aloud, do is always sent, and what a quiet hand does never is.
         """
-        if self.quiet:
-            return lambda move: True
-        if quiet_to is None:
-            return lambda move: False
         told = {(event.source, event.id) for event in events}
 
-        def is_quiet(move: Move) -> bool:
+        def quiet_until(move: Move) -> dt.datetime | None:
             cause = move.event
+            if self.quiet or is_quiet_hand(cause):
+                return self.now
             aloud = cause is not None and (cause.source, cause.id) in told
-            return move.at <= quiet_to and not aloud
+            return quiet_to if quiet_to is not None and move.at <= quiet_to and not aloud else None
 
-        return is_quiet
+        return quiet_until
 
     def note_baseline(self, stored: StoredDeal, carried: Draft) -> None:
         """Note that a deal goes on from what a baseline carries."""
@@ -388,6 +393,7 @@ def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) ->
         newly_current(decision),
         decision.refolded,
         None if aside is None else aside.reason,
+        event=event.identity,
     )
 
 

@@ -17,7 +17,7 @@ from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE
 from ..model.history import History
 from ..model.move import Move
-from ..model.receipt import Receipt
+from ..model.receipt import Outcome, Receipt
 from ..model.stage import Status
 from ..model.visit import Visit
 from .loading import existing_store, reading_board, stored_pipeline
@@ -201,6 +201,21 @@ def move(
     override: Annotated[
         bool, typer.Option("--override", help="move past the rules; the history says so")
     ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="when it was, if in the past: 2026-01-09T16:00Z"),
+    ] = None,
+    expecting: Annotated[
+        str | None,
+        typer.Option("--expecting", metavar="STAGE", help="refuse if the deal is not there"),
+    ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="makes the same command, given again, harmless"),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="send nothing of what the move asks for now")
+    ] = False,
     pipeline: OwnPipeline = None,
     allow: Allow = None,
     language: Language = None,
@@ -217,7 +232,17 @@ def move(
         board = Board(stored_pipeline(store, pipeline, allow), store=store)
         act = board.override if override else board.move
         try:
-            receipt = act(deal, stage, by=by, reason=reason, properties=given or None)
+            receipt = act(
+                deal,
+                stage,
+                by=by,
+                reason=reason,
+                properties=given or None,
+                at=at,
+                expecting=expecting,
+                id=id,
+                quiet=quiet,
+            )
         except MissingPropertyError as error:
             raise MissingPropertyError(f"{error} (here: --set NAME=VALUE)") from error
         except MoveNotAllowedError as error:
@@ -246,3 +271,7 @@ def _show_receipt(deal: str, receipt: Receipt, language: str | None) -> None:
         timer = "" if made.event else f" (a timer, due {moment(made.at)} UTC)"
         line = f"{deal}: {out_of} → {title_of(made.into, language)}{timer}"
         console().print(printable(line), soft_wrap=True)
+    if receipt.outcome is Outcome.DUPLICATE:
+        console().print(printable(f"{deal}: this id was told already; nothing changed"))
+    if receipt.reason:
+        console().print(printable(f"{deal}: {receipt.reason}"), soft_wrap=True)

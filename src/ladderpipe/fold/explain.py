@@ -24,7 +24,7 @@ from ..public import publish
 from .draft import Draft
 from .fold import in_order, run
 
-__all__ = ["Explanation", "Reason", "Refusal", "Step", "explain"]
+__all__ = ["Explanation", "Reason", "Refusal", "Step", "explain", "why_not"]
 
 Kind = Literal["event", "hand", "override", "timer", "baseline", "discarded"]
 
@@ -44,6 +44,8 @@ class Reason(enum.StrEnum):
     """Its guard does not hold."""
     REQUIRES = "requires"
     """The stage it leads into requires what is not filled."""
+    ACTOR = "actor"
+    """Its ``may`` says that this actor may not; of ``board.options``, never of an explanation."""
 
 
 @attrs.frozen
@@ -331,17 +333,18 @@ class _Listener:
                 continue
             if winner is not None and order == winner.order:
                 continue
-            reason, detail = _why_not(draft, event, rule, tried.get(order), winner)
+            reason, detail = why_not(draft, event, rule, tried.get(order), winner)
             yield Refusal(rule.key or "", reason, detail)
 
 
-def _why_not(
+def why_not(
     draft: Draft,
     event: Event,
     rule: Rule,
     candidate: Candidate | None,
     winner: Candidate | None,
 ) -> tuple[Reason, str]:
+    """Return why a rule did not move the deal; *candidate* is it as seen from where that stood."""
     if isinstance(rule.trigger, OnEvents) and event.type not in rule.trigger.types:
         return Reason.TRIGGER, f"it does not listen to {event.type}"
     if isinstance(rule.trigger, ByHand) and rule.into != event.data.get("into"):

@@ -33,6 +33,7 @@ __all__ = [
     "freeze",
     "in_order",
     "order_key",
+    "passes",
     "put_back",
     "run",
     "step",
@@ -197,7 +198,7 @@ def step(
                 candidates = rung.by_trigger.get(kind)
                 if candidates is not None:
                     for candidate in candidates:
-                        if candidate.unconditional or _passes(candidate, draft, event):
+                        if candidate.unconditional or passes(candidate, draft, event):
                             winner = candidate
                             break
                 if frozen is not None and winner is not None and not winner.into.is_closed:
@@ -259,7 +260,7 @@ def _fire(
             _schedule(draft)
             continue
         draft.horizon = due
-        passed = not draft.has_fired(timer, due) and _passes(timer, draft, None)
+        passed = not draft.has_fired(timer, due) and passes(timer, draft, None)
         if observer is not None:
             observer(draft, timer, timer if passed else None, due)
         if passed:
@@ -291,7 +292,7 @@ def _after_activity(
     for timer in draft.rung.timers:
         if timer.key not in draft.blocked or draft.has_fired(timer, at):
             continue
-        passed = _passes(timer, draft, None)
+        passed = passes(timer, draft, None)
         if observer is not None:
             observer(draft, timer, timer if passed else None, at)
         if passed:
@@ -335,7 +336,12 @@ def _due(draft: Draft, timer: Candidate) -> dt.datetime | None:
     return max(due, earliest)
 
 
-def _passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
+def passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
+    """Return whether a rule's guard holds and its target's requirements are filled.
+
+    Raises:
+        GuardError: the guard raised.
+    """
     if candidate.guard is not None:
         try:
             if not candidate.guard.holds(draft, event):
@@ -397,7 +403,7 @@ def _by_hand(draft: Draft, event: Event) -> Candidate | None:
     if event.type == OVERRIDE:
         return draft.ladder.override_candidate(into)
     for candidate in draft.rung.by_trigger.get(HAND_PREFIX + into, ()):
-        if _passes(candidate, draft, event):
+        if passes(candidate, draft, event):
             return candidate
     return None
 

@@ -125,6 +125,7 @@ def _write_rule(rule: Rule) -> dict[str, Any]:
             "opens": rule.opens,
             "reenter": rule.reenter,
             "key": rule.key,
+            "may": None if rule.may is None else import_path(rule.may, "may"),
         }
     )
 

@@ -160,9 +160,9 @@ class DefinitionReader:
                 "write on: [...], after: {hours: 48} or by_hand: true"
             )
         kind = kinds[0]
-        opens = () if kind == "after" else ("opens",)
+        own = {"on": ("opens",), "after": (), "by_hand": ("opens", "may")}[kind]
         rule = part.fields(
-            kind, "into", "out_of", "when", "reenter", "key", *opens, required=("into",)
+            kind, "into", "out_of", "when", "reenter", "key", *own, required=("into",)
         )
         given: dict[str, Any] = {
             "into": self.known_stage(rule["into"]),
@@ -171,8 +171,10 @@ class DefinitionReader:
             "reenter": _flag(rule, "reenter"),
             "key": rule["key"].text() if "key" in rule else None,
         }
-        if opens:
+        if "opens" in own:
             given["opens"] = _flag(rule, "opens")
+        if "may" in rule:
+            given["may"] = self.function(rule["may"])
         build = {"on": self._on, "after": self._after, "by_hand": self._by_hand}[kind]
         return build(part, rule[kind], given)
 

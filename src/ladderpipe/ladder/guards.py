@@ -291,8 +291,10 @@ cart_is_empty: Guard = CartIsEmpty()
 
 
 def is_filled(value: Any) -> bool:
-    """Whether a required property counts as filled: neither missing nor empty."""
-    return value is not None and value not in ("", [], {})
+    """Whether a required property counts as filled: neither missing, nor empty, nor white space."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return value is not None and value not in ([], {})
 
 
 def _property(name: str) -> str:

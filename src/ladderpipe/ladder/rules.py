@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    get_args,
+    runtime_checkable,
+)
 
 import attrs
 
@@ -35,6 +44,9 @@ ANY: Final = _Any()
 """For ``out_of``: every stage, closed ones included."""
 
 OutOf = Stage | Iterable[Stage] | _Any | None
+
+May: TypeAlias = Callable[[str, Any], bool]
+"""Whether an actor may move a deal by a rule for hands: ``may(by, deal)``, a name and a deal."""
 
 
 class VisitTimes(NamedTuple):
@@ -116,6 +128,8 @@ class Rule:
         key: stable name; the pipeline derives one when none is given.
         opens: whether it may open a deal.
         reenter: whether it may move a deal into the stage it is in.
+        may: of a rule for hands, whether an actor may move a deal by it. The host application's
+            answer, asked when the hand moves; the fold does not ask, so it changes no history.
     """
 
     trigger: OnEvents | Timer | ByHand
@@ -125,6 +139,7 @@ class Rule:
     opens: bool = False
     reenter: bool = False
     key: str | None = None
+    may: May | None = None
 
     def leaves(self, stage: Stage) -> bool:
         """Return whether ``out_of`` holds *stage*; the target itself only with ``reenter``."""
@@ -238,12 +253,27 @@ def by_hand(
     opens: bool = False,
     reenter: bool = False,
     key: str | None = None,
+    may: May | None = None,
 ) -> Rule:
     """Return a rule that lets a person move a deal with ``board.move``.
 
-    The arguments are those of :func:`on`.
+    Args:
+        may: ``may(by, deal)`` says whether this actor may; left out, everybody may. It is asked
+            when the hand moves the deal, about the deal as it stands there, and never again: what
+            somebody may today changes no history.
+
+    The other arguments are those of :func:`on`.
+
+    Raises:
+        DefinitionError: *may* cannot be called, or is asynchronous.
     """
-    return _rule(ByHand(), into, out_of, when, opens, reenter, key)
+    if may is not None and (not callable(may) or inspect.iscoroutinefunction(may)):
+        raise DefinitionError(
+            f"by_hand(into={into!r}, may={may!r}): give a plain function of (by, deal) that "
+            "returns whether this actor may"
+        )
+    rule = _rule(ByHand(), into, out_of, when, opens, reenter, key)
+    return rule if may is None else attrs.evolve(rule, may=may)
 
 
 def trigger_text(trigger: OnEvents | Timer | ByHand) -> str:

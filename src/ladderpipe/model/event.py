@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -16,7 +16,15 @@ from .canonical import canonical, canonical_text, check_text, plain_int, plain_t
 from .clock import instant, instant_text
 from .sameness import same_data
 
-__all__ = ["Event"]
+__all__ = ["Event", "Identity"]
+
+
+class Identity(NamedTuple):
+    """What names an event within its pipeline, as in CloudEvents."""
+
+    source: str
+    id: str
+
 
 BY_HAND: Final = "ladder.by_hand"
 OVERRIDE: Final = "ladder.override"
@@ -147,6 +155,11 @@ class Event:
 
     def __hash__(self) -> int:
         return hash((self.source, self.id))
+
+    @property
+    def identity(self) -> Identity:
+        """What names it within its pipeline: ``source`` and ``id``."""
+        return Identity(self.source, self.id)
 
     @property
     def phase(self) -> int:
@@ -301,6 +314,13 @@ def stored_event(
     _set_seq(event, seq)
     _set_data(event, data)
     return event
+
+
+def is_quiet_hand(event: Event | None) -> bool:
+    """Return whether a hand made a move that is to send nothing."""
+    return (
+        event is not None and event.type in (BY_HAND, OVERRIDE) and event.data.get("quiet") is True
+    )
 
 
 def from_outside(event: Event) -> Event:

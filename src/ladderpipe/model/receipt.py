@@ -11,6 +11,7 @@ import attrs
 
 from ..errors import DealNotFoundError
 from .deal import Deal
+from .event import Identity
 from .move import Move
 from .stage import Stage
 
@@ -62,9 +63,11 @@ class Receipt:
         outcome: what became of *this* event.
         moves: the moves that are newly current, timers that were due before included.
         refolded: whether the event was late and the deal's history was folded again.
-        reason: why the event is held, in words; ``None`` when it is not.
+        reason: why the event is held, in words; of a hand dated in the past, what moved the deal
+            on since; otherwise ``None``.
         undeclared: that the pipeline declares no events of this type, in words, with what was
             probably meant; ``None`` when it does. The event is recorded all the same.
+        event: what names the event that was told; ``board.withdraw`` and ``undo`` take it.
     """
 
     outcome: Outcome
@@ -73,6 +76,7 @@ class Receipt:
     refolded: bool = False
     reason: str | None = None
     undeclared: str | None = None
+    event: Identity | None = None
 
     @property
     def deal(self) -> Deal:
@@ -106,6 +110,7 @@ class Receipt:
             "refolded": self.refolded,
             "reason": self.reason,
             "undeclared": self.undeclared,
+            "event": None if self.event is None else self.event._asdict(),
         }
 
     @classmethod
@@ -120,7 +125,7 @@ class Receipt:
             ValueError: there is no such outcome, or an instant is none.
         """
         stages = tuple(stages)
-        deal = record["deal"]
+        deal, event = record["deal"], record.get("event")
         return cls(
             Outcome(record["outcome"]),
             None if deal is None else Deal.from_dict(deal, stages),
@@ -128,14 +133,16 @@ class Receipt:
             record["refolded"],
             record.get("reason"),
             record.get("undeclared"),
+            None if event is None else Identity(**event),
         )
-
-    def _told(self) -> tuple[Any, ...]:
-        deal = self.deal_or_none
-        return (self.outcome, deal, self.moves, self.refolded, self.reason, self.undeclared)
 
     def __repr__(self) -> str:
         return f"Receipt({', '.join(map(repr, self._told()))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Receipt, self._told())
+
+    def _told(self) -> tuple[Any, ...]:
+        stands = self.deal_or_none
+        what = (self.outcome, stands, self.moves, self.refolded, self.reason)
+        return (*what, self.undeclared, self.event)

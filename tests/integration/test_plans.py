@@ -114,6 +114,7 @@ HOT: Final = frozenset(
         "TASKS_OF_OWNER",
         "EFFECT",
         "READY_EFFECTS",
+        "COUNT_READY",
         "FREE_EFFECT",
         "LOCK_FREE_EFFECT",
         "NEXT_EFFECT",

@@ -27,6 +27,7 @@ from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
 from .hooks import refuse_inside_hook
 from .session import Session
+from .stale import StaleEffects, checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,8 +64,12 @@ class Board:
         max_clock_difference: how far the machine's clock may be from the database's for
             sweeping and delivering; ``None`` to compare none.
         candid: name deals and quote errors in log records and spans, which may be personal data.
+        stale_effects: what becomes of effects that have been ready for more than a week: ``hold``
+            sends a few and keeps back ten or more, which reports, the log and the worker say;
+            ``send`` sends them, ``expire`` drops them, on record.
 
     Raises:
+        ValueError: *stale_effects* is none of these.
         PipelineChangedError: the store holds another definition of this pipeline.
         StoreError: the board only reads, and the store does not know the pipeline.
     """
@@ -84,6 +89,7 @@ class Board:
         read_only: bool = False,
         max_clock_difference: dt.timedelta | None = DEFAULT_BOUND,
         candid: bool = False,
+        stale_effects: StaleEffects = "hold",
     ) -> None:
         refuse_inside_hook("Board(...)")
         self._session = self._bound_by(
@@ -96,6 +102,7 @@ class Board:
             read_only=read_only,
             clock_watch=ClockWatch(max_clock_difference),
             observer=Observer.of(pipeline.name, candid),
+            stale_effects=checked(stale_effects),
         )
         self._session.adopt_or_refuse(refuse=not adopting)
         pipeline.bind(asynchronous=self._bound_by is not Session)
@@ -396,6 +403,7 @@ class Board:
         """Deliver at most *limit* effects that are due and have a handler.
 
         Before each claim the deal's due timers fire: nothing is claimed for a visit that ended.
+        Many that are older than a week are held back, see ``stale_effects``.
 
         Raises:
             ClockError: this machine's clock is too far from the database's.

@@ -28,10 +28,11 @@ from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
-from ..stores.base import FROM_THE_FIRST, EffectRow, Transaction
+from ..stores.base import EffectRow, Transaction
 from .boundary import as_failure, is_its_own
 from .read import stored_deal
 from .session import Session
+from .stale import Apart
 from .sweep import sweep
 from .unit import Unit
 
@@ -75,13 +76,14 @@ def deliver(
     now = session.now()
     names = list(session.handlers)
     left = limit
-    after = FROM_THE_FIRST
+    apart = Apart(session, now, names)
+    after = apart.after
     while names and (left is None or left > 0):
         wanted = BATCH if left is None else min(BATCH, left)
         with session.reading() as transaction:
             session.clock_watch.check(session.clock, transaction)
             ready = transaction.ready_effects(session.number, now, names, wanted, after)
-        keys = [row.key for row in ready]
+        keys = [row.key for row in ready if apart.admits(row)]
         while keys and (stop is None or not stop.is_set()):
             taken = _take_next(session, now, keys)
             if taken is None:
@@ -98,7 +100,9 @@ def deliver(
         # Past what nobody could take, such as effects that the shop's own transaction has locked:
         # who looked at the same ones again would go on for ever, and never come to the others.
         after = (ready[-1].ready_at, ready[-1].key)
-    return DeliveryReport(dict(counts))
+    if apart.expired:
+        counts[EffectState.EXPIRED] += apart.expired
+    return DeliveryReport(dict(counts), held_back=dict(apart.held_back))
 
 
 @attrs.frozen

@@ -39,6 +39,7 @@ from ..pipeline import Pipeline
 from ..public import publish
 from ..stores.base import PipelineRow, Store, Structure, Transaction
 from .clock_watch import DEFAULT_BOUND, ClockDifference, clock_difference
+from .stale import STALE_AFTER
 
 if TYPE_CHECKING:
     from .session import Session
@@ -261,7 +262,7 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
             "warning",
             f"effect {backlog.oldest_effect!r} has been ready for {_length(backlog.effect_lag)}: "
             f"see that a worker runs which has a handler for {backlog.oldest_effect!r}, and add "
-            "workers if they do not keep up",
+            f"workers if they do not keep up{_of_stale_effects(backlog.effect_lag)}",
         )
     if backlog.dead_letters:
         yield HealthFinding(
@@ -311,6 +312,15 @@ _HELD_BECAUSE: Final = {
     "failed": "whose hook raises",
     "future": "that are still to come",
 }
+
+
+def _of_stale_effects(lag: dt.timedelta) -> str:
+    if lag <= STALE_AFTER:
+        return ""
+    return (
+        f". Many that are older than {STALE_AFTER.days} days are held back until "
+        "Board(stale_effects=...) says what becomes of them"
+    )
 
 
 def _of_undeclared_events(health: Health) -> HealthFinding:

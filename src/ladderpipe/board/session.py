@@ -19,6 +19,7 @@ from ..pipeline import Pipeline
 from ..stores import bridge
 from ..stores.base import PipelineRow, Store, Transaction
 from .clock_watch import ClockWatch
+from .stale import StaleEffects
 from .unit import Unit
 
 __all__ = ["Session"]
@@ -42,6 +43,8 @@ class Session:
         read_only: whether every write is refused.
         clock_watch: refuses to sweep by a wrong clock.
         observer: tells what the board does.
+        stale_effects: what becomes of many effects that are older than a week.
+        stale_sent: when this process took such ones.
     """
 
     pipeline: Pipeline
@@ -54,6 +57,8 @@ class Session:
     handlers: dict[str, Handler] = attrs.field(factory=dict)
     read_only: bool = False
     clock_watch: ClockWatch = attrs.field(factory=ClockWatch)
+    stale_effects: StaleEffects = "hold"
+    stale_sent: list[dt.datetime] = attrs.field(factory=list)
     observer: Observer = attrs.field(
         default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
     )

@@ -7,7 +7,7 @@ import datetime as dt
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Final
 
@@ -17,6 +17,7 @@ from ..observability.log_records import WORKER
 from ..stores import bridge
 from .deliver import deliver
 from .session import Session
+from .stale import held_back_text
 from .sweep import tick
 
 __all__ = ["Round", "run"]
@@ -44,11 +45,15 @@ def run(
     if poll <= dt.timedelta():
         raise ValueError(f"poll={poll} must be longer than nothing")
     stop = stop or threading.Event()
+    told: Mapping[str, int] = {}
     with _stopping_on_signals(stop):
         while not stop.is_set():
             try:
-                was_busy = _round(session, stop, on_round)
-                pause = _pause(session, poll, was_busy)
+                was_busy, held_back = _round(session, stop, on_round)
+                if held_back and held_back != told:
+                    WORKER.warning("%s", held_back_text(held_back))
+                told = held_back
+                pause = _pause(session, poll, was_busy, bool(held_back))
                 session.store.wait_for_work(pause, stop)
             except (PipelineChangedError, ClockError):
                 raise
@@ -57,24 +62,27 @@ def run(
                 stop.wait(_ERROR_PAUSE)
 
 
-def _round(session: Session, stop: threading.Event, on_round: Round | None) -> bool:
-    """Sweep and deliver what is due; return whether there was anything."""
+def _round(
+    session: Session, stop: threading.Event, on_round: Round | None
+) -> tuple[bool, Mapping[str, int]]:
+    """Sweep and deliver what is due; return whether there was anything, and what is held back."""
     swept = tick(session, None)
     delivered = deliver(session, None, stop)
     session.observer.note_backlog(session)
     was_busy = bool(swept.deals or swept.failures or delivered.counts)
     if on_round is not None and was_busy:
         on_round(swept, delivered)
-    return was_busy
+    return was_busy, delivered.held_back
 
 
-def _pause(session: Session, poll: dt.timedelta, was_busy: bool) -> float:
+def _pause(session: Session, poll: dt.timedelta, was_busy: bool, holds_back: bool) -> float:
     """Return how long to sleep, in seconds: until something is due, at most *poll*."""
     with session.reading() as transaction:
         wake = transaction.next_wake(session.number, list(session.handlers))
     until = poll if wake is None else max(dt.timedelta(), wake - session.now())
     if not until and not was_busy:
-        until = OTHERS_PAUSE
+        # What is held back is due all the time, and nobody is at it.
+        until = poll if holds_back else OTHERS_PAUSE
     return min(poll, until).total_seconds()
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..board.board import Board
+from ..board.stale import held_back_text
 from ..errors import StoreError
 from ..model.effect import Delivery, EffectState, Handler
 from ..model.report import DeliveryReport, TickReport
@@ -95,6 +96,12 @@ def worker(
     poll: Annotated[
         float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
     ] = 2.0,
+    stale_effects: Annotated[
+        Literal["hold", "send", "expire"],
+        typer.Option(
+            "--stale-effects", help="what becomes of many effects that are older than a week"
+        ),
+    ] = "hold",
     once: Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")] = False,
     candid: Annotated[
         bool,
@@ -115,7 +122,12 @@ def worker(
     mails["allow_links_to"] = allow_links_to or ()
     email = _email(smtp, security, username, mailbox, sender, mails)
     with _stopping() as stop, _logging_to_stderr(), existing_store(url) as store:
-        board = Board(stored_pipeline(store, pipeline, allow), store=store, candid=candid)
+        board = Board(
+            stored_pipeline(store, pipeline, allow),
+            store=store,
+            candid=candid,
+            stale_effects=stale_effects,
+        )
         _register(board, email, handlers, candid)
         _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
 
@@ -139,7 +151,11 @@ def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: 
     tell = _print_round if json else _log_round
     _log.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
     if poll is None:
-        tell(board.tick(), board.deliver())
+        swept, delivered = board.tick(), board.deliver()
+        tell(swept, delivered)
+        if delivered.held_back:
+            _log.error("%s", held_back_text(delivered.held_back))
+            raise typer.Exit(1)
     else:
         board.run(stop=stop, poll=poll, on_round=tell)
     _log.info("stopped")
@@ -224,6 +240,7 @@ def _print_round(swept: TickReport, delivered: DeliveryReport) -> None:
         "moves": swept.moves,
         "failures": [{"deal": f.deal, "error": str(f.error)} for f in swept.failures],
         "effects": {state.value: delivered.counts.get(state, 0) for state in EffectState},
+        "held_back": dict(delivered.held_back),
     }
     sys.stdout.write(json_text.dumps(record, ensure_ascii=False) + "\n")
     sys.stdout.flush()

@@ -85,9 +85,12 @@ class DeliveryReport:
 
     Attributes:
         counts: how many effects ended in which state; ``pending`` means tried again later.
+        held_back: by name, how many effects are older than a week, and too many to be sent
+            without being told to; see ``Board(stale_effects=...)``.
     """
 
     counts: Mapping[EffectState, int]
+    held_back: Mapping[str, int] = attrs.field(factory=dict, kw_only=True)
 
     @property
     def delivered(self) -> int:

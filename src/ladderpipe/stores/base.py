@@ -509,6 +509,11 @@ class Transaction(Protocol):
             after: only those that come after this ``ready_at`` and key.
         """
 
+    def count_ready(
+        self, pipeline: int, until: dt.datetime, names: Sequence[str]
+    ) -> dict[str, int]:
+        """Return by name how many effects could be claimed at or before an instant."""
+
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
         """Lock and return the first of these effects that may be claimed now, with its deal.
 

@@ -578,6 +578,12 @@ class MemoryTransaction:
         ]
         return sorted(found, key=lambda effect: (effect.ready_at, effect.key))[:limit]
 
+    def count_ready(
+        self, pipeline: int, until: dt.datetime, names: Sequence[str]
+    ) -> dict[str, int]:
+        ready = self.ready_effects(pipeline, until, names, len(self._tables.effects))
+        return dict(Counter(effect.name for effect in ready))
+
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
         found = [effect for key in keys if (effect := self.effect(pipeline, key)) is not None]
         ready = [e for e in found if e.state in ("pending", "claimed") and e.ready_at <= now]

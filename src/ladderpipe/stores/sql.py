@@ -377,6 +377,12 @@ class SqlTransaction:
         values = (listed, pipeline, until, since, key, limit, limit)
         return self._effects(self._sql.READY_EFFECTS, values)
 
+    def count_ready(
+        self, pipeline: int, until: dt.datetime, names: Sequence[str]
+    ) -> dict[str, int]:
+        values = (pipeline, self._list(names), self._instant(until))
+        return dict(self._read(self._sql.COUNT_READY, values))
+
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
         values = (pipeline, self._instant(now), self._list(keys))
         found = self._effects(self._sql.FREE_EFFECT, values)

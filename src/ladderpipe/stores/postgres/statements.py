@@ -75,6 +75,7 @@ _SHARED: Final = (
     "HELD_DUE",
     "COUNT_HELD",
     "COUNT_UNDECLARED",
+    "COUNT_READY",
     "REPLACE_HELD",
     "REMOVE_HELD",
     "FORGET_ASIDE",

@@ -275,6 +275,12 @@ CROSS JOIN ladder_effects e ON e.key IN (
 CROSS JOIN ladder_deals d ON d.id = e.deal
 ORDER BY e.ready_at, e.key LIMIT ?
 """
+COUNT_READY: Final = """
+SELECT name, count(*) FROM ladder_effects
+WHERE pipeline = ? AND state IN ('pending', 'claimed')
+    AND name IN (SELECT value FROM json_each(?)) AND ready_at <= ?
+GROUP BY name
+"""
 FREE_EFFECT: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE +e.pipeline = ? AND e.state IN ('pending', 'claimed') AND +e.ready_at <= ?

@@ -7,6 +7,7 @@ from typing import Final
 
 PACKAGES: Final = (
     "ladderpipe",
+    "ladderpipe.connect",
     "ladderpipe.errors",
     "ladderpipe.guards",
     "ladderpipe.insight",

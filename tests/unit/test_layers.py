@@ -42,7 +42,7 @@ door is no room: it hands on what others hold."""
 ROOMS_OF = {
     "altair": {"insight"},
     "babel": {"formats"},
-    "asyncio": {"asynchronous", "stores"},
+    "asyncio": {"asynchronous", "connect", "stores"},
     "greenlet": {"asynchronous"},
     "hypothesis": {"testing"},
     "jinja2": {"mail"},
@@ -55,6 +55,7 @@ ROOMS_OF = {
     "pytest": {"testing"},
     "rich": {"cli"},
     "sqlite3": {"cli", "stores"},
+    "standardwebhooks": {"connect"},
     "tomli_w": {"ladder"},
     "transitions": {"ladder"},
     "typer": {"cli"},

@@ -1,0 +1,142 @@
+"""What every connector is: who may tell, and the events that a delivery tells."""
+
+from __future__ import annotations
+
+import abc
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ..errors import DefinitionError, LadderError
+from ..model.clock import Clock, SystemClock, instant
+from ..model.event import Event
+from .request import Headers, HeadersLike
+
+__all__ = ["Connector", "Refused"]
+
+MAX_BYTES: Final = 5_000_000
+TOLERANCE: Final = dt.timedelta(minutes=5)
+"""How far the time that a scheme signs may be from now, in both directions."""
+
+
+class Refused(LadderError, ValueError):
+    """A delivery that is not authentic: its signature is missing, wrong, or of another time."""
+
+
+class Connector(abc.ABC):
+    """One sender's webhooks: their signature, and what they say as events.
+
+    It keeps no state and does no I/O, so threads may share it. A connector of your own defines
+    ``check`` and ``read``.
+
+    Args:
+        secrets: what deliveries are signed with; several while one is being replaced.
+        clock: tells what time it is where nobody says; the machine's when left out.
+        max_bytes: the largest body that is read.
+
+    Raises:
+        DefinitionError: there is no secret, or one of them is empty.
+    """
+
+    def __init__(
+        self, *, secrets: Sequence[str], clock: Clock | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._keys = tuple(self.key(secret) for secret in _checked(secrets, type(self).__name__))
+        self._clock = SystemClock() if clock is None else clock
+        self.max_bytes = max_bytes
+
+    def verify(
+        self, headers: HeadersLike, body: bytes, now: dt.datetime | str | None = None
+    ) -> None:
+        """Say nothing if a delivery is authentic.
+
+        Args:
+            headers: of the request, in any case; a mapping, or pairs.
+            body: the raw bytes, as they came. What was parsed and written again is another body.
+            now: against which signed times are compared; aware.
+
+        Raises:
+            Refused: no secret has signed this.
+            TypeError: the body is text, whose bytes nobody knows.
+        """
+        self.check(Headers.of(headers), raw(body), self._instant(now))
+
+    def events(
+        self, headers: HeadersLike, body: bytes, received_at: dt.datetime | str
+    ) -> list[Event]:
+        """Return the events that a delivery tells, none if it tells nothing of a deal.
+
+        Nothing is verified here. The same delivery gives equal events, whenever it comes.
+
+        Args:
+            received_at: stands for times that the sender leaves out.
+
+        Raises:
+            InvalidEventError: it cannot be read.
+        """
+        return self.read(Headers.of(headers), raw(body), instant(received_at))
+
+    def verify_and_parse(
+        self, headers: HeadersLike, body: bytes, now: dt.datetime | str | None = None
+    ) -> list[Event]:
+        """Return the events of a delivery, if it is authentic.
+
+        Raises:
+            Refused: it is not.
+            InvalidEventError: it is, and cannot be read.
+        """
+        told, at = Headers.of(headers), self._instant(now)
+        self.verify(told, body, at)
+        return self.events(told, body, at)
+
+    def is_ping(self, headers: HeadersLike, body: bytes) -> bool:
+        """Return whether this is a test call, unsigned, that tells nothing and wants a 200."""
+        return False
+
+    def handshake(self, headers: HeadersLike) -> Mapping[str, str] | None:
+        """Return the headers that answer a sender who asks, by OPTIONS, whether it may send."""
+        return None
+
+    @abc.abstractmethod
+    def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
+        """Raise `Refused` if a delivery is not authentic."""
+
+    @abc.abstractmethod
+    def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
+        """Return the events that an authentic delivery tells."""
+
+    def key(self, secret: str) -> bytes:
+        """Return the key that a secret, as it was copied, stands for."""
+        return secret.encode()
+
+    def _instant(self, now: dt.datetime | str | None) -> dt.datetime:
+        return instant(self._clock.now() if now is None else now)
+
+
+def raw(body: Any) -> bytes:
+    """Return a body as bytes.
+
+    Raises:
+        TypeError: it is text.
+    """
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        raise TypeError(
+            "the body is text, and a signature is about bytes: give what came over the wire, "
+            "request.body or request.get_data(), before anything has decoded it"
+        )
+    return bytes(body)
+
+
+def _checked(secrets: Any, name: str) -> Iterable[str]:
+    if isinstance(secrets, str) or not isinstance(secrets, Iterable):
+        raise DefinitionError(f"{name}(secrets=…) takes a list, also of one: secrets=[secret]")
+    found = tuple(secrets)
+    if not found or not all(isinstance(one, str) and one.strip() for one in found):
+        raise DefinitionError(
+            f"{name} has no secret, or an empty one, and whoever leaves it out could sign "
+            "anything: give the secret that the sender shows, and look whether its "
+            "environment variable is set"
+        )
+    return found

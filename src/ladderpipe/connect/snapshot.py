@@ -1,0 +1,78 @@
+"""Snapshots of carts that say nothing new, and what to do when it turns out that they did."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from ..board.board import Board
+from ..errors import InvalidEventError
+from ..fold.reducer import DealData, cart_reducer
+from ..model.event import Event
+
+__all__ = ["Snapshots"]
+
+MOST: Final = 10_000
+"""Deals of which it is known what was left out."""
+
+
+class Snapshots:
+    """Leaves out what a deal's cart holds already.
+
+    Shops tell a cart again when somebody looks at it, or a price list is read anew: nobody has done
+    anything then, and a deal that was left must not come back. Which of them says nothing new
+    depends on what has come so far, so they are kept in mind: when something from before one comes
+    late, that one is told after all. An empty cart is never left out: should it be missed, because
+    another process has left it out, a customer would be written to about nothing.
+    """
+
+    def __init__(self) -> None:
+        self._left_out: OrderedDict[str, list[Event]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def leaves_out(self, board: Board, event: Event) -> bool:
+        """Return whether an event is the cart that its deal holds, later than all it knows."""
+        if event.type != "cart.updated" or not _is_held(board, event):
+            return False
+        with self._lock:
+            self._left_out.setdefault(event.deal, []).append(event)
+            if len(self._left_out) > MOST:
+                self._left_out.popitem(last=False)
+        # Who has changed the deal before this one was kept in mind could not know of it.
+        return _is_held(board, event)
+
+    def missed(self, stored: Event) -> list[Event]:
+        """Return what was left out and has to be told, now that something before it is stored."""
+        if stored.deal not in self._left_out:
+            return []
+        with self._lock:
+            kept = self._left_out.pop(stored.deal, [])
+            missed = [event for event in kept if _place(event) >= _place(stored)]
+            if len(missed) < len(kept):
+                self._left_out[stored.deal] = [event for event in kept if event not in missed]
+        return missed
+
+
+def _place(event: Event) -> tuple[object, int]:
+    return event.at, event.seq
+
+
+def _is_held(board: Board, event: Event) -> bool:
+    try:
+        deal = board.deal(event.deal)
+    except LookupError:
+        return False
+    if deal.closed_at is not None or deal.last_event_at is None or event.at <= deal.last_event_at:
+        return False
+    told = DealData()
+    try:
+        cart_reducer(told, event)
+    except InvalidEventError:
+        return False
+    return (
+        bool(told.cart)
+        and told.cart.freeze() == deal.cart
+        and told.currency in (None, deal.currency)
+        and told.contact.items() <= deal.contact.items()
+    )

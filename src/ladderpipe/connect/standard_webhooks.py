@@ -1,0 +1,124 @@
+"""Standard Webhooks, and Svix whose names it took over: signed messages from any sender.
+
+See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
+"""
+
+from __future__ import annotations
+
+import binascii
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..errors import DefinitionError, InvalidEventError
+from ..extras import how_to_install
+from ..model.clock import Clock
+from ..model.event import Event, from_outside
+from . import payload as read
+from .connector import MAX_BYTES, TOLERANCE, Connector, Refused
+from .payload import Payload
+from .request import Headers, base64_hmac, is_one_of
+
+__all__ = ["StandardWebhooks"]
+
+
+class StandardWebhooks(Connector):
+    """Messages as Standard Webhooks has them: an id, a time, a signature, and JSON.
+
+    Without *event*, a message is ``{"type", "timestamp", "deal", "data"}``, and ``seq`` if it
+    likes; its ``webhook-id`` is the event's id, and ``timestamp`` is when it happened. The time
+    that is signed is that of the attempt, which says nothing of the fact.
+
+    Args:
+        secrets: ``whsec_…``, base64 behind it.
+        source: who tells, in the identity of events.
+        event: returns the events of a payload and its message id, where the sender writes another.
+
+    Raises:
+        DefinitionError: there is no secret, one is empty or no base64, or the extra is missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str],
+        source: str = "",
+        event: Callable[[Payload, str], Event | Iterable[Event] | None] | None = None,
+        clock: Clock | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
+        self._webhook = _library()
+        self._source, self._event = source, event
+
+    def key(self, secret: str) -> bytes:
+        """Return the bytes that a secret writes in base64."""
+        text = secret.strip().removeprefix("whsec_")
+        try:
+            found = binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+        except (binascii.Error, ValueError):
+            found = b""
+        if not found:
+            raise DefinitionError(
+                "a secret of Standard Webhooks is whsec_ and base64, and this one is not, or "
+                "nothing follows: copy it whole from the sender's settings"
+            )
+        return found
+
+    def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
+        """Refuse what none of the secrets has signed within five minutes of *now*."""
+        id, sent, told = (_header(headers, name) for name in ("id", "timestamp", "signature"))
+        if not id or not re.fullmatch(r"[1-9]\d{0,11}", sent, re.ASCII):
+            raise Refused("webhook-id or webhook-timestamp, in seconds since 1970, is missing")
+        if abs(now.timestamp() - int(sent)) > TOLERANCE.total_seconds():
+            raise Refused("webhook-timestamp is more than five minutes from now")
+        right = [self._signed(key, id, int(sent), body) for key in self._keys]
+        if not is_one_of(right, told.split(" ")):
+            raise Refused("webhook-signature is no signature of this message by any of the secrets")
+
+    def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
+        """Return the event of a message, or what *event* makes of it."""
+        payload, id = read.loaded_object(body), _header(headers, "id")
+        if self._event is not None:
+            found = self._event(payload, id)
+            return [] if found is None else [found] if isinstance(found, Event) else list(found)
+        missing = [name for name in ("type", "timestamp", "deal") if not payload.get(name)]
+        if missing:
+            raise InvalidEventError(
+                f"message {id!r} has no {', '.join(missing)}, so it is no event of a deal: let the "
+                "sender write them, or give StandardWebhooks(event=…) what reads this payload"
+            )
+        event = Event(
+            payload["type"],
+            deal=payload["deal"],
+            id=id,
+            at=payload["timestamp"],
+            source=self._source,
+            seq=payload.get("seq", 0),
+            data=payload.get("data") or {},
+        )
+        return [from_outside(event)]
+
+    def _signed(self, key: bytes, id: str, sent: int, body: bytes) -> str:
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            # The library signs text only; what is none may be authentic all the same.
+            return f"v1,{base64_hmac(key, f'{id}.{sent}.'.encode() + body)}"
+        signature: str = self._webhook(key).sign(id, dt.datetime.fromtimestamp(sent, dt.UTC), text)
+        return signature
+
+
+def _header(headers: Headers, name: str) -> str:
+    return headers.get(f"webhook-{name}") or headers.get(f"svix-{name}") or ""
+
+
+def _library() -> Any:
+    try:
+        from standardwebhooks import Webhook
+    except ImportError as error:
+        raise DefinitionError(
+            f"Standard Webhooks are checked by a library of that name: {how_to_install('connect')}"
+        ) from error
+    return Webhook

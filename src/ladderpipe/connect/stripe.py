@@ -1,0 +1,136 @@
+"""Stripe Checkout: what is paid, and what is not.
+
+See https://docs.stripe.com/webhooks and https://docs.stripe.com/currencies.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from ..model.clock import Clock
+from ..model.event import Event
+from . import payload as read
+from .connector import MAX_BYTES, TOLERANCE, Connector, Refused
+from .payload import Payload, filled, name_of, part, word
+from .request import Headers, is_one_of
+
+__all__ = ["Stripe"]
+
+_WHOLE: Final = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
+_THOUSANDTHS: Final = "BHD JOD KWD OMR TND"
+"""The others, ISK and UGX too, come in hundredths."""
+
+
+class Stripe(Connector):
+    """Webhooks of Stripe: Checkout sessions, failed payments, refunds.
+
+    A deal is the session's ``client_reference_id``, as the shop set it. Payments and refunds do
+    not know it: they are told if ``metadata`` holds it as ``deal``, which Stripe copies from a
+    session's ``payment_intent_data``.
+
+    Args:
+        secrets: the endpoint's, ``whsec_…``.
+        deal: returns the deal of an event's object, where it is not the one above, or ``None``.
+
+    Raises:
+        DefinitionError: there is no secret, or one of them is empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str],
+        deal: Callable[[Payload], str | None] | None = None,
+        clock: Clock | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
+        self._deal = deal
+
+    def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
+        """Refuse what none of the secrets has signed within five minutes of *now*."""
+        told = [one.partition("=") for one in headers.get("stripe-signature", "").split(",")]
+        times = [value for name, _, value in told if name.strip() == "t"]
+        if len(times) != 1 or not re.fullmatch(r"\d{1,12}", times[0], re.ASCII):
+            raise Refused("Stripe-Signature has no time, t=…, in seconds since 1970")
+        if abs(now.timestamp() - int(times[0])) > TOLERANCE.total_seconds():
+            raise Refused("Stripe-Signature was made more than five minutes from now")
+        signed = times[0].encode() + b"." + body
+        right = [hmac.digest(key, signed, "sha256").hex() for key in self._keys]
+        if not is_one_of(right, [value for name, _, value in told if name.strip() == "v1"]):
+            raise Refused("Stripe-Signature is no signature of this body by any of the secrets")
+
+    def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
+        """Return what a session, a payment or a refund tells."""
+        payload = read.loaded_object(body)
+        subject = part(payload, "data", "object")
+        told = _told(word(payload.get("type")) or "", subject)
+        deal = self._deal(subject) if self._deal else None
+        deal = deal or word(
+            subject.get("client_reference_id"), part(subject, "metadata").get("deal")
+        )
+        if deal is None and subject.get("object") == "checkout.session":
+            deal = name_of("stripe", word(subject.get("id")) or read.digest(subject))
+        if told is None or deal is None:
+            return []
+        event = Event(
+            told,
+            deal=name_of(deal),
+            id=name_of(word(payload.get("id")) or read.digest(payload)),
+            at=_second(payload.get("created"), received_at),
+            source=name_of("stripe", word(payload.get("account"))),
+            data=_data(told, subject),
+        )
+        return [event]
+
+
+def _told(type: str, subject: Payload) -> str | None:
+    if type == "checkout.session.completed" and subject.get("payment_status") == "unpaid":
+        return "checkout.started"  # a bank takes days to say whether it pays
+    return {
+        "checkout.session.completed": "order.confirmed",
+        "checkout.session.async_payment_succeeded": "order.confirmed",
+        "checkout.session.async_payment_failed": "payment.failed",
+        "payment_intent.payment_failed": "payment.failed",
+        "charge.refunded": "order.refunded",
+    }.get(type)
+
+
+def _second(since_1970: Any, otherwise: dt.datetime) -> dt.datetime:
+    try:
+        return dt.datetime.fromtimestamp(since_1970, dt.UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return otherwise
+
+
+def _data(type: str, subject: Payload) -> dict[str, Any]:
+    code = read.currency(subject.get("currency"))
+    if type == "order.refunded":
+        paid, back = (_major(subject.get(name), code) for name in ("amount", "amount_refunded"))
+        return filled(value=None if paid is None or back is None else paid - back)
+    details = part(subject, "customer_details")
+    data = filled(
+        contact=read.contact(
+            id=subject.get("customer"),
+            email=word(details.get("email"), subject.get("customer_email")),
+            phone=details.get("phone"),
+            name=details.get("name"),
+            language=subject.get("locale"),
+        )
+    )
+    if type == "order.confirmed":
+        data |= filled(value=_major(subject.get("amount_total"), code), currency=code)
+    return data
+
+
+def _major(minor: Any, code: str | None) -> Decimal | None:
+    """Return an amount in its currency, from one in the currency's smallest unit."""
+    if not isinstance(minor, int) or isinstance(minor, bool) or code is None:
+        return None
+    places = 0 if code in _WHOLE else 3 if code in _THOUSANDTHS else 2
+    return read.price(Decimal(minor).scaleb(-places))

@@ -1,0 +1,164 @@
+"""WooCommerce: orders, by their status.
+
+See https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks and #order-properties.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ..model.clock import Clock
+from ..model.event import Event
+from . import payload as read
+from .connector import MAX_BYTES, Connector, Refused
+from .payload import Payload, filled, name_of, part, parts, price, when, word
+from .request import Headers, HeadersLike, base64_hmac, is_one_of
+
+__all__ = ["WooCommerce"]
+
+_TOLD_BY: Final = {
+    "checkout-draft": ("cart.updated", "checkout.started"),
+    "pending": ("cart.updated", "checkout.started"),
+    "failed": ("payment.failed",),
+    "on-hold": ("order.confirmed",),
+    "processing": ("order.confirmed",),
+    "completed": ("order.confirmed",),
+    "cancelled": ("order.cancelled",),
+    "trash": ("order.cancelled",),
+    "refunded": ("order.refunded",),
+}
+"""What an order's status says, in the order in which statuses follow each other in one second."""
+
+_PING: Final = re.compile(rb"webhook_id=\d{1,20}")
+_ENTITY: Final = re.compile(
+    r"&(?:amp|lt|gt|quot|#0*(?:34|38|39|60|62)|#x0*(?:22|26|27|3c|3e));", re.I
+)
+
+
+class WooCommerce(Connector):
+    """Webhooks of WooCommerce about orders, whatever their topic.
+
+    A deal is ``<shop>/order:<number>``: an order does not say of which cart it was. Each version of
+    an order tells the state that it is in, as of ``date_modified_gmt``. Statuses that a plugin adds
+    tell nothing, unless *statuses* says what.
+
+    Args:
+        secrets: the secret of the webhook; with the entities or without, as it was copied.
+        shop: the shop's address in deals; the host that the webhook names, if left out.
+        statuses: what further statuses mean, for example ``{"shipped": "completed"}``.
+        deal: returns a payload's deal, where it is not the one above, or ``None`` where it is.
+
+    Raises:
+        DefinitionError: there is no secret, or one of them is empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str],
+        shop: str | None = None,
+        statuses: dict[str, str] | None = None,
+        deal: Callable[[Payload], str | None] | None = None,
+        clock: Clock | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
+        self._shop, self._statuses, self._deal = shop, dict(statuses or {}), deal
+
+    def key(self, secret: str) -> bytes:
+        """Return the key of a secret: the shop decodes five characters before it signs."""
+        return _ENTITY.sub(lambda found: html.unescape(found[0]), secret).encode()
+
+    def is_ping(self, headers: HeadersLike, body: bytes) -> bool:
+        """Return whether this is the unsigned form that a webhook sends when it is saved."""
+        told = Headers.of(headers)
+        return "x-wc-webhook-signature" not in told and _PING.fullmatch(body) is not None
+
+    def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
+        """Refuse what none of the secrets has signed."""
+        signed = [base64_hmac(key, body) for key in self._keys]
+        if not is_one_of(signed, [headers.get("x-wc-webhook-signature", "")]):
+            raise Refused("X-WC-Webhook-Signature is no signature of this body by any secret")
+
+    def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
+        """Return what an order's status says, and what was refunded of it."""
+        payload = read.loaded_object(body)
+        if headers.get("x-wc-webhook-resource", "order") != "order" or "status" not in payload:
+            return []
+        told = word(payload["status"]) or ""
+        status = self._statuses.get(told, told).removeprefix("wc-")
+        types = list(_TOLD_BY.get(status, ()))
+        order = f"order:{word(payload.get('id')) or read.digest(payload)}"
+        at = when(payload.get("date_modified_gmt"), received_at, zone="Z")
+        shop = self._shop or urlsplit(headers.get("x-wc-webhook-source", "")).netloc
+        deal = self._deal(payload) if self._deal else None
+        tell = partial(
+            Event,
+            deal=deal or name_of(shop, order),
+            source=name_of("woocommerce", shop),
+            at=at,
+            seq=list(_TOLD_BY).index(status) if types else 0,
+        )
+        value, back = price(payload.get("total")), _refunded(payload)
+        if types == ["order.confirmed"] and back:
+            types.append("order.refunded")
+        found = []
+        for type in types:
+            data = _data(type, payload, value, back)
+            id = name_of(order, type, f"{told}@{at.isoformat()}", read.digest(data))
+            found.append(tell(type, id=id, data=data))
+        return found
+
+
+def _data(type: str, payload: Payload, value: Decimal | None, back: Decimal) -> dict[str, Any]:
+    if type == "order.refunded":
+        # A status of its own says that all of it went back, without saying how much that was.
+        left = value - back if value is not None and back else Decimal()
+        return filled(value=max(left, Decimal()))
+    if type in ("order.cancelled", "checkout.started"):
+        return {}
+    code = read.currency(payload.get("currency"))
+    data: dict[str, Any] = {"contact": _contact(payload)}
+    if type in ("cart.updated", "order.confirmed"):
+        lines = [_line(item) for item in parts(payload.get("line_items"))]
+        data["cart"] = {"lines": lines} | filled(currency=code)
+    if type == "order.confirmed":
+        data |= {"value": value, "currency": code}
+        data["properties"] = filled(order=word(payload.get("number"), payload.get("id")))
+    return filled(**data)
+
+
+def _line(item: Payload) -> dict[str, Any]:
+    # Both are 0 where there is none, and an empty SKU is no SKU.
+    told = {
+        "sku": item.get("sku"),
+        "variant_id": item.get("variation_id") or item.get("product_id") or None,
+        "id": item.get("id"),
+        "title": word(item.get("name")),
+        "quantity": item.get("quantity"),
+        "unit_price": item.get("price"),
+    }
+    return filled(**{name: read.scalar(it) for name, it in told.items()})
+
+
+def _refunded(payload: Payload) -> Decimal:
+    """Return how much went back so far; the shop writes it with a minus."""
+    back = [price(one.get("total")) or Decimal() for one in parts(payload.get("refunds"))]
+    return abs(sum(back, Decimal()))
+
+
+def _contact(payload: Payload) -> dict[str, Any]:
+    billing = part(payload, "billing")
+    return read.contact(
+        id=payload.get("customer_id") or None,
+        email=billing.get("email"),
+        phone=billing.get("phone"),
+        name=read.words(billing.get("first_name"), billing.get("last_name")),
+    )

@@ -43,9 +43,14 @@ def carts() -> Pipeline:
 class Shop:
     """A shop that tells carts of its past, and what went out to its customers."""
 
-    def __init__(self, store: Any = None, **settings: Any) -> None:
+    def __init__(self, store: Any = None, stale_effects: Any = "hold") -> None:
         self.clock = ManualClock(NOW)
-        self.board = Board(carts(), store=store or MemoryStore(), clock=self.clock, **settings)
+        self.board = Board(
+            carts(),
+            store=store or MemoryStore(),
+            clock=self.clock,
+            stale_effects=stale_effects,
+        )
         self.sent: list[str] = []
         self.board.handles("reminder")(lambda delivery: self.sent.append(delivery.deal.id))
         self._number = 0
@@ -127,6 +132,13 @@ def test_a_burst_waits_for_a_decision(store: Any) -> None:
     assert told.states() == {EffectState.DELIVERED}
 
 
+def test_who_asks_for_deliveries_and_says_nothing_gets_all_of_them(store: Any) -> None:
+    shop = Shop(store, stale_effects=None)
+    shop.tell(BURST, OLD)
+    assert shop.work().held_back == {}
+    assert len(shop.sent) == BURST
+
+
 def test_a_burst_that_comes_in_after_counting_is_cut_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -181,7 +193,7 @@ def test_what_a_quiet_cart_has_before_it_is_sent_in_time(store: Any) -> None:
 def test_a_worker_says_once_what_it_holds_back_and_works_on(
     store: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop = Shop(store)
+    shop = Shop(store, stale_effects=None)
     shop.tell(BURST, OLD)
     stop = threading.Event()
     shop.tell(1, NOW - dt.timedelta(hours=49))
@@ -205,7 +217,7 @@ def test_a_board_that_is_awaited_holds_them_back_too(store: Any) -> None:
     sent: list[str] = []
 
     async def work() -> Any:
-        board = AsyncBoard(carts(), store=store, clock=ManualClock(NOW))
+        board = AsyncBoard(carts(), store=store, clock=ManualClock(NOW), stale_effects="hold")
         board.handles("reminder")(lambda delivery: sent.append(delivery.deal.id))
         await board.tick()
         return await board.deliver()

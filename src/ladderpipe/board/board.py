@@ -12,7 +12,7 @@ import attrs
 
 from ..model.clock import Clock, SystemClock, instant
 from ..model.deal import Deal
-from ..model.effect import Backoff, Effect, EffectState, Handler, Task
+from ..model.effect import Backoff, Effect, EffectState, Handler, StaleEffects, Task
 from ..model.event import Event
 from ..model.held import Held
 from ..model.history import History
@@ -27,7 +27,7 @@ from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
 from .hooks import refuse_inside_hook
 from .session import Session
-from .stale import StaleEffects, checked
+from .stale import checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,8 @@ class Board:
         candid: name deals and quote errors in log records and spans, which may be personal data.
         stale_effects: what becomes of effects that have been ready for more than a week: ``hold``
             sends a few and keeps back ten or more, which reports, the log and the worker say;
-            ``send`` sends them, ``expire`` drops them, on record.
+            ``send`` sends them, ``expire`` drops them, on record. Left out, a worker
+            (:meth:`run`) holds, and :meth:`deliver`, which somebody calls, sends.
 
     Raises:
         ValueError: *stale_effects* is none of these.
@@ -89,7 +90,7 @@ class Board:
         read_only: bool = False,
         max_clock_difference: dt.timedelta | None = DEFAULT_BOUND,
         candid: bool = False,
-        stale_effects: StaleEffects = "hold",
+        stale_effects: StaleEffects | None = None,
     ) -> None:
         refuse_inside_hook("Board(...)")
         self._session = self._bound_by(
@@ -403,7 +404,8 @@ class Board:
         """Deliver at most *limit* effects that are due and have a handler.
 
         Before each claim the deal's due timers fire: nothing is claimed for a visit that ended.
-        Many that are older than a week are held back, see ``stale_effects``.
+        Many that are older than a week are sent too, unless the board's ``stale_effects`` says
+        otherwise.
 
         Raises:
             ClockError: this machine's clock is too far from the database's.

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
-from ..model.effect import Delivery, Effect, EffectState, Handler, Task
+from ..model.effect import Delivery, Effect, EffectState, Handler, StaleEffects, Task
 from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
@@ -69,14 +69,21 @@ def register(session: Session, name: str) -> Callable[[Handler], Handler]:
 
 
 def deliver(
-    session: Session, limit: int | None, stop: threading.Event | None = None
+    session: Session,
+    limit: int | None,
+    stop: threading.Event | None = None,
+    stale: StaleEffects = "send",
 ) -> DeliveryReport:
-    """Deliver every effect that is due and has a handler, at most *limit*, or until stopped."""
+    """Deliver every effect that is due and has a handler, at most *limit*, or until stopped.
+
+    Args:
+        stale: what becomes of many that are older than a week, where the board does not say it.
+    """
     counts: Counter[EffectState] = Counter()
     now = session.now()
     names = list(session.handlers)
     left = limit
-    apart = Apart(session, now, names)
+    apart = Apart(session, now, names, session.stale_effects or stale)
     after = apart.after
     while names and (left is None or left > 0):
         wanted = BATCH if left is None else min(BATCH, left)

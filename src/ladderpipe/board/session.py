@@ -13,13 +13,12 @@ import attrs
 from ..errors import DefinitionError, PipelineChangedError, StoreError
 from ..ladder.fingerprint import differences, fold_definition
 from ..model.clock import Clock, instant
-from ..model.effect import Backoff, Handler
+from ..model.effect import Backoff, Handler, StaleEffects
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import bridge
 from ..stores.base import PipelineRow, Store, Transaction
 from .clock_watch import ClockWatch
-from .stale import StaleEffects
 from .unit import Unit
 
 __all__ = ["Session"]
@@ -43,7 +42,7 @@ class Session:
         read_only: whether every write is refused.
         clock_watch: refuses to sweep by a wrong clock.
         observer: tells what the board does.
-        stale_effects: what becomes of many effects that are older than a week.
+        stale_effects: what becomes of many effects that are older than a week, if that is said.
         stale_sent: when this process took such ones.
     """
 
@@ -57,7 +56,7 @@ class Session:
     handlers: dict[str, Handler] = attrs.field(factory=dict)
     read_only: bool = False
     clock_watch: ClockWatch = attrs.field(factory=ClockWatch)
-    stale_effects: StaleEffects = "hold"
+    stale_effects: StaleEffects | None = None
     stale_sent: list[dt.datetime] = attrs.field(factory=list)
     observer: Observer = attrs.field(
         default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)

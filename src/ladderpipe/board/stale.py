@@ -10,16 +10,15 @@ import datetime as dt
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
+from ..model.effect import StaleEffects
 from ..stores.base import FROM_THE_FIRST, EffectRow
 
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["Apart", "StaleEffects", "checked", "held_back_text"]
-
-StaleEffects: TypeAlias = Literal["hold", "send", "expire"]
+__all__ = ["Apart", "checked", "held_back_text"]
 
 STALE_AFTER: Final = dt.timedelta(days=7)
 BURST: Final = 10
@@ -28,13 +27,13 @@ _DAY: Final = dt.timedelta(days=1)
 _BATCH: Final = 100
 
 
-def checked(given: StaleEffects) -> StaleEffects:
-    """Return what to do with stale effects.
+def checked(given: StaleEffects | None) -> StaleEffects | None:
+    """Return what to do with stale effects, if that is said.
 
     Raises:
         ValueError: it is none of the three.
     """
-    if given not in get_args(StaleEffects):
+    if given is not None and given not in get_args(StaleEffects):
         raise ValueError(
             f"stale_effects={given!r}: say what becomes of effects that are older than "
             f"{STALE_AFTER.days} days: {', '.join(map(repr, get_args(StaleEffects)))}"
@@ -64,17 +63,19 @@ class Apart:
         expired: how many were dropped.
     """
 
-    def __init__(self, session: Session, now: dt.datetime, names: Sequence[str]) -> None:
+    def __init__(
+        self, session: Session, now: dt.datetime, names: Sequence[str], stale: StaleEffects
+    ) -> None:
         self.after = FROM_THE_FIRST
         self.held_back: Counter[str] = Counter()
         self.expired = 0
         self._session = session
         self._now = now
         self._fresh_from = now - STALE_AFTER
-        self._is_limited = session.stale_effects != "send"
+        self._is_limited = stale != "send"
         if not names or not self._is_limited:
             return
-        if session.stale_effects == "expire":
+        if stale == "expire":
             self._expire(names)
         recent = [at for at in session.stale_sent if at > now - _DAY]
         session.stale_sent[:] = recent

@@ -67,7 +67,8 @@ def _round(
 ) -> tuple[bool, Mapping[str, int]]:
     """Sweep and deliver what is due; return whether there was anything, and what is held back."""
     swept = tick(session, None)
-    delivered = deliver(session, None, stop)
+    # Nobody looks at what a worker sends.
+    delivered = deliver(session, None, stop, stale="hold")
     session.observer.note_backlog(session)
     was_busy = bool(swept.deals or swept.failures or delivered.counts)
     if on_round is not None and was_busy:

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -14,7 +14,10 @@ from .canonical import canonical
 from .clock import instant, instant_text
 from .deal import Deal
 
-__all__ = ["Backoff", "Delivery", "Effect", "EffectState", "Handler", "Task"]
+__all__ = ["Backoff", "Delivery", "Effect", "EffectState", "Handler", "StaleEffects", "Task"]
+
+StaleEffects: TypeAlias = Literal["hold", "send", "expire"]
+"""What becomes of many effects that have been ready for more than a week."""
 
 
 class EffectState(enum.StrEnum):

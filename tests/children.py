@@ -163,8 +163,7 @@ def open_board(files: Files, clock: Any, dice: random.Random | None = None) -> B
         if dice is not None:
             time.sleep(dice.uniform(0, 0.003))
 
-    settings: dict[str, Any] = {"lease": 20 * HOUR, "stale_effects": "send"}
-    board = Board.open(busy_ladder(), files.url, clock=clock, **settings)
+    board = Board.open(busy_ladder(), files.url, clock=clock, lease=20 * HOUR)
     for name in ("mail", "note"):
         board.handles(name)(deliver)
     return board

@@ -54,12 +54,7 @@ class Worker:
         simulation = self._simulation
         self.store = simulation.seam.open()
         self.board = Board(
-            simulation.pipeline,
-            store=self.store,
-            clock=self,
-            lease=LEASE,
-            backoff=BACKOFF,
-            stale_effects="send",
+            simulation.pipeline, store=self.store, clock=self, lease=LEASE, backoff=BACKOFF
         )
         for name in NAMES:
             self.board.handles(name)(self._deliver)

@@ -27,6 +27,7 @@ Each is also the built-in error that it is closest to::
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = [
@@ -69,6 +70,18 @@ class LadderError(Exception):
         half = LONGEST_MESSAGE // 2
         left_out = len(message) - 2 * half
         return f"{message[:half]} … ({left_out:,} characters left out) … {message[-half:]}"
+
+
+def shown(error: BaseException, how: Callable[[object], str] = repr) -> str:
+    """Return an error in words, even one of somebody's that cannot be told.
+
+    >>> shown(KeyError("price"))
+    "KeyError('price')"
+    """
+    try:
+        return how(error)
+    except Exception:
+        return f"{type(error).__name__} (which raises when it is shown)"
 
 
 class DefinitionError(LadderError, ValueError):

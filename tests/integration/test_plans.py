@@ -124,6 +124,7 @@ HOT: Final = frozenset(
         "HOLD",
         "HELD_OF_DEAL",
         "HELD_BY_KEY",
+        "LOCK_HELD_BY_KEY",
         "HELD_DUE",
         "REPLACE_HELD",
         "REMOVE_HELD",

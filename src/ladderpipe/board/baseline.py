@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import LadderError
+from ..errors import GuardError, HookError, InvalidEventError, ReentrancyError
 from ..fold.draft import Draft
 from ..fold.fold import hand_instant, reschedule
 from ..model.event import BASELINE, OWN_SOURCE, Event
@@ -26,7 +26,9 @@ def folded_anew(unit: Unit, stored: StoredDeal, may_open: bool) -> bool:
     try:
         with unit.attempt():
             return unit.decide_anew(stored, may_open)
-    except LadderError:
+    except (GuardError, InvalidEventError, HookError, ReentrancyError):
+        if not unit.transaction.is_usable:
+            raise
         return False
 
 

@@ -1,18 +1,21 @@
 """Where one deal's trouble ends (S18): what is that deal's failure, and what is everybody's.
 
-Told by the boundary and not by the type of the error: whatever is raised while one deal is decided
-about or written is its own, unless the store says that the whole transaction may succeed later, or
-the board as such is in trouble.
+Told by the boundary and not by the type of the error. Deals share a transaction, each in a
+savepoint, because that is quick. Whatever one of them raises is its own as long as the transaction
+goes on. When it does not, because a hook ended it or because the database finds only at the end
+that something is wrong, each deal has a transaction of its own, and what is raised then is that
+deal's, unless it is the store that is in trouble.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from ..errors import LadderError, PipelineChangedError, ReentrancyError, StoreError, UnexpectedError
+from ..errors import LadderError, PipelineChangedError, UnexpectedError, shown
+from ..stores.base import Transaction
 from .session import Session
 
-__all__ = ["UNREADABLE", "as_failure", "is_its_own"]
+__all__ = ["UNREADABLE", "as_failure", "go_on_or_raise", "storable", "words"]
 
 UNREADABLE: Final = (
     LadderError,
@@ -22,16 +25,35 @@ UNREADABLE: Final = (
     ArithmeticError,
     AttributeError,
     AssertionError,
+    RuntimeError,
+    MemoryError,
 )
 """What reading a deal may raise when what is stored of it makes no sense: a reason to leave that
 deal out and to name it, not to stop. What a database or its driver raises is none of these."""
 
-_EVERYBODYS = (PipelineChangedError, ReentrancyError, StoreError)
+_LONGEST: Final = 2_000
 
 
-def is_its_own(session: Session, error: Exception) -> bool:
-    """Return whether an error is about the deal or event at hand, so that others can go on."""
-    return not isinstance(error, _EVERYBODYS) and not session.store.is_transient(error)
+def go_on_or_raise(
+    session: Session, error: Exception, transaction: Transaction | None = None
+) -> None:
+    """Return if an error is one deal's own, so that the others go on; raise it if it is not.
+
+    Args:
+        transaction: the one that the others share, in which the deal's part is undone; ``None`` if
+            the deal had a transaction to itself, or if that of all is over.
+
+    Raises:
+        Exception: the error, when all of the transaction has to be done again, each deal by
+            itself, or when it is everybody's: the store is in trouble, or holds another ladder.
+    """
+    store = session.store
+    if transaction is not None:
+        is_own = transaction.is_usable and not store.is_transient(error)
+    else:
+        is_own = not session.read_only and not store.is_in_trouble(error)
+    if not is_own or (isinstance(error, PipelineChangedError) and session.has_changed()):
+        raise error
 
 
 def as_failure(deal: str, error: Exception) -> LadderError:
@@ -39,8 +61,18 @@ def as_failure(deal: str, error: Exception) -> LadderError:
     if isinstance(error, LadderError):
         return error
     failure = UnexpectedError(
-        f"deal {deal!r} led to {type(error).__name__}: {error}. It is left as it was; see what its "
-        "hooks, guards and reducer hand over, and what ladderpipe verify says of it"
+        f"deal {deal!r} led to {words(error)}. It is left as it was; see what its hooks, guards "
+        "and reducer hand over, and what ladderpipe verify says of it"
     )
     failure.__cause__ = error
     return failure
+
+
+def words(error: Exception) -> str:
+    """Return the class of an error and what it says, as every database can hold it."""
+    return storable(f"{type(error).__name__}: {shown(error, str)}")[:_LONGEST]
+
+
+def storable(text: str) -> str:
+    """Return a text of somebody's with signs in the place of what no database can hold."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")

@@ -29,7 +29,7 @@ from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
 from ..stores.base import EffectRow, Transaction
-from .boundary import as_failure, is_its_own
+from .boundary import as_failure, go_on_or_raise, words
 from .read import stored_deal
 from .session import Session
 from .stale import Apart
@@ -149,8 +149,9 @@ def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Take
     try:
         found: _Claim | EffectState | LadderError | None = session.retried(take)
     except Exception as error:
-        if effect is None or not is_its_own(session, error):
+        if effect is None:
             raise
+        go_on_or_raise(session, error)
         found = as_failure(effect.deal, error)
     return None if effect is None else _Taken(effect, found)
 
@@ -260,7 +261,7 @@ def _settle_once(
             delivery.key,
             state.value,
             ready_at,
-            None if error is None else f"{type(error).__name__}: {error}"[:2000],
+            None if error is None else words(error),
             claim.lease,
         )
     return state if held else None
@@ -280,7 +281,7 @@ def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectSt
             failures = stored.failures + 1
             retry_at = unit.now + session.backoff.delay(failures)
             unit.transaction.note_failure(stored.id, failures, retry_at)
-        unit.transaction.settle_effect(row.key, "pending", retry_at, str(error)[:2000])
+        unit.transaction.settle_effect(row.key, "pending", retry_at, words(error))
     return EffectState.PENDING
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from ..model.report import DealFailure
 from ..public import publish
 from ..stores.base import FORGOTTEN_DIGEST, StoredDeal, Transaction
 from .baseline import folded_anew, write_baseline
-from .boundary import as_failure, is_its_own
+from .boundary import as_failure, go_on_or_raise
 from .eraser import FORGOTTEN, Eraser, contacts_of, leaves
 from .hold import event_of, held_rows
 from .read import stored_deal
@@ -63,17 +64,13 @@ def forget(
     forgotten: list[str] = []
     failures: list[DealFailure] = []
     for deal_id, name in found:
+        work = functools.partial(_forget_once, session, deal_id, name, value, dropped)
         try:
-            with session.writing() as unit:
-                unit.check_pipeline()
-                if not _forget_deal(unit, deal_id, name, value, dropped):
-                    continue
+            if session.retried(work):
+                forgotten.append(name)
         except Exception as error:
-            if not is_its_own(session, error):
-                raise
+            go_on_or_raise(session, error)
             failures.append(DealFailure(name, as_failure(name, error)))
-        else:
-            forgotten.append(name)
     session.store.erase_traces()
     return ForgetReport(tuple(forgotten), tuple(failures))
 
@@ -94,6 +91,14 @@ def _named(
             stored, _ = stored_deal(session, transaction, held.deal)
             found[held.deal] = None if stored is None else stored.id
     return [(deal_id, deal) for deal, deal_id in found.items()]
+
+
+def _forget_once(
+    session: Session, deal_id: int | None, name: str, value: str, dropped: frozenset[str]
+) -> bool:
+    with session.writing() as unit:
+        unit.check_pipeline()
+        return _forget_deal(unit, deal_id, name, value, dropped)
 
 
 def _forget_deal(

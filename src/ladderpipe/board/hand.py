@@ -11,8 +11,8 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -36,7 +36,7 @@ from ..model.stage import Stage
 from ..observability.observer import Observer, observed
 from ..pipeline import Pipeline
 from ..stores.base import KnownEvent, StoredDeal, chunks
-from .boundary import as_failure, is_its_own
+from .boundary import as_failure, go_on_or_raise
 from .decision import move_of
 from .options import before_hand, check_actor, judged_before, refuse
 from .session import Session
@@ -148,10 +148,14 @@ def move_many(session: Session, deals: Iterable[str], asked: MoveByHand) -> Batc
     outcomes: Counter[Outcome] = Counter()
     failures: list[EventFailure] = []
     for part in chunks(enumerate(hands), BATCH):
-        taken, refused = session.retried(functools.partial(_move_part, session, part))
+        taken, refused = _move_part(session, part)
         outcomes.update(taken)
         failures += refused
     return BatchReport(dict(outcomes), tuple(sorted(failures, key=lambda each: each.position)))
+
+
+Hand: TypeAlias = tuple[int, tuple[str, MoveByHand]]
+Moved: TypeAlias = tuple[Counter[Outcome], list[EventFailure]]
 
 
 def _of_many(asked: MoveByHand, deal: str) -> MoveByHand:
@@ -162,9 +166,15 @@ def _of_many(asked: MoveByHand, deal: str) -> MoveByHand:
     return attrs.evolve(asked, id=text)
 
 
-def _move_part(
-    session: Session, part: list[tuple[int, tuple[str, MoveByHand]]]
-) -> tuple[Counter[Outcome], list[EventFailure]]:
+def _move_part(session: Session, part: Sequence[Hand]) -> Moved:
+    try:
+        return session.retried(functools.partial(_move_together, session, part))
+    except Exception as error:
+        go_on_or_raise(session, error)
+    return _move_apart(session, part)
+
+
+def _move_together(session: Session, part: Sequence[Hand]) -> Moved:
     outcomes: Counter[Outcome] = Counter()
     failures: list[EventFailure] = []
     with session.writing() as unit:
@@ -175,11 +185,24 @@ def _move_part(
                 with unit.attempt():
                     outcomes[_move_in(session, unit, deal, asked).outcome] += 1
             except Exception as error:
-                if not is_its_own(session, error):
-                    raise
-                failures.append(
-                    EventFailure(position, asked.event(deal, unit.now), as_failure(deal, error))
-                )
+                go_on_or_raise(session, error, unit.transaction)
+                event = asked.event(deal, unit.now)
+                failures.append(EventFailure(position, event, as_failure(deal, error)))
+    return outcomes, failures
+
+
+def _move_apart(session: Session, part: Sequence[Hand]) -> Moved:
+    """Move each deal in a transaction of its own, since nobody knows whose rows it was."""
+    outcomes: Counter[Outcome] = Counter()
+    failures: list[EventFailure] = []
+    for position, (deal, asked) in part:
+        try:
+            work = functools.partial(_move_alone, session, deal, asked)
+            outcomes[session.retried(work).outcome] += 1
+        except Exception as error:
+            go_on_or_raise(session, error)
+            event = asked.event(deal, session.now())
+            failures.append(EventFailure(position, event, as_failure(deal, error)))
     return outcomes, failures
 
 

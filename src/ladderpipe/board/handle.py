@@ -16,7 +16,7 @@ from ..model.receipt import Outcome, Receipt
 from ..model.report import BatchReport, EventFailure
 from ..observability.observer import Observer, observed
 from ..stores.base import KnownEvent, StoredDeal, chunks
-from .boundary import as_failure, is_its_own
+from .boundary import as_failure, go_on_or_raise
 from .hold import hold_event, keep
 from .session import Session
 from .unit import Unit, receipt
@@ -29,13 +29,18 @@ BATCH: Final = 1000
 @observed("ladderpipe.handle", Observer.took, Observer.refused)
 def handle(session: Session, event: Event, hold: bool = False, quiet: bool = False) -> Receipt:
     """Take one event: one load, one decision, one commit; or hold what cannot be taken."""
+    return _take_or_hold(session, event, hold, quiet)
+
+
+def _take_or_hold(session: Session, event: Event, hold: bool, quiet: bool) -> Receipt:
     told = from_outside(event)
     try:
         now = session.now()
         answer = session.retried(functools.partial(_take_alone, session, told, now, hold, quiet))
     except Exception as error:
-        if not hold or not is_its_own(session, error):
+        if not hold:
             raise
+        go_on_or_raise(session, error)
         answer = hold_event(session, told, error)
     undeclared = session.pipeline.ladder.undeclared(told.type)
     return answer if undeclared is None else attrs.evolve(answer, undeclared=undeclared)
@@ -83,7 +88,7 @@ def handle_many(
     failures: list[EventFailure] = []
     undeclared: Counter[str] = Counter()
     for part in chunks(enumerate(events), batch):
-        work = session.retried(functools.partial(_take_batch, session, part, quiet, hold))
+        work = _take_batch(session, part, quiet, hold)
         outcomes.update(work.outcomes)
         failures.extend(sorted(work.failures, key=lambda failure: failure.position))
         undeclared.update(work.undeclared)
@@ -93,8 +98,18 @@ def handle_many(
 def _take_batch(
     session: Session, part: Sequence[tuple[int, Event]], quiet: bool, hold: bool
 ) -> _Batch:
+    def take_together() -> _Batch:
+        work = _Batch(session, part, hold)
+        work.run(quiet)
+        return work
+
+    try:
+        return session.retried(take_together)
+    except Exception as error:
+        go_on_or_raise(session, error)
+    # Nobody knows whose rows it was.
     work = _Batch(session, part, hold)
-    work.run(quiet)
+    work.run_apart(quiet)
     return work
 
 
@@ -124,6 +139,19 @@ class _Batch:
             self._take_each(unit, self._one_by_one)
             for event, error in self._to_hold:
                 self.outcomes[keep(unit, self._session, event, error)] += 1
+
+    def run_apart(self, quiet: bool) -> None:
+        """Take each event in a transaction of its own."""
+        for position, event in self._numbered:
+            try:
+                answer = _take_or_hold(self._session, event, self._hold, quiet)
+            except Exception as error:
+                go_on_or_raise(self._session, error)
+                self.failures.append(EventFailure(position, event, _as_failure(event, error)))
+            else:
+                self.outcomes[answer.outcome] += 1
+            if isinstance(event, Event) and not self._session.pipeline.ladder.declares(event.type):
+                self.undeclared[event.type] += 1
 
     def _take_by_deal(self, unit: Unit, by_deal: dict[str, list[tuple[int, Event]]]) -> None:
         """Take each deal's events in one decision, or one by one where that fails."""
@@ -244,8 +272,7 @@ class _Batch:
                 ]
                 unit.flush()
         except Exception as error:
-            if not is_its_own(self._session, error):
-                raise
+            go_on_or_raise(self._session, error, unit.transaction)
             self.outcomes, troubled = before, list(taken)
         identities = [(e.source, e.id) for deal in troubled for _, e in taken[deal]]
         unit.transaction.remove_events(unit.number, identities)
@@ -267,8 +294,7 @@ class _Batch:
             else:
                 decision = unit.decide(stored, document, events, hold=self._hold)
         except Exception as error:
-            if not is_its_own(self._session, error):
-                raise
+            go_on_or_raise(self._session, error, unit.transaction)
             return False
         self.outcomes.update(decision.outcomes(events))
         return True
@@ -280,9 +306,13 @@ class _Batch:
                     check_time(self._session, unit, event, self._now)
                     self.outcomes[take(unit, event, self._hold).outcome] += 1
             except Exception as error:
-                if not is_its_own(self._session, error):
-                    raise
-                self._failed(position, event, as_failure(event.deal, error))
+                go_on_or_raise(self._session, error, unit.transaction)
+                self._failed(position, event, _as_failure(event, error))
+
+
+def _as_failure(event: Event, error: Exception) -> LadderError:
+    # What was told need not be an event at all.
+    return as_failure(getattr(event, "deal", ""), error)
 
 
 class _SomeKnown(Exception):

@@ -11,19 +11,17 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
 
-from ..errors import (
-    EventConflictError,
-    EventFromFutureError,
-)
+from ..errors import EventConflictError, EventFromFutureError, shown
 from ..model.event import Event
 from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
 from ..stores.base import HeldRow, Transaction, new_held
+from .boundary import storable
 from .read import stored_deal
 from .session import Session
 from .unit import Unit
 
-__all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep"]
+__all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep", "reason_of"]
 
 PAGE = 500
 
@@ -34,10 +32,10 @@ def hold_event(session: Session, event: Event, error: Exception) -> Receipt:
     def work() -> Receipt:
         with session.writing() as unit:
             unit.check_pipeline()
-            outcome = keep(unit, session, event, error)
             stored, document = unit.load(event.deal, create=False)
+            outcome = keep(unit, session, event, error)
             draft = None if stored is None else unit.draft(stored, document).if_open()
-            reason = str(error) if outcome is Outcome.HELD else None
+            reason = reason_of(error) if outcome is Outcome.HELD else None
             return Receipt(outcome, draft, reason=reason, event=event.identity)
 
     return session.retried(work)
@@ -62,8 +60,12 @@ def _row(unit: Unit, session: Session, event: Event, error: Exception) -> HeldRo
         kind, retry_at = HeldKind.FUTURE, event.at - session.max_skew
     data = event.data_text()
     digest = "" if kind is HeldKind.COPY else event.digest(data)
-    reason = str(error) or repr(error)
-    return new_held(kind, event, reason, unit.now, data, digest, retry_at)
+    return new_held(kind, event, reason_of(error), unit.now, data, digest, retry_at)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why an event is held, in words."""
+    return storable(shown(error, str) or shown(error))
 
 
 def _kind_of_conflict(unit: Unit, event: Event) -> HeldKind:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
 import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import attrs
 
-from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError
+from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError, shown
 from ..model.canonical import canonical_text
 from ..model.deal import Deal
 from ..model.effect import EffectState, effect_key
@@ -22,7 +23,7 @@ from ..pipeline import Hook, Pipeline
 from ..stores import bridge
 from ..stores.base import NewEffect
 from ..stores.hook_guard import hook_running, running_hook
-from ..stores.joined import has_failed, is_in_transaction
+from ..stores.joined import has_failed, is_closed, is_in_transaction
 from .decision import Decision
 
 __all__ = ["QuietTo", "effects_asked", "refuse_inside_hook", "run_hooks"]
@@ -173,12 +174,18 @@ def run_hooks(hooks: list[Hook], context: Context, what: str) -> None:
         except ReentrancyError:
             raise
         except Exception as error:
-            hint = f" ({error})" if isinstance(error, LadderError) else ""
+            hint = f" ({shown(error, str)})" if isinstance(error, LadderError) else ""
             raise HookError(
                 f"hook {name} ({what}) raised {type(error).__name__} for deal "
                 f"{context.deal.id!r}{hint}: nothing was stored; mend the hook, then send the "
                 "event again"
             ) from error
+        if is_closed(context.connection):
+            raise HookError(
+                f"hook {name} ({what}) closed the connection of the transaction it ran in, for "
+                f"deal {context.deal.id!r}, and nothing was stored: it is the board's, which goes "
+                "on with other deals on it; leave that out"
+            )
         if has_failed(context.connection):
             raise HookError(
                 f"hook {name} ({what}) swallowed an error of the database, for deal "
@@ -198,14 +205,27 @@ def run_hooks(hooks: list[Hook], context: Context, what: str) -> None:
 def _run(hook: Hook, name: str, context: Context) -> None:
     """Run a hook; an asynchronous one where it can be awaited, with a connection to await."""
     if not inspect.iscoroutinefunction(hook):
-        bridge.finished(hook(context))
+        with _rows_as_they_were(context.connection):
+            bridge.finished(hook(context))
         return
     plain = context.connection
     context.connection = getattr(plain, "asynchronous", plain)
     try:
-        bridge.await_(_awaited(hook, name, context))
+        with _rows_as_they_were(context.connection):
+            bridge.await_(_awaited(hook, name, context))
     finally:
         context.connection = plain
+
+
+@contextlib.contextmanager
+def _rows_as_they_were(connection: Any) -> Iterator[None]:
+    """Have a connection give rows as before: what one hook likes is not what all others expect."""
+    before = getattr(connection, "row_factory", None)
+    try:
+        yield
+    finally:
+        if getattr(connection, "row_factory", None) is not before:
+            connection.row_factory = before
 
 
 async def _awaited(hook: Hook, name: str, context: Context) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -19,7 +19,7 @@ from ..model.stage import Stage
 from ..public import publish
 from ..stores.base import PipelineRow, StoredDeal
 from .baseline import folded_anew, write_baseline
-from .boundary import as_failure, is_its_own
+from .boundary import as_failure, go_on_or_raise, words
 from .decision import draft_of
 from .session import Session, definition_text
 from .unit import Unit
@@ -45,16 +45,31 @@ def migrate(
 ) -> MigrationReport:
     """Adopt the session's pipeline; resumable after a crash, in transactions of *batch* deals."""
     _try_first(session, mapping, batch)
-    renamed = session.retried(functools.partial(_begin, session, mapping))
-    if renamed is None:
-        return MigrationReport(0)
+    try:
+        begun = session.retried(functools.partial(_begin, session, mapping, batch))
+    except Exception as error:
+        if isinstance(error, DefinitionError | PipelineChangedError):
+            raise
+        go_on_or_raise(session, error)
+        raise _refusal([], f"the deals cannot be carried over: {words(error)}") from error
+    if begun.is_done:
+        return MigrationReport(begun.carried)
     carried = after = 0
     while True:
-        deals = session.retried(functools.partial(_carry_batch, session, renamed, after, batch))
+        work = functools.partial(_carry_batch, session, begun.renamed, after, batch)
+        deals = session.retried(work)
         carried += len(deals)
         if len(deals) < batch:
             return MigrationReport(carried)
         after = deals[-1].id
+
+
+@contextlib.contextmanager
+def _trying(session: Session) -> Iterator[Unit]:
+    """Begin a unit of work that is undone in any case."""
+    with contextlib.suppress(_Undone), session.writing(quiet=True) as unit:
+        yield unit
+        raise _Undone
 
 
 class _Undone(Exception):
@@ -73,50 +88,100 @@ def _try_first(session: Session, mapping: Mapping[str, Stage] | None, batch: int
     failures: list[DealFailure] = []
     after: int | None = 0
     while after is not None:
-        after = session.retried(
-            functools.partial(_try_batch, session, mapping, after, batch, failures)
-        )
+        found, after = _try_batch(session, mapping, after, batch)
+        failures += [DealFailure(deal, as_failure(deal, error)) for deal, error in found]
     if failures:
-        error = MigrationError(
-            f"{len(failures)} deals cannot be carried over to this definition, the first: deal "
-            f"{failures[0].deal!r}: {failures[0].error}. Nothing was changed, and the definition "
-            "in the store goes on; mend those (see .failures), then call migrate again"
-        )
-        error.failures = tuple(failures)
-        raise error
+        first = f"the first: deal {failures[0].deal!r}: {failures[0].error}"
+        raise _refusal(failures, f"{len(failures)} deals cannot be carried over, {first}")
+
+
+def _refusal(failures: list[DealFailure], why: str) -> MigrationError:
+    error = MigrationError(
+        f"this definition is not adopted: {why}. Nothing was changed, and the definition in the "
+        "store goes on; mend that (see .failures), then call migrate again"
+    )
+    error.failures = tuple(failures)
+    return error
+
+
+Tried: TypeAlias = tuple[list[tuple[str, Exception]], int | None]
+"""Which deals cannot be carried over and why, and after which one to go on, if there are more."""
 
 
 def _try_batch(
-    session: Session,
-    mapping: Mapping[str, Stage] | None,
-    after: int,
-    batch: int,
-    failures: list[DealFailure],
-) -> int | None:
-    """Try the next deals; return the last one's number, ``None`` when there are no more."""
-    pipeline = session.pipeline
-    found: list[DealFailure] = []
+    session: Session, mapping: Mapping[str, Stage] | None, after: int, batch: int
+) -> Tried:
+    try:
+        work = functools.partial(_try_together, session, mapping, after, batch)
+        return session.retried(work)
+    except Exception as error:
+        if isinstance(error, DefinitionError | PipelineChangedError):
+            raise
+        go_on_or_raise(session, error)
+    return _try_apart(session, mapping, after, batch)
+
+
+def _try_together(
+    session: Session, mapping: Mapping[str, Stage] | None, after: int, batch: int
+) -> Tried:
+    found: list[tuple[str, Exception]] = []
     last: int | None = None
-    with contextlib.suppress(_Undone), session.writing(quiet=True) as unit:
-        row = unit.transaction.pipeline(pipeline.name)
-        assert row is not None
-        if row.migrating is not None or row.fingerprint == pipeline.fingerprint:
-            return None
-        renamed = _checked(session, row, mapping or {}, unit.transaction.stage_counts(row.id))
-        deals = unit.transaction.unadopted(session.number, pipeline.fingerprint, after, batch)
+    with _trying(session) as unit:
+        deals, renamed = _untried(session, unit, mapping, after, batch)
         last = deals[-1].id if len(deals) == batch else None
         for stored in deals:
             try:
                 with unit.attempt():
-                    _carry(unit, stored, renamed)
-                    unit.flush()
+                    _try_carrying(unit, stored, renamed)
             except Exception as error:
-                if not is_its_own(session, error):
-                    raise
-                found.append(DealFailure(stored.deal, as_failure(stored.deal, error)))
-        raise _Undone
-    failures += found
-    return last
+                go_on_or_raise(session, error, unit.transaction)
+                found.append((stored.deal, error))
+    return found, last
+
+
+def _try_apart(
+    session: Session, mapping: Mapping[str, Stage] | None, after: int, batch: int
+) -> Tried:
+    """Try each deal in a transaction of its own, since one of them ended that of all."""
+    with _trying(session) as unit:
+        deals, renamed = _untried(session, unit, mapping, after, batch)
+
+    def work(stored: StoredDeal) -> None:
+        with _trying(session) as unit:
+            now = unit.transaction.load_by_id(stored.id)
+            if now is not None:
+                _try_carrying(unit, now[0], renamed)
+
+    found: list[tuple[str, Exception]] = []
+    for stored in deals:
+        try:
+            session.retried(functools.partial(work, stored))
+        except Exception as error:
+            go_on_or_raise(session, error)
+            found.append((stored.deal, error))
+    return found, deals[-1].id if len(deals) == batch else None
+
+
+def _untried(
+    session: Session, unit: Unit, mapping: Mapping[str, Stage] | None, after: int, batch: int
+) -> tuple[list[StoredDeal], Mapping[str, str]]:
+    """Return the next deals to try, none when there is nothing to adopt, and the renames."""
+    pipeline, transaction = session.pipeline, unit.transaction
+    row = transaction.pipeline(pipeline.name)
+    assert row is not None
+    if row.migrating is not None or row.fingerprint == pipeline.fingerprint:
+        return [], {}
+    renamed = _checked(session, row, mapping or {}, transaction.stage_counts(row.id))
+    return transaction.unadopted(session.number, pipeline.fingerprint, after, batch), renamed
+
+
+def _try_carrying(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> None:
+    moves = len(unit.moves)
+    _carry(unit, stored, renamed)
+    unit.flush()
+    if len(unit.moves) > moves:
+        # Hooks ran, and what they wrote may be found wrong only at the commit.
+        unit.transaction.check_constraints()
 
 
 def _carry_batch(
@@ -125,35 +190,49 @@ def _carry_batch(
     """Carry the next deals over; when they are the last, the migration is finished."""
     pipeline = session.pipeline
     with session.writing(quiet=True) as unit:
-        transaction = unit.transaction
-        row = transaction.pipeline(pipeline.name)
+        row = unit.transaction.pipeline(pipeline.name)
         if row is None or row.fingerprint != pipeline.fingerprint:
             raise PipelineChangedError(
                 f"another process has finished this migration of pipeline {pipeline.name!r} and "
                 "begun one to yet another definition: start this one with that definition"
             )
-        deals = transaction.unadopted(session.number, pipeline.fingerprint, after, batch)
-        for stored in deals:
-            _carry(unit, stored, renamed)
-        unit.flush()
-        if len(deals) < batch:
-            transaction.save_pipeline(
-                pipeline.name, pipeline.fingerprint, definition_text(pipeline), None
-            )
+        deals = unit.transaction.unadopted(session.number, pipeline.fingerprint, after, batch)
+        _carry_these(unit, deals, renamed, batch)
     return deals
 
 
-def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, str] | None:
-    """Note the migration in the store; return the renames, ``None`` when nothing changed."""
+def _carry_these(
+    unit: Unit, deals: Sequence[StoredDeal], renamed: Mapping[str, str], batch: int
+) -> None:
+    for stored in deals:
+        _carry(unit, stored, renamed)
+    unit.flush()
+    if len(deals) < batch:
+        pipeline = unit.pipeline
+        definition = definition_text(pipeline)
+        unit.transaction.save_pipeline(pipeline.name, pipeline.fingerprint, definition, None)
+
+
+@attrs.frozen
+class _Begun:
+    """A migration that is under way, or done already."""
+
+    renamed: Mapping[str, str]
+    is_done: bool = False
+    carried: int = 0
+
+
+def _begin(session: Session, mapping: Mapping[str, Stage] | None, batch: int) -> _Begun:
+    """Note the migration in the store; where one batch is enough, do all of it, or nothing."""
     pipeline = session.pipeline
-    with session.writing() as unit:
+    with session.writing(quiet=True) as unit:
         transaction = unit.transaction
         row = transaction.pipeline(pipeline.name, change=True)
         assert row is not None
         if row.migrating is not None:
-            return _resumed(session, row, mapping)
+            return _Begun(_resumed(session, row, mapping))
         if row.fingerprint == pipeline.fingerprint:
-            return None
+            return _Begun({}, is_done=True)
         counts = transaction.stage_counts(row.id, besides=pipeline.ladder.rungs)
         renamed = _checked(session, row, mapping or {}, counts)
         transaction.save_pipeline(
@@ -162,7 +241,11 @@ def _begin(session: Session, mapping: Mapping[str, Stage] | None) -> dict[str, s
             definition_text(pipeline),
             json.dumps(renamed, sort_keys=True),
         )
-        return renamed
+        deals = transaction.unadopted(session.number, pipeline.fingerprint, 0, batch)
+        if len(deals) == batch:
+            return _Begun(renamed)
+        _carry_these(unit, deals, renamed, batch)
+        return _Begun(renamed, is_done=True, carried=len(deals))
 
 
 def _resumed(

@@ -10,9 +10,9 @@ from ..model.event import DISCARDED, Event
 from ..model.held import HeldKind
 from ..model.receipt import Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow
-from .boundary import is_its_own
+from .boundary import go_on_or_raise
 from .handle import check_time, take
-from .hold import event_of, keep
+from .hold import event_of, keep, reason_of
 from .session import Session
 from .unit import Unit, receipt
 
@@ -27,23 +27,40 @@ def try_again(session: Session, limit: int | None) -> int:
 
 
 def _try_one(session: Session, key: str) -> bool:
+    try:
+        return session.retried(functools.partial(_take_held, session, key))
+    except Exception as error:
+        go_on_or_raise(session, error)
+        session.retried(functools.partial(_note_failure, session, key, error))
+        return False
+
+
+def _take_held(session: Session, key: str) -> bool:
     with session.writing() as unit:
-        unit.check_pipeline()
-        row = unit.transaction.held_by_key(unit.number, key)
-        if row is None or row.retry_at is None or row.retry_at > unit.now:
+        row = _due(unit, key)
+        if row is None:
             return False
         event = event_of(row)
-        try:
-            with unit.attempt():
-                take(unit, event, hold=True)
-                _stay_forgotten(unit, row, event)
-        except Exception as error:
-            if not is_its_own(session, error):
-                raise
-            _note_failure(unit, session, row, event, error)
-            return False
+        take(unit, event, hold=True)
+        _stay_forgotten(unit, row, event)
         unit.transaction.remove_held(unit.number, key)
         return True
+
+
+def _due(unit: Unit, key: str) -> HeldRow | None:
+    """Return a held row, its deal locked, if it is still there and still to be tried."""
+    unit.check_pipeline()
+    row = unit.transaction.held_by_key(unit.number, key)
+    if row is None:
+        return None
+    # What stood there before the lock may be gone, or a person may have been taken out of it.
+    stored, _ = unit.load(row.deal, create=True)
+    row = unit.transaction.held_by_key(unit.number, key)
+    if row is None or row.retry_at is None or row.retry_at > unit.now:
+        assert stored is not None
+        unit.transaction.remove_unused_deals([stored.id])
+        return None
+    return row
 
 
 def _stay_forgotten(unit: Unit, row: HeldRow, event: Event) -> None:
@@ -53,24 +70,28 @@ def _stay_forgotten(unit: Unit, row: HeldRow, event: Event) -> None:
         unit.transaction.replace_event_data(unit.number, [(event, event.data_text())])
 
 
-def _note_failure(
-    unit: Unit, session: Session, row: HeldRow, event: Event, error: Exception
-) -> None:
-    if isinstance(error, EventConflictError):
-        # Its name was taken while it waited: from now on a person has to decide.
-        unit.transaction.remove_held(unit.number, row.key)
-        keep(unit, session, event, error)
-        return
-    failures = row.failures + 1
-    unit.transaction.replace_held(
-        unit.number,
-        row._replace(
-            kind=HeldKind.FAILED.value,
-            reason=str(error) or repr(error),
-            failures=failures,
-            retry_at=unit.now + session.backoff.delay(failures + 1),
-        ),
-    )
+def _note_failure(session: Session, key: str, error: Exception) -> None:
+    """Note in a transaction of its own that a held event cannot be taken yet."""
+    with session.writing() as unit:
+        row = _due(unit, key)
+        if row is None:
+            return
+        if isinstance(error, EventConflictError):
+            # Its name was taken while it waited: from now on a person has to decide.
+            unit.transaction.remove_held(unit.number, row.key)
+            keep(unit, session, event_of(row), error)
+        else:
+            failures = row.failures + 1
+            failed = row._replace(
+                kind=HeldKind.FAILED.value,
+                reason=reason_of(error),
+                failures=failures,
+                retry_at=unit.now + session.backoff.delay(failures + 1),
+            )
+            unit.transaction.replace_held(unit.number, failed)
+        stored, _ = unit.load(row.deal, create=False)
+        assert stored is not None
+        unit.transaction.remove_unused_deals([stored.id])
 
 
 def release(session: Session, key: str, id: str | None) -> Receipt:

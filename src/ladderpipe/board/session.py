@@ -100,6 +100,13 @@ class Session:
             bridge.sleep(_pause(number))
         return work()
 
+    def has_changed(self) -> bool:
+        """Return whether the store holds another definition than this one, or is migrating."""
+        with self.reading() as transaction:
+            row = transaction.pipeline(self.pipeline.name)
+        fingerprint = self.pipeline.fingerprint
+        return row is None or row.migrating is not None or row.fingerprint != fingerprint
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Begin a transaction that only reads."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Collection
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -14,7 +14,7 @@ from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal
-from .boundary import as_failure, is_its_own
+from .boundary import as_failure, go_on_or_raise
 from .release import try_again
 from .session import Session
 from .unit import Unit
@@ -22,6 +22,9 @@ from .unit import Unit
 __all__ = ["sweep", "tick"]
 
 BATCH: Final = 1000
+
+Swept: TypeAlias = tuple[int, int, list[tuple[StoredDeal, Exception]]]
+"""How many deals were swept, how many moves that made, and which failed with what."""
 
 
 def tick(session: Session, limit: int | None, until: dt.datetime | str | None = None) -> TickReport:
@@ -41,76 +44,111 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
     if is_ahead:
         _take_back(session)
         is_due = [*is_due, *is_ahead]
-    report = _sweep(session, now, until, limit) if is_due else TickReport(0, 0)
+    report = _sweep(session, until, limit) if is_due else TickReport(0, 0)
     if is_held:
         report = attrs.evolve(report, released=try_again(session, limit))
     return report
 
 
 @observed("ladderpipe.tick", Observer.swept)
-def _sweep(session: Session, now: dt.datetime, until: dt.datetime, limit: int | None) -> TickReport:
+def _sweep(session: Session, until: dt.datetime, limit: int | None) -> TickReport:
     deals = moves = 0
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:
         wanted = BATCH if limit is None else min(BATCH, limit - deals - len(failures))
-        swept, moved, failed = session.retried(
-            functools.partial(_sweep_batch, session, now, until, wanted)
-        )
+        swept, moved, failed = _sweep_batch(session, until, wanted)
         deals += swept
         moves += moved
-        failures += failed
+        failures += [DealFailure(deal.deal, as_failure(deal.deal, error)) for deal, error in failed]
         if swept + len(failed) < wanted:
             break
     return TickReport(deals, moves, tuple(failures))
 
 
-def _sweep_batch(
-    session: Session, now: dt.datetime, until: dt.datetime, limit: int
-) -> tuple[int, int, list[DealFailure]]:
+def _sweep_batch(session: Session, until: dt.datetime, limit: int) -> Swept:
+    try:
+        return session.retried(functools.partial(_sweep_together, session, until, limit))
+    except Exception as error:
+        go_on_or_raise(session, error)
+    return _sweep_apart(session, until, limit)
+
+
+def _sweep_together(session: Session, until: dt.datetime, limit: int) -> Swept:
+    moved = 0
+    failed: list[tuple[StoredDeal, Exception]] = []
     with session.writing() as unit:
         unit.check_pipeline()
         due = unit.transaction.due(session.number, until, limit)
-        try:
-            with unit.attempt():
-                moved, failed = _sweep_these(session, unit, due, until, one_by_one=False)
-                unit.flush()
-        except Exception as error:
-            if not is_its_own(session, error):
-                raise
-            # Nobody knows whose rows could not be written: write each deal's by themselves.
-            moved, failed = _sweep_these(session, unit, due, until, one_by_one=True)
+        for stored in due:
+            try:
+                moved += sweep(unit, stored, until)
+            except Exception as error:
+                go_on_or_raise(session, error, unit.transaction)
+                failed.append((stored, error))
+        unit.flush()
         for stored, _ in failed:
-            failures = stored.failures + 1
-            unit.transaction.note_failure(
-                stored.id, failures, unit.now + session.backoff.delay(failures)
-            )
-    report = [DealFailure(stored.deal, as_failure(stored.deal, e)) for stored, e in failed]
-    return len(due) - len(failed), moved, report
+            _note_failure(session, unit, stored)
+    return len(due) - len(failed), moved, failed
 
 
-def _sweep_these(
-    session: Session,
-    unit: Unit,
-    due: Iterable[StoredDeal],
-    until: dt.datetime,
-    one_by_one: bool,
-) -> tuple[int, list[tuple[StoredDeal, Exception]]]:
-    moved = 0
+def _sweep_apart(session: Session, until: dt.datetime, limit: int) -> Swept:
+    """Sweep each deal in a transaction of its own, since nobody knows whose rows it was."""
+    swept = moved = 0
     failed: list[tuple[StoredDeal, Exception]] = []
-    for stored in due:
-        try:
-            if one_by_one:
-                with unit.attempt():
-                    made = sweep(unit, stored, until)
-                    unit.flush()
-            else:
-                made = sweep(unit, stored, until)
+    passed: set[int] = set()
+    for _ in range(limit):
+        stored, made = _sweep_next(session, until, passed)
+        if stored is None:
+            break
+        if isinstance(made, int):
+            swept += 1
             moved += made
-        except Exception as error:
-            if not is_its_own(session, error):
-                raise
-            failed.append((stored, error))
-    return moved, failed
+            continue
+        failed.append((stored, made))
+        if not session.retried(functools.partial(_note_failure_of, session, stored)):
+            passed.add(stored.id)
+    return swept, moved, failed
+
+
+def _sweep_next(
+    session: Session, until: dt.datetime, passed: Collection[int]
+) -> tuple[StoredDeal | None, int | Exception]:
+    """Sweep the next deal; return it and how many moves that made, or what it failed with."""
+    stored: StoredDeal | None = None
+
+    def work() -> int:
+        nonlocal stored
+        stored = None
+        with session.writing() as unit:
+            unit.check_pipeline()
+            due = unit.transaction.due(session.number, until, len(passed) + 1)
+            stored = next((deal for deal in due if deal.id not in passed), None)
+            return 0 if stored is None else sweep(unit, stored, until)
+
+    try:
+        moved = session.retried(work)
+    except Exception as error:
+        if stored is None:
+            raise
+        go_on_or_raise(session, error)
+        return stored, error
+    return stored, moved
+
+
+def _note_failure_of(session: Session, stored: StoredDeal) -> bool:
+    """Note that a deal failed, unless somebody has done something about it since."""
+    with session.writing() as unit:
+        found = unit.transaction.load_by_id(stored.id)
+        if found is None or found[0] != stored:
+            return False
+        _note_failure(session, unit, stored)
+        return True
+
+
+def _note_failure(session: Session, unit: Unit, stored: StoredDeal) -> None:
+    failures = stored.failures + 1
+    retry_at = unit.now + session.backoff.delay(failures)
+    unit.transaction.note_failure(stored.id, failures, retry_at)
 
 
 def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
@@ -146,6 +184,5 @@ def _take_back_batch(session: Session) -> int:
                     unit.flush()
                 taken += 1
             except Exception as error:
-                if not is_its_own(session, error):
-                    raise
+                go_on_or_raise(session, error, unit.transaction)
     return taken

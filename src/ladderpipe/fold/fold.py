@@ -13,7 +13,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
-from ..errors import EventConflictError, GuardError, InvalidEventError, LadderError
+from ..errors import EventConflictError, GuardError, InvalidEventError, LadderError, shown
 from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
@@ -330,7 +330,8 @@ def _due(draft: Draft, timer: Candidate) -> dt.datetime | None:
         return None
     except Exception as error:
         raise GuardError(
-            f"the timer of rule {timer.key!r} raised {error!r} for deal {draft.deal!r}: mend due_at"
+            f"the timer of rule {timer.key!r} raised {shown(error)} for deal {draft.deal!r}: "
+            "mend due_at"
         ) from error
     earliest = draft.entered_at if draft.floor is None else max(draft.entered_at, draft.floor)
     return max(due, earliest)
@@ -349,8 +350,8 @@ def passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
         except Exception as error:
             asked = "a timer" if event is None else f"event {event.id!r}"
             raise GuardError(
-                f"the guard of rule {candidate.key!r} raised {error!r} for deal {draft.deal!r} "
-                f"({asked}): a guard must answer for every deal"
+                f"the guard of rule {candidate.key!r} raised {shown(error)} for deal "
+                f"{draft.deal!r} ({asked}): a guard must answer for every deal"
             ) from error
     return not candidate.requires or not missing(candidate.requires, draft.data)
 
@@ -366,7 +367,7 @@ def _reduce(draft: Draft, event: Event) -> None:
     except Exception as error:
         raise InvalidEventError(
             f"the reducer cannot understand event {event.id!r} ({event.type}) for deal "
-            f"{event.deal!r}: {error!r}"
+            f"{event.deal!r}: {shown(error)}"
         ) from error
 
 

@@ -312,6 +312,13 @@ class Transaction(Protocol):
     def connection(self) -> Any:
         """The database connection, for the caller's own tables; ``None`` in memory."""
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether what is done now is still part of it: it was not ended, and has not failed."""
+
+    def check_constraints(self) -> None:
+        """Check now what the database would check only at the commit, where it can be asked."""
+
     def savepoint(self) -> AbstractContextManager[None]:
         """Return a context that undoes what happened in it when it raises."""
 
@@ -553,6 +560,13 @@ class Store(Protocol):
         """Return whether the board itself may begin the transaction that failed so again.
 
         That is what is transient, in a transaction that the board has begun.
+        """
+
+    def is_in_trouble(self, error: BaseException) -> bool:
+        """Return whether a transaction failed so because of the store, and not of what was asked.
+
+        Then nothing else will succeed either: the disk is full, the server is gone. What a hook
+        says of a database is none of that as long as the store answers: it may have another one.
         """
 
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:

@@ -12,7 +12,7 @@ import attrs
 
 from ..errors import StoreError
 
-__all__ = ["hook_running", "refuse_ending", "running_hook"]
+__all__ = ["hook_running", "refuse_closing", "refuse_ending", "running_hook"]
 
 
 @attrs.define
@@ -64,4 +64,17 @@ def refuse_ending(statement: str) -> None:
             f"{statement.strip()[:40]!r} would end the transaction in the middle of a move: the "
             "board commits, after all hooks; take COMMIT and ROLLBACK out of the hook, and raise "
             "to undo"
+        )
+
+
+def refuse_closing() -> None:
+    """Refuse that a hook closes the connection it is given.
+
+    Raises:
+        StoreError: a hook is running.
+    """
+    if running_hook() is not None:
+        raise StoreError(
+            "a hook closes the connection that it was given: it is the board's, which commits on "
+            "it and goes on with other deals; leave close() out"
         )

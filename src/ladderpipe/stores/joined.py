@@ -5,12 +5,13 @@ By the shape of the object, so that no framework is imported.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from ..errors import StoreError
 from .bridge import finished
 
-__all__ = ["has_failed", "is_in_transaction", "unwrap"]
+__all__ = ["has_failed", "is_closed", "is_in_transaction", "unwrap"]
 
 
 def unwrap(connection: Any) -> Any:
@@ -44,8 +45,20 @@ def unwrap(connection: Any) -> Any:
     return getattr(connection, "driver_connection", connection)
 
 
+def is_closed(connection: Any) -> bool:
+    """Return whether a connection was closed; where nobody can tell, it was not."""
+    try:
+        # A closed one of SQLite's refuses to say whether a transaction is open on it.
+        getattr(connection, "in_transaction", None)
+    except sqlite3.ProgrammingError:
+        return True
+    return getattr(connection, "closed", False) is True
+
+
 def is_in_transaction(connection: Any) -> bool:
     """Return whether a transaction is open on a connection; where nobody can tell, it is."""
+    if is_closed(connection):
+        return False
     found = getattr(connection, "in_transaction", None)
     if found is not None:
         return bool(found)

@@ -64,6 +64,10 @@ class MemoryStore:
         """Return ``False``, as nothing is transient."""
         return False
 
+    def is_in_trouble(self, error: BaseException) -> bool:
+        """Return ``False``: memory is always there."""
+        return False
+
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
         """Sleep so long, or until *stop* is set."""
         stop.wait(seconds)
@@ -106,10 +110,14 @@ class MemoryTransaction:
     """One unit of work on the tables."""
 
     connection = None
+    is_usable = True
 
     def __init__(self, tables: _Tables) -> None:
         self._tables = tables
         self._undo: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
+
+    def check_constraints(self) -> None:
+        """Do nothing: all is checked at once."""
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:

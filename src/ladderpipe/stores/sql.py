@@ -248,8 +248,11 @@ class SqlTransaction:
         return [self._held(row) for row in rows]
 
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
-        rows = self._read(self._sql.HELD_BY_KEY, (pipeline, key))
+        rows = self._read(self._held_by_key_statement(), (pipeline, key))
         return self._held(rows[0]) if rows else None
+
+    def _held_by_key_statement(self) -> Any:
+        return self._sql.HELD_BY_KEY
 
     def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
         rows = self._read(self._sql.HELD_DUE, (pipeline, self._instant(now), limit))

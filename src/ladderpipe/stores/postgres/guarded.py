@@ -9,7 +9,7 @@ from psycopg import pq, sql
 from psycopg.rows import TupleRow
 
 from ...errors import StoreError
-from ..hook_guard import refuse_ending
+from ..hook_guard import refuse_closing, refuse_ending
 
 __all__ = ["Guarded", "GuardedAsyncCursor", "GuardedCursor"]
 
@@ -74,6 +74,15 @@ class Guarded:
             StoreError: always.
         """
         raise StoreError("the board ends this transaction itself: raise to undo it")
+
+    def close(self) -> Any:
+        """Close the connection; refuse it to a hook.
+
+        Raises:
+            StoreError: a hook is running.
+        """
+        refuse_closing()
+        return super().close()  # type: ignore[misc]
 
     def __enter__(self) -> NoReturn:
         raise StoreError("'with connection' commits, and the board does that: leave it out")

@@ -281,8 +281,9 @@ _LOCKED: Final = {
     "SWEPT_AHEAD": " FOR NO KEY UPDATE OF d SKIP LOCKED",
     "DUE_DEALS": " FOR NO KEY UPDATE OF d SKIP LOCKED",
     "FREE_EFFECT": " FOR NO KEY UPDATE OF d, e SKIP LOCKED",
+    "HELD_BY_KEY": " FOR UPDATE",
 }
-"""Reads that, in a transaction that writes, take what they return away from other workers."""
+"""Reads that, in a transaction that writes, keep what they return from everybody else."""
 
 _INSERT: Final = r"(\s*INSERT INTO \S+\s*\(([^)]*)\))\s*VALUES \([^)]*\)(.*)"
 _MANY: Final = ("ADD_EVENT", "REMOVE_EVENT", "REPLACE_EVENT_DATA", "REMOVE_UNUSED_DEAL")

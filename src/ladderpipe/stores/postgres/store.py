@@ -35,6 +35,9 @@ _BEGIN_READING: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SAVEPOINT: Final = b"ladderpipe"
 _TRANSIENT_CLASSES: Final = ("08", "40")
 _FINAL: Final = (PoolTimeout, PoolClosed, psycopg.errors.PipelineAborted)
+_SERVERS_CLASSES: Final = ("28", "3D", "53", "57", "58", "XX")
+_SERVERS: Final = ("25006", "42501", "42703", "42P01")
+"""Only reading is allowed, nothing is, or the tables are not what they were."""
 _TRANSIENT: Final = ("53300", "55P03", "57P01", "57P02", "57P03")
 
 
@@ -180,6 +183,17 @@ class PostgresStore:
     def may_retry(self, error: BaseException) -> bool:
         """Return whether the board may begin this transaction again: it began it itself."""
         return is_transient(error)
+
+    def is_in_trouble(self, error: BaseException) -> bool:
+        """Return whether the server cannot be reached, or does not do what it is for."""
+        if is_of_the_server(error):
+            return True
+        try:
+            with self.transaction(write=False) as transaction:
+                transaction.pipelines()
+        except (StoreError, psycopg.Error):
+            return True
+        return False
 
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
         """Sleep until another process brings work, at most so long, or until *stop* is set."""
@@ -336,6 +350,11 @@ class JoinedPostgresStore:
         """Return ``False``: it is the caller who would have to begin again."""
         return False
 
+    def is_in_trouble(self, error: BaseException) -> bool:
+        """Return whether the caller's transaction cannot go on."""
+        is_lasting = isinstance(error, StoreError) or is_transient(error)
+        return is_lasting or is_of_the_server(error) or not Wire(self._connection).is_usable
+
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
         """Sleep: nobody is told of work before the caller commits."""
         stop.wait(seconds)
@@ -362,6 +381,17 @@ def is_transient(error: BaseException) -> bool:
                 return True
         found = found.__cause__
     return False
+
+
+def is_of_the_server(error: BaseException) -> bool:
+    """Return whether PostgreSQL says so of itself or of the tables, and not of what was written.
+
+    It is not asked what a hook was told, which may have another database.
+    """
+    if not isinstance(error, psycopg.Error):
+        return isinstance(error.__cause__, PoolTimeout) if type(error) is StoreError else False
+    state = error.sqlstate or ""
+    return is_transient(error) or state[:2] in _SERVERS_CLASSES or state in _SERVERS
 
 
 def _check_address(dsn: str) -> None:

@@ -57,6 +57,17 @@ class PostgresTransaction(SqlTransaction):
         self._wire.flush()
         return self._wire.connection
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether nobody has ended it, and no statement of it has failed."""
+        return self._wire.is_usable
+
+    def check_constraints(self) -> None:
+        """Check constraints that are deferred, and defer them again."""
+        self._wire.send(b"SET CONSTRAINTS ALL IMMEDIATE")
+        self._wire.send(b"SET CONSTRAINTS ALL DEFERRED")
+        self._wire.flush()
+
     def _read(self, statement: bytes, values: Sequence[Any] = ()) -> list[Row]:
         return self._wire.ask(statement, values).fetchall()
 
@@ -97,12 +108,11 @@ class PostgresTransaction(SqlTransaction):
         place = self._wire.begin_savepoint(name)
         try:
             yield
+            self._wire.release_savepoint(name, place)
         except BaseException:
             self._documents.clear()
             self._wire.undo_to_savepoint(name, place)
             raise
-        else:
-            self._wire.release_savepoint(name, place)
         finally:
             self._depth -= 1
 
@@ -195,6 +205,9 @@ class PostgresTransaction(SqlTransaction):
     def _swept_ahead_statement(self) -> Any:
         """To write, take only those that no other worker is at."""
         return self._sql.LOCK_SWEPT_AHEAD if self._writes_rows else self._sql.SWEPT_AHEAD
+
+    def _held_by_key_statement(self) -> Any:
+        return self._sql.LOCK_HELD_BY_KEY if self._writes_rows else self._sql.HELD_BY_KEY
 
     def document(self, deal_id: int) -> str | None:
         """Return a deal's document; in a sweep, fetch those of its other deals on the way."""

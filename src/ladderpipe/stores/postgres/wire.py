@@ -131,6 +131,14 @@ class Wire:
         """Whether nothing was sent, and nothing but the first statement waits to be."""
         return self._sent == 0 and len(self._queue) <= 1
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the transaction goes on: it was not ended, and no statement of it has failed."""
+        if self.is_lost:
+            return False
+        status = self.connection.info.transaction_status
+        return self._sent == 0 or status == pq.TransactionStatus.INTRANS
+
     def begin_savepoint(self, name: bytes) -> int:
         """Begin a savepoint, and return its place among all statements."""
         self.send(b"SAVEPOINT " + name)
@@ -141,7 +149,11 @@ class Wire:
         if place == self._sent + len(self._queue) - 1 and self._queue:
             self._queue.pop()
         else:
+            is_alone = not self._queue
             self.send(b"RELEASE " + name)
+            # What is wrong with a write that waits had better be told before the next one's turn.
+            if not is_alone:
+                self.flush()
 
     def undo_to_savepoint(self, name: bytes, place: int) -> None:
         """Undo what happened since a savepoint; of what was not sent yet there is nothing to undo.

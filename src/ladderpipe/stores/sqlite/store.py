@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from ...errors import StoreError
-from ..hook_guard import refuse_ending
-from ..joined import unwrap
+from ..hook_guard import refuse_closing, refuse_ending
+from ..joined import is_closed, is_in_transaction, unwrap
 from .schema import MIGRATIONS
 from .transaction import SqliteTransaction
 
@@ -113,13 +113,24 @@ class SqliteStore:
                 yield SqliteTransaction(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
+                if is_in_transaction(connection):
                     connection.execute("ROLLBACK")
                 raise
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the file was locked for longer than SQLite waits."""
         return is_transient(error)
+
+    def is_in_trouble(self, error: BaseException) -> bool:
+        """Return whether the file cannot be read or written, whatever is asked."""
+        if is_of_the_file(error):
+            return True
+        try:
+            with self.transaction(write=False) as transaction:
+                transaction.pipelines()
+        except (StoreError, sqlite3.Error):
+            return True
+        return False
 
     def may_retry(self, error: BaseException) -> bool:
         """Return ``False``: the write lock is taken first, and SQLite has waited for it."""
@@ -192,7 +203,7 @@ class SqliteStore:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and not is_closed(connection):
                 self._idle.append(connection)
                 return
         connection.close()
@@ -284,6 +295,15 @@ class OwnConnection(sqlite3.Connection):
         """
         raise StoreError("the board ends this transaction itself: raise to undo it")
 
+    def close(self) -> None:
+        """Close the connection; refuse it to a hook.
+
+        Raises:
+            StoreError: a hook is running.
+        """
+        refuse_closing()
+        super().close()
+
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Run a statement; refuse one of a hook's that would end the transaction.
 
@@ -372,6 +392,11 @@ class JoinedSqliteStore:
         """Return ``False``: it is the caller who would have to begin again."""
         return False
 
+    def is_in_trouble(self, error: BaseException) -> bool:
+        """Return whether the caller's transaction cannot go on."""
+        is_lasting = isinstance(error, StoreError) or is_of_the_file(error) or is_transient(error)
+        return is_lasting or not is_in_transaction(self._connection)
+
     def wait_for_work(self, seconds: float, stop: threading.Event) -> None:
         """Sleep so long, or until *stop* is set."""
         stop.wait(seconds)
@@ -395,6 +420,18 @@ def is_transient(error: BaseException) -> bool:
         if isinstance(found, sqlite3.OperationalError) and found.sqlite_errorcode & 0xFF in _LOCKED:
             return True
         found = found.__cause__
+    return False
+
+
+def is_of_the_file(error: BaseException) -> bool:
+    """Return whether SQLite says so of the file or the disk, and not of what was written.
+
+    It is not asked what a hook was told, which may have another file.
+    """
+    kinds = (sqlite3.OperationalError, sqlite3.InternalError)
+    # A damaged file is told as the class above all others.
+    if type(error) is sqlite3.DatabaseError or isinstance(error, kinds):
+        return "no such savepoint" not in str(error)
     return False
 
 

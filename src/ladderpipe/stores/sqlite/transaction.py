@@ -24,6 +24,7 @@ from ..base import (
     StoredDeal,
     Structure,
 )
+from ..joined import is_in_transaction
 from ..sql import Row, SqlTransaction
 from . import statements as sql
 from .schema import MIGRATIONS
@@ -63,17 +64,6 @@ def _at(micros: int) -> dt.datetime:
     return _EPOCH + dt.timedelta(0, 0, micros)
 
 
-@contextlib.contextmanager
-def _unless_ended() -> Iterator[None]:
-    """Say what it means when a savepoint of ours is not there any more."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "no such savepoint" not in str(error):
-            raise
-        raise StoreError(ENDED) from error
-
-
 class SqliteTransaction(SqlTransaction):
     """The statements of :mod:`.statements`, run on one connection."""
 
@@ -83,6 +73,7 @@ class SqliteTransaction(SqlTransaction):
         self._execute = connection.execute if connection.row_factory is None else self._plainly
         self._executemany = connection.executemany
         self._depth = 0
+        self._has_ended = False
 
     def _plainly(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement whose rows come as tuples, whatever the caller made of his own."""
@@ -95,6 +86,25 @@ class SqliteTransaction(SqlTransaction):
         """The connection, for the caller's own tables."""
         return self._connection
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether nobody has ended it."""
+        return not self._has_ended and is_in_transaction(self._connection)
+
+    def check_constraints(self) -> None:
+        """Do nothing: SQLite looks at deferred foreign keys at the commit, and not before."""
+
+    @contextlib.contextmanager
+    def _unless_ended(self) -> Iterator[None]:
+        """Say what it means when a savepoint of ours is not there any more."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "no such savepoint" not in str(error):
+                raise
+            self._has_ended = True
+            raise StoreError(ENDED) from error
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what happens in the block when it raises."""
@@ -104,13 +114,13 @@ class SqliteTransaction(SqlTransaction):
         try:
             yield
         except BaseException:
-            if self._connection.in_transaction:
-                with _unless_ended():
+            if is_in_transaction(self._connection):
+                with self._unless_ended():
                     self._execute(f"ROLLBACK TO {name}")
                     self._execute(f"RELEASE {name}")
             raise
         else:
-            with _unless_ended():
+            with self._unless_ended():
                 self._execute(f"RELEASE {name}")
         finally:
             self._depth -= 1

@@ -51,6 +51,8 @@ class Pipeline:
         events: types of the events that are expected. Left out, the standard ones and those that
             rules name. An event of another type is recorded all the same, and reported: by its
             receipt, ``board.health()`` and ``replay``.
+        activity: types of the events that count as activity, for timers ``since="activity"``. Left
+            out, all from outside do; what corrects a deal (``board.edit``) never does.
 
     Raises:
         DefinitionError: the definition cannot work as written.
@@ -65,6 +67,7 @@ class Pipeline:
         title: str | Mapping[str, str] | None = None,
         reducer: Reducer = cart_reducer,
         events: Iterable[str] | None = None,
+        activity: Iterable[str] | None = None,
     ) -> None:
         titles = {"": title} if isinstance(title, str) else title
         self.ladder = Ladder(
@@ -75,6 +78,7 @@ class Pipeline:
             reducer=reducer,
             reduces_without_data=CART_TYPES if reducer is cart_reducer else None,
             events=events,
+            activity=activity,
         )
         self._hooks: dict[tuple[Direction, str], list[Hook]] = {}
         self._has_sequences = any(stage.sequence for stage in self.stages)
@@ -114,6 +118,11 @@ class Pipeline:
     def events(self) -> tuple[str, ...]:
         """Types of the events that are expected; see the argument of that name."""
         return self.ladder.declared
+
+    @property
+    def activity(self) -> tuple[str, ...] | None:
+        """Types of the events that count as activity; ``None`` when all from outside do."""
+        return self.ladder.activity
 
     @property
     def machine(self) -> LadderMachine:
@@ -289,6 +298,7 @@ class Pipeline:
             title=self.titles or None,
             reducer=self.reducer,
             events=self._declared_with(added, events),
+            activity=self.activity,
         )
         for (direction, stage), hooks in self._hooks.items():
             for hook in hooks:

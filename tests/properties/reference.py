@@ -15,7 +15,7 @@ import attrs
 from ladderpipe import ANY, Cart, CartLine, Deal, Event, Pipeline, Rule, Stage, VisitTimes
 from ladderpipe.ladder.rules import ByHand, OnEvents
 
-HAND, OVERRIDE = "ladder.by_hand", "ladder.override"
+HAND, OVERRIDE, EDITED = "ladder.by_hand", "ladder.override", "deal.edited"
 
 
 @attrs.frozen
@@ -89,7 +89,7 @@ def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None)
         return min(into, default=-1)
 
     def key(event: Event) -> tuple[Any, ...]:
-        is_hand = event.type in (HAND, OVERRIDE)
+        is_hand = event.type in (HAND, OVERRIDE, EDITED)
         return (event.at, is_hand, event.seq, rung(event), event.source, event.id)
 
     highest_first = sorted(events, key=lambda event: (event.seq, event.data_text()), reverse=True)
@@ -99,7 +99,7 @@ def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None)
 
 def goes_before(due: dt.datetime, event: Event) -> bool:
     """S9: at the same instant events go before timers, and timers before hands."""
-    if event.type in (HAND, OVERRIDE):
+    if event.type in (HAND, OVERRIDE, EDITED):
         return due <= event.at
     return due < event.at
 
@@ -171,8 +171,11 @@ def apply(pipeline: Pipeline, before: State, event: Event) -> State:
     state = attrs.evolve(before, data=data, last_event_at=event.at)
     after = decide(pipeline, state, event)
     if after is None:
-        after = retried(pipeline, attrs.evolve(state, activity_at=event.at), event.at)
-    was_closed = before.stage is not None and before.stage.is_closed
+        active = pipeline.activity is None or event.type in (*pipeline.activity, HAND, OVERRIDE)
+        if event.type != EDITED and active:
+            state = attrs.evolve(state, activity_at=event.at)
+        after = retried(pipeline, state, event.at)
+    was_closed = event.type != EDITED and before.stage is not None and before.stage.is_closed
     if was_closed and after.stage is not None and after.stage.is_closed:
         fields = {**after.data.fields, "currency": before.data.fields.get("currency")}
         kept = {"cart": before.data.cart, "explicit_value": before.data.explicit_value}
@@ -282,6 +285,9 @@ def reduced(data: Data, event: Event) -> Data:
     for name in ("owner", "contact", "company", "title", "source"):
         if name in found:
             fields[name] = found[name]
+    if event.type == EDITED and found.get("contact"):
+        merged = {**(data.fields.get("contact") or {}), **found["contact"]}
+        fields["contact"] = {name: told for name, told in merged.items() if told is not None}
     explicit = data.explicit_value
     if "value" in found:
         explicit = None if found["value"] is None else Decimal(found["value"])

@@ -161,6 +161,7 @@ class AsyncBoard:
     move = awaited(Board.move)
     move_many = awaited(Board.move_many)
     override = awaited(Board.override)
+    edit = awaited(Board.edit)
     options = awaited(Board.options)
 
     # -- time ---------------------------------------------------------------------------------
@@ -235,6 +236,7 @@ class AsyncBoard:
     send_again = awaited(Board.send_again)
     tasks = awaited(Board.tasks)
     complete = awaited(Board.complete)
+    assign = awaited(Board.assign)
 
     # -- the past -----------------------------------------------------------------------------
 

@@ -22,14 +22,16 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
-from . import deliver, hand, handle, hold, options, read, release, sweep
+from . import deliver, edit, hand, handle, hold, options, read, release, sweep
 from .clock_watch import DEFAULT_BOUND, ClockWatch
+from .edit import KEEP
 from .handle import BATCH
 from .hooks import refuse_inside_hook
 from .session import Session
 from .stale import checked
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
     from ..fold.explain import Explanation
@@ -350,6 +352,58 @@ class Board:
         )
         return hand.move(self._session, deal, asked)
 
+    def edit(
+        self,
+        deal: str,
+        *,
+        by: str,
+        owner: str | None = KEEP,
+        value: Decimal | int | float | str | None = KEEP,
+        currency: str = KEEP,
+        title: str | None = KEEP,
+        contact: Mapping[str, Any] | None = KEEP,
+        company: str | Mapping[str, Any] | None = KEEP,
+        properties: Mapping[str, Any] = KEEP,
+        note: str | None = None,
+        expecting: Stage | str | None = None,
+        id: str | None = None,
+    ) -> Receipt:
+        """Correct what is known of a deal, closed ones too; the history tells who.
+
+        It is an event, ``deal.edited``, and no activity: nobody's timer starts anew because a deal
+        was handed over. Open tasks follow a new owner, unless they were given to somebody.
+
+        Args:
+            by: who corrects it.
+            owner: who has it from now on; ``None`` for nobody.
+            value: what it is worth; ``None`` takes an amount back that was said.
+            currency: another label for the amounts; nothing is converted.
+            contact: fields to correct; ``{"phone": None}`` erases one.
+            properties: set one by one.
+            note: kept in the history.
+            expecting: the stage, or the key of the visit, in which you saw the deal.
+            id: makes a request that is told again harmless, as :meth:`move` takes it.
+
+        Raises:
+            DealNotFoundError: no event of that deal is known.
+            InvalidEventError: a field cannot be what it is to be, or nothing is said.
+            MoveNotAllowedError: the deal is not where it was expected.
+            EventConflictError: *id* was given to a hand that asked for something else.
+        """
+        refuse_inside_hook("board.edit")
+        fields = {
+            "owner": owner,
+            "value": value,
+            "currency": currency,
+            "title": title,
+            "contact": contact,
+            "company": company,
+            "properties": properties,
+        }
+        seen = None if expecting is None else str(expecting)
+        asked = edit.edit_of(fields, by=by, note=note, expecting=seen, id=id)
+        return edit.edit(self._session, deal, asked)
+
     def options(self, deal: str, by: str | None = None) -> tuple[Option, ...]:
         """Say of every stage whether a hand may move the deal there now, and what would follow.
 
@@ -539,6 +593,23 @@ class Board:
         refuse_inside_hook("board.tasks")
         until = None if due_by is None else instant(due_by)
         return deliver.tasks(self._session, owner, deal, until)
+
+    def assign(self, task: Task | str, to: str | None, *, by: str) -> Task:
+        """Give an open task to somebody; it stays theirs when the deal is handed over.
+
+        Args:
+            to: ``None`` gives it back to whoever owns the deal.
+            by: who gives it; the task's payload says so, as ``assigned_by``.
+
+        Raises:
+            EffectNotFoundError: it is not open any more; the deal may have moved on.
+            InvalidEventError: *to* or *by* is no name.
+        """
+        refuse_inside_hook("board.assign")
+        options.check_actor(by)
+        if to is not None:
+            options.check_actor(to)
+        return deliver.assign(self._session, task if isinstance(task, str) else task.key, to, by)
 
     def complete(self, task: Task | str) -> Task:
         """Note that a person has done a task.

@@ -21,7 +21,7 @@ from ..errors import (
     LadderError,
     UndeliverableError,
 )
-from ..model.canonical import is_storable, plain_text
+from ..model.canonical import canonical_text, is_storable, plain_text
 from ..model.deal import Deal
 from ..model.effect import Delivery, Effect, EffectState, Handler, StaleEffects, Task
 from ..model.report import DeliveryReport
@@ -353,6 +353,29 @@ def _open_tasks(
     if owner is not None:
         return transaction.open_tasks(session.number, owner)
     return transaction.effects(session.number, None, ("open",))
+
+
+def assign(session: Session, key: str, to: str | None, by: str) -> Task:
+    """Give an open task to somebody, or back to whoever owns its deal.
+
+    Raises:
+        EffectNotFoundError: no open task has that key; the deal may have moved on.
+    """
+    with session.writing() as unit:
+        unit.check_pipeline()
+        row = _row_of(unit, key)
+        loaded = None if row is None else unit.transaction.load_by_id(row.deal_id)
+        row = _row_of(unit, key)  # as it is now that nobody else is at its deal
+        if row is None or row.name != TASK or row.state != "open":
+            state = "see board.tasks() for the open ones" if row is None else f"it is {row.state}"
+            raise EffectNotFoundError(f"no open task has the key {key!r}: {state}")
+        owner = to if to is not None or loaded is None else loaded[0].owner
+        payload = {**json.loads(row.payload), "owner": to, "assigned_by": by}
+        if to is None:
+            del payload["owner"]
+        text = canonical_text(payload)
+        unit.transaction.give_task(key, owner, text)
+        return _task(row._replace(owner=owner, payload=text))
 
 
 def complete(session: Session, key: str) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..model.canonical import is_storable, plain_text
 from ..model.event import Event, is_quiet_hand, phase_of
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
+from ..model.stage import TASK
 from ..pipeline import Pipeline
 from ..stores.base import (
     DealChange,
@@ -288,6 +290,8 @@ class Unit:
                     change.deal = change.deal._replace(has_effects=has_effects)
             elif decision.stored.has_effects:
                 self._retime(decision, change)
+        if change.deal.owner != decision.stored.owner and self.pipeline.asks_for_effects:
+            self._hand_over(decision.stored, change)
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
         self._changes.append(change)
@@ -312,6 +316,19 @@ class Unit:
         if moved:
             change.vanished = [*change.vanished, key]
             change.effects = [*change.effects, *moved]
+
+    def _hand_over(self, stored: StoredDeal, change: DealChange) -> None:
+        """Let a deal's tasks follow its owner, those that may come back included."""
+        owner = change.deal.owner
+        change.effects = [
+            effect._replace(owner=owner) if follows_deal(effect.name, effect.payload) else effect
+            for effect in change.effects
+        ]
+        if not stored.visit:
+            return
+        for row in self.transaction.effects(self.number, stored.id, ("open", "cancelled")):
+            if follows_deal(row.name, row.payload) and row.owner != owner:
+                self.transaction.give_task(row.key, owner, row.payload)
 
     def _quietness(self, quiet_to: dt.datetime | None, events: Sequence[Event]) -> QuietTo:
         """Return until when what a move asks for is not sent.
@@ -365,6 +382,11 @@ class Unit:
     def _everything(self, stored: StoredDeal) -> tuple[list[Event], list[Any]]:
         events = [event for event, _ in self.transaction.events(stored.id)]
         return events, self.transaction.moves(stored.id)
+
+
+def follows_deal(name: str, payload: str) -> bool:
+    """Return whether a task belongs to whoever owns the deal, and was given to nobody else."""
+    return name == TASK and not json.loads(payload).get("owner")
 
 
 def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:

@@ -19,7 +19,16 @@ from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
 from ..model.clock import instant
 from ..model.deal import Deal
-from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, PHASE_HAND, PHASE_TIMER, Event
+from ..model.event import (
+    BASELINE,
+    BY_HAND,
+    DISCARDED,
+    EDITED,
+    OVERRIDE,
+    PHASE_HAND,
+    PHASE_TIMER,
+    Event,
+)
 from ..model.move import Move, new_move
 from ..model.visit import Visit
 from .draft import Draft, OrderKey, order_key
@@ -180,8 +189,9 @@ def step(
             if observer is not None:
                 observer(draft, event, None, at)
             continue
-        if draft.due_at is not None and (draft.due_at < at or (special and draft.due_at == at)):
-            _fire(draft, at, special, moves, observer)
+        by_hand = special or kind == EDITED
+        if draft.due_at is not None and (draft.due_at < at or (by_hand and draft.due_at == at)):
+            _fire(draft, at, by_hand, moves, observer)
         last, draft.last_event = draft.last_event, event
         rung = draft.rung
         frozen = None
@@ -191,7 +201,7 @@ def step(
                 winner = _by_hand(draft, event)
             else:
                 if event.data or reduces is None or kind in reduces:
-                    if rung.is_closed:
+                    if rung.is_closed and kind != EDITED:
                         frozen = freeze(draft)
                     _reduce(draft, event)
                 winner = None
@@ -217,7 +227,8 @@ def step(
         if winner is not None:
             _enter(draft, winner.into, at, winner.key, event, moves, frozen)
         elif rung.stage is not None:
-            draft.activity_at = at
+            if draft.ladder.is_activity(kind):
+                draft.activity_at = at
             if rung.timers:
                 _after_activity(draft, at, moves, observer, frozen)
         if frozen is not None and draft.rung.is_closed:

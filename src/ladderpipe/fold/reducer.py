@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from ..errors import InvalidEventError
 from ..model.canonical import canonical
 from ..model.deal import Cart, CartLine
-from ..model.event import Event
+from ..model.event import EDITED, Event
 from ..model.money import amount, check_total, currency_code, may_be_too_much, total
 
 __all__ = ["CART_TYPES", "CartDraft", "DealData", "Reducer", "cart_reducer", "read_line"]
@@ -187,6 +187,8 @@ def cart_reducer(deal: DealData, event: Event) -> None:
         InvalidEventError: a part it knows is not what it should be.
     """
     data = event.data
+    if event.type == EDITED:
+        data = _corrected(deal, data)
     change = _CART_CHANGES.get(event.type)
     if change is not None:
         change(deal, data)
@@ -195,6 +197,16 @@ def cart_reducer(deal: DealData, event: Event) -> None:
             field = _FIELDS.get(name)
             if field is not None:
                 field(deal, data[name])
+
+
+def _corrected(deal: DealData, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a correction says: another currency is a label, and null erases a field."""
+    if data.get("currency") is not None:
+        deal.currency = currency_code(data["currency"])
+    if isinstance(data.get("contact"), Mapping):
+        merged = {**deal.contact, **data["contact"]}
+        return {**data, "contact": {n: told for n, told in merged.items() if told is not None}}
+    return data
 
 
 def _replace_cart(deal: DealData, data: Mapping[str, Any]) -> None:

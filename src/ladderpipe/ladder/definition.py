@@ -66,8 +66,8 @@ def to_dict(
         ],
     }
     # None at all is a declaration, too: everything is moved by hand.
-    declared = {} if ladder.events is None else {"events": list(ladder.events)}
-    return _given(written) | declared
+    lists = {"events": ladder.events, "activity": ladder.activity}
+    return _given(written) | {name: list(told) for name, told in lists.items() if told is not None}
 
 
 def _given(written: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,9 +42,9 @@ class HasHooks(Protocol):
 
 Built = TypeVar("Built", bound=HasHooks)
 Build: TypeAlias = Callable[..., Built]
-"""Takes a name, and ``title``, ``stages``, ``rules``, ``reducer`` and ``events`` by name.
+"""Takes a name, and ``title``, ``stages``, ``rules``, ``reducer``, ``events`` and ``activity``.
 
-The last two only if they are given."""
+The last three only if they are given."""
 
 OWN_MODULES: Final = ("ladderpipe.templates",)
 """What a definition may name without permission: the hooks of the ladders we ship."""
@@ -52,7 +52,10 @@ OWN_MODULES: Final = ("ladderpipe.templates",)
 MOST_NESTED: Final = 32
 """How deep guards may stand in one another."""
 
-_TOP: Final = ("name", "title", "reducer", "events", "stages", "rules", "hooks", "$schema")
+_TOP: Final = (
+    *("name", "title", "reducer", "events", "activity", "stages", "rules", "hooks"),
+    "$schema",
+)
 
 
 def read(data: Mapping[str, Any], build: Build[Built], allow: Iterable[str] = ()) -> Built:
@@ -89,7 +92,7 @@ class DefinitionReader:
             stages=stages,
             rules=[self.rule(part) for part in top["rules"].items()],
             **({"reducer": self.function(top["reducer"])} if "reducer" in top else {}),
-            **({"events": top["events"].texts()} if "events" in top else {}),
+            **{name: top[name].texts() for name in ("events", "activity") if name in top},
         )
         for part in top["hooks"].items() if "hooks" in top else ():
             self.hook(part, pipeline)

@@ -40,11 +40,12 @@ def fold_definition(ladder: Ladder) -> dict[str, Any]:
     Raises:
         DefinitionError: an argument of a timer or a partial function has no plain form.
     """
-    return {
+    told = {
         "reducer": _function_name(ladder.reducer),
         "stages": [_stage(stage) for stage in ladder.stages],
         "rules": [_rule(rule, ladder.stages) for rule in ladder.rules],
     }
+    return told if ladder.activity is None else {**told, "activity": sorted(ladder.activity)}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -55,6 +56,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = [*_compared("stage", old, new), *_compared("rule", old, new)]
     if old["reducer"] != new["reducer"]:
         found.append(f"the reducer was {old['reducer']} and is {new['reducer']}")
+    was, now = _words(old, "activity"), _words(new, "activity")
+    if was != now:
+        found.append(f"what counts as activity was {was} and is {now}")
     return found
 
 

@@ -15,7 +15,16 @@ import attrs
 
 from ..errors import DefinitionError, InvalidEventError
 from ..model.canonical import plain_text
-from ..model.event import MAX_NAME, OVERRIDE, RESERVED, STANDARD_TYPES, Event, checked_name
+from ..model.event import (
+    BY_HAND,
+    EDITED,
+    MAX_NAME,
+    OVERRIDE,
+    RESERVED,
+    STANDARD_TYPES,
+    Event,
+    checked_name,
+)
 from ..model.stage import Stage
 from .machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
 from .plain import did_you_mean
@@ -41,6 +50,7 @@ class Ladder:
         reduces_without_data: the event types that the reducer minds although they carry no data;
             ``None`` when that may be any.
         events: the event types that were declared, ``None`` when none were said.
+        activity: the event types that count as activity, ``None`` when all from outside do.
         declared: those, or else the standard ones and those that rules name, in that order.
     """
 
@@ -54,6 +64,7 @@ class Ladder:
         reducer: Reducer,
         reduces_without_data: frozenset[str] | None,
         events: Iterable[str] | None = None,
+        activity: Iterable[str] | None = None,
     ) -> None:
         """Check a definition and compile it.
 
@@ -77,7 +88,9 @@ class Ladder:
         self.machine: LadderMachine = build_machine(name, self.stages, self.rules)
         self.rungs: dict[str, Rung] = read_rungs(self.machine, self.stages, self.rules)
         self._rung_of_type = self._rungs_of_types()
-        self.events = None if events is None else _checked_types(name, events)
+        self.events = None if events is None else _checked_types(name, events, "events")
+        self.activity = None if activity is None else _checked_types(name, activity, "activity")
+        self._activity = None if self.activity is None else {*self.activity, BY_HAND, OVERRIDE}
         usual = dict.fromkeys((*STANDARD_TYPES, *self._rung_of_type))
         self.declared: tuple[str, ...] = tuple(usual) if self.events is None else self.events
         self._declared = frozenset(self.declared)
@@ -99,9 +112,16 @@ class Ladder:
         """Return the position of the lowest stage that rules for this type lead into, or −1."""
         return self._rung_of_type.get(event_type, -1)
 
+    def is_activity(self, event_type: str) -> bool:
+        """Return whether an event of this type is a sign of life; what corrects a deal is none."""
+        if self._activity is None:
+            return event_type != EDITED
+        return event_type in self._activity
+
     def declares(self, event_type: str) -> bool:
         """Return whether events of this type are expected; the board's own always are."""
-        return event_type in self._declared or event_type.startswith(RESERVED)
+        is_own = event_type == EDITED or event_type.startswith(RESERVED)
+        return is_own or event_type in self._declared
 
     def undeclared(self, event_type: str) -> str | None:
         """Say in words that a type is not declared, and what was probably meant by it."""
@@ -185,18 +205,18 @@ def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:
     return found
 
 
-def _checked_types(name: str, events: Iterable[str]) -> tuple[str, ...]:
+def _checked_types(name: str, events: Iterable[str], what: str) -> tuple[str, ...]:
     if isinstance(events, str):
-        raise DefinitionError(f"pipeline {name!r}: events={events!r} must be a list of types")
+        raise DefinitionError(f"pipeline {name!r}: {what}={events!r} must be a list of types")
     found = tuple(dict.fromkeys(events))
     for kind in found:
         try:
             checked_name(kind, "type")
         except InvalidEventError as error:
-            raise DefinitionError(f"pipeline {name!r}, events: {error}") from None
+            raise DefinitionError(f"pipeline {name!r}, {what}: {error}") from None
         if kind.startswith(RESERVED):
             raise DefinitionError(
-                f"pipeline {name!r}, events: {kind!r} begins with {RESERVED!r}, as only what the "
+                f"pipeline {name!r}, {what}: {kind!r} begins with {RESERVED!r}, as only what the "
                 "board writes itself does, and that needs no declaration: give it another name"
             )
     return tuple(map(plain_text, found))

@@ -31,6 +31,8 @@ OVERRIDE: Final = "ladder.override"
 BASELINE: Final = "ladder.baseline"
 DISCARDED: Final = "ladder.discarded"
 """Takes the place of an event that was put aside for good: known, and without any effect."""
+EDITED: Final = "deal.edited"
+"""Corrects what is known of a deal; a hand, so it comes last in its instant, and no activity."""
 RESERVED: Final = "ladder."
 OWN_SOURCE: Final = "ladderpipe"
 """Source of the events that the board writes itself: hands, overrides and baselines."""
@@ -56,7 +58,12 @@ STANDARD_TYPES: Final = (
 PHASE_EVENT, PHASE_TIMER, PHASE_HAND, PHASE_BASELINE = range(4)
 """The order within one instant: events, timers, hands, baselines."""
 
-_PHASES: Final = {BY_HAND: PHASE_HAND, OVERRIDE: PHASE_HAND, BASELINE: PHASE_BASELINE}
+_PHASES: Final = {
+    BY_HAND: PHASE_HAND,
+    OVERRIDE: PHASE_HAND,
+    EDITED: PHASE_HAND,
+    BASELINE: PHASE_BASELINE,
+}
 
 _NAMED: Final = ("deal", "id", "at", "source", "seq", "data")
 

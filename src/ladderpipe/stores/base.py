@@ -540,6 +540,9 @@ class Transaction(Protocol):
     ) -> bool:
         """Put an effect into a state; with *lease* only while it is held. Return if it was."""
 
+    def give_task(self, key: str, owner: str | None, payload: str) -> None:
+        """Put another owner, and what tells of that, into a task."""
+
     def replace_effect_payload(self, key: str, payload: str) -> None:
         """Put another payload into an effect."""
 

@@ -616,6 +616,9 @@ class MemoryTransaction:
         self._replace(key, state=state, lease=None, ready_at=ready_at, error=error)
         return True
 
+    def give_task(self, key: str, owner: str | None, payload: str) -> None:
+        self._replace(key, owner=owner, payload=payload)
+
     def replace_effect_payload(self, key: str, payload: str) -> None:
         self._replace(key, payload=payload)
 

@@ -405,6 +405,9 @@ class SqlTransaction:
         values = (state, self._instant(ready_at), error, key, lease)
         return self._write(self._sql.SETTLE_EFFECT, values) == 1
 
+    def give_task(self, key: str, owner: str | None, payload: str) -> None:
+        self._each(self._sql.GIVE_TASK, [(owner, payload, key)])
+
     def replace_effect_payload(self, key: str, payload: str) -> None:
         self._each(self._sql.REPLACE_EFFECT_PAYLOAD, [(payload, key)])
 

@@ -26,7 +26,7 @@ from ladderpipe.ladder.guards import (
     value_at_least,
 )
 from ladderpipe.ladder.rules import After, ByHand, OnEvents
-from ladderpipe.model.event import BY_HAND, OVERRIDE, OWN_SOURCE
+from ladderpipe.model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE
 from ladderpipe.model.stage import DoStep, Status, WaitStep
 from ladderpipe.public import publish
 
@@ -104,7 +104,7 @@ def events_and_hands(
     min_size: int = 0,
     max_size: int = 20,
 ) -> st.SearchStrategy[list[Event]]:
-    """Return :func:`events` mixed with hands and overrides as a board would record them."""
+    """Return :func:`events` mixed with moves, overrides and edits by hand, as a board has them."""
     return _streams(Subject(pipeline), deal, start, min_size, max_size, None, hands=True)
 
 
@@ -225,8 +225,8 @@ def _streams(
         at = _next_instant(pick, at, dues)
         dues = _dues_after(at, dues, subject.delays)
         if hands and pick([False, False, False, True]):
-            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE]), OWN_SOURCE
-            content = _hand(pick, subject)
+            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE, EDITED]), OWN_SOURCE
+            content = _hand(pick, subject) if kind != EDITED else _edit(pick, subject)
         else:
             kind, content = _fact(draw, pick, subject, data)
             source = pick(["", "", "shop"])
@@ -255,6 +255,10 @@ def hands(draw: st.DrawFn, subject: Subject) -> tuple[str, dict[str, Any]]:
     """Return the stage a hand moves into, and the properties it brings."""
     content = _hand(picker(draw), subject)
     return content["into"], content.get("properties", {})
+
+
+def _edit(pick: Pick, subject: Subject) -> dict[str, Any]:
+    return {**_standard_data(pick, subject, EDITED), "by": "Ada"}
 
 
 def _fact(

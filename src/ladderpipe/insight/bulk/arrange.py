@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import polars as pl
 
-from ...model.event import BY_HAND, OVERRIDE, RESERVED
+from ...model.event import BY_HAND, EDITED, OVERRIDE, RESERVED
 from .arrays import Flags, Ints, Numbers
 from .codes import coded
 from .payload_columns import read_columns
@@ -95,11 +95,15 @@ def _triggers(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Flags]:
     by_type = np.array([program.trigger_of(kind) for kind in types], np.int16)
     trigger = by_type[codes]
     hands = np.array([kind in _HANDS for kind in types], np.bool_)
-    strange = np.array([kind.startswith(RESERVED) and kind not in _HANDS for kind in types])
+    strange = np.array([_is_strange(kind) for kind in types])
     if hands.any():
         rows = np.flatnonzero(hands[codes])
         trigger[rows] = _hand_triggers(program, frame[rows])
     return trigger, strange[codes] if strange.any() else np.zeros(len(frame), np.bool_)
+
+
+def _is_strange(kind: str) -> bool:
+    return kind == EDITED or (kind.startswith(RESERVED) and kind not in _HANDS)
 
 
 def _hand_triggers(program: Program, frame: pl.DataFrame) -> Numbers:

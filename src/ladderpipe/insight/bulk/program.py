@@ -44,6 +44,8 @@ def _reasons(pipeline: Pipeline) -> Iterator[str]:
     if pipeline.reducer is not cart_reducer:
         name = getattr(pipeline.reducer, "__name__", repr(pipeline.reducer))
         yield f"the reducer {name!r} is a function of your own"
+    if pipeline.activity is not None:
+        yield "it says itself what counts as activity"
     for rule in pipeline.rules:
         if rule.when is not None and is_opaque(rule.when):
             yield f"the guard of rule {rule.key!r} has a function in it"

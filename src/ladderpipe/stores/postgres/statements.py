@@ -67,6 +67,7 @@ _SHARED: Final = (
     "EFFECT",
     "FREE_EFFECT",
     "CLAIM_EFFECT",
+    "GIVE_TASK",
     "REPLACE_EFFECT_PAYLOAD",
     "HOLD",
     "HELD",

@@ -301,6 +301,7 @@ SETTLE_EFFECT: Final = """
 UPDATE ladder_effects SET state = ?1, lease = NULL, ready_at = coalesce(?2, ready_at), error = ?3
 WHERE key = ?4 AND (?5 IS NULL OR lease = ?5)
 """
+GIVE_TASK: Final = "UPDATE ladder_effects SET owner = ?, payload = ? WHERE key = ?"
 REPLACE_EFFECT_PAYLOAD: Final = "UPDATE ladder_effects SET payload = ? WHERE key = ?"
 
 _HELD: Final = ", ".join(HeldRow._fields)

@@ -19,6 +19,7 @@ from . import (
     handling,
     handling_postgres,
     importing,
+    receiving,
     reporting,
     size,
     sweeping,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "workers": workers.run,
     "durable": durable.run,
     "reports": reporting.run,
+    "receive": receiving.run,
     "growth": growing.run,
 }
 

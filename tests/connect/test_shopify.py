@@ -44,14 +44,19 @@ def test_a_cart_is_told_whole_as_of_its_version() -> None:
             {
                 "sku": "NB-15",
                 "variant_id": "704912",
-                "key": "704912:c3b2",
-                "id": "704912",
                 "title": "Notebook 15",
                 "quantity": "2",
                 "unit_price": "899.00",
             }
         ]
     }
+
+
+def test_a_line_without_sku_and_variant_has_its_key_and_id() -> None:
+    bare = payloads.item(sku="", variant_id=None)
+    (line,) = cart(line_items=[bare]).data["cart"]["lines"]
+    assert (line["key"], line["id"]) == ("704912:c3b2", "704912")
+    assert not {"sku", "variant_id"} & set(line)
 
 
 def test_an_emptied_cart_has_no_lines() -> None:

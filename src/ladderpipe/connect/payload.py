@@ -6,6 +6,7 @@ an order with a strange line is an order all the same.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -15,7 +16,6 @@ from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeAlias
 
 from ..errors import InstantError, InvalidEventError
-from ..model.canonical import canonical
 from ..model.clock import instant
 from ..model.money import amount, currency_code
 
@@ -101,14 +101,14 @@ def words(*values: Any) -> str | None:
     return " ".join(filter(None, map(word, values))) or None
 
 
-def scalar(value: Any) -> Any:
-    """Return text or a number as it was told, nothing else."""
-    return word(value) if isinstance(value, int) else value if is_scalar(value) else None
+def line(**told: Any) -> dict[str, Any]:
+    """Return a line of a cart: the texts and numbers of it, as they were told."""
+    return {name: it for name, value in told.items() if (it := _scalar(value)) not in (None, "")}
 
 
-def is_scalar(value: Any) -> bool:
-    """Return whether this is text or a number with a point."""
-    return isinstance(value, str | Decimal)
+def _scalar(value: Any) -> Any:
+    kind = type(value)  # JSON has no subclasses
+    return value if kind is str or kind is Decimal else str(value) if kind is int else None
 
 
 def price(value: Any) -> Decimal | None:
@@ -123,20 +123,18 @@ def price(value: Any) -> Decimal | None:
 def currency(*values: Any) -> str | None:
     """Return the first that is a currency, in capital letters."""
     for value in values:
-        try:
-            return currency_code(value.upper() if isinstance(value, str) else value)
-        except InvalidEventError:
-            continue
+        if isinstance(value, str):
+            with contextlib.suppress(InvalidEventError):
+                return currency_code(value.upper())
     return None
 
 
 def when(value: Any, otherwise: dt.datetime, zone: str = "") -> dt.datetime:
     """Return the instant that text tells, in *zone* if it names none; else *otherwise*."""
-    for told in (value, f"{value}{zone}"):
-        try:
-            return instant(told)
-        except InstantError:
-            continue
+    if isinstance(value, str) and value:
+        for told in (value, value + zone):
+            with contextlib.suppress(InstantError):
+                return instant(told)
     return otherwise
 
 
@@ -153,8 +151,8 @@ def digest(*content: Any) -> str:
 
 
 def filled(**told: Any) -> dict[str, Any]:
-    """Return what is filled of this, as an event holds it."""
-    return canonical({name: it for name, it in told.items() if it not in (None, "", {})})
+    """Return what is filled of this."""
+    return {name: it for name, it in told.items() if it is not None and it not in ("", {})}
 
 
 def contact(**told: Any) -> dict[str, Any]:

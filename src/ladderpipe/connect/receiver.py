@@ -35,6 +35,9 @@ RETRY_AFTER: Final = 30
 """Seconds after which a sender may try again what could not be stored."""
 
 Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApplication: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 WsgiApplication: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -45,9 +48,10 @@ class _Reply:
     status: HTTPStatus
     content: Mapping[str, Any] = {}
     headers: Mapping[str, str] = {}
+    body: bytes = attrs.field(init=False)
 
-    @property
-    def body(self) -> bytes:
+    @body.default
+    def _written(self) -> bytes:
         return json.dumps(self.content).encode()
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -131,13 +135,17 @@ class Receiver:
         start_response(f"{found.status.value} {found.status.phrase}", found.pairs())
         return [found.body]
 
-    async def asgi(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        """Answer one request of an ASGI server, or its lifespan."""
+    @property
+    def asgi(self) -> AsgiApplication:
+        """The application for an ASGI server, FastAPI's or Starlette's among them."""
+
+        # Servers know ASGI 3 by a coroutine function, and take a method for something older.
+        async def application(scope: Message, receive: Receive, send: Send) -> None:
+            await self._asgi(scope, receive, send)
+
+        return application
+
+    async def _asgi(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await _live(receive, send)
         if scope["type"] != "http":
@@ -203,11 +211,11 @@ class Receiver:
 
     def _take(self, board: Board, events: list[Event]) -> dict[str, int]:
         fresh = [event for event in events if not self._snapshots.leaves_out(board, event)]
-        taken = Counter(unchanged=len(events) - len(fresh))
+        taken = Counter(unchanged=len(events) - len(fresh)) if fresh != events else Counter()
         while fresh:
             taken.update(_store(board, fresh))
             fresh = [missed for event in fresh for missed in self._snapshots.missed(event)]
-        return dict(+taken)
+        return dict(taken)
 
 
 def _store(board: Board, events: list[Event]) -> Mapping[str, int]:
@@ -228,7 +236,7 @@ def _read(environ: Mapping[str, Any], headers: Headers, most: int) -> bytes | No
     return body if len(body) <= most else None
 
 
-async def _received(receive: Callable[[], Awaitable[Message]], most: int) -> bytes | None:
+async def _received(receive: Receive, most: int) -> bytes | None:
     """Return an ASGI request's body, ``None`` if it is too large."""
     body, more = bytearray(), True
     while more:
@@ -242,9 +250,7 @@ async def _received(receive: Callable[[], Awaitable[Message]], most: int) -> byt
     return bytes(body)
 
 
-async def _live(
-    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
+async def _live(receive: Receive, send: Send) -> None:
     for _ in ("startup", "shutdown"):
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

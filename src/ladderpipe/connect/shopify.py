@@ -99,7 +99,8 @@ class Shopify(Connector):
 
     def _cart(self, tell: Tell, kind: str, payload: Payload, at: dt.datetime) -> list[Event]:
         token = _token(payload, "token")
-        data = filled(cart=self._cart_of(payload), contact=_contact(payload))
+        whose = {} if kind == "carts" else _contact(payload)
+        data = filled(cart=self._cart_of(payload), contact=whose)
         # One second may hold several versions, and each may come under several delivery ids.
         id = name_of(kind, f"{token}@{at.isoformat()}", read.digest(data))
         found = [tell("cart.updated", id=id, at=at, data=data)]
@@ -151,9 +152,16 @@ class Shopify(Connector):
             each = "discounted_price" if "discounted_price" in item else "price"
             told, code = self._told(item, each)
             codes.append(code)
-            line = {name: item.get(name) for name in ("sku", "variant_id", "key", "id", "title")}
-            line |= {"quantity": item.get(quantity, item.get("quantity")), "unit_price": told}
-            lines.append(filled(**{name: read.scalar(it) for name, it in line.items()}))
+            line = read.line(
+                sku=item.get("sku"),
+                variant_id=item.get("variant_id"),
+                title=item.get("title"),
+                quantity=item.get(quantity, item.get("quantity")),
+                unit_price=told,
+            )
+            if "sku" not in line and "variant_id" not in line:
+                line |= read.line(key=item.get("key"), id=item.get("id"))
+            lines.append(line)
         code = read.currency(*codes, payload.get("currency"))
         return {"lines": lines} | filled(currency=code)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
 
 from ..board.board import Board
 from ..errors import InvalidEventError
@@ -14,7 +17,7 @@ from ..model.event import Event
 __all__ = ["Snapshots"]
 
 MOST: Final = 10_000
-"""Deals of which it is known what was left out."""
+"""Deals that are kept in mind."""
 
 
 class Snapshots:
@@ -28,30 +31,42 @@ class Snapshots:
     """
 
     def __init__(self) -> None:
-        self._left_out: OrderedDict[str, list[Event]] = OrderedDict()
+        self._deals: OrderedDict[str, _Told] = OrderedDict()
         self._lock = threading.Lock()
 
     def leaves_out(self, board: Board, event: Event) -> bool:
         """Return whether an event is the cart that its deal holds, later than all it knows."""
-        if event.type != "cart.updated" or not _is_held(board, event):
+        if event.type != "cart.updated":
             return False
         with self._lock:
-            self._left_out.setdefault(event.deal, []).append(event)
-            if len(self._left_out) > MOST:
-                self._left_out.popitem(last=False)
+            told = self._deals.pop(event.deal, None)
+            self._deals[event.deal] = now = _Told(event.data, told.left_out if told else [])
+            if len(self._deals) > MOST:
+                self._deals.popitem(last=False)
+        # What differs from the last one says something new, and nobody has to be asked.
+        if (told is not None and told.data != event.data) or not _is_held(board, event):
+            return False
+        now.left_out.append(event)
         # Who has changed the deal before this one was kept in mind could not know of it.
         return _is_held(board, event)
 
     def missed(self, stored: Event) -> list[Event]:
         """Return what was left out and has to be told, now that something before it is stored."""
-        if stored.deal not in self._left_out:
+        told = self._deals.get(stored.deal)
+        if told is None or not told.left_out:
             return []
         with self._lock:
-            kept = self._left_out.pop(stored.deal, [])
-            missed = [event for event in kept if _place(event) >= _place(stored)]
-            if len(missed) < len(kept):
-                self._left_out[stored.deal] = [event for event in kept if event not in missed]
+            missed = [event for event in told.left_out if _place(event) >= _place(stored)]
+            told.left_out[:] = [event for event in told.left_out if event not in missed]
         return missed
+
+
+@attrs.define
+class _Told:
+    """What this process has told of a cart last, and what it has left out."""
+
+    data: Mapping[str, Any]
+    left_out: list[Event]
 
 
 def _place(event: Event) -> tuple[object, int]:

@@ -136,16 +136,14 @@ def _data(type: str, payload: Payload, value: Decimal | None, back: Decimal) -> 
 
 
 def _line(item: Payload) -> dict[str, Any]:
-    # Both are 0 where there is none, and an empty SKU is no SKU.
-    told = {
-        "sku": item.get("sku"),
-        "variant_id": item.get("variation_id") or item.get("product_id") or None,
-        "id": item.get("id"),
-        "title": word(item.get("name")),
-        "quantity": item.get("quantity"),
-        "unit_price": item.get("price"),
-    }
-    return filled(**{name: read.scalar(it) for name, it in told.items()})
+    return read.line(
+        sku=item.get("sku"),
+        variant_id=item.get("variation_id") or item.get("product_id") or None,
+        id=item.get("id"),
+        title=item.get("name"),
+        quantity=item.get("quantity"),
+        unit_price=item.get("price"),
+    )
 
 
 def _refunded(payload: Payload) -> Decimal:

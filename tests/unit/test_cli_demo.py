@@ -99,7 +99,7 @@ def test_no_reminder_was_sent_after_an_order(board: Board, folder: Path) -> None
 def test_the_late_webhook_stands_where_it_belongs(board: Board) -> None:
     review = board.history("cart-5").visits[-1]
     assert review.stage == "order_review"
-    assert review.entered_at.isoformat() == "2026-01-07T16:30:00+00:00"
+    assert review.entered_at.isoformat() == "2026-01-10T10:30:00+00:00"
     received = board.history("cart-5").moves[-1].recorded_at
     assert received is not None
     assert received > review.entered_at

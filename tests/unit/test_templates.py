@@ -242,8 +242,70 @@ def every_mail(pipeline: Pipeline, contact: dict[str, Any] = ADA) -> list[dict[s
 # -- sales_management ---------------------------------------------------------------------------
 
 
-def test_the_shops_ladder_is_the_one_of_the_readme():
-    assert templates.sales_management().fingerprint == sales_ladder().fingerprint
+def test_the_shops_ladder_has_every_rule_of_the_small_one_and_more():
+    small, whole = sales_ladder(), templates.sales_management()
+    assert set(small.stages) <= set(whole.stages)
+    assert {rule.key for rule in small.rules} < {rule.key for rule in whole.rules}
+
+
+@pytest.mark.parametrize("kind", ["checkout.started", "payment.failed"])
+def test_a_checkout_that_is_left_or_not_paid_is_reminded_of(kind: str):
+    """It is the cart nearest to money."""
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell(kind)
+    assert story.stage == "order_review"
+    story.after(days=5, hours=1)
+    assert story.stage == "checkout_abandoned"
+    assert story.mails == ["cart-reminder", "cart-last-reminder"]
+
+
+def test_an_order_that_is_not_paid_is_no_sale():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("order.confirmed")
+    story.tell("payment.failed")
+    assert story.board.deal("d").status == "open"
+    story.tell("order.confirmed")
+    story.after(days=30)
+    assert story.stages == ["quote_requested", "order_confirmed", "order_review", "order_confirmed"]
+    assert "cart-reminder" not in story.mails
+
+
+def test_an_order_that_is_taken_back_is_an_open_cart_and_reminded_of_if_left():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("order.confirmed")
+    story.tell("order.cancelled")
+    deal = story.board.deal("d")
+    assert (deal.stage, deal.status, deal.closed_at) == ("quote_requested", "open", None)
+    story.tell("cart.updated", cart={"currency": "EUR", "lines": [{**LINE, "quantity": 3}]})
+    assert story.board.deal("d").value == 2697
+    story.after(hours=49)
+    assert story.stage == "checkout_abandoned"
+    assert story.mails == ["order-thanks", "cart-reminder"]
+
+
+def test_an_order_of_nothing_that_is_taken_back_is_parked():
+    story = Story(templates.sales_management())
+    story.tell("order.confirmed", contact=ADA)
+    story.tell("order.cancelled")
+    assert story.stage == "cart_parked"
+    story.after(days=9)
+    assert "cart-reminder" not in story.mails
+
+
+def test_a_cancellation_takes_nothing_back_that_was_not_ordered():
+    for left, kinds in {
+        "quote_requested": [],
+        "order_review": ["checkout.started"],
+        "cart_saved": ["cart.saved"],
+    }.items():
+        story = Story(templates.sales_management())
+        story.tell("cart.item_added", line=LINE, contact=ADA)
+        for kind in [*kinds, "order.cancelled"]:
+            story.tell(kind)
+        assert story.stage == left
 
 
 def test_an_abandoned_cart_is_reminded_of_twice():

@@ -91,11 +91,11 @@ def _ladder(name: str, language: Language) -> Pipeline:
 def sales_management(language: Language = "it") -> Pipeline:
     """Return the ladder of a shop whose customers fill carts and whose salespeople help.
 
-    It is driven by the standard events: ``cart.updated``, ``cart.item_added``,
-    ``cart.item_removed``, ``cart.emptied``, ``cart.saved``, ``checkout.started`` and
-    ``order.confirmed``. A cart with items that nobody touches into another stage for 48 hours is
-    abandoned; a filled cart that is touched again comes back. ``lost`` is entered by hand and
-    needs the property ``loss_reason``; a confirmed order brings a deal back even from there.
+    It is driven by the standard events. A cart with items that stands for 48 hours as a quote or at
+    the checkout is abandoned; a filled cart that is touched again comes back. A payment that fails
+    leads back to the review, also from a confirmed order, and an order that is cancelled makes the
+    cart an open one again. ``lost`` is entered by hand and needs the property ``loss_reason``; a
+    confirmed order brings a deal back even from there.
 
     Customers with an e-mail address are written to when a cart is saved (and three days later),
     when it is abandoned (and three days later) and when the order is confirmed. An

@@ -118,6 +118,7 @@ HOT: Final = frozenset(
         "FREE_EFFECT",
         "LOCK_FREE_EFFECT",
         "NEXT_EFFECT",
+        "PUT_OFF_EFFECTS",
         "CLAIM_EFFECT",
         "SETTLE_EFFECT",
         "REPLACE_EFFECT_PAYLOAD",

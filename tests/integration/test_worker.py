@@ -210,6 +210,27 @@ def test_a_worker_tells_what_each_round_did(store: Any):
     assert (swept.moves, delivered.delivered) == (1, 1)
 
 
+def test_a_worker_sweeps_between_the_deliveries_of_a_long_queue(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from ladderpipe.board import worker
+
+    monkeypatch.setattr(worker, "MOST_DELIVERIES", 2)
+    shop = Shop(register(lead_ladder(), into_new=lambda ctx: ctx.do("email", template="x")), store)
+    for number in range(5):
+        shop.tell("lead", f"deal-{number}", id=f"lead-{number}")
+    rounds: list[int] = []
+    stop = threading.Event()
+
+    def note(swept: Any, delivered: Any) -> None:
+        rounds.append(delivered.delivered)
+        if sum(rounds) == 5:
+            stop.set()
+
+    shop.board.run(stop=stop, on_round=note)
+    assert rounds == [2, 2, 1]
+
+
 def test_a_worker_leaves_the_signals_as_it_found_them(store: Any):
     before = signal.getsignal(signal.SIGTERM)
     shop = Shop(lead_ladder(), store)

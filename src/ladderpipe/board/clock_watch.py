@@ -14,15 +14,26 @@ import attrs
 
 from ..errors import ClockError
 from ..model.clock import Clock, SystemClock, instant
+from ..model.effect import Backoff
 from ..observability.pace import Pace
-from ..stores.base import Transaction
+from ..stores.base import EVER, Transaction
 
-__all__ = ["DEFAULT_BOUND", "ClockDifference", "ClockWatch", "clock_difference"]
+__all__ = [
+    "DEFAULT_BOUND",
+    "LEASE",
+    "ClockDifference",
+    "ClockWatch",
+    "clock_difference",
+    "latest_retry",
+]
 
 DEFAULT_BOUND: Final = dt.timedelta(minutes=1)
 """Far above what a network and a synchronised clock are off, far below what a timer waits."""
 SECONDS_BETWEEN: Final = 60.0
 """How long a clock that was right is trusted."""
+LEASE: Final = dt.timedelta(minutes=5)
+SLACK: Final = dt.timedelta(hours=1)
+"""How far clocks may be from each other before what one puts off seems wrong to another."""
 
 
 @attrs.frozen
@@ -100,3 +111,14 @@ class ClockWatch:
                 "Board(max_clock_difference=...) changes the bound"
             )
         self._pace.done()
+
+
+def latest_retry(
+    now: dt.datetime, lease: dt.timedelta = LEASE, backoff: Backoff | None = None
+) -> dt.datetime:
+    """Return how far a board with these settings puts off what failed, and a little more."""
+    longest = max(lease.total_seconds(), (backoff or Backoff()).longest)
+    try:
+        return now + dt.timedelta(seconds=longest) + SLACK
+    except OverflowError:
+        return EVER

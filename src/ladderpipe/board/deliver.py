@@ -83,6 +83,8 @@ def deliver(
     now = session.now()
     names = list(session.handlers)
     left = limit
+    if names:
+        _take_up(session, now)
     apart = Apart(session, now, names, session.stale_effects or stale)
     after = apart.after
     while names and (left is None or left > 0):
@@ -110,6 +112,41 @@ def deliver(
     if apart.expired:
         counts[EffectState.EXPIRED] += apart.expired
     return DeliveryReport(dict(counts), held_back=dict(apart.held_back))
+
+
+def _take_up(session: Session, now: dt.datetime) -> None:
+    """Have effects go on that a failure or a lease under a wrong clock has put off for years."""
+    latest = session.latest_retry(now)
+    while True:
+        with session.reading() as transaction:
+            session.clock_watch.check(session.clock, transaction)
+            put_off = transaction.put_off_effects(session.number, latest, BATCH)
+        taken = sum(_take_up_one(session, row) for row in put_off)
+        if not taken or len(put_off) < BATCH:
+            return
+
+
+def _take_up_one(session: Session, seen: EffectRow) -> bool:
+    def work() -> bool:
+        with session.writing() as unit:
+            unit.check_pipeline()
+            unit.transaction.load_by_id(seen.deal_id)
+            row = unit.transaction.effect(unit.number, seen.key)
+            if row is None or (row.state, row.ready_at) != (seen.state, seen.ready_at):
+                return False
+            if row.lease is None:
+                ready_at = max(row.due_at, unit.now)
+                return unit.transaction.settle_effect(row.key, row.state, ready_at, row.error)
+            # Whoever has it may be at it: the lease is as long as any other, from now on.
+            until = max(row.due_at, unit.now + session.lease)
+            unit.transaction.claim_effect(row.key, row.lease, until, row.attempts)
+            return True
+
+    try:
+        return session.retried(work)
+    except Exception as error:
+        go_on_or_raise(session, error)
+        return False
 
 
 @attrs.frozen
@@ -276,8 +313,8 @@ def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectSt
         if row is None or found is None or not _is_ready(row, unit.now):
             return None
         stored = found[0]
-        retry_at = stored.retry_at
-        if retry_at is None or retry_at <= unit.now:
+        retry_at, latest = stored.retry_at, session.latest_retry(unit.now)
+        if retry_at is None or not unit.now < retry_at <= latest:
             failures = stored.failures + 1
             retry_at = unit.now + session.backoff.delay(failures)
             unit.transaction.note_failure(stored.id, failures, retry_at)

@@ -16,6 +16,7 @@
 | H012 | error | the store holds another definition of the pipeline |
 | H014 | warning | deals were swept further than now, by a wrong clock |
 | H013 | warning | events are held: they arrived and cannot be used |
+| H019 | warning | effects are put off for longer than any backoff, by a wrong clock |
 | H020 | warning, info | events of types that the pipeline does not declare |
 
 An *error* is wrong whatever happens next. A *warning* wants a person, or a worker. *Info* is worth
@@ -38,7 +39,7 @@ from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
 from ..public import publish
 from ..stores.base import PipelineRow, Store, Structure, Transaction
-from .clock_watch import DEFAULT_BOUND, ClockDifference, clock_difference
+from .clock_watch import DEFAULT_BOUND, ClockDifference, clock_difference, latest_retry
 from .stale import STALE_AFTER
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Health:
         undeclared: by type, how many events are recorded that the pipeline does not declare.
         expected: the event types that the pipeline declares.
         is_swept_ahead: whether some deal was swept further than now, by a clock that was wrong.
+        is_put_off: whether some effect is put off for longer than any backoff, by such a clock.
         clock: this machine's clock against the database's. ``None`` if there is no other clock
             (memory, and SQLite, which runs in this process) or the board's is no ``SystemClock``.
         max_clock_difference: how much of that the board accepts; ``None`` for any.
@@ -107,6 +109,7 @@ class Health:
     undeclared: Mapping[str, int]
     expected: Collection[str]
     is_swept_ahead: bool
+    is_put_off: bool
     clock: ClockDifference | None
     max_clock_difference: dt.timedelta | None
     unknown_stages: Mapping[str, int]
@@ -139,10 +142,12 @@ def examine(
     *,
     max_clock_difference: dt.timedelta | None = DEFAULT_BOUND,
     thorough: bool = False,
+    latest: dt.datetime | None = None,
 ) -> Health:
     """Look at one pipeline in a store, with a definition or with the one that the store keeps.
 
     Args:
+        latest: how far a board puts off what failed; left out, one with no settings of its own.
         thorough: let the database look for damage, which reads all of a SQLite file.
     """
     now = instant(clock.now())
@@ -163,6 +168,7 @@ def examine(
         undeclared={kind: n for kind, n in sorted(counts.items()) if kind not in expected},
         expected=expected,
         is_swept_ahead=bool(transaction.swept_ahead(row.id, now, 1)),
+        is_put_off=bool(transaction.put_off_effects(row.id, latest or latest_retry(now), 1)),
         clock=clock_difference(clock, transaction),
         max_clock_difference=max_clock_difference,
         unknown_stages=dict(sorted(unknown.items())),
@@ -184,6 +190,7 @@ def of_session(session: Session, thorough: bool) -> Health:
             session.pipeline,
             max_clock_difference=session.clock_watch.bound,
             thorough=thorough,
+            latest=session.latest_retry(session.now()),
         )
 
 
@@ -292,6 +299,14 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
             "deals were swept further than now, by a clock that was wrong: their timers fired too "
             "early. The next tick or event takes that back; what was sent meanwhile cannot be "
             "recalled. See that every machine keeps its clock (chrony, ntpd, timedatectl)",
+        )
+    if health.is_put_off:
+        yield HealthFinding(
+            "H019",
+            "warning",
+            "effects are put off for longer than any failure or lease does, by a clock that was "
+            "wrong. The next delivery by a right clock takes them up. See that every machine "
+            "keeps its clock (chrony, ntpd, timedatectl)",
         )
     held = {kind: found for kind, found in sorted(health.held.items()) if kind != "copy"}
     if held:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
+from typing import Final
 
 from ..errors import EventConflictError, HeldNotFoundError, InvalidEventError
 from ..model.canonical import plain_text
@@ -18,11 +20,15 @@ from .unit import Unit, receipt
 
 __all__ = ["discard", "release", "try_again"]
 
+BATCH: Final = 1000
+
 
 def try_again(session: Session, limit: int | None) -> int:
     """Take the held events whose time has come; return how many are not held any more."""
+    now = session.now()
     with session.reading() as transaction:
-        due = transaction.held_due(session.number, session.now(), 1000 if limit is None else limit)
+        wanted = BATCH if limit is None else limit
+        due = transaction.held_due(session.number, now, wanted, session.latest_retry(now))
     return sum(session.retried(functools.partial(_try_one, session, row.key)) for row in due)
 
 
@@ -37,7 +43,7 @@ def _try_one(session: Session, key: str) -> bool:
 
 def _take_held(session: Session, key: str) -> bool:
     with session.writing() as unit:
-        row = _due(unit, key)
+        row = _due(session, unit, key)
         if row is None:
             return False
         event = event_of(row)
@@ -47,7 +53,7 @@ def _take_held(session: Session, key: str) -> bool:
         return True
 
 
-def _due(unit: Unit, key: str) -> HeldRow | None:
+def _due(session: Session, unit: Unit, key: str) -> HeldRow | None:
     """Return a held row, its deal locked, if it is still there and still to be tried."""
     unit.check_pipeline()
     row = unit.transaction.held_by_key(unit.number, key)
@@ -56,11 +62,19 @@ def _due(unit: Unit, key: str) -> HeldRow | None:
     # What stood there before the lock may be gone, or a person may have been taken out of it.
     stored, _ = unit.load(row.deal, create=True)
     row = unit.transaction.held_by_key(unit.number, key)
-    if row is None or row.retry_at is None or row.retry_at > unit.now:
+    if row is None or not _is_due(session, row, unit.now):
         assert stored is not None
         unit.transaction.remove_unused_deals([stored.id])
         return None
     return row
+
+
+def _is_due(session: Session, row: HeldRow, now: dt.datetime) -> bool:
+    if row.retry_at is None:
+        return False
+    # Who failed under a clock that was wrong is put off to where nobody's backoff reaches.
+    is_put_off = row.kind == HeldKind.FAILED and row.retry_at > session.latest_retry(now)
+    return row.retry_at <= now or is_put_off
 
 
 def _stay_forgotten(unit: Unit, row: HeldRow, event: Event) -> None:
@@ -73,7 +87,7 @@ def _stay_forgotten(unit: Unit, row: HeldRow, event: Event) -> None:
 def _note_failure(session: Session, key: str, error: Exception) -> None:
     """Note in a transaction of its own that a held event cannot be taken yet."""
     with session.writing() as unit:
-        row = _due(unit, key)
+        row = _due(session, unit, key)
         if row is None:
             return
         if isinstance(error, EventConflictError):

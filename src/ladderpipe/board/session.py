@@ -18,7 +18,7 @@ from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import bridge
 from ..stores.base import PipelineRow, Store, Transaction
-from .clock_watch import ClockWatch
+from .clock_watch import LEASE, ClockWatch, latest_retry
 from .unit import Unit
 
 __all__ = ["Session"]
@@ -51,7 +51,7 @@ class Session:
     clock: Clock
     number: int = 0
     max_skew: dt.timedelta = dt.timedelta(minutes=5)
-    lease: dt.timedelta = dt.timedelta(minutes=5)
+    lease: dt.timedelta = LEASE
     backoff: Backoff = attrs.field(factory=Backoff)
     handlers: dict[str, Handler] = attrs.field(factory=dict)
     read_only: bool = False
@@ -69,6 +69,10 @@ class Session:
             InstantError: the clock is naive.
         """
         return instant(self.clock.now())
+
+    def latest_retry(self, now: dt.datetime) -> dt.datetime:
+        """Return the instant beyond which nobody puts anything off whose clock is right."""
+        return latest_retry(now, self.lease, self.backoff)
 
     @contextlib.contextmanager
     def writing(self, quiet: bool = False) -> Iterator[Unit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
 import attrs
@@ -13,7 +13,7 @@ from ..errors import ClockError
 from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
-from ..stores.base import StoredDeal
+from ..stores.base import StoredDeal, Transaction
 from .boundary import as_failure, go_on_or_raise
 from .release import try_again
 from .session import Session
@@ -23,6 +23,8 @@ __all__ = ["sweep", "tick"]
 
 BATCH: Final = 1000
 
+Which: TypeAlias = Callable[[Transaction, int], list[StoredDeal]]
+"""Locks and returns the next deals to sweep, at most so many."""
 Swept: TypeAlias = tuple[int, int, list[tuple[StoredDeal, Exception]]]
 """How many deals were swept, how many moves that made, and which failed with what."""
 
@@ -38,25 +40,44 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
         )
     with session.reading() as transaction:
         session.clock_watch.check(session.clock, transaction)
-        is_due = transaction.due(session.number, until, 1)
-        is_ahead = transaction.swept_ahead(session.number, now, 1, now)
-        is_held = transaction.held_due(session.number, until, 1)
+        latest = session.latest_retry(now)
+        due, ahead = _due(session, until, latest), _ahead(session, now, latest)
+        is_due, is_ahead = due(transaction, 1), ahead(transaction, 1)
+        is_held = transaction.held_due(session.number, until, 1, latest)
+    report = TickReport(0, 0)
     if is_ahead:
-        _take_back(session)
-        is_due = [*is_due, *is_ahead]
-    report = _sweep(session, until, limit) if is_due else TickReport(0, 0)
+        report = _sweep(session, ahead, now, None)
+    if is_due or is_ahead:
+        swept = _sweep(session, due, until, limit)
+        failures = (*report.failures, *swept.failures)
+        report = TickReport(swept.deals, report.moves + swept.moves, failures)
     if is_held:
         report = attrs.evolve(report, released=try_again(session, limit))
     return report
 
 
+def _due(session: Session, until: dt.datetime, latest: dt.datetime) -> Which:
+    """Return what finds the deals with a timer due."""
+    return lambda transaction, limit: transaction.due(session.number, until, limit, latest)
+
+
+def _ahead(session: Session, now: dt.datetime, latest: dt.datetime) -> Which:
+    """Return what finds the deals of which a wrong clock has fired timers still to come.
+
+    Swept to where the clock is now, they are folded again.
+    """
+    return lambda transaction, limit: transaction.swept_ahead(
+        session.number, now, limit, now, now, latest
+    )
+
+
 @observed("ladderpipe.tick", Observer.swept)
-def _sweep(session: Session, until: dt.datetime, limit: int | None) -> TickReport:
+def _sweep(session: Session, which: Which, until: dt.datetime, limit: int | None) -> TickReport:
     deals = moves = 0
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:
         wanted = BATCH if limit is None else min(BATCH, limit - deals - len(failures))
-        swept, moved, failed = _sweep_batch(session, until, wanted)
+        swept, moved, failed = _sweep_batch(session, which, until, wanted)
         deals += swept
         moves += moved
         failures += [DealFailure(deal.deal, as_failure(deal.deal, error)) for deal, error in failed]
@@ -65,20 +86,20 @@ def _sweep(session: Session, until: dt.datetime, limit: int | None) -> TickRepor
     return TickReport(deals, moves, tuple(failures))
 
 
-def _sweep_batch(session: Session, until: dt.datetime, limit: int) -> Swept:
+def _sweep_batch(session: Session, which: Which, until: dt.datetime, limit: int) -> Swept:
     try:
-        return session.retried(functools.partial(_sweep_together, session, until, limit))
+        return session.retried(functools.partial(_sweep_together, session, which, until, limit))
     except Exception as error:
         go_on_or_raise(session, error)
-    return _sweep_apart(session, until, limit)
+    return _sweep_apart(session, which, until, limit)
 
 
-def _sweep_together(session: Session, until: dt.datetime, limit: int) -> Swept:
+def _sweep_together(session: Session, which: Which, until: dt.datetime, limit: int) -> Swept:
     moved = 0
     failed: list[tuple[StoredDeal, Exception]] = []
     with session.writing() as unit:
         unit.check_pipeline()
-        due = unit.transaction.due(session.number, until, limit)
+        due = which(unit.transaction, limit)
         for stored in due:
             try:
                 moved += sweep(unit, stored, until)
@@ -91,13 +112,13 @@ def _sweep_together(session: Session, until: dt.datetime, limit: int) -> Swept:
     return len(due) - len(failed), moved, failed
 
 
-def _sweep_apart(session: Session, until: dt.datetime, limit: int) -> Swept:
+def _sweep_apart(session: Session, which: Which, until: dt.datetime, limit: int) -> Swept:
     """Sweep each deal in a transaction of its own, since nobody knows whose rows it was."""
     swept = moved = 0
     failed: list[tuple[StoredDeal, Exception]] = []
     passed: set[int] = set()
     for _ in range(limit):
-        stored, made = _sweep_next(session, until, passed)
+        stored, made = _sweep_next(session, which, until, passed)
         if stored is None:
             break
         if isinstance(made, int):
@@ -111,7 +132,7 @@ def _sweep_apart(session: Session, until: dt.datetime, limit: int) -> Swept:
 
 
 def _sweep_next(
-    session: Session, until: dt.datetime, passed: Collection[int]
+    session: Session, which: Which, until: dt.datetime, passed: Collection[int]
 ) -> tuple[StoredDeal | None, int | Exception]:
     """Sweep the next deal; return it and how many moves that made, or what it failed with."""
     stored: StoredDeal | None = None
@@ -121,7 +142,7 @@ def _sweep_next(
         stored = None
         with session.writing() as unit:
             unit.check_pipeline()
-            due = unit.transaction.due(session.number, until, len(passed) + 1)
+            due = which(unit.transaction, len(passed) + 1)
             stored = next((deal for deal in due if deal.id not in passed), None)
             return 0 if stored is None else sweep(unit, stored, until)
 
@@ -162,27 +183,3 @@ def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
         with unit.attempt():
             return len(unit.decide(stored, document, [], sweep_to=now).moves)
     return len(unit.decide(stored, document, [], sweep_to=now).moves)
-
-
-def _take_back(session: Session) -> None:
-    """Fold deals anew of which a wrong clock has fired timers that are still to come."""
-    while session.retried(functools.partial(_take_back_batch, session)):
-        pass
-
-
-def _take_back_batch(session: Session) -> int:
-    taken = 0
-    with session.writing() as unit:
-        unit.check_pipeline()
-        now = unit.now
-        for stored in unit.transaction.swept_ahead(session.number, now, BATCH, now):
-            document = functools.partial(unit.transaction.document, stored.id)
-            # One that cannot be folded is left as it is, and does not keep the others back.
-            try:
-                with unit.attempt():
-                    unit.decide(stored, document, [], now)
-                    unit.flush()
-                taken += 1
-            except Exception as error:
-                go_on_or_raise(session, error, unit.transaction)
-    return taken

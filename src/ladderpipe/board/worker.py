@@ -23,6 +23,8 @@ from .sweep import tick
 __all__ = ["Round", "run"]
 
 _ERROR_PAUSE: Final = 5.0
+MOST_DELIVERIES: Final = 1000
+"""How many effects a round delivers, before it is time to sweep again."""
 OTHERS_PAUSE: Final = dt.timedelta(seconds=0.1)
 """How long to leave alone what is due, when there was nothing to do: others are at it."""
 
@@ -68,7 +70,7 @@ def _round(
     """Sweep and deliver what is due; return whether there was anything, and what is held back."""
     swept = tick(session, None)
     # Nobody looks at what a worker sends.
-    delivered = deliver(session, None, stop, stale="hold")
+    delivered = deliver(session, MOST_DELIVERIES, stop, stale="hold")
     session.observer.note_backlog(session)
     was_busy = bool(swept.deals or swept.failures or delivered.counts)
     if on_round is not None and was_busy:

@@ -115,6 +115,8 @@ def _rows(health: Health) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "not declared", undeclared or "none", ("H020",)
     ahead = "further than now" if health.is_swept_ahead else "up to now"
     yield "swept", ahead, ("H014",)
+    put_off = "for longer than any backoff" if health.is_put_off else "none for too long"
+    yield "effects put off", put_off, ("H019",)
     yield "definition", "another one" if health.is_changed else "as stored", ("H012",)
     yield "migration", "not finished" if health.is_migrating else "none", ("H011",)
     unknown = ", ".join(f"{stage} ({count:,})" for stage, count in health.unknown_stages.items())

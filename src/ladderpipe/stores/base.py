@@ -42,6 +42,9 @@ ENDED: Final = (
 """What a joined board says of a transaction that is not the one it began in."""
 
 
+EVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
+"""After every instant: nothing is put off for longer than this."""
+
 FROM_THE_FIRST: Final = (dt.datetime.min.replace(tzinfo=dt.UTC), "")
 """Where a list of effects begins: before every instant and key."""
 
@@ -247,6 +250,9 @@ def new_held(
 FORGOTTEN_DIGEST: Final = "forgotten"
 """Digest of a held event whose person was forgotten: whatever is told under its name is a copy."""
 
+FAILED: Final = "failed"
+"""The kind of a held event that could not be committed, and is tried again after a while."""
+
 ASIDE: Final = "aside"
 """The kind of a held event that stands in its place and cannot be used there."""
 
@@ -405,8 +411,15 @@ class Transaction(Protocol):
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         """Lock and return one of them, discarded or not."""
 
-    def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
-        """Return what is to be tried again by now, the longest waiting first."""
+    def held_due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[HeldRow]:
+        """Return what is to be tried again by now, the longest waiting first.
+
+        Args:
+            latest: what failed and is put off beyond this instant is returned too: no clock that
+                is right has put it off so far.
+        """
 
     def count_held(self, pipeline: int) -> dict[str, tuple[int, dt.datetime]]:
         """Return by kind how much is held, and since when."""
@@ -429,16 +442,33 @@ class Transaction(Protocol):
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
         """Write what decisions ask for."""
 
-    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
-        """Lock and return deals with a timer due, the longest overdue first."""
+    def due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[StoredDeal]:
+        """Lock and return deals with a timer due, the longest overdue first.
+
+        Those whose sweep failed are left alone until they are to be tried again.
+
+        Args:
+            latest: who is put off beyond this instant is returned too: no clock that is right has
+                put it off so far.
+        """
 
     def swept_ahead(
-        self, pipeline: int, now: dt.datetime, limit: int, since: dt.datetime | None = None
+        self,
+        pipeline: int,
+        now: dt.datetime,
+        limit: int,
+        since: dt.datetime | None = None,
+        retry_by: dt.datetime = EVER,
+        latest: dt.datetime = EVER,
     ) -> list[StoredDeal]:
         """Lock and return deals that were swept further than now, by somebody's wrong clock.
 
         Args:
             since: only those of which a timer was tried after this instant.
+            retry_by: only those that did not fail, or are to be tried again by this instant.
+            latest: what :meth:`due` says of it.
         """
 
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
@@ -525,6 +555,12 @@ class Transaction(Protocol):
         """Lock and return the first of these effects that may be claimed now, with its deal.
 
         Those that another transaction is at, or whose deal it is at, are passed over.
+        """
+
+    def put_off_effects(self, pipeline: int, latest: dt.datetime, limit: int) -> list[EffectRow]:
+        """Return effects that a failure or a lease has put off beyond an instant.
+
+        What was asked for at a later time is none of them.
         """
 
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:

@@ -19,6 +19,8 @@ from ..model.event import Event, stored_event
 from ..public import publish
 from .base import (
     ASIDE,
+    EVER,
+    FAILED,
     FROM_THE_FIRST,
     DealChange,
     DealFilter,
@@ -294,9 +296,12 @@ class MemoryTransaction:
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         return self._tables.held.get((pipeline, key))
 
-    def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
+    def held_due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[HeldRow]:
         due = [(row.retry_at, row) for row in self._held_of(pipeline) if row.retry_at is not None]
-        return [row for at, row in sorted(due) if at <= now][:limit]
+        found = [row for at, row in sorted(due) if at <= now or _failed_beyond(row, latest)]
+        return found[:limit]
 
     def count_held(self, pipeline: int) -> dict[str, tuple[int, dt.datetime]]:
         found: dict[str, tuple[int, dt.datetime]] = {}
@@ -432,19 +437,27 @@ class MemoryTransaction:
         pipeline, effect = self._tables.effects[key]
         self._put(self._tables.effects, key, (pipeline, effect._replace(**fields)))
 
-    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+    def due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[StoredDeal]:
         found = [
             deal
             for deal in self._deals_of(pipeline)
             if deal.due_at is not None
             and deal.due_at <= now
-            and (deal.retry_at is None or deal.retry_at <= now)
+            and not _is_put_off(deal.retry_at, now, latest)
         ]
         found.sort(key=lambda deal: deal.due_at or now)
         return found[:limit]
 
     def swept_ahead(
-        self, pipeline: int, now: dt.datetime, limit: int, since: dt.datetime | None = None
+        self,
+        pipeline: int,
+        now: dt.datetime,
+        limit: int,
+        since: dt.datetime | None = None,
+        retry_by: dt.datetime = EVER,
+        latest: dt.datetime = EVER,
     ) -> list[StoredDeal]:
         found = [
             (deal.swept_to, deal.id, deal)
@@ -453,6 +466,7 @@ class MemoryTransaction:
             and deal.swept_to > now
             and deal.horizon is not None
             and (since is None or deal.horizon > since)
+            and not _is_put_off(deal.retry_at, retry_by, latest)
         ]
         return [deal for _, _, deal in sorted(found)[:limit]]
 
@@ -597,6 +611,10 @@ class MemoryTransaction:
         ready = [e for e in found if e.state in ("pending", "claimed") and e.ready_at <= now]
         return min(ready, key=lambda effect: (effect.ready_at, effect.key), default=None)
 
+    def put_off_effects(self, pipeline: int, latest: dt.datetime, limit: int) -> list[EffectRow]:
+        found = [e for e in self._effects_of(pipeline) if e.ready_at > latest and _was_put_off(e)]
+        return sorted(found, key=lambda effect: (effect.ready_at, effect.key))[:limit]
+
     def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
         self._replace(key, state="claimed", lease=lease, ready_at=until, attempts=attempts)
 
@@ -628,6 +646,19 @@ class MemoryTransaction:
 
     def _effects_of(self, pipeline: int) -> list[EffectRow]:
         return [e for of_pipeline, e in self._tables.effects.values() if of_pipeline == pipeline]
+
+
+def _failed_beyond(row: HeldRow, latest: dt.datetime) -> bool:
+    return row.kind == FAILED and row.retry_at is not None and row.retry_at > latest
+
+
+def _is_put_off(retry_at: dt.datetime | None, now: dt.datetime, latest: dt.datetime) -> bool:
+    return retry_at is not None and now < retry_at <= latest
+
+
+def _was_put_off(effect: EffectRow) -> bool:
+    has_failed = effect.state == "pending" and effect.error is not None
+    return effect.ready_at > effect.due_at and (effect.state == "claimed" or has_failed)
 
 
 def _names(found: Any, value: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..model.event import Event, stored_event
 from .base import (
+    EVER,
     FROM_THE_FIRST,
     SWEPT_FIELDS,
     DealChange,
@@ -134,16 +135,27 @@ class SqlTransaction:
         rows = self._read(self._sql.DOCUMENT, (deal_id,))
         return rows[0][0] if rows else None
 
-    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+    def due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[StoredDeal]:
         instant = self._instant(now)
-        rows = self._read(self._sql.DUE_DEALS, (pipeline, instant, instant, limit))
-        return [self._deal(row) for row in rows]
+        values = (pipeline, instant, instant, self._instant(latest), limit)
+        return [self._deal(row) for row in self._read(self._due_statement(), values)]
+
+    def _due_statement(self) -> Any:
+        return self._sql.DUE_DEALS
 
     def swept_ahead(
-        self, pipeline: int, now: dt.datetime, limit: int, since: dt.datetime | None = None
+        self,
+        pipeline: int,
+        now: dt.datetime,
+        limit: int,
+        since: dt.datetime | None = None,
+        retry_by: dt.datetime = EVER,
+        latest: dt.datetime = EVER,
     ) -> list[StoredDeal]:
-        tried = self._instant(FROM_THE_FIRST[0] if since is None else since)
-        values = (pipeline, self._instant(now), tried, limit)
+        tried = FROM_THE_FIRST[0] if since is None else since
+        values = (pipeline, *map(self._instant, (now, tried, retry_by, latest)), limit)
         return [self._deal(row) for row in self._read(self._swept_ahead_statement(), values)]
 
     def _swept_ahead_statement(self) -> Any:
@@ -254,9 +266,11 @@ class SqlTransaction:
     def _held_by_key_statement(self) -> Any:
         return self._sql.HELD_BY_KEY
 
-    def held_due(self, pipeline: int, now: dt.datetime, limit: int) -> list[HeldRow]:
-        rows = self._read(self._sql.HELD_DUE, (pipeline, self._instant(now), limit))
-        return [self._held(row) for row in rows]
+    def held_due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[HeldRow]:
+        values = (pipeline, self._instant(now), limit, pipeline, self._instant(latest), limit)
+        return [self._held(row) for row in self._read(self._sql.HELD_DUE, values)[:limit]]
 
     def count_held(self, pipeline: int) -> dict[str, tuple[int, dt.datetime]]:
         rows = self._read(self._sql.COUNT_HELD, (pipeline,))
@@ -385,6 +399,10 @@ class SqlTransaction:
     ) -> dict[str, int]:
         values = (pipeline, self._list(names), self._instant(until))
         return dict(self._read(self._sql.COUNT_READY, values))
+
+    def put_off_effects(self, pipeline: int, latest: dt.datetime, limit: int) -> list[EffectRow]:
+        values = (pipeline, self._instant(latest), limit)
+        return self._effects(self._sql.PUT_OFF_EFFECTS, values)
 
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
         values = (pipeline, self._instant(now), self._list(keys))

@@ -191,6 +191,10 @@ CREATE INDEX {prefix}deals_troubled ON {tables}deals (pipeline, stage, failures)
 ALTER TABLE {tables}events ADD COLUMN undeclared boolean NOT NULL DEFAULT false;
 CREATE INDEX {prefix}events_undeclared ON {tables}events (pipeline, type) WHERE undeclared;
 """,
+    """
+CREATE INDEX {prefix}effects_put_off ON {tables}effects (pipeline, ready_at)
+    WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
+""",
 )
 
 

@@ -15,7 +15,16 @@ from typing import Any, Final
 
 from psycopg.pq import TransactionStatus
 
-from ..base import DealChange, EffectRow, KnownEvent, NewEvent, PipelineRow, StoredDeal, Structure
+from ..base import (
+    EVER,
+    DealChange,
+    EffectRow,
+    KnownEvent,
+    NewEvent,
+    PipelineRow,
+    StoredDeal,
+    Structure,
+)
 from ..sql import Row, SqlTransaction
 from .names import Names
 from .schema import MIGRATIONS
@@ -193,14 +202,17 @@ class PostgresTransaction(SqlTransaction):
             self._wire.send(self._sql.LOCK_DEAL_BY_ID, (deal_id,))
         return super().load_by_id(deal_id)
 
-    def due(self, pipeline: int, now: dt.datetime, limit: int) -> list[StoredDeal]:
+    def due(
+        self, pipeline: int, now: dt.datetime, limit: int, latest: dt.datetime = EVER
+    ) -> list[StoredDeal]:
         """Return deals with a timer due; to write, those that no other worker is at."""
-        if not self._writes_rows:
-            return super().due(pipeline, now, limit)
-        found = self._read(self._sql.LOCK_DUE_DEALS, (pipeline, now, now, limit))
-        deals = [self._deal(row) for row in found]
-        self._swept = [deal.id for deal in deals]
+        deals = super().due(pipeline, now, limit, latest)
+        if self._writes_rows:
+            self._swept = [deal.id for deal in deals]
         return deals
+
+    def _due_statement(self) -> Any:
+        return self._sql.LOCK_DUE_DEALS if self._writes_rows else self._sql.DUE_DEALS
 
     def _swept_ahead_statement(self) -> Any:
         """To write, take only those that no other worker is at."""

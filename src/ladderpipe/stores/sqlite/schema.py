@@ -170,4 +170,8 @@ CREATE INDEX ladder_held_deal ON ladder_held (deal);
 ALTER TABLE ladder_events ADD COLUMN undeclared INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type) WHERE undeclared;
 """,
+    """
+CREATE INDEX ladder_effects_put_off ON ladder_effects (pipeline, ready_at)
+    WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
+""",
 )

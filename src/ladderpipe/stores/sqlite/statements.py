@@ -89,12 +89,15 @@ SAVE_SWEPT_DEAL: Final = (
 NOTE_FAILURE: Final = "UPDATE ladder_deals SET failures = ?, retry_at = ? WHERE id = ?"
 DUE_DEALS: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d
-WHERE d.pipeline = ? AND d.due_at <= ? AND (d.retry_at IS NULL OR d.retry_at <= ?)
+WHERE d.pipeline = ? AND d.due_at <= ?
+    AND (d.retry_at IS NULL OR d.retry_at <= ? OR d.retry_at > ?)
 ORDER BY d.due_at LIMIT ?
 """
 SWEPT_AHEAD: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d
-WHERE d.pipeline = ? AND d.swept_to > ? AND d.horizon > ? ORDER BY d.swept_to LIMIT ?
+WHERE d.pipeline = ? AND d.swept_to > ? AND d.horizon > ?
+    AND (d.retry_at IS NULL OR d.retry_at <= ? OR d.retry_at > ?)
+ORDER BY d.swept_to LIMIT ?
 """
 NEXT_TIMER: Final = """
 SELECT min(max(due_at, coalesce(retry_at, due_at))) FROM (
@@ -287,6 +290,12 @@ WHERE +e.pipeline = ? AND e.state IN ('pending', 'claimed') AND +e.ready_at <= ?
     AND e.key IN (SELECT value FROM json_each(?))
 ORDER BY e.ready_at, e.key LIMIT 1
 """
+PUT_OFF_EFFECTS: Final = f"""
+SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.pipeline = ? AND e.ready_at > ? AND e.ready_at > e.due_at
+    AND (e.state = 'claimed' OR (e.state = 'pending' AND e.error IS NOT NULL))
+ORDER BY e.ready_at, e.key LIMIT ?
+"""
 NEXT_EFFECT: Final = """
 SELECT min((
     SELECT ready_at FROM ladder_effects
@@ -321,7 +330,13 @@ WHERE pipeline = ? AND deal = ? AND key > ? AND discarded_at IS NULL ORDER BY ke
 """
 HELD_BY_KEY: Final = f"SELECT {_HELD} FROM ladder_held WHERE pipeline = ? AND key = ?"
 HELD_DUE: Final = f"""
-SELECT {_HELD} FROM ladder_held WHERE pipeline = ? AND retry_at <= ? ORDER BY retry_at LIMIT ?
+SELECT * FROM (
+    SELECT {_HELD} FROM ladder_held
+    WHERE pipeline = ? AND retry_at <= ? ORDER BY retry_at LIMIT ?) ready
+UNION ALL
+SELECT * FROM (
+    SELECT {_HELD} FROM ladder_held
+    WHERE pipeline = ? AND retry_at > ? AND kind = 'failed' ORDER BY retry_at LIMIT ?) put_off
 """
 NEXT_HELD: Final = """
 SELECT min(retry_at) FROM ladder_held WHERE pipeline = ? AND retry_at IS NOT NULL

@@ -57,6 +57,20 @@ system:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	} || echo "not to be installed here:$$missing; the tests that need it are skipped"
 
+# The shops come from npm, as their lock file says, and take a few hundred megabytes.
+SHOPS := .shops
+VENDURE := $(SHOPS)/vendure/.installed
+
+.PHONY: test-shops
+test-shops: $(DEV) $(VENDURE) ## run the tests with real shops
+	LADDERPIPE_SHOPS=$(SHOPS) $(BIN)/python -m pytest tests/real_shops $(PYTEST_ARGS)
+
+$(VENDURE): tests/real_shops/vendure/package.json tests/real_shops/vendure/package-lock.json
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 .PHONY: coverage
 coverage: $(DEV) ## run the tests and report what they leave out
 	$(BIN)/coverage erase
@@ -119,7 +133,7 @@ lock: $(TOOLS) ## resolve the dependencies again (UPGRADE=--upgrade for newer ve
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) build dist site htmlcov .coverage .coverage.* docs/overrides/assets
+	rm -rf $(VENV) $(SHOPS) build dist site htmlcov .coverage .coverage.* docs/overrides/assets
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,238 @@
+"""A real Vendure with our plugin: what is done in the shop, the board follows.
+
+``make test-shops`` installs the shop, a few hundred megabytes from npm, and says where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import httpx
+import pytest
+
+from ladderpipe import Board, Deal
+from ladderpipe.connect import Receiver, StandardWebhooks
+from ladderpipe.templates import sales_management
+from tests.connect.senders import SECRET
+from tests.connect.test_served import uvicorn_serving
+
+HERE: Final = Path(__file__).parent
+PLUGIN: Final = HERE.parents[1] / "examples" / "plugins" / "vendure" / "ladderpipe.js"
+INSTALLED: Final = Path(os.environ.get("LADDERPIPE_SHOPS", HERE.parents[1] / ".shops")) / "vendure"
+DEADLINE: Final = 60
+"""Seconds after which something that should happen is taken not to."""
+
+pytestmark = pytest.mark.skipif(
+    not (INSTALLED / "node_modules").exists(),
+    reason=f"no Vendure in {INSTALLED}: run make test-shops",
+)
+
+
+class Watched(Receiver):
+    """A receiver that says when it has answered, so that nobody has to look again and again."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.answers: list[int] = []
+        self.told = threading.Condition()
+
+    def _answer(self, *arguments: Any) -> Any:
+        reply = super()._answer(*arguments)
+        with self.told:
+            self.answers.append(reply.status)
+            self.told.notify_all()
+        return reply
+
+
+@attrs.frozen
+class Customer:
+    """Somebody with a cart of their own, who calls the shop's own interface."""
+
+    client: httpx.Client
+    interface: str = "/shop-api"
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Ask, and return the one thing that was asked for."""
+        answer = self.client.post(self.interface, json={"query": query, "variables": variables})
+        if token := answer.headers.get("vendure-auth-token"):
+            self.client.headers["Authorization"] = f"Bearer {token}"
+        told = answer.json()
+        assert "errors" not in told, told
+        (found,) = told["data"].values()
+        assert not isinstance(found, dict) or "errorCode" not in found, found
+        return found
+
+    def change(self, call: str) -> Any:
+        """Call a mutation that returns the order."""
+        wanted = "... on Order { id code state lines { id } payments { id } }"
+        return self.ask(f"mutation {{ {call} {{ {wanted} ...on ErrorResult {{ errorCode }} }} }}")
+
+    def add(self, variant: int, quantity: int = 1) -> Any:
+        return self.change(f"addItemToOrder(productVariantId: {variant}, quantity: {quantity})")
+
+    def says_who(self) -> None:
+        who = 'firstName: "Ada", lastName: "Rossi", emailAddress: "ada@example.com"'
+        self.change(f"setCustomerForOrder(input: {{ {who} }})")
+
+    def goes_to_pay(self) -> None:
+        where = 'streetLine1: "Via Roma 1", city: "Torino", postalCode: "10100", countryCode: "IT"'
+        self.change(f"setOrderShippingAddress(input: {{ {where} }})")
+        (method, *_) = self.ask("{ eligibleShippingMethods { id } }")
+        self.change(f"setOrderShippingMethod(shippingMethodId: [{method['id']}])")
+        self.ask(
+            'mutation { transitionOrderToState(state: "ArrangingPayment") '
+            "{ ... on Order { id } ... on ErrorResult { errorCode message } } }"
+        )
+
+    def pays(self) -> Any:
+        return self.change('addPaymentToOrder(input: { method: "dummy", metadata: {} })')
+
+
+@attrs.frozen
+class Shop:
+    """The shop, and the board that it tells."""
+
+    url: str
+    board: Board
+    receiver: Watched
+    callers: contextlib.ExitStack
+
+    def client(self) -> httpx.Client:
+        return self.callers.enter_context(httpx.Client(base_url=self.url, timeout=DEADLINE))
+
+    def customer(self) -> Customer:
+        return Customer(self.client())
+
+    def salesperson(self) -> Customer:
+        admin = Customer(self.client(), "/admin-api")
+        admin.ask(
+            'mutation { login(username: "superadmin", password: "superadmin") '
+            "{ ... on ErrorResult { errorCode } } }"
+        )
+        return admin
+
+    def deal(self, code: str) -> Deal | None:
+        try:
+            return self.board.deal(f"shop.example/{code}")
+        except LookupError:
+            return None
+
+    def comes_to(self, code: str, holds: Callable[[Deal], bool]) -> Deal:
+        """Wait until the deal of an order is as it should be, and return it."""
+
+        def so() -> bool:
+            deal = self.deal(code)
+            return deal is not None and holds(deal)
+
+        with self.receiver.told:
+            arrived = self.receiver.told.wait_for(so, timeout=DEADLINE)
+        assert arrived, (self.deal(code), self.receiver.answers)
+        found = self.deal(code)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('board')}/shop.db"
+    with Board.open(sales_management(language="en"), url) as board:
+        connector = StandardWebhooks(secrets=[SECRET], source="vendure")
+        receiver = Watched(board, {"/vendure": connector})
+        with uvicorn_serving(receiver) as here, socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+            free.close()
+            surroundings = os.environ | {
+                "NODE_PATH": str(INSTALLED / "node_modules"),
+                "PLUGIN": str(PLUGIN),
+                "PORT": str(port),
+                "RECEIVER": f"{here}/vendure",
+                "SECRET": SECRET,
+                "VENDURE_DISABLE_TELEMETRY": "true",
+            }
+            command = ["node", str(HERE / "vendure" / "server.js")]
+            with subprocess.Popen(
+                command, env=surroundings, stdout=subprocess.PIPE, text=True
+            ) as process:
+                try:
+                    assert process.stdout is not None
+                    ready = any(line.startswith("READY") for line in process.stdout)
+                    assert ready, "the shop ended instead of listening"
+                    with contextlib.ExitStack() as callers:
+                        yield Shop(f"http://127.0.0.1:{port}", board, receiver, callers)
+                finally:
+                    process.terminate()
+
+
+def test_a_cart_is_filled_and_ordered(shop: Shop) -> None:
+    ada = shop.customer()
+    code = ada.add(1, 2)["code"]
+    ada.add(2)
+    full = shop.comes_to(code, lambda deal: len(deal.cart) == 2)
+    assert full.stage == "quote_requested"
+    assert full.value == Decimal("2217.84")  # each price and 22 %: 2 × 1096.78 + 24.28
+    assert [line.sku for line in full.cart] == ["NB-15", "MS-01"]
+
+    ada.says_who()
+    assert shop.comes_to(code, lambda deal: "email" in deal.contact).contact["name"] == "Ada Rossi"
+    ada.goes_to_pay()
+    shop.comes_to(code, lambda deal: deal.stage == "order_review")
+    ada.pays()
+    bought = shop.comes_to(code, lambda deal: deal.stage == "order_confirmed")
+    assert bought.value == Decimal("2222.84")  # with shipping
+    assert set(shop.receiver.answers) == {200}
+
+
+def test_a_cart_that_is_emptied_at_once_is_told_though_the_shop_publishes_nothing(
+    shop: Shop,
+) -> None:
+    ada = shop.customer()
+    code = ada.add(1)["code"]
+    ada.add(2)
+    shop.comes_to(code, lambda deal: len(deal.cart) == 2)
+    ada.change("removeAllOrderLines")
+    assert shop.comes_to(code, lambda deal: not deal.cart).stage == "cart_parked"
+    ada.add(2, 3)
+    assert shop.comes_to(code, lambda deal: bool(deal.cart)).stage == "quote_requested"
+
+
+def test_lines_are_changed_and_taken_out(shop: Shop) -> None:
+    ada = shop.customer()
+    order = ada.add(1)
+    line = order["lines"][0]["id"]
+    ada.change(f"adjustOrderLine(orderLineId: {line}, quantity: 5)")
+    shop.comes_to(order["code"], lambda deal: bool(deal.cart) and deal.cart.lines[0].quantity == 5)
+    ada.change(f"removeOrderLine(orderLineId: {line})")
+    shop.comes_to(order["code"], lambda deal: not deal.cart)
+
+
+def test_an_order_is_cancelled(shop: Shop) -> None:
+    ada = shop.customer()
+    code = ada.add(1)["code"]
+    ada.says_who()
+    ada.goes_to_pay()
+    order = ada.pays()
+    shop.comes_to(code, lambda deal: deal.stage == "order_confirmed")
+    shop.salesperson().ask(
+        "mutation cancel($order: ID!) { cancelOrder(input: { orderId: $order }) "
+        "{ ... on Order { id } ... on ErrorResult { errorCode message } } }",
+        order=order["id"],
+    )
+    shop.comes_to(code, lambda deal: deal.stage != "order_confirmed")
+
+
+def test_customers_do_not_meet(shop: Shop) -> None:
+    ada, bob = shop.customer(), shop.customer()
+    one, other = ada.add(1)["code"], bob.add(2)["code"]
+    assert one != other
+    assert shop.comes_to(one, lambda deal: bool(deal.cart)).cart.lines[0].sku == "NB-15"
+    assert shop.comes_to(other, lambda deal: bool(deal.cart)).cart.lines[0].sku == "MS-01"
+    assert shop.board.held() == []

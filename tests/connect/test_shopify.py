@@ -147,7 +147,7 @@ def test_an_order_says_what_was_bought() -> None:
     assert bought.data["currency"] == "EUR"
     assert bought.data["cart"]["currency"] == "EUR"
     assert bought.data["contact"]["email"] == "ada@example.com"
-    assert bought.data["properties"] == {"order": "#1001"}
+    assert bought.data["properties"] == {"order_number": "#1001"}
 
 
 def test_an_order_in_the_customers_money() -> None:

@@ -82,7 +82,7 @@ def test_a_refund_tells_what_is_left() -> None:
     assert (event.type, event.deal, event.data) == (
         "order.refunded",
         "cart-42",
-        {"value": "1600.00"},
+        {"value": "1600.00", "currency": "EUR"},
     )
 
 

@@ -30,7 +30,7 @@ def one(payload: Any) -> Event:
     [
         ("checkout-draft", ["cart.updated", "checkout.started"]),
         ("pending", ["cart.updated", "checkout.started"]),
-        ("failed", ["payment.failed"]),
+        ("failed", ["cart.updated", "payment.failed"]),
         ("on-hold", ["order.confirmed"]),
         ("processing", ["order.confirmed"]),
         ("completed", ["order.confirmed"]),
@@ -72,7 +72,7 @@ def test_an_order_says_what_was_bought_and_by_whom() -> None:
         "value": "1803.00",
         "currency": "EUR",
         "contact": {"id": "26", "email": "ada@example.com", "name": "Ada Rossi"},
-        "properties": {"order": "727"},
+        "properties": {"order_number": "727"},
     }
 
 
@@ -104,14 +104,14 @@ def test_what_was_refunded_in_part_is_taken_off() -> None:
     refunds = [{"id": 8, "total": "-100.00"}, {"id": 9, "reason": "", "total": "-3.50"}]
     bought, back = told(payloads.woo_order("completed", refunds=refunds))
     assert (bought.type, back.type) == ("order.confirmed", "order.refunded")
-    assert back.data == {"value": "1699.50"}
-    assert bought.at == back.at
+    assert back.data == {"value": "1699.50", "currency": "EUR"}
+    assert (bought.at, bought.seq) < (back.at, back.seq)
 
 
 def test_what_was_refunded_wholly_leaves_nothing() -> None:
     refunds = [{"id": 8, "total": "-1803.00"}]
-    assert one(payloads.woo_order("refunded", refunds=refunds)).data == {"value": "0.00"}
-    assert one(payloads.woo_order("refunded")).data == {"value": "0"}
+    assert one(payloads.woo_order("refunded", refunds=refunds)).data["value"] == "0.00"
+    assert one(payloads.woo_order("refunded")).data["value"] == "0"
 
 
 @pytest.mark.parametrize(

@@ -113,13 +113,14 @@ class Shopify(Connector):
         if payload.get("test") is True and not self._test_orders:
             return []
         order = f"order:{word(payload.get('id')) or read.digest(payload)}"
-        value, code = self._amount(payload, "total_price")
+        value, told = self._amount(payload, "total_price")
+        code = read.currency(told, payload.get("currency"))
         data = filled(
             cart=self._cart_of(payload),
             value=value,
-            currency=read.currency(code, payload.get("currency")),
+            currency=code,
             contact=_contact(payload),
-            properties=filled(order=word(payload.get("name"))),
+            properties=filled(order_number=word(payload.get("name"))),
         )
         made = when(payload.get("created_at"), version)
         found = [tell("order.confirmed", id=order, at=made, data=data)]
@@ -127,13 +128,16 @@ class Shopify(Connector):
             if back := self._refunded(refund):
                 id = name_of(order, "refund", word(refund.get("id")) or read.digest(refund))
                 at = when(refund.get("created_at"), version)
-                found.append(tell("order.refunded", id=id, at=at, data=filled(refunded=back)))
+                found.append(
+                    tell("order.refunded", id=id, at=at, data=filled(refunded=back, currency=code))
+                )
         left, _ = self._amount(payload, "current_total_price")
         if payload.get("cancelled_at"):
             at = when(payload["cancelled_at"], version)
             found.append(tell("order.cancelled", id=name_of(order, "cancelled"), at=at))
         elif len(found) == 1 and left not in (None, value):
-            data = filled(cart=self._cart_of(payload, "current_quantity"), value=left)
+            now = self._cart_of(payload, "current_quantity")
+            data = filled(cart=now, value=left, currency=code)
             id = name_of(order, f"edited@{version.isoformat()}", read.digest(data))
             found.append(tell("order.edited", id=id, at=version, data=data))
         return found

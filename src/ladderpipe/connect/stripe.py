@@ -112,7 +112,8 @@ def _data(type: str, subject: Payload) -> dict[str, Any]:
     code = read.currency(subject.get("currency"))
     if type == "order.refunded":
         paid, back = (_major(subject.get(name), code) for name in ("amount", "amount_refunded"))
-        return filled(value=None if paid is None or back is None else paid - back)
+        left = None if paid is None or back is None else paid - back
+        return filled(value=left, currency=code if left is not None else None)
     details = part(subject, "customer_details")
     data = filled(
         contact=read.contact(

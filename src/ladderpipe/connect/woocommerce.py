@@ -26,7 +26,7 @@ __all__ = ["WooCommerce"]
 _TOLD_BY: Final = {
     "checkout-draft": ("cart.updated", "checkout.started"),
     "pending": ("cart.updated", "checkout.started"),
-    "failed": ("payment.failed",),
+    "failed": ("cart.updated", "payment.failed"),
     "on-hold": ("order.confirmed",),
     "processing": ("order.confirmed",),
     "completed": ("order.confirmed",),
@@ -104,34 +104,33 @@ class WooCommerce(Connector):
             deal=deal or name_of(shop, order),
             source=name_of("woocommerce", shop),
             at=at,
-            seq=list(_TOLD_BY).index(status) if types else 0,
         )
+        seq = list(_TOLD_BY).index(status) * 10 if types else 0
         value, back = price(payload.get("total")), _refunded(payload)
         if types == ["order.confirmed"] and back:
             types.append("order.refunded")
         found = []
-        for type in types:
+        for place, type in enumerate(types):
             data = _data(type, payload, value, back)
             id = name_of(order, type, f"{told}@{at.isoformat()}", read.digest(data))
-            found.append(tell(type, id=id, data=data))
+            found.append(tell(type, id=id, seq=seq + place, data=data))
         return found
 
 
 def _data(type: str, payload: Payload, value: Decimal | None, back: Decimal) -> dict[str, Any]:
+    code = read.currency(payload.get("currency"))
     if type == "order.refunded":
         # A status of its own says that all of it went back, without saying how much that was.
         left = value - back if value is not None and back else Decimal()
-        return filled(value=max(left, Decimal()))
-    if type in ("order.cancelled", "checkout.started"):
+        return filled(value=max(left, Decimal()), currency=code)
+    if type not in ("cart.updated", "order.confirmed"):
         return {}
-    code = read.currency(payload.get("currency"))
     data: dict[str, Any] = {"contact": _contact(payload)}
-    if type in ("cart.updated", "order.confirmed"):
-        lines = [_line(item) for item in parts(payload.get("line_items"))]
-        data["cart"] = {"lines": lines} | filled(currency=code)
+    lines = [_line(item) for item in parts(payload.get("line_items"))]
+    data["cart"] = {"lines": lines} | filled(currency=code)
     if type == "order.confirmed":
         data |= {"value": value, "currency": code}
-        data["properties"] = filled(order=word(payload.get("number"), payload.get("id")))
+        data["properties"] = filled(order_number=word(payload.get("number"), payload.get("id")))
     return filled(**data)
 
 

@@ -98,7 +98,7 @@ def test_newer_tokens_end_with_a_key_that_is_left_out() -> None:
 
 def test_a_cart_without_a_token_is_nobodys() -> None:
     with pytest.raises(InvalidEventError, match="has no token"):
-        cart(token=None)
+        cart(token=None, id=None)
 
 
 def test_money_is_the_shops_or_the_customers_with_its_currency() -> None:
@@ -172,6 +172,14 @@ def test_an_order_is_confirmed_once_whichever_topic_tells_it() -> None:
     topics = ("orders/create", "orders/paid", "orders/updated", "orders/fulfilled")
     confirmed = [by_type(payloads.order(), topic)["order.confirmed"] for topic in topics]
     assert all(event == confirmed[0] for event in confirmed)
+
+
+def test_an_order_that_was_edited_conflicts_with_nothing_told_before() -> None:
+    first = by_type(payloads.order(), "orders/create")["order.confirmed"]
+    added = payloads.order(line_items=[payloads.item(), payloads.item(sku="MS-01")])
+    again = by_type(added, "orders/updated")["order.confirmed"]
+    assert (again.at, again.deal) == (first.at, first.deal)
+    assert again.id != first.id
 
 
 def test_a_cancelled_order_is_confirmed_and_then_cancelled() -> None:

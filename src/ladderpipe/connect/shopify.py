@@ -38,7 +38,7 @@ class Shopify(Connector):
 
     A deal is ``<shop>/<cart token>``; without a cart its checkout, without that its order. A cart
     is told whole, as of its ``updated_at``. An order tells each time what is known of it:
-    confirmed, refunded, cancelled, edited, each of them once.
+    confirmed, refunded, cancelled, edited, each of them once in the same words.
 
     Args:
         secrets: the client secret of the app, or the key that the shop's settings show.
@@ -98,7 +98,7 @@ class Shopify(Connector):
         return self._cart(tell, kind, payload, version)
 
     def _cart(self, tell: Tell, kind: str, payload: Payload, at: dt.datetime) -> list[Event]:
-        token = _token(payload, "token")
+        token = _token(payload, "token", "id")
         whose = {} if kind == "carts" else _contact(payload)
         data = filled(cart=self._cart_of(payload), contact=whose)
         # One second may hold several versions, and each may come under several delivery ids.
@@ -123,7 +123,8 @@ class Shopify(Connector):
             properties=filled(order_number=word(payload.get("name"))),
         )
         made = when(payload.get("created_at"), version)
-        found = [tell("order.confirmed", id=order, at=made, data=data)]
+        # Told again otherwise, say after an edit, it is another event of that instant.
+        found = [tell("order.confirmed", id=name_of(order, read.digest(data)), at=made, data=data)]
         for refund in parts(payload.get("refunds")):
             if back := self._refunded(refund):
                 id = name_of(order, "refund", word(refund.get("id")) or read.digest(refund))
@@ -186,7 +187,7 @@ def _header(headers: Headers, name: str) -> str:
 
 def _deal_of(kind: str, payload: Payload) -> str:
     if kind == "carts":
-        return _token(payload, "token")
+        return _token(payload, "token", "id")
     if kind == "checkouts":
         return _token(payload, "cart_token", "token")
     order = f"order:{word(payload.get('id')) or read.digest(payload)}"

@@ -451,6 +451,29 @@ def test_deliveries_although_a_handler_raises_what_no_database_can_hold(
     assert sorted(shop.sent) == [deal for deal in DEALS if deal != BAD]
 
 
+def test_deliveries_although_what_became_of_one_cannot_be_written(
+    make: Callable[[Fault], Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make(Fault("settling"))
+    shop.tell("lead")
+    (key,) = (effect.key for effect in shop.board.effects(BAD) if effect.name == "mail")
+    with shop.store.transaction(write=False) as transaction:
+        kind = type(transaction)
+    settle = kind.settle_effect
+
+    def failing(self: Any, of: str, *arguments: Any, **options: Any) -> bool:
+        if of == key:
+            raise sqlite3.IntegrityError("by the fault injector")
+        done: bool = settle(self, of, *arguments, **options)
+        return done
+
+    monkeypatch.setattr(kind, "settle_effect", failing)
+    shop.board.deliver()
+    assert sorted(shop.sent) == DEALS
+    states = {e.deal: str(e.state) for e in shop.board.effects() if e.name == "mail"}
+    assert states == dict.fromkeys(DEALS, "delivered") | {BAD: "claimed"}
+
+
 @pytest.mark.parametrize("fault", faults(["guard", "reducer", "hook", "rows", *HARMS], some=True))
 def test_held_events_whose_time_has_come(make: Callable[[Fault], Shop], fault: Fault) -> None:
     def story(shop: Shop) -> None:

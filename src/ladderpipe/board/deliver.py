@@ -283,7 +283,13 @@ def _settle(
 ) -> EffectState | None:
     if error is not None:
         session.observer.delivery_failed(claim.delivery, state, error)
-    return session.retried(functools.partial(_settle_once, session, claim, state, error))
+    try:
+        return session.retried(functools.partial(_settle_once, session, claim, state, error))
+    except Exception as failure:
+        go_on_or_raise(session, failure)
+        # It is tried again when the lease ends.
+        session.observer.delivery_failed(claim.delivery, EffectState.CLAIMED, failure)
+        return None
 
 
 def _settle_once(
@@ -307,9 +313,18 @@ def _settle_once(
 def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
     """Put off an effect whose deal cannot be brought up to date, as long as its sweep is."""
     session.observer.claim_failed(seen, error)
+    try:
+        return session.retried(functools.partial(_postpone_once, session, seen, error))
+    except Exception as failure:
+        go_on_or_raise(session, failure)
+        return None
+
+
+def _postpone_once(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
     with session.writing() as unit:
-        row = unit.transaction.effect(session.number, seen.key)
+        # The deal is locked first: what another worker has done is seen, and stays done.
         found = unit.transaction.load_by_id(seen.deal_id)
+        row = unit.transaction.effect(session.number, seen.key)
         if row is None or found is None or not _is_ready(row, unit.now):
             return None
         stored = found[0]

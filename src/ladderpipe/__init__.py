@@ -22,7 +22,7 @@ from .model.deal import Cart, CartLine, Deal
 from .model.effect import Backoff, Delivery, Effect, EffectState, Handler, Task
 from .model.event import Event, Identity
 from .model.held import Held, HeldKind
-from .model.history import History, SetAside
+from .model.history import History, SetAside, Withdrawn
 from .model.hook import HookContext
 from .model.move import Move
 from .model.receipt import Outcome, Receipt
@@ -128,6 +128,7 @@ __all__ = [
     "Visit",
     "VisitTimes",
     "WaitStep",
+    "Withdrawn",
     "after",
     "by_hand",
     "cart_reducer",

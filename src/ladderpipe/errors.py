@@ -10,6 +10,7 @@ Each is also the built-in error that it is closest to::
     ├── EffectNotFoundError       LookupError
     ├── EventConflictError        ValueError
     ├── EventFromFutureError      ValueError
+    ├── EventNotFoundError        LookupError
     ├── GuardError                RuntimeError
     ├── HeldNotFoundError         LookupError
     ├── HookError                 RuntimeError
@@ -38,6 +39,7 @@ __all__ = [
     "EffectNotFoundError",
     "EventConflictError",
     "EventFromFutureError",
+    "EventNotFoundError",
     "GuardError",
     "HeldNotFoundError",
     "HookError",
@@ -177,6 +179,10 @@ class MissingPropertyError(MoveNotAllowedError):
 
 class DealNotFoundError(LadderError, LookupError):
     """No deal with that id has been opened."""
+
+
+class EventNotFoundError(LadderError, LookupError):
+    """No event with that identity is stored or held."""
 
 
 class EffectNotFoundError(LadderError, LookupError):

@@ -159,7 +159,7 @@ class Pipeline:
         draft, moves, start = run(self.ladder, events, until)
         if draft is None or draft.stage is None:
             return None
-        return History(draft, moves, start, aside=draft.aside.values())
+        return History(draft, moves, start, aside=draft.aside.values(), withdrawn=draft.takings)
 
     def open(self, deal: str, events: Iterable[Event] = ()) -> Unfolding:
         """Return a deal's fold that can be stepped: for engines that keep their own state.

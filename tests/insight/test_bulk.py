@@ -78,7 +78,9 @@ def test_a_bulk_replay_tells_the_histories_of_the_fold(
 def test_data_in_columns_says_what_the_same_data_says_in_events(
     case: tuple[Pipeline, list[Event]], data: st.DataObject
 ) -> None:
-    pipeline, events = case
+    pipeline, told = case
+    # What is taken back has no columns.
+    events = [event for event in told if event.type != "ladder.withdraw"]
     frame = as_columns(with_plain_properties(events))
     until = some_instant(data.draw, events)
     replayed = replay(pipeline, frame, until, workers=1)

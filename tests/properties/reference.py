@@ -16,6 +16,7 @@ from ladderpipe import ANY, Cart, CartLine, Deal, Event, Pipeline, Rule, Stage, 
 from ladderpipe.ladder.rules import ByHand, OnEvents
 
 HAND, OVERRIDE, EDITED = "ladder.by_hand", "ladder.override", "deal.edited"
+WITHDRAW = "ladder.withdraw"
 
 
 @attrs.frozen
@@ -94,7 +95,29 @@ def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None)
 
     highest_first = sorted(events, key=lambda event: (event.seq, event.data_text()), reverse=True)
     once = {(event.source, event.id): event for event in highest_first}
-    return sorted((e for e in once.values() if until is None or e.at <= until), key=key)
+    told = sorted(once.values(), key=key)
+    gone = taken_back(told)
+    return [
+        event
+        for event in told
+        if event.type != WITHDRAW
+        and (event.source, event.id) not in gone
+        and (until is None or event.at <= until)
+    ]
+
+
+def taken_back(told: list[Event]) -> set[tuple[str, str]]:
+    """S13: withdrawals are read from the last to the first; each names one event, at any time."""
+    gone: set[tuple[str, str]] = set()
+    read: set[tuple[str, str]] = set()
+    for event in reversed(told):
+        mine = (event.source, event.id)
+        if event.type == WITHDRAW and mine not in gone:
+            read.add(mine)
+            named = (event.data["source"], event.data["id"])
+            if named not in read:
+                gone.add(named)
+    return gone
 
 
 def goes_before(due: dt.datetime, event: Event) -> bool:

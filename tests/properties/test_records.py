@@ -50,7 +50,7 @@ KEYS = {
     },
     Move: {"deal", "n", "out_of", "into", "at", "recorded_at", "rule", "event"},
     Visit: {"deal", "n", "key", "stage", "entered_at", "left_at"},
-    History: {"deal", "moves", "visits", "aside"},
+    History: {"deal", "moves", "visits", "aside", "withdrawn"},
     Receipt: {"outcome", "deal", "moves", "refolded", "reason", "undeclared", "event"},
     Effect: {
         *("key", "name", "deal", "visit_key", "payload", "state", "due_at", "expires_at"),

@@ -51,7 +51,8 @@ def test_all_stores_hold_the_same(postgres_url: str, make_board: Any, data: st.D
         latest = max((event.at for event in events), default=clock.now())
         clock.set(max(latest, clock.now()))
         while events:
-            step = data.draw(st.sampled_from([handle_one, handle_some, sweep, move_by_hand]))
+            steps = [handle_one, handle_some, sweep, move_by_hand, edit_by_hand, take_back, undo]
+            step = data.draw(st.sampled_from(steps))
             size = data.draw(SIZES[step])
             batch, events = events[:size], events[size:]
             again = [data.draw(copies(batch[0]))] if step is handle_some else []
@@ -82,7 +83,31 @@ def move_by_hand(board: Board, batch: list[Event], into: Stage) -> Any:
         return board.move(DEALS[0], into, by="Ada", properties={"a": 1.0, "b": 1e22})
 
 
+def edit_by_hand(board: Board, batch: list[Event], into: Stage) -> Any:
+    with _numbered(board):
+        return board.edit(DEALS[0], by="Ada", owner=into.key, value="10.50")
+
+
+def take_back(board: Board, batch: list[Event], into: Stage) -> Any:
+    with _numbered(board):
+        told = [*board.events(DEALS[0]), "nothing"]
+        return board.withdraw(told[len(told) // 2], by="Ada")
+
+
+def undo(board: Board, batch: list[Event], into: Stage) -> Any:
+    with _numbered(board):
+        return board.undo(DEALS[0], by="Ada", expecting=into)
+
+
+def _numbered(board: Board) -> Any:
+    number = (len(board.events(DEALS[0])) + 1000).to_bytes(16, "big")
+    return mock.patch("os.urandom", return_value=number)
+
+
 SIZES = {
+    edit_by_hand: st.just(0),
+    take_back: st.just(0),
+    undo: st.just(0),
     handle_one: st.just(1),
     handle_some: st.integers(1, 8),
     sweep: st.just(0),

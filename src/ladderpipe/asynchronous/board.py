@@ -162,6 +162,8 @@ class AsyncBoard:
     move_many = awaited(Board.move_many)
     override = awaited(Board.override)
     edit = awaited(Board.edit)
+    withdraw = awaited(Board.withdraw)
+    undo = awaited(Board.undo)
     options = awaited(Board.options)
 
     # -- time ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import attrs
 from ..model.clock import Clock, SystemClock, instant
 from ..model.deal import Deal
 from ..model.effect import Backoff, Effect, EffectState, Handler, StaleEffects, Task
-from ..model.event import Event
+from ..model.event import OWN_SOURCE, Event, Identity
 from ..model.held import Held
 from ..model.history import History
 from ..model.receipt import Receipt
@@ -22,7 +22,7 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
-from . import deliver, edit, hand, handle, hold, options, read, release, sweep
+from . import deliver, edit, hand, handle, hold, options, read, release, sweep, withdraw
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .edit import KEEP
 from .handle import BATCH
@@ -403,6 +403,71 @@ class Board:
         seen = None if expecting is None else str(expecting)
         asked = edit.edit_of(fields, by=by, note=note, expecting=seen, id=id)
         return edit.edit(self._session, deal, asked)
+
+    def withdraw(
+        self,
+        event: Event | Held | Identity | tuple[str, str] | str,
+        *,
+        by: str,
+        reason: str | None = None,
+        source: str = "",
+        id: str | None = None,
+    ) -> Receipt:
+        """Take an event back: the deal becomes as if it had never been told.
+
+        History and explanation still show that it was told, and who took it back. What is withdrawn
+        already is a duplicate, and nothing is written.
+
+        Args:
+            event: an event, what ``receipt.event`` names, a held event, or an id.
+            source: of the event, if only its id is given.
+            id: makes a request that is told again harmless, as :meth:`move` takes it.
+
+        Raises:
+            EventNotFoundError: no such event is known, or held (a ``LookupError``).
+            MoveNotAllowedError: it stands in a baseline; the message says what to do instead.
+            EventConflictError: *id* was given to a hand that asked for something else.
+        """
+        refuse_inside_hook("board.withdraw")
+        asked = withdraw.take_back(event, by=by, reason=reason, id=id, source=source)
+        return withdraw.withdraw(self._session, event, asked)
+
+    def undo(
+        self,
+        deal: str,
+        *,
+        by: str,
+        event: Event | Identity | tuple[str, str] | str | None = None,
+        expecting: Stage | str | None = None,
+        reason: str | None = None,
+        id: str | None = None,
+    ) -> Receipt:
+        """Take back a move, override or edit by hand: the one named, or the last one.
+
+        One of *event* and *expecting* is needed, so that a double click does not undo two.
+
+        Args:
+            event: what ``receipt.event`` named, or the id that the hand was given.
+            expecting: the stage, or the key of the visit, in which you see the deal.
+            id: makes a request that is told again harmless, as :meth:`move` takes it.
+
+        Raises:
+            DealNotFoundError: no event of that deal is known.
+            InvalidEventError: neither is given, or *event* was nothing done by hand.
+            MoveNotAllowedError: the deal is not where it was expected, there is nothing to undo, or
+                it stands in a baseline.
+            EventConflictError: *id* was given to a hand that asked for something else.
+        """
+        refuse_inside_hook("board.undo")
+        asked = withdraw.take_back(
+            event,
+            by=by,
+            reason=reason,
+            expecting=None if expecting is None else str(expecting),
+            id=id,
+            source=OWN_SOURCE,
+        )
+        return withdraw.undo(self._session, deal, asked)
 
     def options(self, deal: str, by: str | None = None) -> tuple[Option, ...]:
         """Say of every stage whether a hand may move the deal there now, and what would follow.

@@ -16,8 +16,9 @@ import attrs
 
 from ..errors import LadderError
 from ..fold import fold as folding
+from ..fold.withdrawals import standing
 from ..model.clock import instant_text
-from ..model.event import Event
+from ..model.event import WITHDRAW, Event
 from ..model.history import SetAside
 from ..model.move import Move
 from ..model.visit import visit_keys
@@ -154,8 +155,10 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     change = decision.change(pipeline, _NEVER, stored.has_effects)
     causes = {row.n: _cause(row) for row in rows}
     document = json.loads(change.document or "{}")
-    _, first = folding.begin(pipeline.ladder, stored.deal, ordered)
-    asked = {(event.source, event.id) for event in ordered[first:]}
+    left = standing(ordered)
+    _, first = folding.begin(pipeline.ladder, stored.deal, left.events)
+    asked = {(event.source, event.id) for event in left.events[first:]}
+    asked |= {(event.source, event.id) for event in ordered if event.type == WITHDRAW}
     return _Folded(change.deal, document, change.moves, base, causes, draft.aside, asked)
 
 

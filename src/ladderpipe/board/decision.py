@@ -18,7 +18,7 @@ from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
 from ..ladder.ladder import Ladder
-from ..model.event import PHASE_BASELINE, Event
+from ..model.event import PHASE_BASELINE, WITHDRAW, Event
 from ..model.held import HeldKind
 from ..model.history import SetAside
 from ..model.move import Move
@@ -116,6 +116,9 @@ class Decision:
             n = caused.get(identity)
             if identity in self.late:
                 found.append(Outcome.LATE)
+            elif event.type == WITHDRAW:
+                is_moved = self.current_changed and self.draft.stage is not None
+                found.append(Outcome.MOVED if is_moved else unmoved)
             elif aside and identity in aside:
                 found.append(Outcome.HELD)
             elif n is None:
@@ -204,9 +207,9 @@ def decide(
     late: frozenset[tuple[str, str]] = frozenset()
     if stored.baseline_at is not None:
         baseline = (stored.baseline_at, PHASE_BASELINE)
-        old = [event for event in ordered if (event.at, event.phase) < baseline]
+        old = [e for e in ordered if (e.at, e.phase) < baseline and e.type != WITHDRAW]
         late = frozenset((event.source, event.id) for event in old)
-        ordered = ordered[len(old) :]
+        ordered = [event for event in ordered if (event.source, event.id) not in late]
     swept_to = stored.swept_to
     if swept_to is not None and swept_to > now:
         swept_to = now
@@ -214,8 +217,9 @@ def decide(
         swept_to = sweep_to
     is_ahead = stored.swept_to != swept_to and draft.horizon is not None and draft.horizon > now
     if ordered or is_ahead:
-        is_late = ordered and not folding.sorts_after_all(
-            draft, order_key(pipeline.ladder, ordered[0])
+        is_late = ordered and (
+            _changes_the_past(draft, ordered)
+            or not folding.sorts_after_all(draft, order_key(pipeline.ladder, ordered[0]))
         )
         if is_late or is_ahead:
             decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
@@ -249,7 +253,11 @@ def _fold_again(
 ) -> Decision:
     events, old_moves = load_all()
     ordered = folding.in_order(pipeline.ladder, events)
-    goes_last = bool(new) and _goes_last(before, order_key(pipeline.ladder, new[0]))
+    goes_last = (
+        bool(new)
+        and not _changes_the_past(before, new)
+        and _goes_last(before, order_key(pipeline.ladder, new[0]))
+    )
 
     def watch(draft: Draft) -> None:
         # A snapshot holds the whole deal, and a long past has many moves. If the new events go
@@ -326,6 +334,13 @@ def _aside(found: SetAside, now: dt.datetime) -> HeldRow:
     return new_held(HeldKind.ASIDE, found.event, found.reason, now)
 
 
+def _changes_the_past(draft: Draft, new: Sequence[Event]) -> bool:
+    """Whether some of these take back what was told, or were taken back before they came."""
+    return any(
+        event.type == WITHDRAW or (event.source, event.id) in draft.withdrawn for event in new
+    )
+
+
 def _goes_last(before: Draft, key: OrderKey) -> bool:
     """Whether an event sorts after every stored event and every move, if not every timer try."""
     if before.cursor is not None and key <= before.cursor:
@@ -368,6 +383,8 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
     )
     draft.floor = stored.baseline_at
     draft.horizon = stored.horizon
+    notes = {} if stored.timers is None else json.loads(stored.timers)
+    draft.withdrawn = {(source, id) for source, id in notes.get("withdrawn", ())}
     if stored.stage is None:
         return draft
     draft.enter_stored(stored.stage)
@@ -379,11 +396,9 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
     draft.closed_at = stored.closed_at
     if stored.lost_from is not None:
         draft.lost_from = pipeline.stage(stored.lost_from)
-    if stored.timers is not None:
-        notes = json.loads(stored.timers)
-        draft.blocked = tuple(notes.get("blocked", ()))
-        if "fired" in notes:
-            draft.fired, draft.fired_at = tuple(notes["fired"]), stored.entered_at
+    draft.blocked = tuple(notes.get("blocked", ()))
+    if "fired" in notes:
+        draft.fired, draft.fired_at = tuple(notes["fired"]), stored.entered_at
     draft.due_at = stored.due_at
     return draft
 
@@ -452,7 +467,11 @@ def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> Stored
         cursor_rung=rung,
         cursor_source=source,
         cursor_id=id,
-        timers=_timer_notes(draft.blocked, draft.fired if draft.fired_at == entered_at else ()),
+        timers=_notes(
+            draft.blocked,
+            draft.fired if draft.fired_at == entered_at else (),
+            tuple(sorted(draft.withdrawn)) if draft.withdrawn else (),
+        ),
         owner=owner,
         currency=currency,
         value=value,
@@ -479,8 +498,11 @@ def _record(move: Move, key: str, left_at: dt.datetime | None, now: dt.datetime)
 
 
 @functools.lru_cache(maxsize=256)
-def _timer_notes(blocked: tuple[str, ...], fired: tuple[str, ...]) -> str | None:
-    notes = {name: keys for name, keys in (("blocked", blocked), ("fired", fired)) if keys}
+def _notes(
+    blocked: tuple[str, ...], fired: tuple[str, ...], withdrawn: tuple[tuple[str, str], ...]
+) -> str | None:
+    named = (("blocked", blocked), ("fired", fired), ("withdrawn", withdrawn))
+    notes = {name: keys for name, keys in named if keys}
     return _encode(notes) if notes else None
 
 

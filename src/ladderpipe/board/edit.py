@@ -16,7 +16,7 @@ from ..model.receipt import Outcome, Receipt
 from ..model.sameness import same_data
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal
-from .hand import asked_again, check_expected
+from .hand import asked_again, check_expected, is_unheard_of
 from .options import check_actor
 from .session import Session
 from .unit import Unit, receipt
@@ -126,7 +126,7 @@ def known_deal(unit: Unit, deal: str) -> tuple[StoredDeal, str | None]:
         DealNotFoundError: nothing was, or it was removed.
     """
     stored, document = unit.load(deal, create=False)
-    if stored is None or (stored.last_event_at is None and stored.removed_at is None):
+    if stored is None or (stored.removed_at is None and is_unheard_of(stored)):
         raise DealNotFoundError(
             f"no event of a deal {deal!r} is known: check the id, or open it with an event"
         )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..errors import InvalidEventError
 from ..fold.reducer import DealData
-from ..model.event import BASELINE, DISCARDED, RESERVED, Event
+from ..model.event import BASELINE, DISCARDED, EDITED, RESERVED, Event
 from ..model.money import amount, currency_code
 from ..model.stage import TASK
 
@@ -99,7 +99,7 @@ class Eraser:
         is_own = kind.startswith(RESERVED)
         erased = {}
         for name, part in data.items():
-            if name in _WRITTEN_BY_PEOPLE:
+            if name in _WRITTEN_BY_PEOPLE or (kind == EDITED and name == "note"):
                 continue
             if name == "line":
                 part = self._line(part)

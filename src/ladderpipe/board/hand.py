@@ -215,7 +215,7 @@ def _move_in(session: Session, unit: Unit, deal: str, asked: MoveByHand) -> Rece
     known = asked_again(unit, stored, asked)
     if known is not None:
         return _answer_again(unit, stored, document, asked, known)
-    if asked.kind == OVERRIDE and stored.last_event_at is None:
+    if asked.kind == OVERRIDE and is_unheard_of(stored):
         raise DealNotFoundError(
             f"no event of a deal {deal!r} is known, so there is nothing to override; check the "
             "id, or open it with an event or by hand"
@@ -244,6 +244,11 @@ def _move_in(session: Session, unit: Unit, deal: str, asked: MoveByHand) -> Rece
         moves=(*receipt(swept, event).moves, *answer.moves),
         reason=_moved_on(decision.moves, event),
     )
+
+
+def is_unheard_of(stored: StoredDeal) -> bool:
+    """Return whether nothing was ever told of a deal, not even what was taken back."""
+    return stored.last_event_at is None and stored.timers is None
 
 
 def asked_again(unit: Unit, stored: StoredDeal, asked: Any) -> KnownEvent | None:

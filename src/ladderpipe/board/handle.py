@@ -11,13 +11,13 @@ from typing import Final
 import attrs
 
 from ..errors import EventConflictError, EventFromFutureError, LadderError
-from ..model.event import Event, from_outside
+from ..model.event import WITHDRAW, Event, from_outside, named_by
 from ..model.receipt import Outcome, Receipt
 from ..model.report import BatchReport, EventFailure
 from ..observability.observer import Observer, observed
 from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, go_on_or_raise
-from .hold import hold_event, keep
+from .hold import hold_event, keep, note_told_again, take_in_withdrawn
 from .session import Session
 from .unit import Unit, receipt
 
@@ -65,9 +65,13 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
         if not unit.was_cut_short(stored, event, known):
             if stored.definition is None:
                 unit.transaction.remove_unused_deals([stored.id])
+            if unit.is_withdrawn(stored, event):
+                note_told_again(unit, event)
             draft = unit.draft(stored, document).if_open()
             return Receipt(Outcome.DUPLICATE, draft, event=event.identity)
         event = unit.stored_event(stored, event)
+    if event.type == WITHDRAW:
+        take_in_withdrawn(unit, stored, named_by(event))
     answer = receipt(unit.decide(stored, document, [event], hold=hold), event)
     unit.flush()
     return answer
@@ -183,7 +187,7 @@ class _Batch:
             if not self._session.pipeline.ladder.declares(event.type):
                 self.undeclared[event.type] += 1
             identity = (event.source, event.id)
-            if identity in seen or event.at > latest:
+            if identity in seen or event.at > latest or event.type == WITHDRAW:
                 self._one_by_one.append((position, event))
             else:
                 seen.add(identity)
@@ -238,7 +242,7 @@ class _Batch:
         except EventConflictError as error:
             self._failed(position, event, error)
         else:
-            if unit.was_cut_short(stored, event, found):
+            if unit.was_cut_short(stored, event, found) or unit.is_withdrawn(stored, event):
                 self._one_by_one.append(numbered)
             else:
                 self.outcomes[Outcome.DUPLICATE] += 1
@@ -325,6 +329,8 @@ def check_time(session: Session, unit: Unit, event: Event, now: dt.datetime) -> 
     Raises:
         EventFromFutureError: it lies further ahead than ``max_skew`` allows.
     """
+    if event.type == WITHDRAW:
+        return  # it has no place in time
     if event.at > now + session.max_skew and unit.known(event) is None:
         raise EventFromFutureError(
             f"event {event.id!r} for deal {event.deal!r} says it happens at "

@@ -35,6 +35,7 @@ import attrs
 from ..ladder.check import Severity
 from ..ladder.plain import did_you_mean
 from ..model.clock import Clock, SystemClock, instant
+from ..model.event import EDITED
 from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
 from ..public import publish
@@ -165,7 +166,9 @@ def examine(
         waiting_deals=waiting,
         held=transaction.count_held(row.id),
         # What was declared since then is all right now.
-        undeclared={kind: n for kind, n in sorted(counts.items()) if kind not in expected},
+        undeclared={
+            kind: n for kind, n in sorted(counts.items()) if kind not in expected and kind != EDITED
+        },
         expected=expected,
         is_swept_ahead=bool(transaction.swept_ahead(row.id, now, 1)),
         is_put_off=bool(transaction.put_off_effects(row.id, latest or latest_retry(now), 1)),
@@ -322,8 +325,8 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
 
 
 _HELD_BECAUSE: Final = {
-    "aside": "whose guard or reducer raises",
-    "conflict": "under a name that another event has",
+    "aside": "whose guard or reducer raises, or that take back what is not there",
+    "conflict": "under a name that another event has, or one that was taken back",
     "failed": "whose hook raises",
     "future": "that are still to come",
 }

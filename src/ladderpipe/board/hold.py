@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterable, Iterator
 
 from ..errors import EventConflictError, EventFromFutureError, shown
-from ..model.event import Event
+from ..model.event import Event, Identity
 from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
-from ..stores.base import HeldRow, Transaction, new_held
+from ..stores.base import FORGOTTEN_DIGEST, HeldRow, StoredDeal, Transaction, new_held
 from .boundary import storable
 from .read import stored_deal
 from .session import Session
@@ -135,3 +135,37 @@ def event_of(row: HeldRow, id: str | None = None) -> Event:
         seq=row.seq,
         data=json.loads(row.data or "{}"),
     )
+
+
+def take_in_withdrawn(unit: Unit, stored: StoredDeal, target: Identity) -> None:
+    """Put aside what is held and was taken back: it is told, changes nothing and is asked no more.
+
+    What is held because its identity is another event's stays: it is that one that is taken back.
+    """
+    for row in unit.transaction.held(unit.number, stored.deal):
+        waits = row.kind in (HeldKind.FUTURE, HeldKind.FAILED)
+        if waits and (row.source, row.id) == target:
+            told = unit.new_event(stored, event_of(row))
+            if row.digest == FORGOTTEN_DIGEST:
+                told = told._replace(digest=None)
+            unit.transaction.add_events(unit.number, [told])
+            unit.transaction.remove_held(unit.number, row.key)
+
+
+def note_told_again(unit: Unit, event: Event) -> None:
+    """Note that somebody insists on an event that was taken back, if it would close its deal.
+
+    It is kept once, with how often it was told: its identity counts no more, and whether it is true
+    all the same a person has to say.
+    """
+    if not unit.pipeline.ladder.may_close(event.type):
+        return
+    reason = (
+        f"it was taken back, and is told again: if it is true, withdraw the withdrawal, or release "
+        f"it under an id of its own; a {event.type} leads into a closed stage"
+    )
+    data = event.data_text()
+    row = new_held(HeldKind.CONFLICT, event, reason, unit.now, data, event.digest(data))
+    known = unit.transaction.held_by_key(unit.number, row.key)
+    if known is None or known.discarded_at is None:
+        unit.transaction.hold(unit.number, row)

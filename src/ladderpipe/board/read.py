@@ -11,6 +11,8 @@ import attrs
 
 from ..errors import DealNotFoundError, PipelineChangedError
 from ..fold.draft import order_key
+from ..fold.fold import in_order
+from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
 from ..model.event import Event
@@ -109,8 +111,12 @@ def history(session: Session, deal_id: str) -> History:
         for row in held
         if row.data is None and (row.source, row.id) in events
     ]
+    ordered = in_order(session.pipeline.ladder, events.values())
+    withdrawn = standing(ordered).withdrawn
     aside.sort(key=lambda each: order_key(session.pipeline.ladder, each.event))
-    return History(draft, rows, keys=[record.visit_key for record in records], aside=aside)
+    return History(
+        draft, rows, keys=[record.visit_key for record in records], aside=aside, withdrawn=withdrawn
+    )
 
 
 def events(session: Session, deal_id: str) -> list[Event]:

@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft
 from ..model.canonical import is_storable, plain_text
-from ..model.event import Event, is_quiet_hand, phase_of
+from ..model.effect import EffectState
+from ..model.event import WITHDRAW, Event, is_quiet_hand, phase_of
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
 from ..model.stage import TASK
@@ -180,7 +181,9 @@ class Unit:
         taken up where it was left. It is the stored event whose place counts: a copy may have
         another ``seq``, and one of a forgotten event another time.
         """
-        if known.deal_id != stored.id:
+        if known.deal_id != stored.id or known.type == WITHDRAW:
+            return False
+        if self.is_withdrawn(stored, event):
             return False
         if stored.cursor_at is None:
             return True
@@ -194,6 +197,12 @@ class Unit:
             stored.cursor_source,
             stored.cursor_id,
         )
+
+    def is_withdrawn(self, stored: StoredDeal, event: Event) -> bool:
+        """Return whether an event of a deal was taken back, perhaps before it came."""
+        if stored.timers is None:
+            return False
+        return [event.source, event.id] in json.loads(stored.timers).get("withdrawn", ())
 
     def stored_event(self, stored: StoredDeal, event: Event) -> Event:
         """Return the event of a deal that is stored under another's identity."""
@@ -243,6 +252,19 @@ class Unit:
         self._note(decision, events)
         return decision
 
+    def preview(self, stored: StoredDeal, document: str | None, to: dt.datetime) -> Draft:
+        """Return a deal as a sweep would leave it; nothing is noted or written."""
+        found = decide(
+            self.pipeline,
+            stored,
+            lambda: document,
+            [],
+            lambda: self._everything(stored),
+            self.now,
+            to,
+        )
+        return found.draft
+
     def decide_again(self, stored: StoredDeal, document: str | None) -> Decision:
         """Decide about a deal from all its stored events, none of them new.
 
@@ -290,6 +312,8 @@ class Unit:
                     change.deal = change.deal._replace(has_effects=has_effects)
             elif decision.stored.has_effects:
                 self._retime(decision, change)
+        if decision.current_changed and any(event.type == WITHDRAW for event in events):
+            self._send_only_the_last(decision, change)
         if change.deal.owner != decision.stored.owner and self.pipeline.asks_for_effects:
             self._hand_over(decision.stored, change)
         if self.quiet:
@@ -316,6 +340,39 @@ class Unit:
         if moved:
             change.vanished = [*change.vanished, key]
             change.effects = [*change.effects, *moved]
+
+    def _send_only_the_last(self, decision: Decision, change: DealChange) -> None:
+        """Let only the last of each name go out of what is overdue in a visit that comes to light.
+
+        What moving out had cancelled is overdue by as long as the deal was elsewhere. Tasks stay,
+        since a person decides about them.
+        """
+        key = decision.visit_key
+        rows = self.transaction.effects(self.number, decision.stored.id, ("cancelled",))
+        known = {row.key for row in self.transaction.effects(self.number, decision.stored.id, None)}
+        new = [effect for effect in change.effects if effect.key not in known]
+        last: dict[str, tuple[dt.datetime, str]] = {}
+        asked: list[EffectRow | NewEffect] = [*rows, *new]
+        overdue = [
+            effect
+            for effect in asked
+            if effect.visit_key == key
+            and effect.phase == "into"
+            and effect.state in ("cancelled", "pending")
+            and effect.name != TASK
+            and effect.due_at <= self.now
+        ]
+        for effect in overdue:
+            place = (effect.due_at, effect.key)
+            last[effect.name] = max(last.get(effect.name, place), place)
+        late = {e.key for e in overdue if (e.due_at, e.key) != last[e.name]}
+        for row in rows:
+            if row.key in late:
+                self.transaction.settle_effect(row.key, EffectState.EXPIRED.value)
+        change.effects = [
+            effect._replace(state=EffectState.EXPIRED.value) if effect.key in late else effect
+            for effect in change.effects
+        ]
 
     def _hand_over(self, stored: StoredDeal, change: DealChange) -> None:
         """Let a deal's tasks follow its owner, those that may come back included."""

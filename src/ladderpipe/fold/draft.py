@@ -14,10 +14,11 @@ from ..ladder.machine import NOT_OPEN, Candidate, Rung
 from ..model.clock import instant
 from ..model.deal import Deal
 from ..model.event import Event
-from ..model.history import SetAside
+from ..model.history import SetAside, Withdrawn
 from ..model.stage import Stage
 from ..model.visit import Visit
 from .reducer import CartDraft, DealData
+from .withdrawals import Standing
 
 __all__ = ["Draft", "OrderKey", "order_key"]
 
@@ -48,6 +49,8 @@ class Draft:
         aside: events that could not be used at their place, with the reason; see S12.
         refusals: what those raised.
         passed: the last of those, up to which the deal has been folded all the same.
+        withdrawn: what the withdrawals that count name, whether or not it has arrived.
+        takings: the events that were taken back, of a deal that was folded from all its events.
         snapshots: when set, the deal before and after each move that has hooks, by number.
         settled: number of the last move of which no snapshot is worth taking.
     """
@@ -80,8 +83,10 @@ class Draft:
         "rung",
         "settled",
         "snapshots",
+        "takings",
         "visit",
         "visit_key",
+        "withdrawn",
     )
 
     def __init__(self, ladder: Ladder, deal: str) -> None:
@@ -106,6 +111,8 @@ class Draft:
         self.passed: Event | None = None
         self.aside: Mapping[tuple[str, str], SetAside] = _NONE
         self.refusals: Mapping[tuple[str, str], LadderError] = _NONE
+        self.withdrawn: Collection[tuple[str, str]] = ()
+        self.takings: tuple[Withdrawn, ...] = ()
         self.changed = False
         self.hooked: Collection[tuple[str, str]] = ()
         self.settled = 0
@@ -202,6 +209,13 @@ class Draft:
         identity = (event.source, event.id)
         self.aside = {**self.aside, identity: SetAside(event, str(error))}
         self.refusals = {**self.refusals, identity: error}
+
+    def note_withdrawn(self, found: Standing) -> None:
+        """Note what was taken back, and what was to be and cannot."""
+        self.withdrawn, self.takings = found.named, found.withdrawn
+        if found.astray:
+            astray = {(each.event.source, each.event.id): each for each in found.astray}
+            self.aside = {**self.aside, **astray}
 
     def note_fired(self, timer: Candidate, at: dt.datetime) -> None:
         """Note that this timer rule moves the deal at this instant."""

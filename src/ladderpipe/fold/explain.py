@@ -17,16 +17,20 @@ from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant, instant_text
-from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, Event
+from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, WITHDRAW, Event
+from ..model.history import Withdrawn
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from ..public import publish
 from .draft import Draft
 from .fold import in_order, run
+from .withdrawals import is_told, standing
 
 __all__ = ["Explanation", "Reason", "Refusal", "Step", "explain", "why_not"]
 
-Kind = Literal["event", "hand", "override", "timer", "baseline", "discarded"]
+Kind = Literal[
+    "event", "hand", "override", "timer", "baseline", "discarded", "withdrawn", "withdrawal"
+]
 
 
 class Reason(enum.StrEnum):
@@ -119,6 +123,9 @@ class Step:
             return f"{self.kind}: {data.get('by') or 'somebody'} → '{data.get('into')}'{reason}"
         if self.kind == "baseline":
             return "baseline"
+        if self.kind == "withdrawal":
+            reason = f" ({data['reason']})" if data.get("reason") else ""
+            return f"withdrawal: {data.get('by') or 'somebody'} takes back '{data['id']}'{reason}"
         if self.kind == "discarded":
             note = data[DISCARDED]
             return f"{note['type']}, event '{self.event.id}', discarded by {note['by']}"
@@ -135,6 +142,8 @@ class Step:
     def _came_of_it(self) -> str:
         if self.kind == "discarded" and self.event is not None:
             return f"counts no more: {self.event.data[DISCARDED]['reason']}"
+        if self.kind in ("withdrawn", "withdrawal"):
+            return "counts no more" if self.kind == "withdrawn" else "takes an event back"
         by = "" if self.kind == "override" else f" by '{self.rule}'"
         if self.kind == "baseline" and self.outcome is not Outcome.LATE:
             return f"the fold starts here, with the deal in '{self.out_of or 'no stage'}'"
@@ -216,11 +225,43 @@ def explain(
     return Explanation(
         pipeline=ladder.name,
         deal=found[0].deal if found else None,
-        steps=(*before, *listener.steps),
+        steps=(*before, *_with_withdrawals(ladder, found, until, listener.steps)),
         stage=draft.stage if draft else None,
         due_at=draft.due_at if draft else None,
         due_rule=draft.next_timer.key if draft and draft.next_timer else None,
     )
+
+
+def _with_withdrawals(
+    ladder: Ladder, events: list[Event], until: dt.datetime | str | None, steps: list[Step]
+) -> list[Step]:
+    """Return the steps with what was taken back at its place, and what took it back at its own."""
+    if not any(event.type == WITHDRAW for event in events):
+        return steps
+    limit = None if until is None else instant(until)
+    ordered = in_order(ladder, [e for e in events if limit is None or is_told(e, limit)])
+    left = standing(ordered)
+    notes = {each.event.identity: _taken_back(each) for each in left.withdrawn}
+    notes |= {each.event.identity: f"it does nothing: {each.reason}" for each in left.astray}
+    added = [
+        Step(
+            at=event.at,
+            kind="withdrawal" if event.type == WITHDRAW else "withdrawn",
+            outcome=Outcome.STAYED,
+            event=event,
+            note=notes.get(event.identity),
+        )
+        for event in ordered
+        if event.type == WITHDRAW or event.identity in left.named
+    ]
+    return sorted([*steps, *added], key=lambda step: step.at)
+
+
+def _taken_back(withdrawn: Withdrawn) -> str:
+    data = withdrawn.by.data
+    reason = f": {data['reason']}" if data.get("reason") else ""
+    who = data.get("by") or f"event '{withdrawn.by.id}'"
+    return f"taken back by {who} at {_time(withdrawn.by.at)}{reason}"
 
 
 def _until_baseline(
@@ -229,8 +270,8 @@ def _until_baseline(
     """Return the steps up to the last baseline, which is where the fold began."""
     if until is not None:
         limit = instant(until)
-        events = [event for event in events if event.at <= limit]
-    ordered = in_order(ladder, events)
+        events = [event for event in events if is_told(event, limit)]
+    ordered = list(standing(in_order(ladder, events)).events)
     while ordered and ordered[-1].type != BASELINE:
         ordered.pop()
     if not ordered:

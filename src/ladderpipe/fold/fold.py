@@ -33,6 +33,7 @@ from ..model.move import Move, new_move
 from ..model.visit import Visit
 from .draft import Draft, OrderKey, order_key
 from .reducer import CartDraft
+from .withdrawals import is_told, standing
 
 __all__ = [
     "Observer",
@@ -104,7 +105,7 @@ def run(
     """
     if until is not None:
         until = instant(until)
-        events = [event for event in events if event.at <= until]
+        events = [event for event in events if is_told(event, until)]
     ordered = in_order(ladder, events)
     if not ordered:
         return None, [], None
@@ -117,7 +118,7 @@ def run(
 def fold_all(
     ladder: Ladder,
     deal: str,
-    ordered: list[Event],
+    ordered: Sequence[Event],
     observer: Observer | None = None,
     prepare: Callable[[Draft], None] | None = None,
 ) -> tuple[Draft, list[Move], Visit | None]:
@@ -133,6 +134,8 @@ def fold_all(
         GuardError: the guard or the time of a timer raised.
     """
     careful = observer is not None
+    left = standing(ordered)
+    ordered = left.events
     while True:
         draft, first = begin(ladder, deal, ordered)
         if prepare is not None:
@@ -146,10 +149,11 @@ def fold_all(
                 raise
             careful = True
         else:
+            draft.note_withdrawn(left)
             return draft, moves, start
 
 
-def begin(ladder: Ladder, deal: str, events: list[Event]) -> tuple[Draft, int]:
+def begin(ladder: Ladder, deal: str, events: Sequence[Event]) -> tuple[Draft, int]:
     """Return the draft to start from, and the index of the first event to fold onto it.
 
     That is a deal not yet opened, or what the last baseline among the ordered *events* says.

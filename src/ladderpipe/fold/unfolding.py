@@ -13,7 +13,7 @@ import attrs
 from ..errors import EventConflictError
 from ..ladder.ladder import Ladder
 from ..model.clock import instant
-from ..model.event import BASELINE, Event
+from ..model.event import BASELINE, WITHDRAW, Event
 from ..model.history import History
 from ..model.move import Move
 from ..model.receipt import Outcome
@@ -102,7 +102,7 @@ class Unfolding:
                     "an identity names one event; give this one its own id"
                 )
             return Change(Outcome.DUPLICATE)
-        if event.type != BASELINE and sorts_after_all(self._draft, order_key(self._ladder, event)):
+        if self._goes_last(event) and sorts_after_all(self._draft, order_key(self._ladder, event)):
             return self._append(event, hold)
         moves, keys = self._moves, self._keys
         self._fold({**self._events, identity: event})
@@ -137,8 +137,10 @@ class Unfolding:
         """Return the history up to here; ``None`` while no event has opened the deal."""
         if self._draft.stage is None:
             return None
-        aside = self._draft.aside.values()
-        return History(self._draft.as_deal(), self._moves, self._start, self._keys, aside)
+        aside, withdrawn = self._draft.aside.values(), self._draft.takings
+        return History(
+            self._draft.as_deal(), self._moves, self._start, self._keys, aside, withdrawn
+        )
 
     def to_state(self) -> dict[str, Any]:
         """Return all of it as JSON values: the events, and how far time has gone."""
@@ -168,6 +170,11 @@ class Unfolding:
                 f"event {event.id!r} is about deal {event.deal!r}, and this is {self.deal!r}: "
                 "open an Unfolding for each deal"
             )
+
+    def _goes_last(self, event: Event) -> bool:
+        """Whether an event changes nothing of what was before it, wherever it sorts."""
+        named = (event.source, event.id) in self._draft.withdrawn
+        return event.type not in (BASELINE, WITHDRAW) and not named
 
     def _append(self, event: Event, hold: bool) -> Change:
         count = len(self._moves)
@@ -210,7 +217,7 @@ class Unfolding:
         cursor = self._draft.floor
         if cursor is not None and event.at < cursor:
             return Outcome.LATE
-        if (event.source, event.id) in self._draft.aside:
+        if (event.source, event.id) in self._draft.aside and event.type != WITHDRAW:
             return Outcome.HELD
         for move in moves:
             if move.event is event:

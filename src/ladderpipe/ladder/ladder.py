@@ -112,6 +112,15 @@ class Ladder:
         """Return the position of the lowest stage that rules for this type lead into, or −1."""
         return self._rung_of_type.get(event_type, -1)
 
+    def may_close(self, event_type: str) -> bool:
+        """Return whether a rule for this type leads into a closed stage."""
+        return event_type in self._closing
+
+    @functools.cached_property
+    def _closing(self) -> frozenset[str]:
+        triggers = [rule.trigger for rule in self.rules if rule.into.is_closed]
+        return frozenset(kind for t in triggers if isinstance(t, OnEvents) for kind in t.types)
+
     def is_activity(self, event_type: str) -> bool:
         """Return whether an event of this type is a sign of life; what corrects a deal is none."""
         if self._activity is None:

@@ -33,6 +33,8 @@ DISCARDED: Final = "ladder.discarded"
 """Takes the place of an event that was put aside for good: known, and without any effect."""
 EDITED: Final = "deal.edited"
 """Corrects what is known of a deal; a hand, so it comes last in its instant, and no activity."""
+WITHDRAW: Final = "ladder.withdraw"
+"""Takes back one event of its own deal: ``data`` has its ``source`` and ``id``."""
 RESERVED: Final = "ladder."
 OWN_SOURCE: Final = "ladderpipe"
 """Source of the events that the board writes itself: hands, overrides and baselines."""
@@ -323,6 +325,27 @@ def stored_event(
     return event
 
 
+def named_by(withdrawal: Event) -> Identity:
+    """Return what a withdrawal takes back."""
+    data = withdrawal.data
+    return Identity(str(data.get("source") or ""), str(data.get("id")))
+
+
+def _checked_withdrawal(event: Event) -> Event:
+    """Refuse a withdrawal that names nothing.
+
+    Raises:
+        InvalidEventError: its data does not say which event is meant.
+    """
+    id, source = event.data.get("id"), event.data.get("source", "")
+    if not isinstance(id, str) or not id or not isinstance(source, str):
+        raise InvalidEventError(
+            f"event {event.id!r} takes an event back and does not say which: its data must have "
+            f'"id" and, unless it is empty, "source", and is {event.data!r}'
+        )
+    return event
+
+
 def is_quiet_hand(event: Event | None) -> bool:
     """Return whether a hand made a move that is to send nothing."""
     return (
@@ -340,6 +363,8 @@ def from_outside(event: Event) -> Event:
         if not isinstance(event, Event):
             raise InvalidEventError(f"{event!r} is no Event: build one with Event(...)")
         event = Event(**{field.name: getattr(event, field.name) for field in attrs.fields(Event)})
+    if event.type == WITHDRAW:
+        return _checked_withdrawal(event)
     if event.type.startswith(RESERVED):
         raise InvalidEventError(
             f"event {event.id!r} has the type {event.type!r}: types beginning with "

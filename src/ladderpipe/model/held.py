@@ -21,7 +21,8 @@ class HeldKind(enum.StrEnum):
     ASIDE = "aside"
     """It stands in its place, where its guard or the reducer raises; every fold asks it anew."""
     CONFLICT = "conflict"
-    """Its identity is taken by an event with other content: release it under an id of its own."""
+    """Its identity is that of an event with other content, or of one that was taken back: release
+    it under an id of its own."""
     COPY = "copy"
     """It tells an event of the same type and deal again, with other content; counted only."""
     FUTURE = "future"

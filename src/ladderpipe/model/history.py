@@ -13,7 +13,7 @@ from .move import Move
 from .stage import Stage
 from .visit import Visit, visit_keys
 
-__all__ = ["History", "SetAside"]
+__all__ = ["History", "SetAside", "Withdrawn"]
 
 
 class SetAside(NamedTuple):
@@ -29,6 +29,17 @@ class SetAside(NamedTuple):
     reason: str
 
 
+class Withdrawn(NamedTuple):
+    """An event that was told and taken back: the fold is as if it had never been told.
+
+    Attributes:
+        by: the withdrawal that took it back, with who and why in its data.
+    """
+
+    event: Event
+    by: Event
+
+
 class History:
     """What a deal has been through: one stage at every instant since it was opened.
 
@@ -37,9 +48,10 @@ class History:
         moves: each passage from one stage into another, the opening first.
         visits: each stay in a stage; they tile the deal's life without gap or overlap.
         aside: the events that could not be used, each with the reason.
+        withdrawn: the events that were taken back, each with what took it back.
     """
 
-    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits", "aside")
+    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits", "aside", "withdrawn")
 
     def __init__(
         self,
@@ -48,6 +60,7 @@ class History:
         start: Visit | None = None,
         keys: Iterable[str] | None = None,
         aside: Iterable[SetAside] = (),
+        withdrawn: Iterable[Withdrawn] = (),
     ) -> None:
         """Keep what the records are built from; *deal* is a record or the fold's draft.
 
@@ -61,6 +74,7 @@ class History:
         self._keys = None if keys is None else list(keys)
         self._visits: tuple[Visit, ...] | None = None
         self.aside = tuple(aside)
+        self.withdrawn = tuple(withdrawn)
 
     @property
     def deal(self) -> Deal:
@@ -96,12 +110,13 @@ class History:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the deal, its moves, visits and what was set aside as JSON; the keys stay."""
+        """Return the deal, moves, visits, what is aside or withdrawn as JSON; the keys stay."""
         return {
             "deal": self.deal.to_dict(),
             "moves": [move.to_dict() for move in self.moves],
             "visits": [visit.to_dict() for visit in self.visits],
             "aside": [{"event": e.to_dict(), "reason": why} for e, why in self.aside],
+            "withdrawn": [{"event": e.to_dict(), "by": by.to_dict()} for e, by in self.withdrawn],
         }
 
     @classmethod
@@ -125,7 +140,11 @@ class History:
             SetAside(Event.from_dict(told["event"]), told["reason"])
             for told in record.get("aside", ())
         ]
-        return cls(deal, moves, start, [visit.key for visit in visits], aside)
+        withdrawn = [
+            Withdrawn(Event.from_dict(told["event"]), Event.from_dict(told["by"]))
+            for told in record.get("withdrawn", ())
+        ]
+        return cls(deal, moves, start, [visit.key for visit in visits], aside, withdrawn)
 
     def _tile(self) -> list[Visit]:
         keys = self._keys
@@ -149,6 +168,7 @@ class History:
             and self.moves == other.moves
             and self.visits == other.visits
             and self.aside == other.aside
+            and self.withdrawn == other.withdrawn
         )
 
     __hash__ = None  # type: ignore[assignment]

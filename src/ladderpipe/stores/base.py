@@ -63,7 +63,8 @@ class StoredDeal(NamedTuple):
     """The narrow row of a deal. ``stage`` is ``None`` while no rule has opened it.
 
     ``cursor_*`` is the place in the deal's one order up to which events were folded,
-    ``horizon`` when its last timer was tried, ``timers`` the fold's notes on timers as JSON.
+    ``horizon`` when its last timer was tried, ``timers`` the fold's notes as JSON: on timers, and
+    on events that were taken back.
     Timers due up to ``quiet_to`` are the past of a replay: whoever notices them sends nothing.
     """
 

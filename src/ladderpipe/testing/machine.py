@@ -24,6 +24,8 @@ from ladderpipe import (
 )
 from ladderpipe.board.decision import stored_until
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
+from ladderpipe.fold.fold import in_order
+from ladderpipe.fold.withdrawals import standing
 from ladderpipe.model.stage import TASK
 from ladderpipe.public import publish
 from ladderpipe.stores import Store
@@ -118,7 +120,8 @@ class LadderStateMachine(RuleBasedStateMachine):
         now = self.clock.now()
         for deal in DEALS:
             events = self.board.events(deal)
-            is_over = all(event.at <= now for event in events)
+            left = standing(in_order(self.pipeline.ladder, events)).events
+            is_over = all(event.at <= now for event in left)
             expected = self.pipeline.fold(events, now if is_over else None)
             _expect_same(deal, self.history(deal), expected, f"a sweep at {now}")
 
@@ -145,6 +148,19 @@ class LadderStateMachine(RuleBasedStateMachine):
             expect(not known, f"a deal with {len(known)} events cannot be overridden")
         else:
             self._note_hand(deal, into, receipt, known)
+
+    @precondition(lambda self: self.delivered)
+    @rule(draw=st.data())
+    def something_is_taken_back(self, draw: st.DataObject) -> None:
+        """Withdraw an event; the deal is as if it had never been told."""
+        event = draw.draw(st.sampled_from(self.delivered), label="event")
+        known = self.board.events(event.deal)
+        self.board.withdraw(event, by="Ada")
+        for new in self.board.events(event.deal):
+            if new not in known:
+                self.accepted[event.deal][(new.source, new.id)] = new
+        again = self.board.withdraw(event, by="Ada")
+        expect(again.outcome is Outcome.DUPLICATE, f"taken back twice it was {again.outcome}")
 
     @rule(fails=st.booleans())
     def effects_are_delivered(self, fails: bool) -> None:

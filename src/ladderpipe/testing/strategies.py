@@ -26,7 +26,7 @@ from ladderpipe.ladder.guards import (
     value_at_least,
 )
 from ladderpipe.ladder.rules import After, ByHand, OnEvents
-from ladderpipe.model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE
+from ladderpipe.model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE, WITHDRAW, Identity
 from ladderpipe.model.stage import DoStep, Status, WaitStep
 from ladderpipe.public import publish
 
@@ -104,7 +104,7 @@ def events_and_hands(
     min_size: int = 0,
     max_size: int = 20,
 ) -> st.SearchStrategy[list[Event]]:
-    """Return :func:`events` mixed with moves, overrides and edits by hand, as a board has them."""
+    """Return :func:`events` mixed with hands: moves, overrides, edits, and what is taken back."""
     return _streams(Subject(pipeline), deal, start, min_size, max_size, None, hands=True)
 
 
@@ -220,13 +220,13 @@ def _streams(
     pick = picker(draw)
     at = start
     dues: list[dt.datetime] = []
-    found = []
+    found: list[Event] = []
     for index in range(draw(st.integers(min_size, max_size))):
         at = _next_instant(pick, at, dues)
         dues = _dues_after(at, dues, subject.delays)
         if hands and pick([False, False, False, True]):
-            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE, EDITED]), OWN_SOURCE
-            content = _hand(pick, subject) if kind != EDITED else _edit(pick, subject)
+            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE, EDITED, WITHDRAW]), OWN_SOURCE
+            content = _by_hand(pick, subject, kind, found)
         else:
             kind, content = _fact(draw, pick, subject, data)
             source = pick(["", "", "shop"])
@@ -257,8 +257,14 @@ def hands(draw: st.DrawFn, subject: Subject) -> tuple[str, dict[str, Any]]:
     return content["into"], content.get("properties", {})
 
 
-def _edit(pick: Pick, subject: Subject) -> dict[str, Any]:
-    return {**_standard_data(pick, subject, EDITED), "by": "Ada"}
+def _by_hand(pick: Pick, subject: Subject, kind: str, told: list[Event]) -> dict[str, Any]:
+    if kind == EDITED:
+        return {**_standard_data(pick, subject, EDITED), "by": "Ada"}
+    if kind == WITHDRAW:
+        unknown = Identity("", "nothing")
+        target = pick([*(event.identity for event in reversed(told)), unknown])
+        return {**target._asdict(), "by": "Ada"}
+    return _hand(pick, subject)
 
 
 def _fact(

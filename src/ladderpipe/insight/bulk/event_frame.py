@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import polars as pl
 
 from ...errors import InvalidEventError
-from ...model.event import DISCARDED, MAX_NAME, Event
+from ...model.event import DISCARDED, MAX_NAME, WITHDRAW, Event
 from ..frames.schema import INSTANT
 from .payload_columns import FIELDS, PROPERTY
 
@@ -57,7 +57,10 @@ def read_events(source: EventSource, until: dt.datetime | None) -> pl.DataFrame:
     _check_texts(frame, (name for name, kind in EVENTS.items() if kind == pl.String))
     _check_data(frame)
     frame = frame.filter(pl.col("type") != DISCARDED)
-    return frame if until is None else frame.filter(pl.col("at") <= until)
+    if until is None:
+        return frame
+    # A withdrawal has no place in time.
+    return frame.filter((pl.col("at") <= until) | (pl.col("type") == WITHDRAW))
 
 
 def data_columns(frame: pl.DataFrame) -> list[str]:

@@ -19,6 +19,7 @@ from ...board.boundary import UNREADABLE
 from ...errors import GuardError, InvalidEventError
 from ...fold import fold as folding
 from ...fold.draft import Draft
+from ...fold.withdrawals import is_told, standing
 from ...model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, PHASE_TIMER, Event
 from ...model.money import MOST_PLACES
 from ...model.move import Move
@@ -168,11 +169,11 @@ def _eras(pipeline: Pipeline, told: Told, moment: Moment) -> list[list[Event]]:
     recorded = {
         (event.source, event.id): recorded_at
         for event, recorded_at in told
-        if event.at <= moment.as_of and moment.knows(recorded_at)
+        if is_told(event, moment.as_of) and moment.knows(recorded_at)
     }
     counting = [event for event, _ in told if (event.source, event.id) in recorded]
     eras: list[list[Event]] = [[]]
-    for event in folding.in_order(pipeline.ladder, counting):
+    for event in standing(folding.in_order(pipeline.ladder, counting)).events:
         if event.type == BASELINE:
             eras.append([])
         eras[-1].append(event)

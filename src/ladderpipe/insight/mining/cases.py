@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from ...fold import fold as folding
+from ...fold.withdrawals import is_told, standing
 from ...model.event import BASELINE, PHASE_HAND, Event
 from ...pipeline import Pipeline
 from ..frames.as_believed import Change, Life, life_of
@@ -81,8 +82,9 @@ def cases_of(pipeline: Pipeline, walk: Walk, what: What, problems: list[Problem]
 
 def _events(pipeline: Pipeline, recorded: Recorded, as_of: dt.datetime) -> list[Event]:
     """Return the deal's events in order; baselines are the store's, and happened to nobody."""
-    told = (event for event, _ in recorded.told if event.at <= as_of)
-    return folding.in_order(pipeline.ladder, [event for event in told if event.type != BASELINE])
+    told = (event for event, _ in recorded.told if is_told(event, as_of))
+    events = folding.in_order(pipeline.ladder, [e for e in told if e.type != BASELINE])
+    return list(standing(events).events)
 
 
 def _stages_entered(life: Life, events: Sequence[Event]) -> list[Activity]:

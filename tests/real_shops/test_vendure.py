@@ -83,6 +83,12 @@ class Customer:
         who = 'firstName: "Ada", lastName: "Rossi", emailAddress: "ada@example.com"'
         self.change(f"setCustomerForOrder(input: {{ {who} }})")
 
+    def signs_in(self, address: str) -> None:
+        self.ask(
+            f'mutation {{ login(username: "{address}", password: "correct horse") '
+            "{ ... on ErrorResult { errorCode } } }"
+        )
+
     def goes_to_pay(self) -> None:
         where = 'streetLine1: "Via Roma 1", city: "Torino", postalCode: "10100", countryCode: "IT"'
         self.change(f"setOrderShippingAddress(input: {{ {where} }})")
@@ -227,6 +233,24 @@ def test_an_order_is_cancelled(shop: Shop) -> None:
         order=order["id"],
     )
     shop.comes_to(code, lambda deal: deal.stage != "order_confirmed")
+
+
+def test_who_signs_in_takes_the_guests_cart_along(shop: Shop) -> None:
+    address = "bea@example.com"
+    at_home, on_the_train = shop.customer(), shop.customer()
+    who = f'emailAddress: "{address}", password: "correct horse"'
+    at_home.ask(
+        f"mutation {{ registerCustomerAccount(input: {{ {who} }}) "
+        "{ ... on ErrorResult { errorCode } } }"
+    )
+    at_home.signs_in(address)
+    own = at_home.add(1)["code"]
+    guests = on_the_train.add(2)["code"]
+    shop.comes_to(guests, lambda deal: bool(deal.cart))
+    on_the_train.signs_in(address)
+    assert len(shop.comes_to(own, lambda deal: len(deal.cart) == 2).cart) == 2
+    last = shop.board.events(f"shop.example/{guests}")[-1]
+    assert (last.type, last.data) == ("cart.merged", {"into": f"shop.example/{own}"})
 
 
 def test_customers_do_not_meet(shop: Shop) -> None:

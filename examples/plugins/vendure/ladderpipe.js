@@ -6,14 +6,26 @@
 const crypto = require('node:crypto');
 const core = require('@vendure/core');
 
-// removeAllOrderLines publishes no event, but asks interceptors before: so we publish one, which
-// subscribers get after the commit.
+// Emptying a cart and merging two publish no event, but others are asked before: they publish one,
+// which subscribers get after the commit.
 class CartEmptied extends core.VendureEvent {
   constructor(ctx, order) { super(); Object.assign(this, { ctx, order }); }
 }
 class TellsWhenEmptied {
   init(injector) { this.events = injector.get(core.EventBus); }
   willRemoveItemFromOrder(ctx, order) { this.events.publish(new CartEmptied(ctx, order)); }
+}
+class CartMerged extends core.VendureEvent {
+  constructor(ctx, order, into) { super(); Object.assign(this, { ctx, order, into }); }
+}
+class TellsWhenMerged {
+  constructor(own) { this.own = own; }
+  init(injector) { this.events = injector.get(core.EventBus); return this.own.init?.(injector); }
+  destroy() { return this.own.destroy?.(); }
+  merge(ctx, guests, existing) {
+    this.events.publish(new CartMerged(ctx, guests, existing));
+    return this.own.merge(ctx, guests, existing);
+  }
 }
 
 class LadderpipePlugin {
@@ -25,12 +37,13 @@ class LadderpipePlugin {
     const on = (event, of) => this.events.ofType(event).subscribe(e => {
       const told = of(e);
       if (!told) return;
-      const order = (e.order || e.entity).id;
-      this.queue.add({ ctx: e.ctx.serialize(), order, at: e.createdAt.toISOString(), ...told }, { retries: 20 });
+      const { id, code } = e.order || e.entity;
+      this.queue.add({ ctx: e.ctx.serialize(), id, code, at: e.createdAt.toISOString(), ...told }, { retries: 20 });
     });
     on(core.OrderLineEvent, () => ({ type: 'cart.updated' }));
     on(core.OrderEvent, e => e.type === 'updated' && { type: 'cart.updated' });
     on(CartEmptied, () => ({ type: 'cart.updated' }));
+    on(CartMerged, e => ({ type: 'cart.merged', fact: 'merged', into: e.into.code }));
     on(core.OrderPlacedEvent, () => ({ type: 'order.confirmed', fact: 'placed' }));
     on(core.OrderStateTransitionEvent, e => ({
       AddingItems: { type: 'cart.updated' },
@@ -43,7 +56,10 @@ class LadderpipePlugin {
       && { type: 'order.refunded', fact: `refund:${e.refund.id}`, refunded: money(e.refund.total) });
   }
 
-  async tell({ ctx, order: id, at, type, fact, refunded }) {
+  async tell({ ctx, id, code, at, type, fact, refunded, into }) {
+    const { shop } = LadderpipePlugin.options;
+    const deal = `${shop}/${code}`;
+    if (into) return send(`${code}:${fact}`, { type, timestamp: at, deal, data: { into: `${shop}/${into}` } });
     const read = new Date().toISOString(); // a snapshot is as of when it was read, not of what triggered it
     const order = await this.orders.findOne(core.RequestContext.deserialize(ctx), id);
     if (!order || (type === 'cart.updated' && order.state !== 'AddingItems')) return;
@@ -54,8 +70,7 @@ class LadderpipePlugin {
     const data = refunded ? { refunded } : { contact: contact(order.customer) };
     if (type === 'cart.updated' || type === 'order.confirmed') data.cart = { currency: order.currencyCode, lines };
     if (type === 'order.confirmed') Object.assign(data, { value: money(order.totalWithTax), currency: order.currencyCode });
-    const { shop } = LadderpipePlugin.options;
-    await send(`${order.code}:${fact || `cart@${read}`}`, { type, timestamp: fact ? at : read, deal: `${shop}/${order.code}`, data });
+    await send(`${code}:${fact || `cart@${read}`}`, { type, timestamp: fact ? at : read, deal, data });
   }
 }
 
@@ -81,6 +96,7 @@ core.VendurePlugin({
   compatibility: '^3.0.0',
   configuration: config => {
     config.orderOptions.orderInterceptors.push(new TellsWhenEmptied());
+    config.orderOptions.mergeStrategy = new TellsWhenMerged(config.orderOptions.mergeStrategy);
     return config;
   },
 })(LadderpipePlugin);

@@ -59,22 +59,23 @@ class Connector(abc.ABC):
             Refused: no secret has signed this.
             TypeError: the body is text, whose bytes nobody knows.
         """
-        self.check(Headers.of(headers), raw(body), self._instant(now))
+        self.check(Headers.of(headers), as_bytes(body), self._instant(now))
 
     def events(
-        self, headers: HeadersLike, body: bytes, received_at: dt.datetime | str
+        self, headers: HeadersLike, raw: bytes, received_at: dt.datetime | str
     ) -> list[Event]:
         """Return the events that a delivery tells, none if it tells nothing of a deal.
 
         Nothing is verified here. The same delivery gives equal events, whenever it comes.
 
         Args:
+            raw: the bytes of the body.
             received_at: stands for times that the sender leaves out.
 
         Raises:
             InvalidEventError: it cannot be read.
         """
-        return self.read(Headers.of(headers), raw(body), instant(received_at))
+        return self.read(Headers.of(headers), as_bytes(raw), instant(received_at))
 
     def verify_and_parse(
         self, headers: HeadersLike, body: bytes, now: dt.datetime | str | None = None
@@ -113,7 +114,7 @@ class Connector(abc.ABC):
         return instant(self._clock.now() if now is None else now)
 
 
-def raw(body: Any) -> bytes:
+def as_bytes(body: Any) -> bytes:
     """Return a body as bytes.
 
     Raises:

@@ -20,6 +20,7 @@ const config = {
   apiOptions: { port: Number(PORT), hostname: '127.0.0.1', adminApiPath: 'admin-api', shopApiPath: 'shop-api' },
   authOptions: {
     tokenMethod: ['bearer'],
+    requireVerification: false,
     superadminCredentials: { identifier: 'superadmin', password: 'superadmin' },
     cookieOptions: { secret: 'x' },
   },

@@ -1,8 +1,8 @@
 """A ladder-style pipeline state machine for deals: always in exactly one stage.
 
 Everything public is exported here, or by one of ``ladderpipe.connect``, ``.errors``, ``.guards``,
-``.insight``, ``.logs``, ``.mail``, ``.stores``, ``.templates`` and ``.testing``. Any other module
-may change.
+``.insight``, ``.logs``, ``.mail``, ``.policy``, ``.stores``, ``.templates`` and ``.testing``. Any
+other module may change.
 
 What few programs need is loaded when it is first asked for, so that the others begin quickly.
 ``PostgresStore`` is here too; it needs the extra ``postgres``, and so ``from ladderpipe import *``
@@ -19,7 +19,19 @@ from .fold.reducer import CartDraft, DealData, Reducer, cart_reducer
 from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .model.clock import Clock, ManualClock, SystemClock
 from .model.deal import Cart, CartLine, Deal
-from .model.effect import Backoff, Delivery, Effect, EffectState, Handler, Task
+from .model.effect import (
+    Backoff,
+    Delivery,
+    Drop,
+    Effect,
+    EffectState,
+    Handler,
+    Later,
+    SendDecision,
+    Task,
+    drop,
+    later,
+)
 from .model.event import Event, Identity
 from .model.held import Held, HeldKind
 from .model.history import History, SetAside, Withdrawn
@@ -34,7 +46,7 @@ from .model.report import (
     EventFailure,
     TickReport,
 )
-from .model.stage import DoStep, Stage, Status, WaitStep, do, wait
+from .model.stage import DoStep, Purpose, Stage, Status, WaitStep, do, wait
 from .model.visit import Visit
 from .pipeline import Pipeline, dump, load
 from .public import publish
@@ -82,6 +94,7 @@ __all__ = [
     "DeliveryReport",
     "Difference",
     "DoStep",
+    "Drop",
     "Effect",
     "EffectState",
     "Event",
@@ -98,6 +111,7 @@ __all__ = [
     "HookContext",
     "Identity",
     "LadderError",
+    "Later",
     "ManualClock",
     "MemoryStore",
     "MigrationReport",
@@ -105,6 +119,7 @@ __all__ = [
     "Option",
     "Outcome",
     "Pipeline",
+    "Purpose",
     "Reason",
     "Receipt",
     "Reducer",
@@ -112,6 +127,7 @@ __all__ = [
     "ReplayReport",
     "RestoreReport",
     "Rule",
+    "SendDecision",
     "SetAside",
     "SqliteStore",
     "Stage",
@@ -133,7 +149,9 @@ __all__ = [
     "by_hand",
     "cart_reducer",
     "do",
+    "drop",
     "dump",
+    "later",
     "load",
     "on",
     "replay",

@@ -20,7 +20,9 @@ from .fold.unfolding import Unfolding
 from .ladder.fingerprint import fingerprint
 from .ladder.ladder import Ladder
 from .ladder.machine import LadderMachine
+from .ladder.policy import Policy, checked_zone
 from .ladder.rules import OnEvents, Rule
+from .model.customer import CustomerKeys, contact_keys
 from .model.event import Event
 from .model.history import History
 from .model.hook import HookContext
@@ -53,6 +55,11 @@ class Pipeline:
             receipt, ``board.health()`` and ``replay``.
         activity: types of the events that count as activity, for timers ``since="activity"``. Left
             out, all from outside do; what corrects a deal (``board.edit``) never does.
+        customer: works out the keys of the customer behind a deal, from the deal and the source
+            that told the customer's ids; :func:`~ladderpipe.policy.contact_keys` when left out.
+            ``None`` knows no customers.
+        send: what is asked about an effect for a customer before it is sent; nothing when left out.
+        zone: the pipeline's time zone, where a policy's quiet hours have to know one.
 
     Raises:
         DefinitionError: the definition cannot work as written.
@@ -68,6 +75,9 @@ class Pipeline:
         reducer: Reducer = cart_reducer,
         events: Iterable[str] | None = None,
         activity: Iterable[str] | None = None,
+        customer: CustomerKeys | None = contact_keys,
+        send: Policy | None = None,
+        zone: str = "UTC",
     ) -> None:
         titles = {"": title} if isinstance(title, str) else title
         self.ladder = Ladder(
@@ -83,6 +93,14 @@ class Pipeline:
         self._hooks: dict[tuple[Direction, str], list[Hook]] = {}
         self._has_sequences = any(stage.sequence for stage in self.stages)
         self._bound = False
+        self.customer = customer
+        if send is not None and not isinstance(send, Policy):
+            raise DefinitionError(
+                f"Pipeline(send={send!r}): give a Policy(...) of ladderpipe.policy, or leave it out"
+            )
+        self.send = send
+        checked_zone(zone)
+        self.zone = zone
 
     @property
     def name(self) -> str:
@@ -226,7 +244,10 @@ class Pipeline:
         """
         from .ladder.definition import to_dict
 
-        return to_dict(self.ladder, cart_reducer, self._hooks if hooks else {})
+        written = to_dict(self.ladder, cart_reducer, self._hooks if hooks else {}, self.customer)
+        if self.send is not None:
+            written["send"] = self.send.to_dict()
+        return written if self.zone == "UTC" else written | {"zone": self.zone}
 
     def event_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (draft 2020-12) of the events that are expected, as CloudEvents.
@@ -299,6 +320,9 @@ class Pipeline:
             reducer=self.reducer,
             events=self._declared_with(added, events),
             activity=self.activity,
+            customer=self.customer,
+            send=self.send,
+            zone=self.zone,
         )
         for (direction, stage), hooks in self._hooks.items():
             for hook in hooks:

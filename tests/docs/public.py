@@ -13,6 +13,7 @@ PACKAGES: Final = (
     "ladderpipe.insight",
     "ladderpipe.logs",
     "ladderpipe.mail",
+    "ladderpipe.policy",
     "ladderpipe.stores",
     "ladderpipe.templates",
     "ladderpipe.testing",

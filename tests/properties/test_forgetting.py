@@ -164,6 +164,7 @@ def what_programs_read(shop: Shop) -> Any:
     """Return all of a deal that forgetting a person must not change."""
     stored, document = stored_deal(shop)
     changing = ("cursor_", "baseline_at", "has_effects", "definition", "swept_to", "timers")
+    changing += ("customer",)
     row = {k: v for k, v in stored._asdict().items() if not k.startswith(changing)}
     cart = [
         {name: part for name, part in line.items() if name != "title"}

@@ -63,7 +63,7 @@ ROOMS_OF = {
 }
 """Which rooms may know a dependency; ``attrs`` is everybody's."""
 
-CORE = {"errors", "extras", "public", "model", "ladder", "fold", "pipeline", "guards"}
+CORE = {"errors", "extras", "public", "model", "ladder", "fold", "pipeline", "guards", "policy"}
 FOR_FILES = {"tomli_w", "yaml"}
 """What a definition file needs, loaded when there is one."""
 NOT_FOR_THE_CORE = {"asyncio", "logging", "socket", "sqlite3", "threading", "time"}

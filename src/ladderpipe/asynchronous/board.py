@@ -166,6 +166,11 @@ class AsyncBoard:
     undo = awaited(Board.undo)
     options = awaited(Board.options)
 
+    # -- customers ----------------------------------------------------------------------------
+
+    unsubscribe = awaited(Board.unsubscribe)
+    subscribe = awaited(Board.subscribe)
+
     # -- time ---------------------------------------------------------------------------------
 
     tick = awaited(Board.tick)
@@ -225,6 +230,7 @@ class AsyncBoard:
 
     deal = awaited(Board.deal)
     deals = iterated(Board.deals)
+    customer = awaited(Board.customer)
     history = awaited(Board.history)
     events = awaited(Board.events)
     explain = awaited(Board.explain)

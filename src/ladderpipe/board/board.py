@@ -484,6 +484,39 @@ class Board:
         refuse_inside_hook("board.options")
         return options.options_of(self._session, deal, by)
 
+    # -- customers ----------------------------------------------------------------------------
+
+    def unsubscribe(self, key: str, channel: str = "email") -> None:
+        """Note that the holder of an address wants nothing more there.
+
+        It is kept as a hash, and outlives :meth:`forget` and :meth:`archive`. What is written
+        already is dropped when it would be sent, by a policy with ``unsubscribed``.
+
+        Args:
+            key: the address; or a key of a customer, for the addresses of the customer's deals.
+            channel: ``"email"``, or ``"phone"`` (also ``"sms"``, ``"whatsapp"``).
+
+        Raises:
+            InvalidEventError: the key stands for no address on that channel.
+        """
+        from .subscribe import set_subscription
+
+        refuse_inside_hook("board.unsubscribe")
+        set_subscription(self._session, key, channel, wanted=False)
+
+    def subscribe(self, key: str, channel: str = "email") -> None:
+        """Note that the holder of an address wants to be written to there again.
+
+        Args are those of :meth:`unsubscribe`. Whatever was said last counts.
+
+        Raises:
+            InvalidEventError: the key stands for no address on that channel.
+        """
+        from .subscribe import set_subscription
+
+        refuse_inside_hook("board.subscribe")
+        set_subscription(self._session, key, channel, wanted=True)
+
     # -- time ---------------------------------------------------------------------------------
 
     def tick(
@@ -577,6 +610,18 @@ class Board:
         """
         refuse_inside_hook("board.deals")
         return read.deals(self._session, stage, status, owner)
+
+    def customer(self, key: str) -> list[Deal]:
+        """Return the deals of this pipeline whose customer is known by a key, the oldest first.
+
+        Of a key that stands for nobody, because too many deals hold it, the first 201.
+
+        Args:
+            key: an e-mail address, or a key as ``Pipeline(customer=...)`` works them out, for
+                example ``"id:shop:7"``.
+        """
+        refuse_inside_hook("board.customer")
+        return read.deals_of_customer(self._session, key)
 
     def history(self, deal: str) -> History:
         """Return everything a deal has been through.

@@ -24,6 +24,7 @@ from ..model.move import Move
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
 from ..stores.base import EffectRow, MoveRecord, StoredDeal
+from .customers import is_same, known_source, source_of
 from .decision import Decision, stored_until
 
 __all__ = ["StoredHistory", "first_difference"]
@@ -48,6 +49,8 @@ _SAME_IN_ROW: Final = (
     "owner",
     "currency",
     "baseline_at",
+    "customer",
+    "merged_into",
 )
 _SAME_IN_MOVE: Final = ("into", "at", "out_of", "rule", "event_source", "event_id", "visit_key")
 _NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -151,7 +154,8 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
         folding.advance(draft, until, rows)
     draft.changed = True
     keys = visit_keys(base_key, rows)
-    decision = Decision(stored, draft, rows, keys, stored.swept_to)
+    source = source_of(ordered, known_source(stored.customer), "")
+    decision = Decision(stored, draft, rows, keys, stored.swept_to, source=source)
     change = decision.change(pipeline, _NEVER, stored.has_effects)
     causes = {row.n: _cause(row) for row in rows}
     document = json.loads(change.document or "{}")
@@ -210,6 +214,8 @@ def _row(pipeline: Pipeline, found: StoredHistory, folded: _Folded) -> Iterator[
         says = f"{_stage(should)} because of {why}" if should.stage else "it is not open"
         yield f"stored {_stage(is_)}, the fold says {says}"
     for name in _SAME_IN_ROW:
+        if name == "customer" and (is_.customer is None or is_same(is_.customer, should.customer)):
+            continue  # one from before customers were known is worked out by a sweep
         if getattr(is_, name) != getattr(should, name):
             yield (
                 f"its {name} is stored as {_shown(getattr(is_, name))}, the fold says "

@@ -26,6 +26,15 @@ from ..model.receipt import Outcome
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
 from ..stores.base import DealChange, HeldRow, MoveRecord, StoredDeal, new_held
+from .customers import (
+    customer_text,
+    has_said,
+    is_reached_anew,
+    keys_of,
+    known_source,
+    source_of,
+    unsubscribes_all,
+)
 
 __all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
 
@@ -52,6 +61,8 @@ class Decision:
         late: identities of events older than the baseline.
         only_swept: whether there was nothing to do but to fire timers.
         asked_anew: whether every event since the baseline was folded.
+        source: of the event that told the customer's ids; ``None`` when it is the stored one.
+        has_said: whether a new event unsubscribes the customer and says no address.
     """
 
     stored: StoredDeal
@@ -70,6 +81,8 @@ class Decision:
     late: frozenset[tuple[str, str]] = frozenset()
     only_swept: bool = False
     asked_anew: bool = False
+    source: str | None = None
+    has_said: bool = False
 
     @property
     def visit_key(self) -> str | None:
@@ -133,8 +146,9 @@ class Decision:
 
     def change(self, pipeline: Pipeline, now: dt.datetime, has_effects: bool) -> DealChange:
         """Return what the store has to write, effects aside."""
+        row = stored_of(self, has_effects, pipeline)
         change = DealChange(
-            stored_of(self, has_effects, pipeline.fingerprint),
+            row,
             document=self._document(),
             moves=self._records(now) if self.moves else (),
             only_swept=self.only_swept,
@@ -142,6 +156,9 @@ class Decision:
             aside=[_aside(found, now) for found in self.draft.aside.values()]
             if self.draft.aside
             else (),
+            customer=_new_keys(self.stored, row),
+            no_customer=_lost_keys(self.stored, row),
+            wakes=is_reached_anew(self.stored.customer, row.customer),
         )
         if self.before is not None:
             self._replace_past(change)
@@ -225,6 +242,7 @@ def decide(
             decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
             if not hold:
                 _refuse_unusable(decision.draft, ordered)
+            decision.has_said = any(map(unsubscribes_all, events))
             return decision
     moves: list[Move] = []
     if ordered:
@@ -239,7 +257,18 @@ def decide(
         folding.advance(draft, swept_to, moves)
     keys = visit_keys(stored.visit_key, moves)
     only_swept = not ordered and not draft.changed
-    return Decision(stored, draft, moves, keys, swept_to, late=late, only_swept=only_swept)
+    source = source_of(ordered) if draft.changed else None
+    return Decision(
+        stored,
+        draft,
+        moves,
+        keys,
+        swept_to,
+        late=late,
+        only_swept=only_swept and not late,
+        source=source,
+        has_said=any(map(unsubscribes_all, events)),
+    )
 
 
 def _fold_again(
@@ -293,6 +322,7 @@ def _fold_again(
         kept=base + same,
         late=late,
         asked_anew=True,
+        source=source_of(ordered, known_source(stored.customer), ""),
     )
 
 
@@ -328,6 +358,18 @@ def _refuse_unusable(draft: Draft, new: Sequence[Event]) -> None:
         refusal = draft.refusals.get((event.source, event.id))
         if refusal is not None:
             raise refusal
+
+
+def _new_keys(stored: StoredDeal, row: StoredDeal) -> tuple[str, ...] | None:
+    keys = keys_of(row.customer)
+    return None if keys == keys_of(stored.customer) else keys
+
+
+def _lost_keys(stored: StoredDeal, row: StoredDeal) -> tuple[str, ...]:
+    if stored.customer == row.customer:
+        return ()
+    now = keys_of(row.customer)
+    return tuple(key for key in keys_of(stored.customer) if key not in now)
 
 
 def _aside(found: SetAside, now: dt.datetime) -> HeldRow:
@@ -436,15 +478,25 @@ def move_of(
 _NO_CURSOR: Final = (None, 0, 0, 0, "", "")
 
 
-def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> StoredDeal:
+def stored_of(decision: Decision, has_effects: bool, pipeline: Pipeline) -> StoredDeal:
     """Return the narrow row of a deal after a decision."""
     draft, stored = decision.draft, decision.stored
     stage, entered_at = draft.rung.stage, draft.entered_at
     at, phase, seq, rung, source, id = draft.cursor or _NO_CURSOR
     owner, currency, value = stored.owner, stored.currency, stored.value
+    merged_into = None
+    if stage is not None and stage.status == "merged":
+        merged_into = _merged_into(decision, stored)
+    customer: str | None = stored.customer
     if draft.changed:
         data = draft.data
         owner, currency, value = data.owner, data.currency, str(data.value)
+    if draft.changed or customer is None or decision.has_said:
+        told_by = decision.source
+        if told_by is None:
+            told_by = known_source(customer)
+        said = decision.has_said or has_said(customer)
+        customer = customer_text(pipeline, draft, told_by, said)
     return StoredDeal(
         id=stored.id,
         deal=stored.deal,
@@ -477,8 +529,19 @@ def stored_of(decision: Decision, has_effects: bool, fingerprint: str) -> Stored
         value=value,
         has_effects=has_effects,
         baseline_at=draft.floor,
-        definition=fingerprint,
+        definition=pipeline.fingerprint,
+        customer=customer,
+        merged_into=merged_into,
     )
+
+
+def _merged_into(decision: Decision, stored: StoredDeal) -> str | None:
+    """Return the deal that a merged one went on in, as the event says that merged it."""
+    move = decision.current_move()
+    if move is None or move.event is None:
+        return stored.merged_into
+    into = move.event.data.get("into")
+    return into if isinstance(into, str) and into else None
 
 
 def _record(move: Move, key: str, left_at: dt.datetime | None, now: dt.datetime) -> MoveRecord:

@@ -7,7 +7,6 @@ import datetime as dt
 import functools
 import inspect
 import json
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,26 +21,32 @@ from ..errors import (
     UndeliverableError,
 )
 from ..model.canonical import canonical_text, is_storable, plain_text
-from ..model.deal import Deal
-from ..model.effect import Delivery, Effect, EffectState, Handler, StaleEffects, Task
+from ..model.effect import Drop, Effect, EffectState, Handler, Later, StaleEffects, Task
 from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
 from ..stores.base import EffectRow, Transaction
 from .boundary import as_failure, go_on_or_raise, words
-from .read import stored_deal
+from .claim import (
+    DELAYED,
+    Claim,
+    Delayed,
+    bring_up_to_date,
+    claim,
+    give_up,
+    is_ready,
+    put_off,
+    why_not,
+)
+from .read import effect_of, stored_deal
 from .session import Session
 from .stale import Apart
-from .sweep import sweep
 from .unit import Unit
 
 __all__ = ["deliver", "register"]
 
 BATCH: Final = 100
-_NEVER_SETTLED: Final = (
-    "the lease of the last try ended, and nothing was heard of it: the worker died or hung"
-)
 
 
 def register(session: Session, name: str) -> Callable[[Handler], Handler]:
@@ -80,6 +85,7 @@ def deliver(
         stale: what becomes of many that are older than a week, where the board does not say it.
     """
     counts: Counter[EffectState] = Counter()
+    delayed = 0
     now = session.now()
     names = list(session.handlers)
     left = limit
@@ -100,8 +106,10 @@ def deliver(
             keys.remove(taken.effect.key)
             left = None if left is None else left - 1
             state = _deliver_one(session, taken.effect, taken.found)
-            if state is not None:
+            if isinstance(state, EffectState):
                 counts[state] += 1
+            elif state is not None:
+                delayed += 1
         if stop is not None and stop.is_set():
             break
         if len(ready) < wanted:
@@ -111,7 +119,7 @@ def deliver(
         after = (ready[-1].ready_at, ready[-1].key)
     if apart.expired:
         counts[EffectState.EXPIRED] += apart.expired
-    return DeliveryReport(dict(counts), held_back=dict(apart.held_back))
+    return DeliveryReport(dict(counts), delayed, held_back=dict(apart.held_back))
 
 
 def _take_up(session: Session, now: dt.datetime) -> None:
@@ -150,12 +158,6 @@ def _take_up_one(session: Session, seen: EffectRow) -> bool:
 
 
 @attrs.frozen
-class _Claim:
-    delivery: Delivery
-    lease: str
-
-
-@attrs.frozen
 class _Taken:
     """An effect that this worker went for, and what it found.
 
@@ -164,7 +166,7 @@ class _Taken:
     """
 
     effect: EffectRow
-    found: _Claim | EffectState | LadderError | None
+    found: Claim | EffectState | Delayed | LadderError | None
 
 
 def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Taken | None:
@@ -175,16 +177,16 @@ def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Take
     """
     effect: EffectRow | None = None
 
-    def take() -> _Claim | EffectState | None:
+    def take() -> Claim | EffectState | Delayed | None:
         nonlocal effect
         effect = None
         with session.writing() as unit:
             unit.check_pipeline()
             effect = unit.transaction.free_effect(session.number, now, keys)
-            return None if effect is None else _claim(session, unit, effect)
+            return None if effect is None else claim(session, unit, effect)
 
     try:
-        found: _Claim | EffectState | LadderError | None = session.retried(take)
+        found: Claim | EffectState | Delayed | LadderError | None = session.retried(take)
     except Exception as error:
         if effect is None:
             raise
@@ -195,107 +197,55 @@ def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Take
 
 @observed("ladderpipe.deliver", Observer.delivered)
 def _deliver_one(
-    session: Session, effect: EffectRow, found: _Claim | EffectState | LadderError | None
-) -> EffectState | None:
+    session: Session,
+    effect: EffectRow,
+    found: Claim | EffectState | Delayed | LadderError | None,
+) -> EffectState | Delayed | None:
     """Deliver what was claimed; return what became of it, ``None`` if another worker has it."""
     if isinstance(found, LadderError):
         return _postpone(session, effect, found)
-    if not isinstance(found, _Claim):
+    if not isinstance(found, Claim):
         return found
     try:
-        bridge.finished(session.handlers[effect.name](found.delivery))
+        answer = bridge.finished(session.handlers[effect.name](found.delivery))
     except UndeliverableError as error:
         return _settle(session, found, EffectState.DEAD, error)
     except Exception as error:
         last = found.delivery.attempt >= session.backoff.tries
         state = EffectState.DEAD if last else EffectState.PENDING
         return _settle(session, found, state, error)
+    if isinstance(answer, Later | Drop):
+        return session.retried(functools.partial(_heed, session, found, answer))
     return _settle(session, found, EffectState.DELIVERED, None)
 
 
-def _claim(session: Session, unit: Unit, seen: EffectRow) -> _Claim | EffectState | None:
-    """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
-    row, deal = _bring_up_to_date(unit, seen)
-    if row is None or not _is_ready(row, unit.now):
-        return None
-    ended = _why_not(unit, row, deal)
-    if ended is not None:
-        unit.transaction.settle_effect(row.key, ended.value)
-        return ended
-    if row.state == EffectState.CLAIMED and row.attempts >= session.backoff.tries:
-        unit.transaction.settle_effect(row.key, EffectState.DEAD.value, error=_NEVER_SETTLED)
-        return EffectState.DEAD
-    lease = os.urandom(16).hex()
-    unit.transaction.claim_effect(row.key, lease, unit.now + session.lease, row.attempts + 1)
-    assert deal is not None
-    delivery = Delivery(
-        key=row.key,
-        name=row.name,
-        payload=json.loads(row.payload),
-        deal=deal.deal,
-        pipeline=session.pipeline.name,
-        due_at=row.due_at,
-        attempt=row.attempts + 1,
-    )
-    return _Claim(delivery, lease)
-
-
-@attrs.frozen
-class _Standing:
-    """A deal at the moment of a claim; gone deals stand nowhere and have no record."""
-
-    deal: Deal
-    visit_key: str | None
-
-
-def _bring_up_to_date(unit: Unit, seen: EffectRow) -> tuple[EffectRow | None, _Standing | None]:
-    """Lock the effect's deal, fire its due timers, and read both again."""
-    found = unit.transaction.load_by_id(seen.deal_id)
-    if found is None:
-        return None, None
-    stored, _ = found
-    if stored.due_at is not None and stored.due_at <= unit.now:
-        sweep(unit, stored, unit.now)
-        unit.flush()
-        stored, document = unit.transaction.load_by_id(seen.deal_id) or found
-    else:
-        document = found[1]
-    draft = unit.draft(stored, document)
-    standing = None
-    if draft.last_event_at is not None:
-        standing = _Standing(draft.as_deal(), stored.visit_key)
-    return unit.transaction.effect(unit.number, seen.key), standing
-
-
-def _why_not(unit: Unit, row: EffectRow, deal: _Standing | None) -> EffectState | None:
-    """Return the state of an effect that must not be delivered any more."""
-    if row.expires_at is not None and unit.now > row.expires_at:
-        return EffectState.EXPIRED
-    if deal is None:
-        return EffectState.CANCELLED
-    if not row.run_to_completion and row.visit_key != deal.visit_key:
-        return EffectState.CANCELLED
-    return None
+def _heed(session: Session, taken: Claim, answer: Later | Drop) -> EffectState | Delayed | None:
+    """Do as a handler answered."""
+    with session.writing() as unit:
+        if isinstance(answer, Drop):
+            return give_up(unit, taken, answer.because)
+        state = put_off(session, unit, taken, answer.at, answer.because)
+    return DELAYED if state is EffectState.PENDING else state
 
 
 def _settle(
-    session: Session, claim: _Claim, state: EffectState, error: Exception | None
+    session: Session, taken: Claim, state: EffectState, error: Exception | None
 ) -> EffectState | None:
     if error is not None:
-        session.observer.delivery_failed(claim.delivery, state, error)
+        session.observer.delivery_failed(taken.delivery, state, error)
     try:
-        return session.retried(functools.partial(_settle_once, session, claim, state, error))
+        return session.retried(functools.partial(_settle_once, session, taken, state, error))
     except Exception as failure:
         go_on_or_raise(session, failure)
         # It is tried again when the lease ends.
-        session.observer.delivery_failed(claim.delivery, EffectState.CLAIMED, failure)
+        session.observer.delivery_failed(taken.delivery, EffectState.CLAIMED, failure)
         return None
 
 
 def _settle_once(
-    session: Session, claim: _Claim, state: EffectState, error: Exception | None
+    session: Session, taken: Claim, state: EffectState, error: Exception | None
 ) -> EffectState | None:
-    delivery = claim.delivery
+    delivery = taken.delivery
     ready_at: dt.datetime | None = None
     with session.writing() as unit:
         if state is EffectState.PENDING:
@@ -305,7 +255,7 @@ def _settle_once(
             state.value,
             ready_at,
             None if error is None else words(error),
-            claim.lease,
+            taken.lease,
         )
     return state if held else None
 
@@ -325,7 +275,7 @@ def _postpone_once(session: Session, seen: EffectRow, error: LadderError) -> Eff
         # The deal is locked first: what another worker has done is seen, and stays done.
         found = unit.transaction.load_by_id(seen.deal_id)
         row = unit.transaction.effect(session.number, seen.key)
-        if row is None or found is None or not _is_ready(row, unit.now):
+        if row is None or found is None or not is_ready(row, unit.now):
             return None
         stored = found[0]
         retry_at, latest = stored.retry_at, session.latest_retry(unit.now)
@@ -335,10 +285,6 @@ def _postpone_once(session: Session, seen: EffectRow, error: LadderError) -> Eff
             unit.transaction.note_failure(stored.id, failures, retry_at)
         unit.transaction.settle_effect(row.key, "pending", retry_at, words(error))
     return EffectState.PENDING
-
-
-def _is_ready(row: EffectRow, now: dt.datetime) -> bool:
-    return row.state in ("pending", "claimed") and row.ready_at <= now
 
 
 def effects(
@@ -353,7 +299,7 @@ def effects(
                 return []
             deal_id = stored.id
         wanted = None if states is None else tuple(state.value for state in states)
-        return [_effect(row) for row in transaction.effects(session.number, deal_id, wanted)]
+        return [effect_of(row) for row in transaction.effects(session.number, deal_id, wanted)]
 
 
 def send_again(session: Session, key: str) -> None:
@@ -441,9 +387,9 @@ def complete(session: Session, key: str) -> Task:
         unit.check_pipeline()
         row = _row_of(unit, key)
         if row is not None:
-            row, deal = _bring_up_to_date(unit, row)
+            row, deal = bring_up_to_date(unit, row)
             if row is not None and row.state == "open":
-                ended = _why_not(unit, row, deal)
+                ended = why_not(unit, row, deal)
                 if ended is None:
                     unit.transaction.settle_effect(key, EffectState.DELIVERED.value)
                     return _task(row)
@@ -459,22 +405,6 @@ def complete(session: Session, key: str) -> Task:
 
 def _row_of(unit: Unit, key: str) -> EffectRow | None:
     return unit.transaction.effect(unit.number, key) if is_storable(key) else None
-
-
-def _effect(row: EffectRow) -> Effect:
-    return Effect(
-        key=row.key,
-        name=row.name,
-        deal=row.deal,
-        visit_key=row.visit_key,
-        payload=json.loads(row.payload),
-        state=EffectState(row.state),
-        due_at=row.due_at,
-        expires_at=row.expires_at,
-        run_to_completion=row.run_to_completion,
-        attempts=row.attempts,
-        error=row.error,
-    )
 
 
 def _task(row: EffectRow) -> Task:

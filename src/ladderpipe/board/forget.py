@@ -13,6 +13,7 @@ import attrs
 from ..errors import DealNotFoundError, InvalidEventError, MoveNotAllowedError
 from ..fold.reducer import DealData
 from ..model.canonical import canonical_text, is_storable, plain_text
+from ..model.effect import decisions_of, decisions_text
 from ..model.event import Event
 from ..model.report import DealFailure
 from ..public import publish
@@ -155,9 +156,13 @@ def _forget_effects(unit: Unit, stored: StoredDeal, eraser: Eraser) -> None:
     """
     for row in unit.transaction.effects(unit.number, stored.id, None):
         payload = eraser.payload(row.name, json.loads(row.payload))
-        unit.transaction.replace_effect_payload(row.key, canonical_text(payload))
+        told = [
+            attrs.evolve(d, because=eraser.text(d.because)) for d in decisions_of(row.decisions)
+        ]
+        decisions = decisions_text(told) if told else None
+        unit.transaction.replace_effect_payload(row.key, canonical_text(payload), decisions)
         error = None if row.error is None else eraser.text(row.error)
-        state = row.state if row.state in ("delivered", "open") else "expired"
+        state = row.state if row.state in ("delivered", "open", "dropped") else "expired"
         unit.transaction.settle_effect(row.key, state, error=error)
 
 

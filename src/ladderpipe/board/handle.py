@@ -18,7 +18,9 @@ from ..observability.observer import Observer, observed
 from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, go_on_or_raise
 from .hold import hold_event, keep, note_told_again, take_in_withdrawn
+from .merge import WHY, untangle
 from .session import Session
+from .subscriptions import note_of
 from .unit import Unit, receipt
 
 __all__ = ["handle", "handle_many"]
@@ -59,6 +61,7 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
     stored, document = unit.load(event.deal, create=True)
     assert stored is not None
     if stored.removed_at is not None:
+        note_of(unit, [event], None, has_said=False)
         return Receipt(Outcome.ARCHIVED, None, event=event.identity)
     known = unit.add_event(stored, event)
     if known is not None:
@@ -74,7 +77,18 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
         take_in_withdrawn(unit, stored, named_by(event))
     answer = receipt(unit.decide(stored, document, [event], hold=hold), event)
     unit.flush()
+    if untangle(unit):
+        return _as_untangled(unit, answer, event)
     return answer
+
+
+def _as_untangled(unit: Unit, answer: Receipt, event: Event) -> Receipt:
+    """Return a receipt for a merge, which may have turned out to be the earlier of a circle."""
+    stored, document = unit.load(event.deal, create=False)
+    if stored is None or stored.merged_into is not None:
+        return answer
+    draft = unit.draft(stored, document).if_open()
+    return attrs.evolve(answer, outcome=Outcome.STAYED, deal=draft, moves=(), reason=WHY)
 
 
 @observed("ladderpipe.handle_many", Observer.took_many)
@@ -162,7 +176,9 @@ class _Batch:
         stored = unit.transaction.load_many(unit.number, list(by_deal))
         for deal, (row, _) in stored.items():
             if row.removed_at is not None:
-                self.outcomes[Outcome.ARCHIVED] += len(by_deal.pop(deal))
+                told = by_deal.pop(deal)
+                note_of(unit, [event for _, event in told], None, has_said=False)
+                self.outcomes[Outcome.ARCHIVED] += len(told)
         self._store(unit, stored, by_deal)
         troubled = self._take_together(unit, stored, by_deal)
         left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]

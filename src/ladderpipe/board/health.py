@@ -18,6 +18,9 @@
 | H013 | warning | events are held: they arrived and cannot be used |
 | H019 | warning | effects are put off for longer than any backoff, by a wrong clock |
 | H020 | warning, info | events of types that the pipeline does not declare |
+| H015 | info | effects for customers whose address is not known yet |
+| H017 | warning | deals were merged into deals that are not there |
+| H016 | warning | keys of customers that too many deals hold, so that they stand for nobody |
 
 An *error* is wrong whatever happens next. A *warning* wants a person, or a worker. *Info* is worth
 knowing. A board is all right when there is nothing worse than info.
@@ -39,7 +42,7 @@ from ..model.event import EDITED
 from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
 from ..public import publish
-from ..stores.base import PipelineRow, Store, Structure, Transaction
+from ..stores.base import CROWD, PipelineRow, Store, Structure, Transaction
 from .clock_watch import DEFAULT_BOUND, ClockDifference, clock_difference, latest_retry
 from .stale import STALE_AFTER
 
@@ -89,6 +92,9 @@ class Health:
         held: by kind, how many events are held, and since when; see ``board.held()``.
         undeclared: by type, how many events are recorded that the pipeline does not declare.
         expected: the event types that the pipeline declares.
+        waiting_effects: how many effects wait for the address of their customer.
+        merged_into_nothing: how many deals were merged into one that is not there.
+        crowded_keys: how many keys of customers too many deals hold to stand for anybody.
         is_swept_ahead: whether some deal was swept further than now, by a clock that was wrong.
         is_put_off: whether some effect is put off for longer than any backoff, by such a clock.
         clock: this machine's clock against the database's. ``None`` if there is no other clock
@@ -109,6 +115,9 @@ class Health:
     held: Mapping[str, tuple[int, dt.datetime]]
     undeclared: Mapping[str, int]
     expected: Collection[str]
+    waiting_effects: int
+    merged_into_nothing: int
+    crowded_keys: int
     is_swept_ahead: bool
     is_put_off: bool
     clock: ClockDifference | None
@@ -170,6 +179,9 @@ def examine(
             kind: n for kind, n in sorted(counts.items()) if kind not in expected and kind != EDITED
         },
         expected=expected,
+        waiting_effects=transaction.count_waiting(row.id),
+        merged_into_nothing=transaction.count_merged_into_nothing(row.id),
+        crowded_keys=transaction.count_crowds(row.id),
         is_swept_ahead=bool(transaction.swept_ahead(row.id, now, 1)),
         is_put_off=bool(transaction.put_off_effects(row.id, latest or latest_retry(now), 1)),
         clock=clock_difference(clock, transaction),
@@ -294,6 +306,29 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
             "info",
             f"deals whose events wait for an opening: {health.waiting_deals:,}; board.explain(id) "
             "says why no rule has opened one",
+        )
+    if health.waiting_effects:
+        yield HealthFinding(
+            "H015",
+            "info",
+            f"effects for customers whose address is not known yet: {health.waiting_effects:,}. "
+            "They go out when an event tells it; board.effects(states=[EffectState.WAITING]) "
+            "lists them",
+        )
+    if health.merged_into_nothing:
+        yield HealthFinding(
+            "H017",
+            "warning",
+            f"deals were merged into deals that are not there: {health.merged_into_nothing:,}. "
+            "See what cart.merged says in data['into']; an event for the other deal mends it",
+        )
+    if health.crowded_keys:
+        yield HealthFinding(
+            "H016",
+            "warning",
+            f"keys of customers that more than {CROWD} deals hold: {health.crowded_keys:,}. They "
+            "stand for nobody, and a send policy minds them no more: leave out, with "
+            "Pipeline(customer=...), what is no person's, such as a till's default address",
         )
     if health.is_swept_ahead:
         yield HealthFinding(

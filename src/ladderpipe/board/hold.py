@@ -19,6 +19,7 @@ from ..stores.base import FORGOTTEN_DIGEST, HeldRow, StoredDeal, Transaction, ne
 from .boundary import storable
 from .read import stored_deal
 from .session import Session
+from .subscriptions import note_of
 from .unit import Unit
 
 __all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep", "reason_of"]
@@ -48,6 +49,7 @@ def keep(unit: Unit, session: Session, event: Event, error: Exception) -> Outcom
     if known is not None and known.discarded_at is not None:
         return Outcome.DUPLICATE
     unit.transaction.hold(unit.number, row)
+    note_of(unit, [event], None, has_said=False)
     return Outcome.HELD
 
 

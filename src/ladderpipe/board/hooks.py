@@ -13,12 +13,14 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError, shown
+from ..fold.reducer import DealData
 from ..model.canonical import canonical_text
+from ..model.customer import channel_for
 from ..model.deal import Deal
 from ..model.effect import EffectState, effect_key
 from ..model.event import Event
 from ..model.move import Move
-from ..model.stage import TASK, DoStep, Stage, WaitStep, asked_for, checked_span
+from ..model.stage import TASK, DoStep, Purpose, Stage, WaitStep, asked_for, checked_span
 from ..pipeline import Hook, Pipeline
 from ..stores import bridge
 from ..stores.base import NewEffect
@@ -54,12 +56,13 @@ class Context:
         wait: dt.timedelta | None = None,
         expires: dt.timedelta | None = None,
         run_to_completion: bool = False,
+        purpose: Purpose = "marketing",
         **payload: Any,
     ) -> None:
         """Ask for an effect; see the protocol."""
-        step = asked_for(name, payload, expires, run_to_completion)
+        step = asked_for(name, payload, expires, run_to_completion, purpose)
         delay = dt.timedelta() if wait is None else checked_span(wait, f"effect {name!r}: wait")
-        self._requests.add(step, delay, self.deal.owner)
+        self._requests.add(step, delay, self.deal)
 
 
 class EffectRequests:
@@ -92,8 +95,8 @@ class EffectRequests:
         self._quiet_to = quiet_to
         self._positions: Counter[str] = Counter()
 
-    def add(self, step: DoStep, wait: dt.timedelta, deal_owner: str | None) -> None:
-        """Note one effect."""
+    def add(self, step: DoStep, wait: dt.timedelta, deal: Deal | DealData) -> None:
+        """Note one effect, asked for while the deal's data are these."""
         position = self._positions[step.name]
         self._positions[step.name] += 1
         keep = step.run_to_completion or self._phase == "out_of"
@@ -110,7 +113,10 @@ class EffectRequests:
             state = EffectState.EXPIRED
         elif self._state is not None and not keep:
             state = self._state
-        owner = step.payload.get("owner") or deal_owner if step.name == TASK else None
+        owner = step.payload.get("owner") or deal.owner if step.name == TASK else None
+        channel = None
+        if step.name != TASK:
+            channel = channel_for(step.name, step.payload.get("to"), deal.contact)
         self.found.append(
             NewEffect(
                 key=effect_key(
@@ -131,17 +137,19 @@ class EffectRequests:
                 expires_at=expires_at,
                 run_to_completion=keep,
                 owner=owner,
+                purpose=None if channel is None else step.purpose,
+                channel=channel,
             )
         )
 
-    def add_sequence(self, stage: Stage, deal_owner: Callable[[], str | None]) -> None:
+    def add_sequence(self, stage: Stage, deal: Callable[[], DealData]) -> None:
         """Note a stage's sequence, waits added up."""
         waited = dt.timedelta()
         for step in stage.sequence:
             if isinstance(step, WaitStep):
                 waited += step.delay
             else:
-                self.add(step, waited, deal_owner())
+                self.add(step, waited, deal())
 
 
 def refuse_inside_hook(call: str) -> None:
@@ -313,7 +321,7 @@ class _Visit:
         if deal is not None:
             self._run(self._pipeline.hooks("into", move.into), "into", move, deal, requests)
         if move.into.sequence:
-            requests.add_sequence(move.into, lambda: self._decision.draft.data.owner)
+            requests.add_sequence(move.into, lambda: self._decision.draft.data)
         return requests.found
 
     def _requests(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
@@ -14,12 +15,14 @@ from ..fold.draft import order_key
 from ..fold.fold import in_order
 from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
+from ..model.customer import CHANNELS
 from ..model.deal import Deal
+from ..model.effect import Effect, EffectState, decisions_of
 from ..model.event import Event
 from ..model.history import History, SetAside
 from ..model.money import product, stored_amount, total
-from ..model.stage import Stage, Status
-from ..stores.base import DealFilter, StoredDeal, Transaction
+from ..model.stage import Purpose, Stage, Status
+from ..stores.base import CROWD, DealFilter, EffectRow, StoredDeal, Transaction
 from .boundary import UNREADABLE
 from .decision import draft_of, move_of, stored_until
 from .session import Session
@@ -104,6 +107,7 @@ def history(session: Session, deal_id: str) -> History:
         events = {(event.source, event.id): event for event, _ in transaction.events(stored.id)}
         records = transaction.moves(stored.id)
         held = transaction.held(session.number, deal_id)
+        effects = _effects(session, transaction, stored)
     rows = [move_of(session.pipeline.ladder, stored.deal, record, events) for record in records]
     draft = draft_of(session.pipeline, stored, lambda: document)
     aside = [
@@ -115,8 +119,31 @@ def history(session: Session, deal_id: str) -> History:
     withdrawn = standing(ordered).withdrawn
     aside.sort(key=lambda each: order_key(session.pipeline.ladder, each.event))
     return History(
-        draft, rows, keys=[record.visit_key for record in records], aside=aside, withdrawn=withdrawn
+        draft,
+        rows,
+        keys=[record.visit_key for record in records],
+        aside=aside,
+        withdrawn=withdrawn,
+        effects=effects,
     )
+
+
+def deals_of_customer(session: Session, key: str) -> list[Deal]:
+    """Return the open and closed deals whose customer has a key, in the order of their numbers."""
+    key = key if ":" in key else f"email:{key}"
+    if not is_storable(key):
+        return []
+    kind, _, rest = key.partition(":")
+    wanted = f"{kind}:{rest.strip().lower()}" if kind in CHANNELS else key
+    found = []
+    with session.reading() as transaction:
+        rows = transaction.deals_of_customer([plain_text(wanted)], CROWD + 1)
+        for row in rows:
+            is_own = row.pipeline == session.number
+            loaded = transaction.load_by_id(row.id) if is_own else None
+            if loaded is not None and loaded[0].stage is not None:
+                found.append(_deal(session, *loaded))
+    return found
 
 
 def events(session: Session, deal_id: str) -> list[Event]:
@@ -134,7 +161,31 @@ def explain(session: Session, deal_id: str) -> Explanation:
         if stored is None:
             raise _not_found(session, deal_id)
         found = [event for event, _ in transaction.events(stored.id)]
-    return session.pipeline.explain(found, stored_until(stored))
+        effects = _effects(session, transaction, stored)
+    return attrs.evolve(session.pipeline.explain(found, stored_until(stored)), effects=effects)
+
+
+def _effects(session: Session, transaction: Transaction, stored: StoredDeal) -> tuple[Effect, ...]:
+    return tuple(map(effect_of, transaction.effects(session.number, stored.id, None)))
+
+
+def effect_of(row: EffectRow) -> Effect:
+    """Return a stored effect as a record."""
+    return Effect(
+        key=row.key,
+        name=row.name,
+        deal=row.deal,
+        visit_key=row.visit_key,
+        payload=json.loads(row.payload),
+        state=EffectState(row.state),
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        run_to_completion=row.run_to_completion,
+        attempts=row.attempts,
+        error=row.error,
+        purpose=cast("Purpose | None", row.purpose),
+        decisions=decisions_of(row.decisions),
+    )
 
 
 def summary(session: Session) -> list[StageTotal]:

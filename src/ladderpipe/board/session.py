@@ -19,6 +19,7 @@ from ..pipeline import Pipeline
 from ..stores import bridge
 from ..stores.base import PipelineRow, Store, Transaction
 from .clock_watch import LEASE, ClockWatch, latest_retry
+from .merge import untangle
 from .unit import Unit
 
 __all__ = ["Session"]
@@ -44,6 +45,9 @@ class Session:
         observer: tells what the board does.
         stale_effects: what becomes of many effects that are older than a week, if that is said.
         stale_sent: when this process took such ones.
+        secret: the store's own, which hashes of addresses are keyed with; of a board that only
+            reads it may be empty.
+        is_indexed: whether every deal's customer is known to have been worked out.
     """
 
     pipeline: Pipeline
@@ -58,6 +62,8 @@ class Session:
     clock_watch: ClockWatch = attrs.field(factory=ClockWatch)
     stale_effects: StaleEffects | None = None
     stale_sent: list[dt.datetime] = attrs.field(factory=list)
+    secret: bytes = attrs.field(default=b"", repr=False)
+    is_indexed: bool = False
     observer: Observer = attrs.field(
         default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
     )
@@ -84,9 +90,11 @@ class Session:
         if self.read_only:
             raise StoreError("this board only reads: open it without read_only=True to write")
         with self.store.transaction() as transaction:
-            unit = Unit(self.pipeline, self.number, transaction, self.now, quiet)
+            unit = Unit(self.pipeline, self.number, transaction, self.now, quiet, self.secret)
             yield unit
             unit.flush()
+            untangle(unit)
+            unit.lock_customers()
         self.observer.committed(unit.moves, unit.refolds)
 
     def retried(self, work: Callable[[], Result]) -> Result:
@@ -127,6 +135,10 @@ class Session:
         fingerprint = self.pipeline.fingerprint
         with self.reading() as transaction:
             row = transaction.pipeline(self.pipeline.name)
+            self.secret = transaction.secret() or b""
+        if not self.secret and not self.read_only:
+            with self.store.transaction() as transaction:
+                self.secret = transaction.secret(create=True) or b""
         if row is None and self.read_only:
             raise StoreError(
                 f"the store holds no pipeline {self.pipeline.name!r}: check which one is meant"

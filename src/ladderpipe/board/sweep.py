@@ -14,7 +14,7 @@ from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal, Transaction
-from .boundary import as_failure, go_on_or_raise
+from .boundary import UNREADABLE, as_failure, go_on_or_raise
 from .release import try_again
 from .session import Session
 from .unit import Unit
@@ -44,6 +44,7 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
         due, ahead = _due(session, until, latest), _ahead(session, now, latest)
         is_due, is_ahead = due(transaction, 1), ahead(transaction, 1)
         is_held = transaction.held_due(session.number, until, 1, latest)
+        session.is_indexed = session.is_indexed or not transaction.unindexed(session.number, 1)
     report = TickReport(0, 0)
     if is_ahead:
         report = _sweep(session, ahead, now, None)
@@ -53,6 +54,8 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
         report = TickReport(swept.deals, report.moves + swept.moves, failures)
     if is_held:
         report = attrs.evolve(report, released=try_again(session, limit))
+    if not session.is_indexed and not session.read_only:
+        session.retried(functools.partial(_index, session))
     return report
 
 
@@ -69,6 +72,18 @@ def _ahead(session: Session, now: dt.datetime, latest: dt.datetime) -> Which:
     return lambda transaction, limit: transaction.swept_ahead(
         session.number, now, limit, now, now, latest
     )
+
+
+def _index(session: Session) -> None:
+    """Work out the customers of deals from before customers were known, a batch in each sweep."""
+    with session.writing() as unit:
+        unit.check_pipeline()
+        for stored, document in unit.transaction.unindexed(session.number, BATCH):
+            # One that cannot be read is left without a customer, and does not keep the others back.
+            try:
+                unit.note_customer(stored, document)
+            except UNREADABLE:
+                unit.note_nobody(stored)
 
 
 @observed("ladderpipe.tick", Observer.swept)

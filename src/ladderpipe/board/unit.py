@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft
@@ -26,10 +26,15 @@ from ..stores.base import (
     StoredDeal,
     Transaction,
 )
+from .customers import NOBODY, customer_text, has_said, keys_of, source_of, unsubscribes_all
 from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import QuietTo, effects_asked
+from .subscriptions import note_of, subscription
 
 __all__ = ["Unit"]
+
+_TO_COME: Final = ("pending", "open", "waiting")
+"""States of effects that nobody has begun to deliver."""
 
 
 class Unit:
@@ -40,17 +45,21 @@ class Unit:
         quiet: whether effects that are due by now are recorded as expired instead of being sent.
         moves: what became current so far, to be told once it is committed.
         refolds: how many deals were folded again so far.
+        secret: the store's own, which hashes of addresses are keyed with.
     """
 
     __slots__ = (
         "_changes",
         "_clock",
+        "_customers",
+        "_merged",
         "_now",
         "moves",
         "number",
         "pipeline",
         "quiet",
         "refolds",
+        "secret",
         "transaction",
     )
 
@@ -61,6 +70,7 @@ class Unit:
         transaction: Transaction,
         clock: Callable[[], dt.datetime],
         quiet: bool = False,
+        secret: bytes = b"",
     ) -> None:
         self.pipeline = pipeline
         self.number = number
@@ -68,9 +78,12 @@ class Unit:
         self._clock = clock
         self._now: dt.datetime | None = None
         self.quiet = quiet
+        self.secret = secret
         self.moves: list[Move] = []
         self.refolds = 0
         self._changes: list[DealChange] = []
+        self._customers: set[str] = set()
+        self._merged: set[str] = set()
 
     @property
     def now(self) -> dt.datetime:
@@ -318,6 +331,9 @@ class Unit:
             self._hand_over(decision.stored, change)
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
+        self._note_customers(decision, change)
+        if events:
+            note_of(self, events, decision.stored.id, has_said(change.deal.customer))
         self._changes.append(change)
         self.moves += newly_current(decision)
         self.refolds += decision.refolded
@@ -331,7 +347,7 @@ class Unit:
         key = decision.visit_key
         if began is None or begins is None or began == begins or key is None:
             return
-        waiting = self.transaction.effects(self.number, decision.stored.id, ("pending", "open"))
+        waiting = self.transaction.effects(self.number, decision.stored.id, _TO_COME)
         moved = [
             retimed(row, begins - began)
             for row in waiting
@@ -410,10 +426,26 @@ class Unit:
         decision = Decision(stored, carried, (), (), None)
         self._changes.append(decision.change(self.pipeline, self.now, stored.has_effects))
 
+    def note_customer(self, stored: StoredDeal, document: str | None) -> None:
+        """Note the customer of a deal of which nothing else changes."""
+        told = [event for event, _ in self.transaction.events(stored.id)]
+        source = source_of(told)
+        draft = self.draft(stored, document)
+        customer = customer_text(
+            self.pipeline, draft, source or "", any(map(unsubscribes_all, told))
+        )
+        row = stored._replace(customer=customer)
+        self._changes.append(DealChange(row, customer=keys_of(customer), wakes=True))
+
+    def note_nobody(self, stored: StoredDeal) -> None:
+        """Note that a deal which cannot be read has no customer that anybody knows."""
+        self._changes.append(DealChange(stored._replace(customer=NOBODY), customer=()))
+
     def note_removal(self, stored: StoredDeal) -> None:
         """Note that only a tombstone stays of a deal."""
         tombstone = StoredDeal(stored.id, stored.deal, removed_at=self.now)
-        self._changes.append(DealChange(tombstone, asked_anew=True))
+        left = keys_of(stored.customer)
+        self._changes.append(DealChange(tombstone, customer=(), no_customer=left, asked_anew=True))
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
@@ -425,6 +457,40 @@ class Unit:
         except BaseException:
             self._changes, self.moves, self.refolds = changes, moves, refolds
             raise
+
+    def _note_customers(self, decision: Decision, change: DealChange) -> None:
+        """Remember whose keys to lock: who buys, or becomes another customer, may have mail due."""
+        stage = decision.draft.stage
+        if decision.current_changed and change.deal.merged_into is not None:
+            self._merged.add(change.deal.deal)
+        is_closed = decision.current_changed and stage is not None and stage.is_closed
+        if is_closed or change.customer is not None:
+            self._customers.update(keys_of(change.deal.customer), change.no_customer)
+
+    def note_subscription(
+        self, key: str, wanted: bool, at: dt.datetime, seq: int, source: str, id: str
+    ) -> None:
+        """Note that the holder of an address wants to be written to, or does not.
+
+        The later of what is said wins, by the place of what said it.
+        """
+        self._customers.add(key)
+        told = subscription(self.secret, key, wanted, at, seq, source, id)
+        self.transaction.note_subscription(told)
+
+    def taken_merged(self) -> list[str]:
+        """Return the deals that were merged into others since this was asked last."""
+        merged, self._merged = sorted(self._merged), set()
+        return merged
+
+    def lock_customers(self) -> None:
+        """Lock the keys of the customers that were written about, once all deals are locked.
+
+        At the end, and in their order, so that no two transactions wait for each other; whoever
+        claims an effect of theirs has committed before this one does, or sees what it wrote.
+        """
+        if self._customers:
+            self.transaction.lock_customers(sorted(self._customers), wait=True)
 
     def flush(self) -> None:
         """Write what was noted."""
@@ -460,6 +526,8 @@ def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:
         expires_at=None if row.expires_at is None else row.expires_at + by,
         run_to_completion=row.run_to_completion,
         owner=row.owner,
+        purpose=row.purpose,
+        channel=row.channel,
     )
 
 

@@ -42,7 +42,13 @@ Record = TypeVar("Record")
 PIPED_WIDTH = 250
 """Columns when nobody looks: wide enough that rows stay whole for grep."""
 
-STATUS_STYLES = {"open": "cyan", "won": "green", "lost": "red", "abandoned": "yellow"}
+STATUS_STYLES = {
+    "open": "cyan",
+    "won": "green",
+    "lost": "red",
+    "abandoned": "yellow",
+    "merged": "magenta",
+}
 
 
 class _Console(Console):

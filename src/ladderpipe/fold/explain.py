@@ -17,13 +17,14 @@ from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant, instant_text
+from ..model.effect import Effect
 from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, WITHDRAW, Event
 from ..model.history import Withdrawn
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from ..public import publish
 from .draft import Draft
-from .fold import in_order, run
+from .fold import in_order, merges_into_itself, run
 from .withdrawals import is_told, standing
 
 __all__ = ["Explanation", "Reason", "Refusal", "Step", "explain", "why_not"]
@@ -174,6 +175,7 @@ class Explanation:
         stage: the stage the deal is in at the end; ``None`` while none is open.
         due_at: when the next timer is due.
         due_rule: key of the rule of that timer.
+        effects: what a board knows of the deal's effects, with what was decided about each.
     """
 
     pipeline: str
@@ -182,6 +184,7 @@ class Explanation:
     stage: Stage | None = None
     due_at: dt.datetime | None = None
     due_rule: str | None = None
+    effects: tuple[Effect, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; what does not apply is left out."""
@@ -192,13 +195,22 @@ class Explanation:
             "due_at": self.due_at and _time(self.due_at),
             "due_rule": self.due_rule,
             "steps": [step.to_dict() for step in self.steps],
+            "effects": [effect.to_dict() for effect in self.effects] or None,
         }
         return {name: part for name, part in told.items() if part is not None}
 
     def __str__(self) -> str:
         if self.deal is None:
             return f"{self.pipeline}: no events, so there is nothing to explain"
-        return "\n".join([f"{self.deal} in {self.pipeline}", *map(str, self.steps), self._end()])
+        told = [*map(str, self.steps), *self._decided(), self._end()]
+        return "\n".join([f"{self.deal} in {self.pipeline}", *told])
+
+    def _decided(self) -> Iterator[str]:
+        """Yield what was decided about effects, of those about which something was."""
+        for effect in self.effects:
+            if effect.decisions:
+                yield f"{_time(effect.due_at)}  effect '{effect.name}' is {effect.state}"
+                yield from (f"    {_time(each.at)}  {each}" for each in effect.decisions)
 
     def _end(self) -> str:
         if self.stage is None:
@@ -325,7 +337,12 @@ class _Listener:
     def _event(self, draft: Draft, event: Event, winner: Candidate | None, at: dt.datetime) -> Step:
         if event.type == DISCARDED:
             return Step(
-                at=at, kind="discarded", outcome=Outcome.STAYED, event=event, out_of=draft.stage
+                at=at,
+                kind="discarded",
+                outcome=Outcome.STAYED,
+                event=event,
+                out_of=draft.stage,
+                note=event.data[DISCARDED]["reason"],
             )
         aside = draft.aside.get((event.source, event.id))
         if aside is not None:
@@ -355,6 +372,8 @@ class _Listener:
 
     def _note(self, event: Event, refusals: tuple[Refusal, ...]) -> str | None:
         kind = _kind(event)
+        if merges_into_itself(event):
+            return "a deal that is merged into itself stays where it is"
         if kind in ("hand", "override") and event.data.get("into") not in self.stages:
             return f"there is no stage '{event.data.get('into')}' any more"
         if kind == "hand":

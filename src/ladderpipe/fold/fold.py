@@ -24,6 +24,7 @@ from ..model.event import (
     BY_HAND,
     DISCARDED,
     EDITED,
+    MERGED,
     OVERRIDE,
     PHASE_HAND,
     PHASE_TIMER,
@@ -210,7 +211,7 @@ def step(
                     _reduce(draft, event)
                 winner = None
                 candidates = rung.by_trigger.get(kind)
-                if candidates is not None:
+                if candidates is not None and not merges_into_itself(event):
                     for candidate in candidates:
                         if candidate.unconditional or passes(candidate, draft, event):
                             winner = candidate
@@ -237,6 +238,11 @@ def step(
                 _after_activity(draft, at, moves, observer, frozen)
         if frozen is not None and draft.rung.is_closed:
             put_back(draft, frozen)
+
+
+def merges_into_itself(event: Event) -> bool:
+    """Return whether an event says that a deal was merged into itself, which moves nothing."""
+    return event.type == MERGED and event.data.get("into") == event.deal
 
 
 def freeze(draft: Draft) -> Frozen:

@@ -50,6 +50,7 @@ STATUSES: Final[Mapping[str, Words]] = {
     "abandoned": said("abandoned", "abbandonata"),
     "won": said("won", "vinta"),
     "lost": said("lost", "persa"),
+    "merged": said("merged", "unita a un'altra"),
 }
 
 OUTCOMES: Final[Mapping[str, Words]] = {

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from ..errors import DefinitionError
+from ..model.customer import CustomerKeys, contact_keys
 from ..model.stage import DoStep, Stage, WaitStep
 from .import_path import built_from, import_path
 from .ladder import Ladder
@@ -40,12 +41,14 @@ def to_dict(
     ladder: Ladder,
     usual_reducer: Callable[..., Any],
     hooks: Mapping[tuple[Literal["into", "out_of"], str], Iterable[Callable[..., Any]]],
+    customer: CustomerKeys | None = contact_keys,
 ) -> dict[str, Any]:
     """Return a definition as plain data that JSON, YAML and TOML can hold.
 
     Args:
         usual_reducer: the reducer that is meant where none is written.
         hooks: by direction and stage.
+        customer: what works out the keys of a deal's customer.
 
     Raises:
         DefinitionError: a guard, hook, reducer or timer has no import path, or a timer does not
@@ -56,6 +59,7 @@ def to_dict(
         "name": ladder.name,
         "title": _write_title(ladder.titles),
         "reducer": None if reducer is usual_reducer else import_path(reducer, "reducer"),
+        "customer": _write_customer(customer),
         "stages": [_write_stage(stage) for stage in ladder.stages],
         "rules": [_write_rule(rule) for rule in ladder.rules],
         "hooks": [
@@ -67,7 +71,14 @@ def to_dict(
     }
     # None at all is a declaration, too: everything is moved by hand.
     lists = {"events": ladder.events, "activity": ladder.activity}
-    return _given(written) | {name: list(told) for name, told in lists.items() if told is not None}
+    told = {name: list(types) for name, types in lists.items() if types is not None}
+    nobody = {"customer": False} if customer is None else {}
+    return _given(written) | told | nobody
+
+
+def _write_customer(customer: CustomerKeys | None) -> str | None:
+    is_usual = customer is None or customer is contact_keys
+    return None if is_usual else import_path(customer, "customer")
 
 
 def _given(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +115,7 @@ def _write_step(step: DoStep | WaitStep) -> dict[str, Any]:
             "do": step.name,
             "expires": None if step.expires is None else duration(step.expires),
             "run_to_completion": step.run_to_completion,
+            "purpose": None if step.purpose == "marketing" else step.purpose,
             "payload": plain(step.payload, f"effect {step.name!r}"),
         }
     )

@@ -25,6 +25,7 @@ from .guards import (
 )
 from .import_path import resolve
 from .plain import UNITS, Part, nearest, plain
+from .policy_reader import policy
 from .rules import ANY, Rule, Timer, after, by_hand, on
 
 __all__ = ["Build", "Built", "read"]
@@ -42,9 +43,8 @@ class HasHooks(Protocol):
 
 Built = TypeVar("Built", bound=HasHooks)
 Build: TypeAlias = Callable[..., Built]
-"""Takes a name, and ``title``, ``stages``, ``rules``, ``reducer``, ``events`` and ``activity``.
-
-The last three only if they are given."""
+"""Takes a name, and ``title``, ``stages``, ``rules`` and, only if they are given, ``reducer``,
+``events``, ``activity``, ``customer``, ``send`` and ``zone`` by name."""
 
 OWN_MODULES: Final = ("ladderpipe.templates",)
 """What a definition may name without permission: the hooks of the ladders we ship."""
@@ -53,8 +53,8 @@ MOST_NESTED: Final = 32
 """How deep guards may stand in one another."""
 
 _TOP: Final = (
-    *("name", "title", "reducer", "events", "activity", "stages", "rules", "hooks"),
-    "$schema",
+    *("name", "title", "reducer", "events", "activity", "customer", "send", "zone"),
+    *("stages", "rules", "hooks", "$schema"),
 )
 
 
@@ -93,6 +93,9 @@ class DefinitionReader:
             rules=[self.rule(part) for part in top["rules"].items()],
             **({"reducer": self.function(top["reducer"])} if "reducer" in top else {}),
             **{name: top[name].texts() for name in ("events", "activity") if name in top},
+            **({"customer": self.customer(top["customer"])} if "customer" in top else {}),
+            **({"send": policy(top["send"])} if "send" in top else {}),
+            **({"zone": top["zone"].text()} if "zone" in top else {}),
         )
         for part in top["hooks"].items() if "hooks" in top else ():
             self.hook(part, pipeline)
@@ -131,6 +134,12 @@ class DefinitionReader:
         if not callable(found):
             raise part.refusal(f"{path!r} is not a function: name one")
         return found
+
+    def customer(self, part: Part) -> Any:
+        """Return the function that works out a customer's keys; ``None`` for ``false``."""
+        if part.value is not False:
+            return self.function(part)
+        return None
 
     def hook(self, part: Part, pipeline: HasHooks) -> None:
         """Register a hook: a function, or an object of a class, built here once."""
@@ -281,16 +290,17 @@ def _step(part: Part) -> DoStep | WaitStep:
         pause = part.fields("wait")["wait"].delay()
         with part.named():
             return wait(pause)
-    step = part.fields("do", "expires", "run_to_completion", "payload", required=("do",))
+    step = part.fields("do", "expires", "run_to_completion", "purpose", "payload", required=("do",))
     name = step["do"].text()
     expires = step["expires"].delay() if "expires" in step else None
     keep = _flag(step, "run_to_completion")
+    purpose: Any = step["purpose"].text() if "purpose" in step else "marketing"
     with part.named():
-        effect = do(name, expires=expires, run_to_completion=keep)
+        effect = do(name, expires=expires, run_to_completion=keep, purpose=purpose)
     if "payload" not in step:
         return effect
     try:
-        return asked_for(name, _payload(step["payload"], name), expires, keep)
+        return asked_for(name, _payload(step["payload"], name), expires, keep, purpose)
     except InvalidEventError as error:
         raise step["payload"].refusal(str(error)) from None
 

@@ -35,6 +35,7 @@ _FILL: Final = {
     "won": ("#d9f2df", "#2e7d4f"),
     "lost": ("#fbdcdc", "#b03a3a"),
     "abandoned": ("#fdf0d0", "#a97a15"),
+    "merged": ("#ece6f5", "#6b4f9a"),
     "opening": ("#ffffff", "#566072"),
 }
 """Fill and border of the nodes."""

@@ -119,7 +119,7 @@ class Deal:
 
     @property
     def status(self) -> Status:
-        """Status of the stage: open, won, lost or abandoned."""
+        """Status of the stage: open, won, lost, abandoned or merged."""
         return self.stage.status
 
     @property

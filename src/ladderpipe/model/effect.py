@@ -5,19 +5,39 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from .canonical import canonical
+from ..errors import InvalidEventError
+from .canonical import canonical, plain_text
 from .clock import instant, instant_text
 from .deal import Deal
+from .stage import Purpose
 
-__all__ = ["Backoff", "Delivery", "Effect", "EffectState", "Handler", "StaleEffects", "Task"]
+__all__ = [
+    "Backoff",
+    "Delivery",
+    "Drop",
+    "Effect",
+    "EffectState",
+    "Handler",
+    "Later",
+    "SendDecision",
+    "StaleEffects",
+    "Task",
+    "drop",
+    "later",
+]
 
 StaleEffects: TypeAlias = Literal["hold", "send", "expire"]
 """What becomes of many effects that have been ready for more than a week."""
+
+LONGEST_REASON: Final = 500
+MOST_DECISIONS: Final = 20
+"""How many decisions are kept of one effect: the last ones."""
 
 
 class EffectState(enum.StrEnum):
@@ -37,6 +57,69 @@ class EffectState(enum.StrEnum):
     """Its last try failed; ``board.send_again`` revives it."""
     OPEN = "open"
     """A task that waits for a person."""
+    WAITING = "waiting"
+    """It is for the customer, whose address is not known yet; the contact's change wakes it."""
+    DROPPED = "dropped"
+    """The send policy, or its handler, decided that it is not sent; its decisions say why."""
+
+
+@attrs.frozen(kw_only=True)
+class SendDecision:
+    """What was decided about sending an effect, and why; kept with the effect.
+
+    Attributes:
+        at: when it was decided.
+        until: when it is asked about again; only of what was delayed.
+        because: the reason in words; empty when it was sent.
+    """
+
+    at: dt.datetime
+    outcome: Literal["sent", "delayed", "waiting", "dropped"]
+    because: str = ""
+    until: dt.datetime | None = None
+
+    def __str__(self) -> str:
+        until = "" if self.until is None else f" until {instant_text(self.until)}"
+        if self.outcome == "dropped":
+            return f"dropped: {self.because}"
+        return f"{self.outcome}{until}" + (f" because {self.because}" if self.because else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return {
+            "at": instant_text(self.at),
+            "outcome": self.outcome,
+            "because": self.because,
+            "until": None if self.until is None else instant_text(self.until),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> SendDecision:
+        """Return the decision that :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+            InstantError: an instant is none.
+        """
+        until = record["until"]
+        return cls(
+            at=instant(record["at"]),
+            outcome=record["outcome"],
+            because=record["because"],
+            until=None if until is None else instant(until),
+        )
+
+
+def decisions_text(decisions: Iterable[SendDecision]) -> str:
+    """Return decisions as a store keeps them, of many the last ones."""
+    kept = list(decisions)[-MOST_DECISIONS:]
+    told = [decision.to_dict() for decision in kept]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def decisions_of(text: str | None) -> tuple[SendDecision, ...]:
+    """Return the decisions that a store keeps."""
+    return tuple(map(SendDecision.from_dict, json.loads(text))) if text else ()
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +132,8 @@ class Effect:
         due_at: when it may be delivered first.
         attempts: how often it was claimed so far.
         error: what the last try said, if it failed.
+        purpose: of one that is for the deal's customer; ``None`` of any other.
+        decisions: what was decided about sending it, the latest last.
     """
 
     key: str
@@ -62,6 +147,8 @@ class Effect:
     run_to_completion: bool
     attempts: int
     error: str | None
+    purpose: Purpose | None = None
+    decisions: tuple[SendDecision, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; the keys stay."""
@@ -78,6 +165,8 @@ class Effect:
             "run_to_completion": self.run_to_completion,
             "attempts": self.attempts,
             "error": self.error,
+            "purpose": self.purpose,
+            "decisions": [decision.to_dict() for decision in self.decisions],
         }
 
     @classmethod
@@ -96,6 +185,8 @@ class Effect:
             expires_at=None if expires_at is None else instant(expires_at),
             attempts=record["attempts"],
             error=record["error"],
+            purpose=record.get("purpose"),
+            decisions=tuple(map(SendDecision.from_dict, record.get("decisions", ()))),
             **{name: record[name] for name in as_they_are},
         )
 
@@ -106,6 +197,8 @@ class Delivery:
 
     Attributes:
         key: the effect's stable key. At least once means that a handler may see it again.
+        payload: as it was asked for; ``to``, where it means the customer, is the address that the
+            deal's contact has at the claim.
         deal: the deal as it stood at the claim.
         attempt: 1 for the first try.
     """
@@ -161,7 +254,59 @@ class Task:
 
 
 Handler: TypeAlias = Callable[[Delivery], object]
-"""Delivers one effect; raising means that it is tried again."""
+"""Delivers one effect; raising means that it is tried again. What it returns is of no account,
+unless it is :func:`later` or :func:`drop`."""
+
+
+@attrs.frozen
+class Later:
+    """A handler's answer: not now. See :func:`later`."""
+
+    at: dt.datetime
+    because: str
+
+
+@attrs.frozen
+class Drop:
+    """A handler's answer: not at all. See :func:`drop`."""
+
+    because: str
+
+
+def later(at: dt.datetime | str, because: str) -> Later:
+    """Return what a handler answers to be asked again at an instant; no failure, and no try.
+
+    The board's backoff still holds: an instant that is sooner, or past, means after a first pause.
+
+    Args:
+        because: the reason in words, which stands on the effect.
+
+    Raises:
+        InvalidEventError: there is no reason.
+        InstantError: *at* has no time zone.
+    """
+    return Later(instant(at), _reason("later", because))
+
+
+def drop(because: str) -> Drop:
+    """Return what a handler answers so that its effect is never sent; no failure.
+
+    Args:
+        because: the reason in words, which stands on the effect.
+
+    Raises:
+        InvalidEventError: there is no reason.
+    """
+    return Drop(_reason("drop", because))
+
+
+def _reason(what: str, because: object) -> str:
+    if not isinstance(because, str) or not because.strip():
+        raise InvalidEventError(
+            f"{what}(because={because!r}): say why, so that whoever looks later knows"
+        )
+    text = plain_text(because).encode(errors="replace").decode().replace("\x00", "\ufffd")
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
 
 
 @attrs.frozen

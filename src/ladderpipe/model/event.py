@@ -35,6 +35,8 @@ EDITED: Final = "deal.edited"
 """Corrects what is known of a deal; a hand, so it comes last in its instant, and no activity."""
 WITHDRAW: Final = "ladder.withdraw"
 """Takes back one event of its own deal: ``data`` has its ``source`` and ``id``."""
+MERGED: Final = "cart.merged"
+"""Says that a deal went on in another one, which ``data["into"]`` names."""
 RESERVED: Final = "ladder."
 OWN_SOURCE: Final = "ladderpipe"
 """Source of the events that the board writes itself: hands, overrides and baselines."""
@@ -45,7 +47,7 @@ STANDARD_TYPES: Final = (
     "cart.item_removed",
     "cart.emptied",
     "cart.saved",
-    "cart.merged",
+    MERGED,
     "checkout.started",
     "payment.failed",
     "order.confirmed",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .clock import instant
 from .deal import Deal
+from .effect import Effect
 from .event import Event
 from .move import Move
 from .stage import Stage
@@ -49,9 +50,19 @@ class History:
         visits: each stay in a stage; they tile the deal's life without gap or overlap.
         aside: the events that could not be used, each with the reason.
         withdrawn: the events that were taken back, each with what took it back.
+        effects: what a board knows of the deal's effects, by due time; a bare fold has none.
     """
 
-    __slots__ = ("_deal", "_keys", "_moves", "_start", "_visits", "aside", "withdrawn")
+    __slots__ = (
+        "_deal",
+        "_keys",
+        "_moves",
+        "_start",
+        "_visits",
+        "aside",
+        "effects",
+        "withdrawn",
+    )
 
     def __init__(
         self,
@@ -61,6 +72,7 @@ class History:
         keys: Iterable[str] | None = None,
         aside: Iterable[SetAside] = (),
         withdrawn: Iterable[Withdrawn] = (),
+        effects: Iterable[Effect] = (),
     ) -> None:
         """Keep what the records are built from; *deal* is a record or the fold's draft.
 
@@ -75,6 +87,7 @@ class History:
         self._visits: tuple[Visit, ...] | None = None
         self.aside = tuple(aside)
         self.withdrawn = tuple(withdrawn)
+        self.effects = tuple(effects)
 
     @property
     def deal(self) -> Deal:
@@ -110,13 +123,14 @@ class History:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the deal, moves, visits, what is aside or withdrawn as JSON; the keys stay."""
+        """Return the deal and all that it has been through as JSON; the keys stay."""
         return {
             "deal": self.deal.to_dict(),
             "moves": [move.to_dict() for move in self.moves],
             "visits": [visit.to_dict() for visit in self.visits],
             "aside": [{"event": e.to_dict(), "reason": why} for e, why in self.aside],
             "withdrawn": [{"event": e.to_dict(), "by": by.to_dict()} for e, by in self.withdrawn],
+            "effects": [effect.to_dict() for effect in self.effects],
         }
 
     @classmethod
@@ -144,7 +158,8 @@ class History:
             Withdrawn(Event.from_dict(told["event"]), Event.from_dict(told["by"]))
             for told in record.get("withdrawn", ())
         ]
-        return cls(deal, moves, start, [visit.key for visit in visits], aside, withdrawn)
+        effects = map(Effect.from_dict, record.get("effects", ()))
+        return cls(deal, moves, start, [visit.key for visit in visits], aside, withdrawn, effects)
 
     def _tile(self) -> list[Visit]:
         keys = self._keys

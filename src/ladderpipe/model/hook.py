@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from .deal import Deal
 from .event import Event
 from .move import Move
+from .stage import Purpose
 
 __all__ = ["HookContext"]
 
@@ -40,6 +41,7 @@ class HookContext(Protocol):
         wait: dt.timedelta | None = None,
         expires: dt.timedelta | None = None,
         run_to_completion: bool = False,
+        purpose: Purpose = "marketing",
         **payload: Any,
     ) -> None:
         """Ask for an effect, delivered after the commit.
@@ -50,7 +52,10 @@ class HookContext(Protocol):
             expires: drop it, on record, when it is this late.
             run_to_completion: deliver it even when the deal has left the stage. What a
                 move-out-of hook asks for always is.
-            **payload: JSON values for the handler.
+            purpose: of one that is for the deal's customer: ``"transactional"`` is what the
+                customer waits for, and a send policy lets it pass.
+            **payload: JSON values for the handler. ``to="customer"`` is the address that the
+                deal's contact has when it is sent.
 
         Raises:
             InvalidEventError: the payload is not JSON.

@@ -85,11 +85,13 @@ class DeliveryReport:
 
     Attributes:
         counts: how many effects ended in which state; ``pending`` means tried again later.
+        delayed: how many were put off on purpose, by their handler or the send policy.
         held_back: by name, how many effects are older than a week, and too many to be sent
             without being told to; see ``Board(stale_effects=...)``.
     """
 
     counts: Mapping[EffectState, int]
+    delayed: int = 0
     held_back: Mapping[str, int] = attrs.field(factory=dict, kw_only=True)
 
     @property

@@ -13,9 +13,12 @@ from ..errors import DefinitionError, InvalidEventError
 from .canonical import canonical, plain_text
 from .event import MAX_NAME
 
-__all__ = ["DoStep", "Stage", "Status", "WaitStep", "do", "wait"]
+__all__ = ["DoStep", "Purpose", "Stage", "Status", "WaitStep", "do", "wait"]
 
-Status = Literal["open", "won", "lost", "abandoned"]
+Status = Literal["open", "won", "lost", "abandoned", "merged"]
+CLOSED: Final[tuple[Status, ...]] = ("won", "lost", "merged")
+Purpose = Literal["marketing", "transactional"]
+"""What an effect for a person is for: what a send policy rules on, or what the person waits for."""
 
 TASK: Final = "task"
 """The built-in effect that a person delivers: it lands in ``board.tasks()``."""
@@ -35,6 +38,7 @@ class DoStep:
     payload: Mapping[str, Any]
     expires: dt.timedelta | None = None
     run_to_completion: bool = False
+    purpose: Purpose = "marketing"
 
 
 @attrs.frozen
@@ -50,6 +54,7 @@ def do(
     *,
     expires: dt.timedelta | None = None,
     run_to_completion: bool = False,
+    purpose: Purpose = "marketing",
     **payload: Any,
 ) -> DoStep:
     """Return a sequence step that asks for an effect.
@@ -59,19 +64,27 @@ def do(
             ``board.tasks()``.
         expires: drop the effect, on record, when it is this late.
         run_to_completion: deliver it even when the deal has left the stage.
-        **payload: whatever the handler needs; JSON values.
+        purpose: of one that is for the deal's customer: ``"transactional"`` is what the customer
+            waits for (the thank-you for an order), and a send policy lets it pass.
+        **payload: whatever the handler needs; JSON values. ``to="customer"`` is the address that
+            the deal's contact has when it is sent.
 
     Raises:
-        DefinitionError: the name is empty, the expiry is not positive or the payload is not JSON.
+        DefinitionError: the name is empty, the expiry is not positive, the purpose is none or the
+            payload is not JSON.
     """
     try:
-        return asked_for(name, payload, expires, run_to_completion)
+        return asked_for(name, payload, expires, run_to_completion, purpose)
     except InvalidEventError as error:
         raise DefinitionError(str(error)) from None
 
 
 def asked_for(
-    name: Any, payload: Mapping[str, Any], expires: Any, run_to_completion: Any
+    name: Any,
+    payload: Mapping[str, Any],
+    expires: Any,
+    run_to_completion: Any,
+    purpose: Any = "marketing",
 ) -> DoStep:
     """Check what a sequence or a hook asks for, so that nothing is stored that cannot be read.
 
@@ -86,13 +99,17 @@ def asked_for(
         raise InvalidEventError(
             f"effect {name!r}: run_to_completion={run_to_completion!r}: say True or False"
         )
+    if purpose not in get_args(Purpose):
+        raise InvalidEventError(
+            f"effect {name!r}: purpose={purpose!r} is none: say {' or '.join(get_args(Purpose))}"
+        )
     try:
         checked = canonical(payload)
     except InvalidEventError as error:
         raise InvalidEventError(f"effect {name!r}: {error}") from None
     if name == TASK:
         _check_task(checked)
-    return DoStep(plain_text(name), checked, expires, run_to_completion)
+    return DoStep(plain_text(name), checked, expires, run_to_completion, purpose)
 
 
 def checked_span(span: Any, what: str) -> dt.timedelta:
@@ -151,8 +168,9 @@ class Stage(str):
     Args:
         key: the stable name in the database and in events: letters, digits, ``_`` and ``-``.
         title: what people see; one text, or a mapping from language code to text.
-        status: ``open``, ``won``, ``lost`` or ``abandoned``. Won and lost are closed.
-        probability: of winning from here, 0 to 1; defaults to 1 for won and 0 for lost.
+        status: ``open``, ``won``, ``lost``, ``abandoned`` or ``merged`` (into another deal). Won,
+            lost and merged are closed.
+        probability: of winning from here, 0 to 1; defaults to 1 for won, 0 for lost and merged.
         requires: properties (or deal fields such as ``owner``) that must be filled to enter.
         sequence: effects and waits that start on moving in and are cancelled on moving out.
 
@@ -218,8 +236,8 @@ class Stage(str):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the deal is decided here: won or lost."""
-        return self.status in ("won", "lost")
+        """Whether nothing is to be decided here any more: won, lost or merged."""
+        return self.status in CLOSED
 
     def note_hook(self, pipeline: str) -> None:
         """Note that a pipeline has a hook here; it is no part of what the stage is."""
@@ -280,7 +298,7 @@ def _status(key: str, status: str) -> str:
 
 def _probability(key: str, status: str, probability: float | None) -> float | None:
     if probability is None:
-        return {"won": 1.0, "lost": 0.0}.get(status)
+        return {"won": 1.0, "lost": 0.0, "merged": 0.0}.get(status)
     if isinstance(probability, bool) or not 0 <= probability <= 1:
         raise DefinitionError(
             f"stage {key!r}: probability {probability!r} must lie between 0 and 1 (0.25 is 25 %)"

@@ -210,24 +210,24 @@ class Observer:
     # -- effects ------------------------------------------------------------------------------
 
     def delivered(
-        self, arguments: tuple[EffectRow, Any], state: EffectState | None, seconds: float
+        self, arguments: tuple[EffectRow, Any], state: str | None, seconds: float
     ) -> Told:
         """Tell what became of an effect; ``None``, another worker has it, is nobody's news."""
         effect, _ = arguments
         told: Told = {"ladderpipe.effect": effect.name, "ladderpipe.attempt": effect.attempts + 1}
         if state is not None:
-            told["ladderpipe.state"] = state.value
+            told["ladderpipe.state"] = str(state)
             self._record(
                 EFFECTS,
                 logging.DEBUG,
-                f"effect {effect.name} is {state.value}",
+                f"effect {effect.name} is {state}",
                 deal=effect.deal,
                 effect=effect.name,
-                state=state.value,
+                state=str(state),
                 attempt=effect.attempts + 1,
             )
             if self._telemetry is not None:
-                ended: Told = {"ladderpipe.effect": effect.name, "ladderpipe.state": state.value}
+                ended: Told = {"ladderpipe.effect": effect.name, "ladderpipe.state": str(state)}
                 self._telemetry.deliveries.add(1, self._of_pipeline | ended)
                 self._telemetry.delivery_duration.record(seconds, self._of_pipeline | ended)
         return self._naming(effect.deal, told)

@@ -18,6 +18,7 @@ from ..model.event import Event
 from ..model.held import HeldKind, held_key
 
 __all__ = [
+    "CustomerDeal",
     "DealChange",
     "DealFilter",
     "EffectRow",
@@ -30,6 +31,7 @@ __all__ = [
     "Store",
     "StoredDeal",
     "Structure",
+    "Subscription",
     "Transaction",
 ]
 
@@ -66,6 +68,8 @@ class StoredDeal(NamedTuple):
     ``horizon`` when its last timer was tried, ``timers`` the fold's notes as JSON: on timers, and
     on events that were taken back.
     Timers due up to ``quiet_to`` are the past of a replay: whoever notices them sends nothing.
+    ``merged_into`` is the deal that a merged one went on in. ``customer`` is JSON of the customer's
+    keys, see :mod:`ladderpipe.board.customers`; ``None`` where nobody has worked them out yet.
     """
 
     id: int
@@ -99,13 +103,15 @@ class StoredDeal(NamedTuple):
     failures: int = 0
     retry_at: dt.datetime | None = None
     removed_at: dt.datetime | None = None
+    customer: str | None = None
+    merged_into: str | None = None
 
 
 SWEPT_FIELDS: Final = tuple(
     name
     for name in StoredDeal._fields[2:]
     if not name.startswith("cursor_")
-    and name not in ("last_event_at", "owner", "currency", "value", "baseline_at")
+    and name not in ("last_event_at", "owner", "currency", "value", "baseline_at", "customer")
 )
 """What timers can change of a deal's row: nothing that only events say."""
 
@@ -165,10 +171,18 @@ class NewEffect(NamedTuple):
     expires_at: dt.datetime | None
     run_to_completion: bool
     owner: str | None
+    purpose: str | None = None
+    channel: str | None = None
 
 
 class EffectRow(NamedTuple):
-    """A stored effect; ``ready_at`` is its due time, its next try or the end of its lease."""
+    """A stored effect; ``ready_at`` is its due time, its next try or the end of its lease.
+
+    ``purpose`` and ``channel`` are of one that is for the customer. ``address`` is the hash of the
+    customer's address when it was last asked about, ``sent_at`` when it was claimed for that
+    address, and ``delayed_until`` what it is put off to on purpose, which a backoff is not.
+    ``decisions`` are JSON, see :func:`~ladderpipe.model.effect.decisions_of`.
+    """
 
     key: str
     deal_id: int
@@ -186,6 +200,37 @@ class EffectRow(NamedTuple):
     lease: str | None
     error: str | None
     owner: str | None
+    purpose: str | None = None
+    channel: str | None = None
+    address: str | None = None
+    sent_at: dt.datetime | None = None
+    delayed_until: dt.datetime | None = None
+    decisions: str | None = None
+
+
+class CustomerDeal(NamedTuple):
+    """A deal of a customer, in any pipeline of the store, with the key it was found by."""
+
+    key: str
+    pipeline: int
+    id: int
+    deal: str
+    stage: str | None
+    closed_at: dt.datetime | None
+
+
+class Subscription(NamedTuple):
+    """That the holder of an address wants to be written to there, or does not, and who said so.
+
+    The later by (``at``, ``seq``, ``source``, ``id``) wins.
+    """
+
+    address: str
+    wanted: bool
+    at: dt.datetime
+    seq: int
+    source: str
+    id: str
 
 
 class HeldRow(NamedTuple):
@@ -253,6 +298,8 @@ FORGOTTEN_DIGEST: Final = "forgotten"
 
 FAILED: Final = "failed"
 """The kind of a held event that could not be committed, and is tried again after a while."""
+CROWD: Final = 200
+"""A key that more deals hold stands for nobody: a till's address, a test account."""
 
 ASIDE: Final = "aside"
 """The kind of a held event that stands in its place and cannot be used there."""
@@ -276,6 +323,9 @@ class DealChange:
         revived: key of a past visit that is current again: what moving out cancelled is pending.
         asked_anew: whether every event was asked again, so that no others are set aside.
         aside: events that are set aside in their place.
+        customer: the keys of the deal's customer, where they are others than before.
+        no_customer: keys that the deal's customer had before, and has no more.
+        wakes: whether effects that wait for the customer's address are asked about again.
     """
 
     deal: StoredDeal
@@ -291,6 +341,9 @@ class DealChange:
     only_swept: bool = False
     asked_anew: bool = False
     aside: Sequence[HeldRow] = ()
+    customer: Sequence[str] | None = None
+    no_customer: Sequence[str] = ()
+    wakes: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -564,8 +617,20 @@ class Transaction(Protocol):
         What was asked for at a later time is none of them.
         """
 
-    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
-        """Mark an effect as being delivered by the holder of *lease* until then."""
+    def claim_effect(
+        self,
+        key: str,
+        lease: str,
+        until: dt.datetime,
+        attempts: int,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        decisions: str | None = None,
+    ) -> None:
+        """Mark an effect as being delivered by the holder of *lease* until then.
+
+        What of address, time and decisions is left out stays as it was.
+        """
 
     def settle_effect(
         self,
@@ -580,8 +645,81 @@ class Transaction(Protocol):
     def give_task(self, key: str, owner: str | None, payload: str) -> None:
         """Put another owner, and what tells of that, into a task."""
 
-    def replace_effect_payload(self, key: str, payload: str) -> None:
-        """Put another payload into an effect."""
+    def decide_effect(
+        self,
+        key: str,
+        state: str,
+        decisions: str,
+        ready_at: dt.datetime | None = None,
+        delayed_until: dt.datetime | None = None,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        attempts: int | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        """Put an effect into the state that was decided, on record; with *lease* while it is held.
+
+        Return whether it was. Of ``ready_at``, address and attempts, what is left out stays.
+        """
+
+    def replace_effect_payload(self, key: str, payload: str, decisions: str | None) -> None:
+        """Put another payload and other decisions into an effect."""
+
+    def count_waiting(self, pipeline: int) -> int:
+        """Return how many effects wait for the address of their customer."""
+
+    def deals_of_customer(self, keys: Sequence[str], limit: int) -> list[CustomerDeal]:
+        """Return the deals with these keys, at most *limit* for each key."""
+
+    def lock_customers(self, keys: Sequence[str], wait: bool) -> bool:
+        """Keep others from deciding about these customers until this transaction ends.
+
+        Without *wait*, return ``False`` where another transaction is at one of them.
+        """
+
+    def hands_since(
+        self, deal_ids: Sequence[int], since: dt.datetime, types: Sequence[str]
+    ) -> list[tuple[int, Event]]:
+        """Return the events of these types and deals, with the deals' numbers, by deal and time."""
+
+    def sent_to(
+        self, address: str, since: dt.datetime, besides: str, deal_id: int | None, limit: int
+    ) -> list[dt.datetime]:
+        """Return when marketing effects went to an address after an instant, the last first.
+
+        What is under a lease counts, and what a holdout kept back, as if it had been sent.
+
+        Args:
+            besides: key of an effect that does not count.
+            deal_id: count the effects of this deal only.
+        """
+
+    def newer_effect(self, address: str, name: str, due_at: dt.datetime, key: str) -> str | None:
+        """Return the key of an effect of that name and address, due later, delayed or sent."""
+
+    def note_subscription(self, told: Subscription) -> None:
+        """Note what was said about an address, unless something later was."""
+
+    def subscriptions(self, address: str) -> list[Subscription]:
+        """Return what was said last about an address: that it is wanted, that it is not."""
+
+    def arms(self, keys: Sequence[str]) -> dict[str, tuple[str, dt.datetime]]:
+        """Return in which arm of a holdout customers are, by hashed key, and since when."""
+
+    def note_arm(self, keys: Sequence[str], arm: str, at: dt.datetime) -> None:
+        """Note the arm of a customer under each hashed key; what is noted already stays."""
+
+    def count_merged_into_nothing(self, pipeline: int) -> int:
+        """Return how many deals were merged into one that is not there."""
+
+    def count_crowds(self, pipeline: int) -> int:
+        """Return how many keys of this pipeline's deals are held by more than :data:`CROWD`."""
+
+    def unindexed(self, pipeline: int, limit: int) -> list[tuple[StoredDeal, str | None]]:
+        """Lock and return deals whose customer nobody has worked out yet, with their documents."""
+
+    def secret(self, create: bool = False) -> bytes | None:
+        """Return the store's own secret, which hashes are keyed with; made when there is none."""
 
 
 class Store(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import secrets
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, MutableMapping, Sequence
@@ -19,9 +20,11 @@ from ..model.event import Event, stored_event
 from ..public import publish
 from .base import (
     ASIDE,
+    CROWD,
     EVER,
     FAILED,
     FROM_THE_FIRST,
+    CustomerDeal,
     DealChange,
     DealFilter,
     EffectRow,
@@ -32,6 +35,7 @@ from .base import (
     NewEvent,
     PipelineRow,
     StoredDeal,
+    Subscription,
 )
 
 __all__ = ["MemoryStore"]
@@ -40,7 +44,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _GONE: Final = object()
-_UNSETTLED: Final = ("pending", "open")
+_UNSETTLED: Final = ("pending", "open", "waiting")
 
 
 class MemoryStore:
@@ -105,6 +109,11 @@ class _Tables:
         self.moves: dict[int, tuple[MoveRecord, ...]] = {}
         self.effects: dict[str, tuple[int, EffectRow]] = {}
         self.held: dict[tuple[int, str], HeldRow] = {}
+        self.customers: dict[str, tuple[int, ...]] = {}
+        self.customer_of: dict[int, Sequence[str]] = {}
+        self.secrets: dict[str, bytes] = {}
+        self.subscriptions: dict[tuple[str, bool], Subscription] = {}
+        self.arms: dict[str, tuple[str, dt.datetime]] = {}
         self.next_id = 1
 
 
@@ -274,6 +283,7 @@ class MemoryTransaction:
         self._drop(self._tables.events_of, deal_id)
         self._drop(self._tables.moves, deal_id)
         self._drop(self._tables.documents, deal_id)
+        self._set_customer(deal_id, ())
         for effect in [e for _, e in self._tables.effects.values() if e.deal_id == deal_id]:
             self._drop(self._tables.effects, effect.key)
 
@@ -346,7 +356,9 @@ class MemoryTransaction:
             self._put(self._tables.deals, change.deal.id, (pipeline, change.deal))
             if change.document is not None:
                 self._put(self._tables.documents, change.deal.id, change.document)
-            self._save_effects(pipeline, change)
+            self._save_effects(pipeline, change, now)
+            if change.customer is not None:
+                self._set_customer(change.deal.id, change.customer)
             if change.asked_anew:
                 for row in self.held(pipeline, change.deal.deal):
                     if row.kind == ASIDE:
@@ -371,7 +383,7 @@ class MemoryTransaction:
             raise StoreError(f"deal {change.deal.deal!r} would be in two stages at once")
         self._put(self._tables.moves, deal_id, tuple(moves))
 
-    def _save_effects(self, pipeline: int, change: DealChange) -> None:
+    def _save_effects(self, pipeline: int, change: DealChange, now: dt.datetime) -> None:
         deal_id = change.deal.id
         for key in change.vanished:
             self._cancel(deal_id, key, ("into", "out_of"), keep_running=False)
@@ -385,6 +397,10 @@ class MemoryTransaction:
                     self._replace(effect.key, state=state)
         for new in change.effects:
             self._add_effect(pipeline, change.deal, new)
+        if change.wakes:
+            for _, effect in list(self._tables.effects.values()):
+                if effect.deal_id == deal_id and effect.state == "waiting":
+                    self._replace(effect.key, state="pending", ready_at=now)
 
     def _add_effect(self, pipeline: int, deal: StoredDeal, new: NewEffect) -> None:
         known = self._tables.effects.get(new.key)
@@ -406,6 +422,8 @@ class MemoryTransaction:
                 lease=None,
                 error=None,
                 owner=new.owner,
+                purpose=new.purpose,
+                channel=new.channel,
             )
             self._put(self._tables.effects, new.key, (pipeline, row))
         elif known[1].state == "cancelled":
@@ -416,6 +434,9 @@ class MemoryTransaction:
                 due_at=new.due_at,
                 ready_at=new.due_at,
                 expires_at=new.expires_at,
+                purpose=new.purpose,
+                channel=new.channel,
+                delayed_until=None,
             )
 
     def _cancel(
@@ -615,8 +636,20 @@ class MemoryTransaction:
         found = [e for e in self._effects_of(pipeline) if e.ready_at > latest and _was_put_off(e)]
         return sorted(found, key=lambda effect: (effect.ready_at, effect.key))[:limit]
 
-    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
-        self._replace(key, state="claimed", lease=lease, ready_at=until, attempts=attempts)
+    def claim_effect(
+        self,
+        key: str,
+        lease: str,
+        until: dt.datetime,
+        attempts: int,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        decisions: str | None = None,
+    ) -> None:
+        told = {"address": address, "sent_at": sent_at, "decisions": decisions}
+        given = {name: value for name, value in told.items() if value is not None}
+        fields = {"lease": lease, "ready_at": until, "attempts": attempts, "delayed_until": None}
+        self._replace(key, state="claimed", **fields, **given)
 
     def settle_effect(
         self,
@@ -637,8 +670,133 @@ class MemoryTransaction:
     def give_task(self, key: str, owner: str | None, payload: str) -> None:
         self._replace(key, owner=owner, payload=payload)
 
-    def replace_effect_payload(self, key: str, payload: str) -> None:
-        self._replace(key, payload=payload)
+    def decide_effect(
+        self,
+        key: str,
+        state: str,
+        decisions: str,
+        ready_at: dt.datetime | None = None,
+        delayed_until: dt.datetime | None = None,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        attempts: int | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        found = self._tables.effects.get(key)
+        if found is None or (lease is not None and found[1].lease != lease):
+            return False
+        told = {"ready_at": ready_at, "address": address, "attempts": attempts}
+        given = {name: value for name, value in told.items() if value is not None}
+        fields = {"decisions": decisions, "delayed_until": delayed_until, "sent_at": sent_at}
+        self._replace(key, state=state, lease=None, **fields, **given)
+        return True
+
+    def replace_effect_payload(self, key: str, payload: str, decisions: str | None) -> None:
+        self._replace(key, payload=payload, decisions=decisions)
+
+    def count_waiting(self, pipeline: int) -> int:
+        return sum(effect.state == "waiting" for effect in self._effects_of(pipeline))
+
+    def deals_of_customer(self, keys: Sequence[str], limit: int) -> list[CustomerDeal]:
+        found = []
+        for key in sorted(set(keys)):
+            for deal_id in sorted(self._tables.customers.get(key, ()))[:limit]:
+                pipeline, deal = self._tables.deals[deal_id]
+                standing = (deal.stage, deal.closed_at)
+                found.append(CustomerDeal(key, pipeline, deal_id, deal.deal, *standing))
+        return found
+
+    def lock_customers(self, keys: Sequence[str], wait: bool) -> bool:
+        return True
+
+    def hands_since(
+        self, deal_ids: Sequence[int], since: dt.datetime, types: Sequence[str]
+    ) -> list[tuple[int, Event]]:
+        return [
+            (deal_id, event)
+            for deal_id in deal_ids
+            for event, _ in self.events(deal_id)
+            if event.at >= since and event.type in types
+        ]
+
+    def sent_to(
+        self, address: str, since: dt.datetime, besides: str, deal_id: int | None, limit: int
+    ) -> list[dt.datetime]:
+        found = [
+            effect.sent_at
+            for _, effect in self._tables.effects.values()
+            if effect.address == address
+            and effect.sent_at is not None
+            and effect.sent_at > since
+            and effect.key != besides
+            and effect.purpose == "marketing"
+            and effect.state in ("delivered", "claimed", "dropped")
+            and deal_id in (None, effect.deal_id)
+        ]
+        return sorted(found, reverse=True)[:limit]
+
+    def newer_effect(self, address: str, name: str, due_at: dt.datetime, key: str) -> str | None:
+        for _, effect in self._tables.effects.values():
+            is_delayed = effect.state == "pending" and effect.delayed_until is not None
+            of_these = (effect.address, effect.name) == (address, name)
+            is_sent = effect.state in ("delivered", "claimed")
+            if (is_delayed or is_sent) and of_these and (effect.due_at, effect.key) > (due_at, key):
+                return effect.key
+        return None
+
+    def note_subscription(self, told: Subscription) -> None:
+        known = self._tables.subscriptions.get((told.address, told.wanted))
+        if known is None or told[2:] > known[2:]:
+            self._put(self._tables.subscriptions, (told.address, told.wanted), told)
+
+    def subscriptions(self, address: str) -> list[Subscription]:
+        found = (self._tables.subscriptions.get((address, wanted)) for wanted in (False, True))
+        return [told for told in found if told is not None]
+
+    def arms(self, keys: Sequence[str]) -> dict[str, tuple[str, dt.datetime]]:
+        return {key: self._tables.arms[key] for key in keys if key in self._tables.arms}
+
+    def note_arm(self, keys: Sequence[str], arm: str, at: dt.datetime) -> None:
+        for key in keys:
+            if key not in self._tables.arms:
+                self._put(self._tables.arms, key, (arm, at))
+
+    def count_merged_into_nothing(self, pipeline: int) -> int:
+        return sum(
+            deal.merged_into is not None
+            and (pipeline, deal.merged_into) not in self._tables.deal_ids
+            for deal in self._deals_of(pipeline)
+        )
+
+    def count_crowds(self, pipeline: int) -> int:
+        return sum(
+            len(deals) > CROWD and any(self._tables.deals[id][0] == pipeline for id in deals)
+            for deals in self._tables.customers.values()
+        )
+
+    def unindexed(self, pipeline: int, limit: int) -> list[tuple[StoredDeal, str | None]]:
+        found = [
+            (deal, self._tables.documents.get(deal.id))
+            for deal in self._deals_of(pipeline)
+            if deal.customer is None and deal.definition is not None
+        ]
+        return found[:limit]
+
+    def secret(self, create: bool = False) -> bytes | None:
+        if create and not self._tables.secrets:
+            self._put(self._tables.secrets, "hashes", secrets.token_bytes(32))
+        return self._tables.secrets.get("hashes")
+
+    def _set_customer(self, deal_id: int, keys: Sequence[str]) -> None:
+        """Index a deal under these keys and no others."""
+        for key in {*self._tables.customer_of.get(deal_id, ()), *keys}:
+            others = (number for number in self._tables.customers.get(key, ()) if number != deal_id)
+            now = (*others, deal_id) if key in keys else tuple(others)
+            if now:
+                self._put(self._tables.customers, key, now)
+            else:
+                self._drop(self._tables.customers, key)
+        self._put(self._tables.customer_of, deal_id, keys)
 
     def _deals_of(self, pipeline: int) -> list[StoredDeal]:
         rows = (self._tables.deals[deal_id] for deal_id in sorted(self._tables.deals))
@@ -658,6 +816,8 @@ def _is_put_off(retry_at: dt.datetime | None, now: dt.datetime, latest: dt.datet
 
 def _was_put_off(effect: EffectRow) -> bool:
     has_failed = effect.state == "pending" and effect.error is not None
+    if effect.delayed_until is not None:
+        return False
     return effect.ready_at > effect.due_at and (effect.state == "claimed" or has_failed)
 
 

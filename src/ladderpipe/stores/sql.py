@@ -9,15 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import secrets
 from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
 from ..model.event import Event, stored_event
 from .base import (
+    CROWD,
     EVER,
     FROM_THE_FIRST,
     SWEPT_FIELDS,
+    CustomerDeal,
     DealChange,
     DealFilter,
     EffectRow,
@@ -27,6 +30,7 @@ from .base import (
     PipelineRow,
     StoredDeal,
     Structure,
+    Subscription,
 )
 
 __all__ = ["Row"]
@@ -311,6 +315,7 @@ class SqlTransaction:
         if len(changes) == 1 and len(changes[0].moves) < 2 and len(changes[0].vanished) < 2:
             for statement, values in self._writes(pipeline, changes[0], recorded_at):
                 self._each(statement, [values])
+            self._note_crowds(pipeline, changes)
             return
         rows: dict[Any, list[Row]] = {statement: [] for statement in self._sql.SAVING}
         for change in changes:
@@ -319,6 +324,17 @@ class SqlTransaction:
         for statement, found in rows.items():
             if found:
                 self._each(statement, found)
+        self._note_crowds(pipeline, changes)
+
+    def _note_crowds(self, pipeline: int, changes: Sequence[DealChange]) -> None:
+        """Mark the keys that too many deals hold by now, and no more those that fewer do."""
+        most = CROWD + 1
+        taken = sorted({key for change in changes for key in change.customer or ()})
+        left = sorted({key for change in changes for key in change.no_customer})
+        if taken:
+            self._each(self._sql.MARK_CROWDS, [(pipeline, self._list(taken), most, most)])
+        if left:
+            self._each(self._sql.UNMARK_CROWDS, [(self._list(left), most, most)])
 
     def _writes(
         self, pipeline: int, change: DealChange, recorded_at: Any
@@ -347,6 +363,12 @@ class SqlTransaction:
             yield sql.REVIVE_VISIT_EFFECTS, (deal, change.revived)
         for effect in change.effects:
             yield sql.ADD_EFFECT, (pipeline, deal, recorded_at, *self._effect_values(effect))
+        if change.wakes:
+            yield sql.WAKE_EFFECTS, (recorded_at, deal)
+        if change.customer is not None:
+            yield sql.FORGET_CUSTOMER, (deal,)
+            for key in change.customer:
+                yield sql.ADD_CUSTOMER, (key, deal)
         if change.asked_anew:
             yield sql.FORGET_ASIDE, (pipeline, change.deal.deal)
         for held in change.aside:
@@ -409,8 +431,19 @@ class SqlTransaction:
         found = self._effects(self._sql.FREE_EFFECT, values)
         return found[0] if found else None
 
-    def claim_effect(self, key: str, lease: str, until: dt.datetime, attempts: int) -> None:
-        self._each(self._sql.CLAIM_EFFECT, [(lease, self._instant(until), attempts, key)])
+    def claim_effect(
+        self,
+        key: str,
+        lease: str,
+        until: dt.datetime,
+        attempts: int,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        decisions: str | None = None,
+    ) -> None:
+        told = (address, self._instant(sent_at), decisions)
+        values = (lease, self._instant(until), attempts, *told, key)
+        self._each(self._sql.CLAIM_EFFECT, [values])
 
     def settle_effect(
         self,
@@ -426,8 +459,99 @@ class SqlTransaction:
     def give_task(self, key: str, owner: str | None, payload: str) -> None:
         self._each(self._sql.GIVE_TASK, [(owner, payload, key)])
 
-    def replace_effect_payload(self, key: str, payload: str) -> None:
-        self._each(self._sql.REPLACE_EFFECT_PAYLOAD, [(payload, key)])
+    def decide_effect(
+        self,
+        key: str,
+        state: str,
+        decisions: str,
+        ready_at: dt.datetime | None = None,
+        delayed_until: dt.datetime | None = None,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        attempts: int | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        instants = self._instant(ready_at), self._instant(delayed_until)
+        told = (address, self._instant(sent_at), attempts)
+        values = (state, decisions, *instants, *told, key, lease)
+        return self._write(self._sql.DECIDE_EFFECT, values) == 1
+
+    def replace_effect_payload(self, key: str, payload: str, decisions: str | None) -> None:
+        self._each(self._sql.REPLACE_EFFECT_PAYLOAD, [(payload, decisions, key)])
+
+    def count_waiting(self, pipeline: int) -> int:
+        count: int = self._read(self._sql.COUNT_WAITING, (pipeline,))[0][0]
+        return count
+
+    # -- customers ----------------------------------------------------------------------------
+
+    def deals_of_customer(self, keys: Sequence[str], limit: int) -> list[CustomerDeal]:
+        rows = self._read(self._sql.DEALS_OF_CUSTOMER, (self._list(keys), limit))
+        return [CustomerDeal._make((*row[:5], self._or_none(row[5]))) for row in rows]
+
+    def lock_customers(self, keys: Sequence[str], wait: bool) -> bool:
+        """Return ``True``: who may write is alone anyway."""
+        return True
+
+    def hands_since(
+        self, deal_ids: Sequence[int], since: dt.datetime, types: Sequence[str]
+    ) -> list[tuple[int, Event]]:
+        values = (self._list(deal_ids), self._instant(since), self._list(types))
+        rows = self._read(self._sql.HANDS_SINCE, values)
+        return [(deal_id, self._event(tuple(row))[0]) for deal_id, *row in rows]
+
+    def sent_to(
+        self, address: str, since: dt.datetime, besides: str, deal_id: int | None, limit: int
+    ) -> list[dt.datetime]:
+        values = (address, self._instant(since), besides, deal_id, deal_id, limit)
+        return [self._from_instant(row[0]) for row in self._read(self._sql.SENT_TO, values)]
+
+    def newer_effect(self, address: str, name: str, due_at: dt.datetime, key: str) -> str | None:
+        values = (address, name, self._instant(due_at), key)
+        rows = self._read(self._sql.NEWER_EFFECT, values)
+        return rows[0][0] if rows else None
+
+    def note_subscription(self, told: Subscription) -> None:
+        values = (told.address, told.wanted, self._instant(told.at), *told[3:])
+        self._each(self._sql.NOTE_SUBSCRIPTION, [values])
+
+    def subscriptions(self, address: str) -> list[Subscription]:
+        rows = self._read(self._sql.SUBSCRIPTIONS, (address,))
+        return [
+            Subscription(row[0], bool(row[1]), self._from_instant(row[2]), *row[3:]) for row in rows
+        ]
+
+    def arms(self, keys: Sequence[str]) -> dict[str, tuple[str, dt.datetime]]:
+        rows = self._read(self._sql.ARMS, (self._list(keys),))
+        return {key: (arm, self._from_instant(at)) for key, arm, at in rows}
+
+    def note_arm(self, keys: Sequence[str], arm: str, at: dt.datetime) -> None:
+        for key in keys:
+            self._each(self._sql.NOTE_ARM, [(key, arm, self._instant(at))])
+
+    def _or_none(self, at: Any) -> dt.datetime | None:
+        return None if at is None else self._from_instant(at)
+
+    def count_merged_into_nothing(self, pipeline: int) -> int:
+        count: int = self._read(self._sql.MERGED_INTO_NOTHING, (pipeline,))[0][0]
+        return count
+
+    def count_crowds(self, pipeline: int) -> int:
+        count: int = self._read(self._sql.COUNT_CROWDS, (pipeline,))[0][0]
+        return count
+
+    def unindexed(self, pipeline: int, limit: int) -> list[tuple[StoredDeal, str | None]]:
+        rows = self._read(self._unindexed_statement(), (pipeline, limit))
+        return [self._with_document(row) for row in rows]
+
+    def _unindexed_statement(self) -> Any:
+        return self._sql.UNINDEXED
+
+    def secret(self, create: bool = False) -> bytes | None:
+        if create:
+            self._each(self._sql.ADD_SECRET, [(secrets.token_hex(32),)])
+        rows = self._read(self._sql.SECRET)
+        return bytes.fromhex(rows[0][0]) if rows else None
 
     def _effects(self, statement: Any, values: Sequence[Any]) -> list[EffectRow]:
         return [self._effect(row) for row in self._read(statement, values)]

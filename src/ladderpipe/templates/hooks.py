@@ -31,7 +31,8 @@ def _delay(given: dt.timedelta | Mapping[str, Any]) -> dt.timedelta:
 class Notice:
     """A hook that asks for a mail about what has just happened.
 
-    It is sent even if the deal moves on at once, and a contact without an e-mail address gets none.
+    It is sent even if the deal moves on at once. A contact whose e-mail address is not known yet
+    gets it when an event tells that.
 
     Args:
         template: name of the mail, see :class:`~ladderpipe.mail.MailTemplates`.
@@ -47,15 +48,23 @@ class Notice:
         """Ask for the mail, if all of this holds."""
         if self.on and (ctx.event is None or ctx.event.type not in self.on):
             return
-        if ctx.deal.contact.get("email") and all(map(ctx.deal.properties.get, self.requires)):
-            ctx.do("email", template=self.template, expires=FRESH, run_to_completion=True)
+        if all(map(ctx.deal.properties.get, self.requires)):
+            ctx.do(
+                "email",
+                template=self.template,
+                to="customer",
+                purpose="transactional",
+                expires=FRESH,
+                run_to_completion=True,
+            )
 
 
 @attrs.frozen
 class Reminder:
     """A hook that asks for a reminder, which is dropped when the deal moves on before it is due.
 
-    A contact without an e-mail address gets none, nor one with ``"unsubscribed": true``.
+    A contact whose e-mail address is not known yet gets it when an event tells that; one with
+    ``"unsubscribed": true`` gets none.
 
     Args:
         template: name of the mail, see :class:`~ladderpipe.mail.MailTemplates`.
@@ -67,6 +76,11 @@ class Reminder:
 
     def __call__(self, ctx: HookContext) -> None:
         """Ask for the reminder, if the contact may be reminded."""
-        contact = ctx.deal.contact
-        if contact.get("email") and not contact.get("unsubscribed"):
-            ctx.do("email", template=self.template, wait=self.wait, expires=FRESH)
+        if not ctx.deal.contact.get("unsubscribed"):
+            ctx.do(
+                "email",
+                template=self.template,
+                to="customer",
+                wait=self.wait,
+                expires=FRESH,
+            )

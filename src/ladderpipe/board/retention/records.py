@@ -27,7 +27,7 @@ __all__ = ["ArchivedDeal", "ArchivedEvent", "read_deals"]
 
 Row = TypeVar("Row", bound=NamedTuple)
 
-WAITING: Final = ("pending", "open", "claimed")
+WAITING: Final = ("pending", "open", "claimed", "waiting")
 """States of effects that are still to come; of an archived deal, nothing is."""
 
 
@@ -73,7 +73,9 @@ class ArchivedDeal:
         return attrs.evolve(
             self,
             effects=tuple(
-                effect._replace(state="expired") if effect.state in WAITING else effect
+                effect._replace(state="expired", delayed_until=None)
+                if effect.state in WAITING
+                else effect
                 for effect in self.effects
             ),
         )

@@ -13,6 +13,7 @@ from ...errors import ArchiveError, DealNotFoundError
 from ...model.canonical import canonical_text
 from ...public import publish
 from ...stores.base import DealChange, EffectRow, NewEffect, StoredDeal, Transaction, chunks
+from ..customers import keys_of
 from ..session import Session
 from ..unit import Unit
 from .check import checked, deals_of
@@ -102,6 +103,7 @@ def _change(unit: Unit, deal_id: int, deal: ArchivedDeal) -> DealChange:
         deal.row._replace(id=deal_id),
         document=canonical_text(deal.document),
         moves=deal.moves,
+        customer=keys_of(deal.row.customer),
         effects=list(map(_new_effect, deal.effects)),
         aside=deal.aside,
     )
@@ -120,15 +122,19 @@ def _new_effect(effect: EffectRow) -> NewEffect:
         expires_at=effect.expires_at,
         run_to_completion=effect.run_to_completion,
         owner=effect.owner,
+        purpose=effect.purpose,
+        channel=effect.channel,
     )
 
 
 def _retell(transaction: Transaction, effect: EffectRow) -> None:
     """Give an effect its tries, its error and its last time back."""
-    if not effect.attempts and effect.error is None and effect.ready_at == effect.due_at:
+    told = (effect.address, effect.sent_at, effect.decisions)
+    is_as_asked = not effect.attempts and effect.error is None and not any(told)
+    if is_as_asked and effect.ready_at == effect.due_at:
         return
     lease = secrets.token_hex(8)
-    transaction.claim_effect(effect.key, lease, effect.ready_at, effect.attempts)
+    transaction.claim_effect(effect.key, lease, effect.ready_at, effect.attempts, *told)
     transaction.settle_effect(effect.key, effect.state, effect.ready_at, effect.error, lease)
 
 

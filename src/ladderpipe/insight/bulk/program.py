@@ -12,7 +12,8 @@ from ...fold.reducer import CART_TYPES, cart_reducer
 from ...ladder.implication import is_opaque
 from ...ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate
 from ...ladder.rules import After, ByHand, OnEvents, Rule
-from ...model.event import BY_HAND, OVERRIDE, PHASE_EVENT, PHASE_HAND
+from ...model.event import BY_HAND, MERGED, OVERRIDE, PHASE_EVENT, PHASE_HAND
+from ...model.stage import CLOSED
 from ...pipeline import Pipeline
 from .arrays import Flags, Ints, Numbers, in_microseconds
 from .guard_bits import MOST_QUESTIONS, Asked, question_of, questions
@@ -49,6 +50,8 @@ def _reasons(pipeline: Pipeline) -> Iterator[str]:
     for rule in pipeline.rules:
         if rule.when is not None and is_opaque(rule.when):
             yield f"the guard of rule {rule.key!r} has a function in it"
+        if isinstance(rule.trigger, OnEvents) and MERGED in rule.trigger.types:
+            yield f"rule {rule.key!r} asks which deal another one is merged into"
         if not isinstance(rule.trigger, OnEvents | ByHand) and type(rule.trigger) is not After:
             yield f"the timer of rule {rule.key!r} is a class of your own"
     for stage in pipeline.stages:
@@ -139,7 +142,7 @@ class Program:
             height=np.array([pipeline.ladder.rung_of(name) for name in names]),
             winner=_winners(pipeline, asked, names),
             into=np.array([*into, *places.values()], np.int64),
-            closed=np.array([status in ("won", "lost") for status in statuses]),
+            closed=np.array([status in CLOSED for status in statuses]),
             won=np.array([status == "won" for status in statuses]),
             lost=np.array([status == "lost" for status in statuses]),
             timers=_timers(pipeline, asked),

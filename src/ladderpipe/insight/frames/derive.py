@@ -55,6 +55,7 @@ def deals_of(visits: pl.DataFrame, changes: pl.DataFrame, stages: Sequence[Stage
     first, last = _ends(visits)
     run = visits.select("deal", status=status).select(_run=_RUN).to_series().gather(last)
     won, lost = pl.col("status") == "won", pl.col("status") == "lost"
+    merged = pl.col("status") == "merged"
     facts = changes[_ends(changes)[1]].rename({"at": "last_event_at"})
     return (
         visits.select("deal", "stage", "entered_at", visit="n", status=status)[last]
@@ -64,7 +65,7 @@ def deals_of(visits: pl.DataFrame, changes: pl.DataFrame, stages: Sequence[Stage
             run_from=visits["from_stage"].gather(run),
         )
         .with_columns(
-            closed_at=pl.when(won).then("run_at").when(lost).then("entered_at"),
+            closed_at=pl.when(won).then("run_at").when(lost | merged).then("entered_at"),
             lost_from=pl.when(lost).then("run_from"),
         )
         .join(facts, on="deal", how="left", maintain_order="left")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+import attrs
 import polars as pl
 
 from ...board.board import Board
@@ -72,7 +73,21 @@ def standing(
     tables = source if isinstance(source, Tables) else read(source)
     if as_of is not None and instant(as_of) != tables.as_of:
         tables = tables.at(as_of)
+    tables = _without_merged(tables)
     return tables if rates is None else convert(tables, rates, history=history)
+
+
+def _without_merged(tables: Tables) -> Tables:
+    """Leave out deals that were merged into others: what became of them is told of those."""
+    if all(stage.status != "merged" for stage in tables.stages):
+        return tables
+    merged = tables.deals.filter(pl.col("status") == "merged").select("deal")
+    names = ("deals", "visits", "moves", "changes")
+    kept = {
+        name: getattr(tables, name).join(merged, on="deal", how="anti", maintain_order="left")
+        for name in names
+    }
+    return attrs.evolve(tables, **kept)
 
 
 def ladder(tables: Tables) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import polars as pl
 
 from ...errors import DefinitionError
 from ...formats import ENGLISH, ITALIAN
+from ...model.stage import CLOSED
 from ..frames.rates import Rates
 from ..frames.schema import INSTANT
 from ..frames.snapshot import (
@@ -130,7 +131,7 @@ def _idle(tables: Tables, anchor: Anchor, after: Patience) -> pl.DataFrame:
     idle = (pl.lit(tables.as_of, dtype=INSTANT) - pl.col("idle_since")).dt.total_microseconds()
     too_long = pl.col("stage").replace_strict(limits, default=None, return_dtype=pl.Int64)
     return (
-        tables.deals.filter(~pl.col("status").is_in(["won", "lost"]))
+        tables.deals.filter(~pl.col("status").is_in(CLOSED))
         .with_columns(idle_since=since)
         .with_columns(idle_days=days(idle), stale=(idle > too_long).fill_null(False))
     )

@@ -12,7 +12,9 @@ from ...errors import StoreError
 
 __all__ = ["Names"]
 
-_LONGEST: Final = len("moves_one_current")
+_LONGEST: Final = len("effects_state_check")
+CUSTOMER_LOCKS: Final = 256
+"""A server has room for about 64 locks a connection, and a batch may bring thousands of keys."""
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 
 
@@ -46,6 +48,14 @@ class Names:
         """The first half of the keys of the advisory locks."""
         digest = hashlib.blake2b(f"ladderpipe {self.tables}".encode(), digest_size=4).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+    def customer_lock(self, key: str) -> int:
+        """Return the advisory lock of a customer's key: one of a few, so that a batch needs few.
+
+        Locks on one number are apart from those on two, which pipelines have.
+        """
+        digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+        return self.lock * CUSTOMER_LOCKS + int.from_bytes(digest, "big") % CUSTOMER_LOCKS
 
     @property
     def channel(self) -> str:

@@ -195,6 +195,67 @@ CREATE INDEX {prefix}events_undeclared ON {tables}events (pipeline, type) WHERE 
 CREATE INDEX {prefix}effects_put_off ON {tables}effects (pipeline, ready_at)
     WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
 """,
+    """
+ALTER TABLE {tables}effects DROP CONSTRAINT {prefix}effects_state_check;
+ALTER TABLE {tables}effects ADD CONSTRAINT {prefix}effects_state_check CHECK (state IN
+    ('pending', 'claimed', 'delivered', 'cancelled', 'expired', 'dead', 'open', 'waiting',
+    'dropped'));
+ALTER TABLE {tables}effects ADD COLUMN purpose text
+    CHECK (purpose IN ('marketing', 'transactional'));
+ALTER TABLE {tables}effects ADD COLUMN channel text CHECK (channel IN ('email', 'phone'));
+ALTER TABLE {tables}effects ADD CHECK ((purpose IS NULL) = (channel IS NULL));
+ALTER TABLE {tables}effects ADD COLUMN address text COLLATE "C";
+ALTER TABLE {tables}effects ADD COLUMN sent_at timestamptz;
+ALTER TABLE {tables}effects ADD COLUMN delayed_until timestamptz;
+ALTER TABLE {tables}effects ADD COLUMN decisions text;
+CREATE INDEX {prefix}effects_waiting ON {tables}effects (deal, pipeline)
+    WHERE state = 'waiting';
+CREATE INDEX {prefix}effects_address ON {tables}effects (address, sent_at)
+    WHERE address IS NOT NULL;
+
+ALTER TABLE {tables}deals ADD COLUMN customer text;
+CREATE INDEX {prefix}deals_unindexed ON {tables}deals (pipeline, id)
+    WHERE customer IS NULL AND definition IS NOT NULL;
+
+CREATE TABLE {tables}customers (
+    key text COLLATE "C" NOT NULL,
+    deal bigint NOT NULL REFERENCES {tables}deals (id),
+    PRIMARY KEY (key, deal)
+);
+CREATE INDEX {prefix}customers_deal ON {tables}customers (deal);
+
+CREATE TABLE {tables}crowds (
+    pipeline integer NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    PRIMARY KEY (pipeline, key)
+);
+
+CREATE TABLE {tables}secrets (
+    name text PRIMARY KEY,
+    value text NOT NULL
+);
+""",
+    """
+CREATE TABLE {tables}subscriptions (
+    address text COLLATE "C" NOT NULL,
+    wanted boolean NOT NULL,
+    at timestamptz NOT NULL,
+    seq bigint NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (address, wanted)
+);
+
+CREATE TABLE {tables}arms (
+    key text COLLATE "C" PRIMARY KEY,
+    arm text NOT NULL CHECK (arm IN ('sent', 'held_out')),
+    at timestamptz NOT NULL
+);
+
+ALTER TABLE {tables}deals ADD COLUMN merged_into text COLLATE "C";
+CREATE INDEX {prefix}deals_merged ON {tables}deals (pipeline, merged_into)
+    WHERE merged_into IS NOT NULL;
+""",
 )
 
 

@@ -69,6 +69,19 @@ _SHARED: Final = (
     "PUT_OFF_EFFECTS",
     "CLAIM_EFFECT",
     "GIVE_TASK",
+    "WAKE_EFFECTS",
+    "COUNT_WAITING",
+    "ADD_CUSTOMER",
+    "COUNT_CROWDS",
+    "MERGED_INTO_NOTHING",
+    "FORGET_CUSTOMER",
+    "UNINDEXED",
+    "SECRET",
+    "NOTE_SUBSCRIPTION",
+    "SUBSCRIPTIONS",
+    "NOTE_ARM",
+    "NEWER_EFFECT",
+    "ADD_SECRET",
     "REPLACE_EFFECT_PAYLOAD",
     "HOLD",
     "HELD",
@@ -95,7 +108,11 @@ _TRANSLATION: Final = (
     (r"\+([de])\.", r"\1."),
     # Else a page of deals may be merged with all documents up to its last.
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
-    (r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held)\b", r"{tables}\1"),
+    (
+        r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
+        r"secrets|subscriptions|arms)\b",
+        r"{tables}\1",
+    ),
 )
 
 _NOTE: Final = "ladderpipe.locked"
@@ -276,6 +293,62 @@ UPDATE {tables}effects
 SET state = %s, lease = NULL, ready_at = coalesce(%s::timestamptz, ready_at), error = %s
 WHERE key = %s AND lease IS NOT DISTINCT FROM coalesce(%s, lease)
 """,
+    "DECIDE_EFFECT": """
+UPDATE {tables}effects SET state = %s, lease = NULL, decisions = %s,
+    ready_at = coalesce(%s::timestamptz, ready_at), delayed_until = %s::timestamptz,
+    address = coalesce(%s, address), sent_at = %s::timestamptz, attempts = coalesce(%s, attempts)
+WHERE key = %s AND lease IS NOT DISTINCT FROM coalesce(%s, lease)
+""",
+    "LOCK_CUSTOMERS": """
+SELECT count(*) FROM (
+    SELECT pg_advisory_xact_lock(number) FROM (
+        SELECT number FROM unnest(%s::bigint[]) wanted (number) ORDER BY number OFFSET 0) sorted
+    OFFSET 0) locked
+""",
+    "TRY_LOCK_CUSTOMERS": """
+SELECT bool_and(free) FROM (
+    SELECT pg_try_advisory_xact_lock(number) AS free FROM (
+        SELECT number FROM unnest(%s::bigint[]) wanted (number) ORDER BY number OFFSET 0) sorted
+    OFFSET 0) tried
+""",
+    "HANDS_SINCE": """
+SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM unnest(%s::bigint[]) wanted (number)
+CROSS JOIN LATERAL (SELECT * FROM {tables}events WHERE deal = number AND at >= %s OFFSET 0) e
+JOIN {tables}deals d ON d.id = e.deal
+WHERE e.type = ANY(%s)
+ORDER BY e.deal, e.at, e.seq, e.source, e.id
+""",
+    "SENT_TO": """
+SELECT sent_at FROM {tables}effects
+WHERE address = %s AND sent_at > %s AND key <> %s AND purpose = 'marketing'
+    AND state IN ('delivered', 'claimed', 'dropped') AND (%s::bigint IS NULL OR deal = %s)
+ORDER BY sent_at DESC LIMIT %s
+""",
+    "ARMS": """
+SELECT a.key, a.arm, a.at FROM unnest(%s::text[]) wanted (of_key)
+CROSS JOIN LATERAL (SELECT * FROM {tables}arms WHERE key = of_key OFFSET 0) a
+""",
+    "MARK_CROWDS": """
+INSERT INTO {tables}crowds (pipeline, key)
+SELECT %s, of_key FROM unnest(%s::text[]) wanted (of_key)
+WHERE (SELECT count(*) FROM (
+    SELECT 1 FROM {tables}customers WHERE key = of_key LIMIT %s) held) >= %s
+ON CONFLICT DO NOTHING
+""",
+    "UNMARK_CROWDS": """
+DELETE FROM {tables}crowds AS crowd WHERE key = ANY(%s)
+    AND (SELECT count(*) FROM (
+        SELECT 1 FROM {tables}customers c WHERE c.key = crowd.key LIMIT %s) held) < %s
+""",
+    "DEALS_OF_CUSTOMER": """
+SELECT of_key, d.pipeline, d.id, d.deal, d.stage, d.closed_at
+FROM unnest(%s::text[]) wanted (of_key)
+CROSS JOIN LATERAL (
+    SELECT deal FROM {tables}customers WHERE key = of_key ORDER BY deal LIMIT %s) found
+JOIN {tables}deals d ON d.id = found.deal
+ORDER BY of_key, d.id
+""",
     "NOTIFY": "SELECT pg_notify(%s, '')",
 }
 
@@ -284,6 +357,7 @@ _LOCKED: Final = {
     "DUE_DEALS": " FOR NO KEY UPDATE OF d SKIP LOCKED",
     "FREE_EFFECT": " FOR NO KEY UPDATE OF d, e SKIP LOCKED",
     "HELD_BY_KEY": " FOR UPDATE",
+    "UNINDEXED": " FOR NO KEY UPDATE OF d SKIP LOCKED",
 }
 """Reads that, in a transaction that writes, keep what they return from everybody else."""
 

@@ -290,6 +290,27 @@ class PostgresTransaction(SqlTransaction):
         self.brings_work = self.brings_work or state == "pending"
         return super().settle_effect(key, state, ready_at, error, lease)
 
+    def decide_effect(self, key: str, state: str, decisions: str, *told: Any, **named: Any) -> bool:
+        self.brings_work = self.brings_work or state == "pending"
+        return super().decide_effect(key, state, decisions, *told, **named)
+
+    # -- customers ----------------------------------------------------------------------------
+
+    def lock_customers(self, keys: Sequence[str], wait: bool) -> bool:
+        """Lock the customers' keys, which fall into a few locks, so that large batches fit."""
+        numbers = sorted({self._names.customer_lock(key) for key in keys})
+        if not numbers:
+            return True
+        if wait:
+            self._wire.send(self._sql.LOCK_CUSTOMERS, (numbers,))
+            return True
+        ((free,),) = self._read(self._sql.TRY_LOCK_CUSTOMERS, (numbers,))
+        return bool(free)
+
+    def _unindexed_statement(self) -> Any:
+        """To write, take only those that no other worker is at."""
+        return self._sql.LOCK_UNINDEXED if self._writes_rows else self._sql.UNINDEXED
+
     # -- the end ------------------------------------------------------------------------------
 
     def announce(self, channel: str) -> None:
@@ -308,6 +329,7 @@ def _brings_work(change: DealChange, soon: dt.datetime) -> bool:
     due = change.deal.due_at
     return (
         change.revived is not None
+        or change.wakes
         or (due is not None and due <= soon)
         or any(e.due_at <= soon and e.state == "pending" for e in change.effects)
     )

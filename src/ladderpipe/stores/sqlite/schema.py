@@ -174,4 +174,99 @@ CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type) WHERE un
 CREATE INDEX ladder_effects_put_off ON ladder_effects (pipeline, ready_at)
     WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
 """,
+    """
+CREATE TABLE ladder_effects_now (
+    key TEXT PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    visit_key TEXT NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN ('into', 'out_of')),
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN
+        ('pending', 'claimed', 'delivered', 'cancelled', 'expired', 'dead', 'open', 'waiting',
+        'dropped')),
+    due_at INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    run_to_completion INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease TEXT,
+    error TEXT,
+    owner TEXT,
+    recorded_at INTEGER NOT NULL,
+    purpose TEXT CHECK (purpose IN ('marketing', 'transactional')),
+    channel TEXT CHECK (channel IN ('email', 'phone')),
+    address TEXT,
+    sent_at INTEGER,
+    delayed_until INTEGER,
+    decisions TEXT,
+    CHECK ((state = 'claimed') = (lease IS NOT NULL)),
+    CHECK ((purpose IS NULL) = (channel IS NULL))
+) WITHOUT ROWID;
+INSERT INTO ladder_effects_now (key, pipeline, deal, visit_key, phase, name, position, payload,
+    state, due_at, ready_at, expires_at, run_to_completion, attempts, lease, error, owner,
+    recorded_at)
+SELECT key, pipeline, deal, visit_key, phase, name, position, payload, state, due_at, ready_at,
+    expires_at, run_to_completion, attempts, lease, error, owner, recorded_at
+FROM ladder_effects;
+DROP TABLE ladder_effects;
+ALTER TABLE ladder_effects_now RENAME TO ladder_effects;
+CREATE INDEX ladder_effects_ready ON ladder_effects (pipeline, name, ready_at)
+    WHERE state IN ('pending', 'claimed');
+CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, owner, due_at)
+    WHERE state = 'open';
+CREATE INDEX ladder_effects_dead ON ladder_effects (pipeline, due_at) WHERE state = 'dead';
+CREATE INDEX ladder_effects_deal ON ladder_effects (deal, visit_key);
+CREATE INDEX ladder_effects_put_off ON ladder_effects (pipeline, ready_at)
+    WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
+CREATE INDEX ladder_effects_waiting ON ladder_effects (deal, pipeline)
+    WHERE state = 'waiting';
+CREATE INDEX ladder_effects_address ON ladder_effects (address, sent_at)
+    WHERE address IS NOT NULL;
+
+ALTER TABLE ladder_deals ADD COLUMN customer TEXT;
+CREATE INDEX ladder_deals_unindexed ON ladder_deals (pipeline, id)
+    WHERE customer IS NULL AND definition IS NOT NULL;
+
+CREATE TABLE ladder_customers (
+    key TEXT NOT NULL,
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    PRIMARY KEY (key, deal)
+) WITHOUT ROWID;
+CREATE INDEX ladder_customers_deal ON ladder_customers (deal);
+
+CREATE TABLE ladder_crowds (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    key TEXT NOT NULL,
+    PRIMARY KEY (pipeline, key)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_secrets (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+""",
+    """
+CREATE TABLE ladder_subscriptions (
+    address TEXT NOT NULL,
+    wanted INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (address, wanted)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_arms (
+    key TEXT PRIMARY KEY,
+    arm TEXT NOT NULL CHECK (arm IN ('sent', 'held_out')),
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+ALTER TABLE ladder_deals ADD COLUMN merged_into TEXT;
+CREATE INDEX ladder_deals_merged ON ladder_deals (pipeline, merged_into)
+    WHERE merged_into IS NOT NULL;
+""",
 )

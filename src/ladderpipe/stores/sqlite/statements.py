@@ -197,24 +197,33 @@ DELETE FROM ladder_deals WHERE id = ? AND definition IS NULL AND removed_at IS N
 """
 REMOVE_DEAL: Final = tuple(
     f"DELETE FROM {table} WHERE deal = ?"
-    for table in ("ladder_effects", "ladder_moves", "ladder_events", "ladder_documents")
+    for table in (
+        "ladder_effects",
+        "ladder_moves",
+        "ladder_events",
+        "ladder_documents",
+        "ladder_customers",
+    )
 )
 
 ADD_EFFECT: Final = """
 INSERT INTO ladder_effects (pipeline, deal, recorded_at, key, visit_key, phase, name, position,
-    payload, state, due_at, expires_at, run_to_completion, owner, ready_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    payload, state, due_at, expires_at, run_to_completion, owner, purpose, channel,
+    ready_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET state = excluded.state, payload = excluded.payload,
-    due_at = excluded.due_at, ready_at = excluded.ready_at, expires_at = excluded.expires_at
+    due_at = excluded.due_at, ready_at = excluded.ready_at, expires_at = excluded.expires_at,
+    purpose = excluded.purpose, channel = excluded.channel, delayed_until = NULL
 WHERE ladder_effects.state = 'cancelled'
 """
 END_VISIT_EFFECTS: Final = """
 UPDATE ladder_effects SET state = 'cancelled', lease = NULL
-WHERE deal = ? AND visit_key = ? AND state IN ('pending', 'open') AND NOT run_to_completion
+WHERE deal = ? AND visit_key = ? AND state IN ('pending', 'open', 'waiting')
+    AND NOT run_to_completion
 """
 VANISH_VISIT_EFFECTS: Final = """
 UPDATE ladder_effects SET state = 'cancelled', lease = NULL
-WHERE deal = ? AND visit_key = ? AND state IN ('pending', 'open')
+WHERE deal = ? AND visit_key = ? AND state IN ('pending', 'open', 'waiting')
 """
 REVIVE_VISIT_EFFECTS: Final = """
 UPDATE ladder_effects SET state = iif(name = 'task', 'open', 'pending')
@@ -222,7 +231,10 @@ WHERE deal = ? AND visit_key = ? AND phase = 'into' AND state = 'cancelled'
 """
 UNDO_LEAVING_EFFECTS: Final = """
 UPDATE ladder_effects SET state = 'cancelled'
-WHERE deal = ? AND visit_key = ? AND phase = 'out_of' AND state IN ('pending', 'open')
+WHERE deal = ? AND visit_key = ? AND phase = 'out_of' AND state IN ('pending', 'open', 'waiting')
+"""
+WAKE_EFFECTS: Final = """
+UPDATE ladder_effects SET state = 'pending', ready_at = ? WHERE deal = ? AND state = 'waiting'
 """
 EFFECTS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
@@ -294,6 +306,7 @@ PUT_OFF_EFFECTS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.ready_at > ? AND e.ready_at > e.due_at
     AND (e.state = 'claimed' OR (e.state = 'pending' AND e.error IS NOT NULL))
+    AND e.delayed_until IS NULL
 ORDER BY e.ready_at, e.key LIMIT ?
 """
 NEXT_EFFECT: Final = """
@@ -304,14 +317,99 @@ SELECT min((
 FROM json_each(?) wanted
 """
 CLAIM_EFFECT: Final = """
-UPDATE ladder_effects SET state = 'claimed', lease = ?, ready_at = ?, attempts = ? WHERE key = ?
+UPDATE ladder_effects SET state = 'claimed', lease = ?, ready_at = ?, attempts = ?,
+    address = coalesce(?, address), sent_at = coalesce(?, sent_at),
+    decisions = coalesce(?, decisions), delayed_until = NULL
+WHERE key = ?
 """
+DECIDE_EFFECT: Final = """
+UPDATE ladder_effects SET state = ?1, lease = NULL, decisions = ?2,
+    ready_at = coalesce(?3, ready_at), delayed_until = ?4, address = coalesce(?5, address),
+    sent_at = ?6, attempts = coalesce(?7, attempts)
+WHERE key = ?8 AND (?9 IS NULL OR lease = ?9)
+"""
+COUNT_WAITING: Final = (
+    "SELECT count(*) FROM ladder_effects WHERE pipeline = ? AND state = 'waiting'"
+)
 SETTLE_EFFECT: Final = """
 UPDATE ladder_effects SET state = ?1, lease = NULL, ready_at = coalesce(?2, ready_at), error = ?3
 WHERE key = ?4 AND (?5 IS NULL OR lease = ?5)
 """
 GIVE_TASK: Final = "UPDATE ladder_effects SET owner = ?, payload = ? WHERE key = ?"
-REPLACE_EFFECT_PAYLOAD: Final = "UPDATE ladder_effects SET payload = ? WHERE key = ?"
+REPLACE_EFFECT_PAYLOAD: Final = "UPDATE ladder_effects SET payload = ?, decisions = ? WHERE key = ?"
+
+ADD_CUSTOMER: Final = """
+INSERT INTO ladder_customers (key, deal) VALUES (?, ?) ON CONFLICT DO NOTHING
+"""
+FORGET_CUSTOMER: Final = "DELETE FROM ladder_customers WHERE deal = ?"
+DEALS_OF_CUSTOMER: Final = """
+SELECT wanted.value, d.pipeline, d.id, d.deal, d.stage, d.closed_at FROM json_each(?) wanted
+CROSS JOIN ladder_deals d ON d.id IN (
+    SELECT deal FROM ladder_customers WHERE key = wanted.value ORDER BY deal LIMIT ?)
+ORDER BY wanted.value, d.id
+"""
+HANDS_SINCE: Final = """
+SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM json_each(?) wanted
+CROSS JOIN ladder_events e ON e.deal = wanted.value AND e.at >= ?
+JOIN ladder_deals d ON d.id = e.deal
+WHERE e.type IN (SELECT value FROM json_each(?))
+ORDER BY e.deal, e.at, e.seq, e.source, e.id
+"""
+SENT_TO: Final = """
+SELECT sent_at FROM ladder_effects
+WHERE address = ? AND sent_at > ? AND key <> ? AND purpose = 'marketing'
+    AND state IN ('delivered', 'claimed', 'dropped') AND (? IS NULL OR deal = ?)
+ORDER BY sent_at DESC LIMIT ?
+"""
+NEWER_EFFECT: Final = """
+SELECT key FROM ladder_effects
+WHERE address = ? AND name = ? AND (due_at, key) > (?, ?)
+    AND (state IN ('delivered', 'claimed') OR state = 'pending' AND delayed_until IS NOT NULL)
+LIMIT 1
+"""
+NOTE_SUBSCRIPTION: Final = """
+INSERT INTO ladder_subscriptions (address, wanted, at, seq, source, id) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (address, wanted) DO UPDATE SET at = excluded.at, seq = excluded.seq,
+    source = excluded.source, id = excluded.id
+WHERE (excluded.at, excluded.seq, excluded.source, excluded.id) > (ladder_subscriptions.at,
+    ladder_subscriptions.seq, ladder_subscriptions.source, ladder_subscriptions.id)
+"""
+SUBSCRIPTIONS: Final = """
+SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions WHERE address = ?
+"""
+ARMS: Final = """
+SELECT a.key, a.arm, a.at FROM json_each(?) wanted CROSS JOIN ladder_arms a ON a.key = wanted.value
+"""
+NOTE_ARM: Final = """
+INSERT INTO ladder_arms (key, arm, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+"""
+MARK_CROWDS: Final = """
+INSERT INTO ladder_crowds (pipeline, key)
+SELECT ?, wanted.value FROM json_each(?) wanted
+WHERE (SELECT count(*) FROM (
+    SELECT 1 FROM ladder_customers WHERE key = wanted.value LIMIT ?)) >= ?
+ON CONFLICT DO NOTHING
+"""
+UNMARK_CROWDS: Final = """
+DELETE FROM ladder_crowds WHERE key IN (SELECT value FROM json_each(?))
+    AND (SELECT count(*) FROM (
+        SELECT 1 FROM ladder_customers c WHERE c.key = ladder_crowds.key LIMIT ?)) < ?
+"""
+MERGED_INTO_NOTHING: Final = """
+SELECT count(*) FROM ladder_deals d WHERE d.pipeline = ? AND d.merged_into IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM ladder_deals o
+        WHERE o.pipeline = d.pipeline AND o.deal = d.merged_into)
+"""
+COUNT_CROWDS: Final = "SELECT count(*) FROM ladder_crowds WHERE pipeline = ?"
+UNINDEXED: Final = f"""
+SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE d.pipeline = ? AND d.customer IS NULL AND d.definition IS NOT NULL ORDER BY d.id LIMIT ?
+"""
+SECRET: Final = "SELECT value FROM ladder_secrets WHERE name = 'hashes'"
+ADD_SECRET: Final = """
+INSERT INTO ladder_secrets (name, value) VALUES ('hashes', ?) ON CONFLICT DO NOTHING
+"""
 
 _HELD: Final = ", ".join(HeldRow._fields)
 _OTHER_FIELDS: Final = HeldRow._fields[1:]
@@ -366,6 +464,9 @@ SAVING: Final = (
     UNDO_LEAVING_EFFECTS,
     REVIVE_VISIT_EFFECTS,
     ADD_EFFECT,
+    WAKE_EFFECTS,
+    FORGET_CUSTOMER,
+    ADD_CUSTOMER,
     FORGET_ASIDE,
     HOLD,
 )

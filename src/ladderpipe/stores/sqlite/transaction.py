@@ -184,11 +184,13 @@ class SqliteTransaction(SqlTransaction):
             ready_at=_at(row[9]),
             expires_at=from_micros(row[10]),
             run_to_completion=bool(effect.run_to_completion),
+            sent_at=from_micros(effect.sent_at),  # type: ignore[arg-type]
+            delayed_until=from_micros(effect.delayed_until),  # type: ignore[arg-type]
         )
 
     def _effect_values(self, effect: NewEffect) -> Row:
         due_at, expires_at = to_micros(effect.due_at), to_micros(effect.expires_at)
-        return (*effect[:7], due_at, expires_at, effect.run_to_completion, effect.owner, due_at)
+        return (*effect[:7], due_at, expires_at, *effect[9:], due_at)
 
     def _from_instant(self, at: int) -> dt.datetime:
         return _at(at)

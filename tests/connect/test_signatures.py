@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe.connect import CloudEvents, Refused, Shopify, StandardWebhooks, WooCommerce
-from ladderpipe.errors import DefinitionError
+from ladderpipe.errors import DefinitionError, InvalidEventError
 
 from .senders import NOW, OTHER, SCHEMES, SECRET, Delivery, Scheme, hmac_of, shopify, woocommerce
 
@@ -135,6 +135,21 @@ def test_no_signature_that_somebody_makes_up_does_anything_but_be_refused(
     delivery = sent(scheme)
     headers = delivery.headers | {scheme.signature: told}
     assert not holds(scheme, delivery, headers=headers)
+
+
+@every_scheme
+@given(data=st.data())
+def test_no_header_that_somebody_makes_up_does_more_than_be_refused(
+    scheme: Scheme, data: st.DataObject
+) -> None:
+    """Refused, or no event, or, where the shop does not sign it, an event all the same."""
+    delivery = sent(scheme)
+    made_up = st.text(max_size=20) | st.sampled_from(["\ud800", "\0", "é", "x" * 5000]) | HOSTILE
+    changed = data.draw(st.dictionaries(st.sampled_from(sorted(delivery.headers)), made_up))
+    try:
+        scheme.receiver().verify_and_parse(delivery.headers | changed, delivery.body, NOW)
+    except (Refused, InvalidEventError):
+        pass
 
 
 @every_scheme

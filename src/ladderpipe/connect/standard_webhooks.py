@@ -69,7 +69,7 @@ class StandardWebhooks(Connector):
     def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
         """Refuse what none of the secrets has signed within five minutes of *now*."""
         id, sent, told = (_header(headers, name) for name in ("id", "timestamp", "signature"))
-        if not id or not re.fullmatch(r"[1-9]\d{0,11}", sent, re.ASCII):
+        if not (id and id.isascii() and re.fullmatch(r"[1-9]\d{0,11}", sent, re.ASCII)):
             raise Refused("webhook-id or webhook-timestamp, in seconds since 1970, is missing")
         if abs(now.timestamp() - int(sent)) > TOLERANCE.total_seconds():
             raise Refused("webhook-timestamp is more than five minutes from now")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import json
 import os
@@ -138,18 +139,16 @@ def test_no_signature_that_somebody_makes_up_does_anything_but_be_refused(
 
 
 @every_scheme
-@given(data=st.data())
+@pytest.mark.parametrize("made_up", ["", "\ud800", "\0", "é", "☕", "x" * 5000, "1" * 400])
 def test_no_header_that_somebody_makes_up_does_more_than_be_refused(
-    scheme: Scheme, data: st.DataObject
+    scheme: Scheme, made_up: str
 ) -> None:
-    """Refused, or no event, or, where the shop does not sign it, an event all the same."""
+    """Refused, or no event; or, where the shop does not sign it, an event all the same."""
     delivery = sent(scheme)
-    made_up = st.text(max_size=20) | st.sampled_from(["\ud800", "\0", "é", "x" * 5000]) | HOSTILE
-    changed = data.draw(st.dictionaries(st.sampled_from(sorted(delivery.headers)), made_up))
-    try:
-        scheme.receiver().verify_and_parse(delivery.headers | changed, delivery.body, NOW)
-    except (Refused, InvalidEventError):
-        pass
+    for name in delivery.headers:
+        with contextlib.suppress(Refused, InvalidEventError):
+            headers = delivery.headers | {name: made_up}
+            scheme.receiver().verify_and_parse(headers, delivery.body, NOW)
 
 
 @every_scheme

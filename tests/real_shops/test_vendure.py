@@ -99,6 +99,16 @@ class Customer:
             "{ ... on Order { id } ... on ErrorResult { errorCode message } } }"
         )
 
+    def is_declined(self) -> None:
+        answer = self.client.post(
+            self.interface,
+            json={
+                "query": 'mutation { addPaymentToOrder(input: { method: "dummy", '
+                "metadata: { shouldDecline: true } }) { ... on ErrorResult { errorCode } } }"
+            },
+        )
+        assert answer.json()["data"]["addPaymentToOrder"]["errorCode"] == "PAYMENT_DECLINED_ERROR"
+
     def pays(self) -> Any:
         return self.change('addPaymentToOrder(input: { method: "dummy", metadata: {} })')
 
@@ -131,6 +141,9 @@ class Shop:
             return self.board.deal(f"shop.example/{code}")
         except LookupError:
             return None
+
+    def types(self, deal: Deal) -> list[str]:
+        return [event.type for event in self.board.events(deal.id)]
 
     def comes_to(self, code: str, holds: Callable[[Deal], bool]) -> Deal:
         """Wait until the deal of an order is as it should be, and return it."""
@@ -233,6 +246,40 @@ def test_an_order_is_cancelled(shop: Shop) -> None:
         order=order["id"],
     )
     shop.comes_to(code, lambda deal: deal.stage != "order_confirmed")
+
+
+def test_a_payment_is_declined_and_the_next_one_is_not(shop: Shop) -> None:
+    ada = shop.customer()
+    code = ada.add(1)["code"]
+    ada.says_who()
+    ada.goes_to_pay()
+    ada.is_declined()
+    shop.comes_to(code, lambda deal: "payment.failed" in shop.types(deal))
+    ada.pays()
+    assert shop.comes_to(code, lambda deal: deal.stage == "order_confirmed")
+
+
+def test_a_part_goes_back(shop: Shop) -> None:
+    ada = shop.customer()
+    code = ada.add(1)["code"]
+    ada.says_who()
+    ada.goes_to_pay()
+    (payment,) = ada.pays()["payments"]
+    admin = shop.salesperson()
+    wanted = "... on Refund { id } ... on ErrorResult { errorCode message }"
+    refund = admin.ask(
+        "mutation refund($payment: ID!) { refundOrder(input: { lines: [], shipping: 0, "
+        f"adjustment: 0, amount: 10000, paymentId: $payment }}) {{ {wanted} }} }}",
+        payment=payment["id"],
+    )
+    admin.ask(
+        f'mutation settle($id: ID!) {{ settleRefund(input: {{ id: $id, transactionId: "t" }}) '
+        f"{{ {wanted} }} }}",
+        id=refund["id"],
+    )
+    deal = shop.comes_to(code, lambda deal: "order.refunded" in shop.types(deal))
+    (back,) = (event for event in shop.board.events(deal.id) if event.type == "order.refunded")
+    assert back.data == {"refunded": "100.00"}
 
 
 def test_who_signs_in_takes_the_guests_cart_along(shop: Shop) -> None:

@@ -45,6 +45,7 @@ def deal_row(history: History) -> dict[str, Any]:
         "owner": deal.owner,
         "source": deal.source,
         "loss_reason": reason,
+        "active_at": deal.last_event_at,
     }
 
 

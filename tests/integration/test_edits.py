@@ -262,3 +262,16 @@ def test_whoever_has_the_deal_in_the_end_has_its_tasks_in_any_order(store: Any):
     other = [Event(e.type, deal="b", id=e.id + "b", at=e.at, data=e.data) for e in (handed, lead)]
     shop.board.handle_many(other)
     assert {task.owner for task in shop.board.tasks(deal="b")} == {"dan", "back office"}
+
+
+def test_a_deal_that_is_handed_over_is_as_stale_as_before(shop: Shop):
+    insight = pytest.importorskip("ladderpipe.insight")
+    month = dt.timedelta(days=10)
+    shop.wait(24 * 13)
+    assert insight.stale_deals(shop.board, after=month).table.height == 1
+    shop.board.edit("d", by="ann", owner="dan")
+    [stale] = insight.stale_deals(shop.board, after=month).table.to_dicts()
+    assert (stale["owner"], stale["idle_days"]) == ("dan", 13)
+    assert insight.stale_deals(shop.board, as_of=shop.clock.now(), after=month).table.height == 1
+    shop.tell("call")
+    assert insight.stale_deals(shop.board, after=month).table.height == 0

@@ -20,7 +20,7 @@ from ...errors import GuardError, InvalidEventError
 from ...fold import fold as folding
 from ...fold.draft import Draft
 from ...fold.withdrawals import is_told, standing
-from ...model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, PHASE_TIMER, Event
+from ...model.event import BASELINE, BY_HAND, DISCARDED, EDITED, OVERRIDE, PHASE_TIMER, Event
 from ...model.money import MOST_PLACES
 from ...model.move import Move
 from ...pipeline import Pipeline
@@ -84,6 +84,7 @@ class Change(NamedTuple):
     owner: str | None = None
     source: str | None = None
     loss_reason: str | None = None
+    active_at: dt.datetime | None = None
 
 
 class Life(NamedTuple):
@@ -157,7 +158,16 @@ def facts(draft: Draft, at: dt.datetime) -> Change:
         data.owner,
         data.source,
         None if reason is None else str(reason),
+        _active_at(draft, at),
     )
+
+
+def _active_at(draft: Draft, at: dt.datetime) -> dt.datetime:
+    """Return when there was the last sign of life by *at*; what corrects a deal is none.
+
+    Of a deal that a timer moved since, the fold knows no more than that.
+    """
+    return at if draft.activity_at is None else min(at, draft.activity_at)
 
 
 def _eras(pipeline: Pipeline, told: Told, moment: Moment) -> list[list[Event]]:
@@ -212,7 +222,11 @@ def _observe_once(
     draft.changed = not changes
     for at, events in groupby(era[first:], key=_at):
         folding.step(draft, list(events), moves, careful=careful)
-        changes.append(facts(draft, at) if draft.changed else changes[-1]._replace(at=at))
+        changes.append(
+            facts(draft, at)
+            if draft.changed
+            else changes[-1]._replace(at=at, active_at=_active_at(draft, at))
+        )
         draft.changed = False
     return draft, moves
 
@@ -267,7 +281,7 @@ def _follow(
         while ahead and _is_before(ahead[0], event, seen):
             is_closed = ahead.pop(0).into in closed
         kept = copy.deepcopy(draft.data) if careful else None
-        frozen = folding.freeze(draft) if is_closed else None
+        frozen = folding.freeze(draft) if is_closed and event.type != EDITED else None
         try:
             folding.take_in(draft, event)
         except InvalidEventError as error:

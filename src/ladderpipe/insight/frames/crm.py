@@ -114,7 +114,7 @@ class _Export:
             cause = ("event", _ROW, file, str(line))
             self._moves.add([(found.id, n, left, stage.key, at, None, f"into {stage.key}", *cause)])
             left = stage.key
-            self._changes.add([(found.id, at, *found.facts_in(stage))])
+            self._changes.add([(found.id, at, *found.facts_in(stage), at)])
             self._latest = at if self._latest is None else max(at, self._latest)
 
     def tables(self, as_of: dt.datetime | None) -> Tables:

@@ -31,8 +31,10 @@ DEALS: Final[dict[str, Any]] = {
     "owner": pl.String,
     "source": pl.String,
     "loss_reason": pl.String,
+    "active_at": INSTANT,
 }
-"""A row for every deal that was open, closed or abandoned at ``as_of``: opened at or before it."""
+"""A row for every deal that was open, closed or abandoned at ``as_of``: opened at or before it;
+``active_at`` is its last event that was a sign of life."""
 
 VISITS: Final[dict[str, Any]] = {
     "deal": pl.String,
@@ -73,6 +75,7 @@ CHANGES: Final[dict[str, Any]] = {
     "owner": pl.String,
     "source": pl.String,
     "loss_reason": pl.String,
+    "active_at": INSTANT,
 }
 """What a deal was worth, and whose it was, from each instant at which it had an event, the
-opening's first; null where nobody knows any more."""
+opening's first, and when there was the last sign of life; null where nobody knows any more."""

@@ -35,7 +35,7 @@ __all__ = ["stale", "stale_deals"]
 Anchor = Literal["stage", "activity", "opening"]
 Patience = dt.timedelta | Mapping[str, dt.timedelta]
 
-_ANCHORS: Final = {"stage": "entered_at", "activity": "last_event_at", "opening": "opened_at"}
+_ANCHORS: Final = {"stage": "entered_at", "activity": "active_at", "opening": "opened_at"}
 MONTH: Final = dt.timedelta(days=30)
 
 
@@ -51,7 +51,7 @@ def stale(
 
     Args:
         anchor: from when a deal's idleness counts: from entering its stage, from its last
-            event, or from its opening.
+            event that is activity (what corrects it is none), or from its opening.
         after: how long is too long; for every stage, or by stage (stages it does not name never
             go stale).
 
@@ -127,7 +127,8 @@ def _idle(tables: Tables, anchor: Anchor, after: Patience) -> pl.DataFrame:
     """Return the deals that are not closed, with how long they have been idle."""
     refuse_unknown("anchor", anchor, _ANCHORS)
     limits = _limits(tables, after)
-    since = pl.coalesce(_ANCHORS[anchor], "entered_at")
+    known = ("last_event_at", "entered_at") if anchor == "activity" else ("entered_at",)
+    since = pl.coalesce(_ANCHORS[anchor], *known)
     idle = (pl.lit(tables.as_of, dtype=INSTANT) - pl.col("idle_since")).dt.total_microseconds()
     too_long = pl.col("stage").replace_strict(limits, default=None, return_dtype=pl.Int64)
     return (

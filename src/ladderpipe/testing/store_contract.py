@@ -170,6 +170,13 @@ def _takes_hands(shop: Shop) -> None:
     told = {"into": "lost", "by": "Ada", "reason": "too dear", "properties": {"reason": "price"}}
     same(cause and dict(cause.data), told, "what the hand's event tells")
     same(shop.stage(), "won", "the stage after the override")
+    shop.board.undo("d", by="Bruno", expecting="won")
+    same(shop.stage(), "lost", "the stage once the override is taken back")
+    assert cause is not None
+    same(shop.board.withdraw(cause, by="Ada").outcome, Outcome.MOVED, "what was taken back")
+    same(shop.board.withdraw(cause, by="Ada").outcome, Outcome.DUPLICATE, "what was already")
+    same(shop.stage(), "new", "the stage once both are taken back")
+    same(len(shop.board.history("d").withdrawn), 2, "events that were taken back")
 
 
 def _undoes_what_fails(shop: Shop) -> None:
@@ -294,6 +301,11 @@ def _keeps_tasks(shop: Shop) -> None:
     shop.handle("lead.came", "e", 0.1, data={"owner": "Bruno"})
     same([task.deal for task in shop.board.tasks()], ["d", "e"], "the open tasks")
     (mine,) = shop.board.tasks(owner="Ada")
+    shop.board.edit("d", by="Ada", owner="Carla")
+    same([task.owner for task in shop.board.tasks(deal="d")], ["Carla"], "tasks follow the deal")
+    shop.board.assign(mine, "Ada", by="Carla")
+    shop.board.edit("d", by="Ada", owner="Dora")
+    same([task.key for task in shop.board.tasks(owner="Ada")], [mine.key], "what is somebody's")
     shop.board.complete(mine)
     with refused(LadderError):
         shop.board.complete(mine)

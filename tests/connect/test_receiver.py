@@ -268,6 +268,19 @@ def test_an_order_is_never_refused(name: str, build: Any, data: st.DataObject) -
         assert answer.status in (200, 202), answer.content
 
 
+@pytest.mark.parametrize("name", ["standard", "cloudevents"])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_message_is_stored_or_named_for_what_is_wrong_with_it(
+    name: str, data: st.DataObject
+) -> None:
+    payload = with_anything_in_it(SCHEMES[name].payload(), data)
+    with Board(sales_management(language="en"), clock=ManualClock(NOW)) as board:
+        delivery = SCHEMES[name].send(payload)
+        answer = over_wsgi(Receiver(board, PATHS), "POST", f"/{name}", delivery)
+        assert answer.status in (200, 400), answer.content
+
+
 def test_a_topic_that_nobody_knows_is_202(call: Call, receiver: Receiver) -> None:
     answer = call(receiver, "POST", "/shopify", shopify({"id": 1}, "products/update"))
     assert (answer.status, answer.content) == (202, {"ignored": True})

@@ -1,7 +1,7 @@
 """Shops and other systems, connected: their webhooks become events, once their signature holds.
 
-A connector is pure: `verify` says whether a delivery is authentic, `events` what it tells.
-`Receiver` puts connectors before a board, as an ASGI or WSGI application. Only Standard Webhooks,
+A connector is pure: ``verify`` says whether a delivery is authentic, ``events`` what it tells.
+``Receiver`` puts connectors before a board, as an ASGI or WSGI application. Only Standard Webhooks,
 and CloudEvents signed by them, need the extra ``connect``.
 """
 

@@ -100,7 +100,7 @@ class Connector(abc.ABC):
 
     @abc.abstractmethod
     def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
-        """Raise `Refused` if a delivery is not authentic."""
+        """Raise ``Refused`` if a delivery is not authentic."""
 
     @abc.abstractmethod
     def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:

@@ -10,7 +10,6 @@ import functools
 import inspect
 import json
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from ..board.board import Board
-from ..errors import DefinitionError, InvalidEventError
+from ..errors import DefinitionError, InstantError, InvalidEventError
 from ..model.event import Event
 from ..observability.log_records import record
 from .connector import Connector, Refused
@@ -72,24 +71,20 @@ class _Gone(Exception):
 
 
 class Receiver:
-    """Puts connectors before a board: `asgi` and `wsgi` are applications, to serve or to mount.
+    """Puts connectors before a board: ``asgi`` and ``wsgi`` are applications, to serve or to mount.
 
-    ======  =======================================================================================
-    answer  when
-    ======  =======================================================================================
-    200     everything that was told is stored, or was before; a ping; a handshake
-    202     it is authentic and tells nothing of a deal
-    400     it is authentic and cannot be read, or it is too large
-    401     it is not authentic
-    404     there is no connector at this path; 405: it is no POST
-    503     it could not be stored, because the database is away, say; with ``Retry-After``
-    ======  =======================================================================================
+    - 200: everything that was told is stored, or was before; a ping; a handshake.
+    - 202: it is authentic and tells nothing of a deal.
+    - 400: it is authentic and cannot be read, or it is too large.
+    - 401: it is not authentic.
+    - 404: no connector is at this path. 405: it is no ``POST``.
+    - 503, with ``Retry-After``: it could not be stored, because the database is away, say.
 
     Events are taken with ``hold=True``, so that no order is refused: what cannot be used waits in
     ``board.held()``. A snapshot of a cart that says nothing new is left out.
 
     Args:
-        board: an `AsyncBoard` serves `asgi` only.
+        board: an ``AsyncBoard`` serves ``asgi`` only.
         connectors: by the path that each is at, below where the application is mounted.
 
     Raises:
@@ -113,7 +108,7 @@ class Receiver:
         """The application for a WSGI server, Flask's or Django's among them.
 
         Raises:
-            DefinitionError: the board is an `AsyncBoard`.
+            DefinitionError: the board is an ``AsyncBoard``.
         """
         if self._is_awaited:
             raise DefinitionError(
@@ -200,7 +195,7 @@ class Receiver:
         except Refused as error:
             record(RECEIVED, logging.WARNING, "a delivery is not authentic", sender=name)
             return _refusal(HTTPStatus.UNAUTHORIZED, str(error))
-        except InvalidEventError as error:
+        except (InvalidEventError, InstantError) as error:
             record(RECEIVED, logging.ERROR, "a delivery cannot be read", error=error, sender=name)
             return _refusal(HTTPStatus.BAD_REQUEST, str(error))
         except Exception as error:
@@ -211,14 +206,14 @@ class Receiver:
 
     def _take(self, board: Board, events: list[Event]) -> dict[str, int]:
         fresh = [event for event in events if not self._snapshots.leaves_out(board, event)]
-        taken = Counter(unchanged=len(events) - len(fresh)) if fresh != events else Counter()
-        while fresh:
-            taken.update(_store(board, fresh))
-            fresh = [missed for event in fresh for missed in self._snapshots.missed(event)]
-        return dict(taken)
+        left_out = len(events) - len(fresh)
+        taken = _store(board, fresh) | ({"unchanged": left_out} if left_out else {})
+        if missed := self._snapshots.missed(fresh):
+            _store(board, missed)
+        return taken
 
 
-def _store(board: Board, events: list[Event]) -> Mapping[str, int]:
+def _store(board: Board, events: list[Event]) -> dict[str, int]:
     if len(events) == 1:
         return {board.handle(events[0], hold=True).outcome.value: 1}
     report = board.handle_many(events, hold=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -25,9 +25,9 @@ class Snapshots:
 
     Shops tell a cart again when somebody looks at it, or a price list is read anew: nobody has done
     anything then, and a deal that was left must not come back. Which of them says nothing new
-    depends on what has come so far, so they are kept in mind: when something from before one comes
-    late, that one is told after all. An empty cart is never left out: should it be missed, because
-    another process has left it out, a customer would be written to about nothing.
+    depends on what has come so far, so the last one of each deal is kept in mind: when something
+    from before it comes late, it is told after all. An empty cart is never left out: should it be
+    missed, because another process has left it out, a customer would be written to about nothing.
     """
 
     def __init__(self) -> None:
@@ -40,33 +40,32 @@ class Snapshots:
             return False
         with self._lock:
             told = self._deals.pop(event.deal, None)
-            self._deals[event.deal] = now = _Told(event.data, told.left_out if told else [])
+            self._deals[event.deal] = now = _Told(event.data, told.left_out if told else None)
             if len(self._deals) > MOST:
                 self._deals.popitem(last=False)
         # What differs from the last one says something new, and nobody has to be asked.
         if (told is not None and told.data != event.data) or not _is_held(board, event):
             return False
-        now.left_out.append(event)
+        now.left_out = event
         # Who has changed the deal before this one was kept in mind could not know of it.
         return _is_held(board, event)
 
-    def missed(self, stored: Event) -> list[Event]:
+    def missed(self, stored: Iterable[Event]) -> list[Event]:
         """Return what was left out and has to be told, now that something before it is stored."""
-        told = self._deals.get(stored.deal)
-        if told is None or not told.left_out:
-            return []
-        with self._lock:
-            missed = [event for event in told.left_out if _place(event) >= _place(stored)]
-            told.left_out[:] = [event for event in told.left_out if event not in missed]
-        return missed
+        missed = {}
+        for event in stored:
+            told = self._deals.get(event.deal)
+            if told and told.left_out and _place(told.left_out) >= _place(event):
+                missed[event.deal] = told.left_out
+        return list(missed.values())
 
 
 @attrs.define
 class _Told:
-    """What this process has told of a cart last, and what it has left out."""
+    """What this process has told of a cart last, and what it has left out last."""
 
     data: Mapping[str, Any]
-    left_out: list[Event]
+    left_out: Event | None
 
 
 def _place(event: Event) -> tuple[object, int]:

@@ -50,6 +50,19 @@ def test_who_has_bought_with_another_cart_is_not_reminded_of_the_first(store: An
     assert shop.states("a") == {"remind": "dropped"}
 
 
+def test_handing_over_the_first_cart_does_not_bring_its_reminder_back(store: Any):
+    shop = Shopper(carts(Policy(stop_when=[bought])), store)
+    shop.cart("a")
+    shop.later(10)
+    shop.cart("b")
+    shop.tell("order", "b", hours=0.01)
+    shop.later(1)
+    shop.board.edit("a", by="ann", owner="dan")
+    shop.later(50)
+    assert shop.reminded == []
+    assert shop.why("a") == ["dropped: bought with 'b'"]
+
+
 def test_a_guest_who_logs_in_and_orders_under_another_cart_is_not_reminded(store: Any):
     shop = Shopper(carts(Policy(stop_when=[bought])), store)
     shop.cart("guest")

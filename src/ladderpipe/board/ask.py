@@ -16,10 +16,20 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
+from ..fold.fold import in_order
+from ..fold.withdrawals import standing
 from ..ladder.policy import Bought, InConversation, Policy, next_time, zone_of
 from ..model.clock import SystemClock
 from ..model.customer import hashed
-from ..model.event import BY_HAND, EDITED, OVERRIDE, WITHDRAW, Event, is_quiet_hand
+from ..model.event import (
+    BY_HAND,
+    EDITED,
+    OVERRIDE,
+    PHASE_HAND,
+    WITHDRAW,
+    Event,
+    is_quiet_hand,
+)
 from ..stores.base import CROWD, CustomerDeal, EffectRow, StoredDeal, Subscription
 from .session import Session
 from .unit import Unit
@@ -142,7 +152,7 @@ def _deals(asked: _Asked) -> list[CustomerDeal]:
 
 
 def _bought(asked: _Asked, condition: Bought, deals: Sequence[CustomerDeal]) -> str | None:
-    since = asked.stored.last_event_at
+    since = _active_at(asked.unit, asked.stored)
     won = _won_stages(asked.unit, condition.pipelines or (asked.session.pipeline.name,))
     for deal in deals:
         if (deal.pipeline, deal.stage) not in won or deal.closed_at is None:
@@ -154,6 +164,16 @@ def _bought(asked: _Asked, condition: Bought, deals: Sequence[CustomerDeal]) -> 
             continue
         return f"bought with {deal.deal!r}"
     return None
+
+
+def _active_at(unit: Unit, stored: StoredDeal) -> dt.datetime | None:
+    """Return the deal's last sign of life; a correction by hand, such as another owner, is none."""
+    ladder = unit.pipeline.ladder
+    if ladder.activity is None and stored.cursor_phase != PHASE_HAND:
+        return stored.last_event_at
+    told = in_order(ladder, (event for event, _ in unit.transaction.events(stored.id)))
+    active = [event.at for event in standing(told).events if ladder.is_activity(event.type)]
+    return active[-1] if active else stored.last_event_at
 
 
 def _won_stages(unit: Unit, names: Collection[str]) -> set[tuple[int, str]]:

@@ -19,6 +19,7 @@ from . import (
     handling,
     handling_postgres,
     importing,
+    policies,
     receiving,
     reporting,
     size,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "reports": reporting.run,
     "receive": receiving.run,
     "growth": growing.run,
+    "policy": policies.run,
 }
 
 

@@ -175,7 +175,8 @@ class Policy:
         zone: whose clock ``quiet`` is read on: ``"customer"`` (the contact's ``zone``, where that
             is known, otherwise the pipeline's), or a name such as ``"Europe/Rome"``.
         holdout: share of customers that get nothing, to measure what the others are worth. It is
-            asked last, when the effect would have gone out; who is held out stays so.
+            asked last, when the effect would have gone out; who is held out stays so. The notes of
+            :func:`ladderpipe.insight.recovery` tell the lift.
         over: ``"customer"``, or ``"deal"`` to ask about each deal by itself.
 
     Raises:

@@ -20,6 +20,7 @@ from ...stores.base import MoveRecord, StoredDeal, Transaction
 from .apart import read_apart, why_unreadable
 from .as_believed import Moment, Told, life_of, settled_life
 from .derive import deals_of, visits_of
+from .holdout import HoldoutReader
 from .merged_stages import needs_events
 from .schema import CHANGES, MOVES
 from .table_builder import Columns
@@ -183,11 +184,13 @@ class _Reading:
         self._changes = Columns(CHANGES)
         self._removed = 0
         self._problems: list[Problem] = []
+        self._holdout = HoldoutReader(transaction, board._session.secret)
 
     def take(self, page: Sequence[tuple[StoredDeal, str | None]]) -> None:
         """Read a page of deals."""
         there = [(stored, document) for stored, document in page if stored.removed_at is None]
         self._removed += len(page) - len(there)
+        self._holdout.take(stored for stored, _ in there)
         settled = {stored.id for stored, _ in there if self._is_settled(stored)}
         ids = [stored.id for stored, _ in there]
         records, unmoved = read_apart(self._transaction.moves_of, ids)
@@ -259,4 +262,5 @@ class _Reading:
             changes=changes,
             removed=self._removed,
             problems=tuple(self._problems),
+            arms=self._holdout.arms() if self._need is _Need.CHANGES else None,
         )

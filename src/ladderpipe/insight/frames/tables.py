@@ -57,6 +57,8 @@ class Tables:
             ``deals``, with ``opened_at`` and ``entered_at`` null, at the end only: of an
             earlier instant nobody knows whether they were there.
         problems: what could not be read.
+        arms: of customers that a send policy may have held out, a row a deal, with the columns of
+            :data:`~.holdout.ARMS`; ``None`` where nobody knows.
     """
 
     pipeline: str
@@ -69,6 +71,7 @@ class Tables:
     removed: int = 0
     undated: int = 0
     problems: tuple[Problem, ...] = ()
+    arms: pl.DataFrame | None = None
 
     def at(self, earlier: dt.datetime | str) -> Tables:
         """Return the tables as they stood at an earlier instant.

@@ -28,6 +28,7 @@ from ..report import Report, Titles
 from ..words import OUTCOMES, Language, Words, said, titles_of
 from . import charts, kaplan_meier
 from .intervals import wilson
+from .lift import lift, lift_words
 
 __all__ = ["recovery"]
 
@@ -46,7 +47,9 @@ def recovery(
 
     An abandonment is a stay in a stage whose status is abandoned; it came back if the deal left
     it for a stage that is open or won. The reminder named is the last one *due* before the deal
-    came back: tables know when something was due, not whether a mail was read.
+    came back: tables know when something was due, not whether a mail was read. Where a send policy
+    holds customers out, notes say how many more bought of those that may be written to (the lift),
+    with an interval, or that they are too few to say.
 
     Args:
         reminders: names, and how long after the abandonment each is due; the effects of the
@@ -73,9 +76,15 @@ def recovery(
             "outcome": {name: OUTCOMES[name] for name in ("came_back", "away", "lost")},
             "reminder": {_BEFORE: BEFORE},
         },
-        notes=_sums(stays),
+        notes=(*_sums(stays), *_lift(tables, confidence)),
         draw=_draw,
     )
+
+
+def _lift(tables: Tables, confidence: float) -> tuple[Words, ...]:
+    """Say what being written to is worth, where a send policy holds customers out."""
+    found = lift(tables, confidence)
+    return () if found is None else lift_words(found, confidence)
 
 
 def _abandonments(tables: Tables, reminders: Reminders | None) -> pl.DataFrame:

@@ -164,6 +164,56 @@ def test_an_order_that_comes_while_the_reminder_waits_to_be_sent_stops_it(shop: 
     assert shop.mails == [("c", "order-thanks")]
 
 
+def test_a_guest_who_registers_while_ordering_is_not_reminded_of_the_guests_cart(
+    shop: Shop,
+) -> None:
+    """TycheSoftwares/woocommerce-abandoned-cart#166."""
+    shop.fill("guest")
+    shop.sleep(2 * MINUTE)
+    shop.tell("order.confirmed", "account", **cart(line()))
+    shop.wait(10 * DAY)
+    assert shop.deal("guest").stage == "checkout_abandoned"
+    assert shop.mails == [("account", "order-thanks")]
+
+
+def test_whoever_unsubscribes_by_the_first_reminder_gets_no_second_for_any_cart(
+    shop: Shop,
+) -> None:
+    """TycheSoftwares/woocommerce-abandoned-cart#207: each cart repeats the contact."""
+    shop.fill()
+    shop.wait(49 * HOUR)
+    assert shop.reminders == [("c", "cart-reminder")]
+    shop.tell("contact.unsubscribed")
+    shop.wait(4 * DAY)
+    shop.fill(**cart(line(quantity=2)))
+    shop.fill("another")
+    shop.wait(10 * DAY)
+    assert shop.reminders == [("c", "cart-reminder")]
+
+
+def test_an_address_that_is_learnt_after_the_cut_off_still_brings_the_reminder(
+    shop: Shop,
+) -> None:
+    """No report: what a form asks for on the way out comes later than the cart."""
+    shop.fill(email=None)
+    shop.wait(50 * HOUR)
+    assert shop.reminders == []
+    shop.tell("contact.known")
+    shop.wait(4 * HOUR)
+    assert shop.reminders == [("c", "cart-reminder")]
+
+
+def test_three_carts_of_one_person_are_one_mail_a_day_and_three_a_month(shop: Shop) -> None:
+    """No report: telephone, tablet and desk, and each of them has a cart."""
+    for deal in ("a", "b", "c"):
+        shop.fill(deal)
+        shop.sleep(MINUTE)
+    shop.wait(2 * DAY + HOUR)
+    assert len(shop.reminders) == 1
+    shop.wait(29 * DAY)
+    assert 1 < len(shop.reminders) <= 3
+
+
 # -- told more than once ------------------------------------------------------------------------
 
 

@@ -31,6 +31,8 @@ def test_what_the_ladder_sends_it_still_sends() -> None:
     more = shop.extended(rules=[rule], stages=[refunded])
     assert reminders(more) == reminders(shop) == ["cart-reminder"]
     assert more.stages == (*shop.stages, refunded)
+    assert (more.send, more.zone) == (shop.send, shop.zone)
+    assert more.send is not None
     assert (more.title, more.check()) == (shop.title, shop.check())
 
 

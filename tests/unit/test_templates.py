@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from ladderpipe import Board, ManualClock, Pipeline, Stage, by_hand, load, templates
 from ladderpipe.errors import DefinitionError, MissingPropertyError
 from ladderpipe.mail import MailTemplates
+from ladderpipe.model.clock import instant
 from ladderpipe.model.stage import DoStep
 from ladderpipe.templates import Notice, Reminder
 from tests.ladders import sales_ladder
@@ -293,6 +295,51 @@ def test_an_order_of_nothing_that_is_taken_back_is_parked():
     assert story.stage == "cart_parked"
     story.after(days=9)
     assert "cart-reminder" not in story.mails
+
+
+def test_a_person_with_three_carts_is_reminded_of_one():
+    clock, sent = ManualClock(START), []
+    with Board(templates.sales_management(), clock=clock) as board:
+        board.handles("email")(lambda delivery: sent.append(delivery.deal.id))
+        for number in range(3):
+            told = event("cart.item_added", {"contact": ADA, "line": LINE}, clock.now())
+            board.handle(attrs.evolve(told, deal=f"d{number}"))
+            clock.advance(minutes=1)
+        clock.advance(hours=48)
+        board.tick()
+        board.deliver()
+        assert len(sent) == 1
+        clock.advance(hours=15)
+        board.deliver()
+        assert len(sent) == 1
+
+
+def test_nobody_is_reminded_at_night():
+    clock, sent = ManualClock("2026-01-05T22:30:00Z"), []
+    with Board(templates.sales_management(), clock=clock) as board:
+        board.handles("email")(lambda delivery: sent.append(clock.now()))
+        board.handle(event("cart.item_added", {"contact": ADA, "line": LINE}, clock.now()))
+        clock.advance(hours=48)
+        for _ in range(12):
+            board.tick()
+            board.deliver()
+            clock.advance(hours=1)
+    assert [instant(at).isoformat() for at in sent] == ["2026-01-08T07:30:00+00:00"]
+
+
+def test_whoever_has_bought_is_reminded_of_no_other_cart():
+    clock, sent = ManualClock(START), []
+    with Board(templates.sales_management(), clock=clock) as board:
+        board.handles("email")(lambda delivery: sent.append(delivery.payload["template"]))
+        board.handle(event("cart.item_added", {"contact": ADA, "line": LINE}, clock.now()))
+        clock.advance(hours=1)
+        order = event("order.confirmed", {"contact": ADA}, clock.now())
+        board.handle(attrs.evolve(order, deal="other"))
+        for _ in range(20):
+            clock.advance(hours=6)
+            board.tick()
+            board.deliver()
+    assert sent == ["order-thanks"]
 
 
 def test_a_cancellation_takes_nothing_back_that_was_not_ordered():

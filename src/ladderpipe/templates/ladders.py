@@ -38,7 +38,8 @@ _HEAD: Final = """\
 # title's languages the first is shown, and written in tasks.
 #
 # Hooks ask for mails. A Notice goes out at once, even if the deal moves on. A Reminder waits, is
-# dropped when the deal moves on before it is due, and spares whoever has unsubscribed. The mails
+# dropped when the deal moves on before it is due, and spares whoever has unsubscribed. "send" is
+# the policy that is asked before a reminder goes out: how many a person gets, and when. The mails
 # themselves, in Italian and English, come with ladderpipe.mail under the names in "template".
 # NAME.jinja in it/ or en/ of a folder of your own replaces or adds one:
 #     ladderpipe worker URL --templates FOLDER
@@ -99,7 +100,10 @@ def sales_management(language: Language = "it") -> Pipeline:
 
     Customers with an e-mail address are written to when a cart is saved (and three days later),
     when it is abandoned (and three days later) and when the order is confirmed. An
-    ``order_number`` among the properties is told in the thanks.
+    ``order_number`` among the properties is told in the thanks. Its send policy spares them: no
+    reminder to those who have bought or want none, one a person in 16 hours and three in 30 days,
+    none from 21 to 8 o'clock (Europe/Rome, where the contact has no ``zone``). The thanks go out at
+    once.
     """
     return _ladder("sales_management", language)
 

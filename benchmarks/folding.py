@@ -7,7 +7,7 @@ from collections.abc import Callable
 from transitions import Machine
 
 from ladderpipe import Event, Pipeline
-from ladderpipe.fold.reducer import DealData
+from ladderpipe.fold.deal_data import DealData
 
 from .engines import PEERS
 from .harness import Report, Row, compare, rate, timed

@@ -15,10 +15,12 @@ from .board.board import Board
 from .board.clock_watch import ClockDifference
 from .board.read import StageTotal
 from .errors import LadderError, UndeliverableError
-from .fold.reducer import CartDraft, DealData, Reducer, cart_reducer
+from .fold.cart import CartDraft
+from .fold.deal_data import DealData
+from .fold.reducer import Reducer, cart_reducer
 from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
 from .model.clock import Clock, ManualClock, SystemClock
-from .model.deal import Cart, CartLine, Deal
+from .model.deal import Cart, CartLine, Deal, Unread
 from .model.effect import (
     Backoff,
     Delivery,
@@ -140,6 +142,7 @@ __all__ = [
     "Timer",
     "UndeliverableError",
     "Unfolding",
+    "Unread",
     "VerifyReport",
     "Visit",
     "VisitTimes",

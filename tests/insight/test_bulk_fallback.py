@@ -108,12 +108,25 @@ def test_deals_much_longer_than_the_others_take_the_ordinary_fold() -> None:
 
 
 def test_an_event_that_cannot_be_used_is_set_aside_as_the_fold_does_it() -> None:
-    euros = told("cart.emptied", "a", 0, currency="EUR")
-    dollars = told("cart.emptied", "a", 1, currency="USD")
-    negative = added("b", 0, quantity=-1)
-    found = replay(sales_ladder(), [added("a", 2), euros, dollars, negative])
-    assert [aside.event for aside in found.aside] == [dollars, negative]
-    assert_one_by_one(2, [added("a", 2), euros, dollars, negative])
+    nobody = told("cart.emptied", "a", 1, owner=5)
+    nothing = told("cart.item_added", "b", 0)
+    found = replay(sales_ladder(), [added("a", 2), nobody, nothing])
+    assert [aside.event for aside in found.aside] == [nobody, nothing]
+    assert_one_by_one(2, [added("a", 2), nobody, nothing])
+
+
+def test_what_columns_do_not_hold_takes_the_ordinary_fold() -> None:
+    """Parts that cannot be read, two currencies, two prices, refunds, carts given back."""
+    line = {"sku": "A", "unit_price": "10"}
+    assert_one_by_one(1, [added("a", 0), added("a", 1, quantity=-1)])
+    euros = told("cart.item_added", "a", 0, line=LINE, currency="EUR")
+    assert_one_by_one(1, [euros, told("note", "a", 1, value=5, currency="USD")])
+    two_prices = {"lines": [line, {**line, "unit_price": "8"}]}
+    assert_one_by_one(1, [told("cart.updated", "a", 0, cart=two_prices)])
+    assert_one_by_one(1, [added("a", 0), told("order.refunded", "a", 1)])
+    emptied = [added("a", 0), told("cart.emptied", "a", 1)]
+    assert_one_by_one(1, [*emptied, told("order.placed", "a", 2)])
+    assert_one_by_one(0, [added("a", 0), told("order.confirmed", "a", 2, value="12")])
 
 
 def test_one_identity_with_two_contents_is_refused() -> None:

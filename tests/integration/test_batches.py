@@ -157,8 +157,8 @@ def test_a_refused_event_leaves_no_trace(shop: Shop):
 def test_a_bad_event_among_good_ones_of_its_deal_is_left_out_alone(shop: Shop):
     events = [
         shop.event("lead", hours=-3),
-        shop.event("priced", hours=-2, currency="EUR"),
-        shop.event("priced", hours=-1, currency="USD"),
+        shop.event("priced", hours=-2, value="10"),
+        shop.event("priced", hours=-1, value="ten"),
         shop.event("call"),
     ]
     report = shop.board.handle_many(events)

@@ -36,9 +36,9 @@ def clash(shop: Shop) -> None:
     shop.tell("lead", "other", id="known")
 
 
-def change_currency(shop: Shop) -> None:
+def name_no_currency(shop: Shop) -> None:
     shop.wait(1)
-    shop.tell("priced", id="e9", currency="USD")
+    shop.tell("priced", id="e9", currency="Euro")
 
 
 def open_other_definition(shop: Shop) -> None:
@@ -108,11 +108,11 @@ REFUSALS: dict[str, tuple[Act, type[LadderError], type[Exception], str]] = {
         ValueError,
         "event 'e9' .cart.updated. for deal 'd' is refused",
     ),
-    "another currency": (
-        change_currency,
+    "no currency": (
+        name_no_currency,
         InvalidEventError,
         ValueError,
-        "event 'e9'.*deal 'd'.*EUR",
+        "event 'e9'.*deal 'd'.*'Euro'",
     ),
     "an event of the board's own": (
         lambda shop: shop.tell("ladder.override", id="e9"),

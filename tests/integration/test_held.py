@@ -17,7 +17,8 @@ from ladderpipe.errors import (
     HookError,
     InvalidEventError,
 )
-from ladderpipe.fold.reducer import DealData, cart_reducer
+from ladderpipe.fold.deal_data import DealData
+from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.model.effect import Backoff
 from ladderpipe.model.held import HeldKind
 

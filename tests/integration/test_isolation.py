@@ -36,7 +36,8 @@ from ladderpipe.errors import (
     ReentrancyError,
     StoreError,
 )
-from ladderpipe.fold.reducer import DealData, cart_reducer
+from ladderpipe.fold.deal_data import DealData
+from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.stores import PostgresStore
 from tests.shops import make_store
 

@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import ANY, Outcome, Pipeline, Stage, after, by_hand, do, on, wait
+from ladderpipe import (
+    ANY,
+    DealData,
+    Event,
+    Outcome,
+    Pipeline,
+    Stage,
+    after,
+    by_hand,
+    cart_reducer,
+    do,
+    on,
+    wait,
+)
 from tests.shops import HOUR, Shop, assert_is_the_fold, contents, lead_ladder, register
 
 
@@ -534,13 +547,21 @@ def test_what_a_visit_waits_for_moves_with_its_beginning(late: int, store: Any):
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_late_event_is_taken_although_a_stored_one_cannot_follow_it(store: Any, at_once: bool):
     """Both have happened: the one that cannot be used in its place is set aside there."""
-    shop = Shop(lead_ladder(), store)
-    shop.tell("lead", id="stored", currency="EUR")
-    late = shop.event("lead", hours=-1, id="new", currency="USD")
+
+    def keeps_its_plan(deal: DealData, event: Event) -> None:
+        cart_reducer(deal, event)
+        if deal.properties.setdefault("plan", event.data["plan"]) != event.data["plan"]:
+            raise ValueError("a deal has one plan")
+
+    new = Stage("new")
+    rules = [on("lead", into=new, opens=True)]
+    shop = Shop(Pipeline("plans", stages=[new], rules=rules, reducer=keeps_its_plan), store)
+    shop.tell("lead", id="stored", plan="yearly")
+    late = shop.event("lead", hours=-1, id="new", plan="monthly")
     if at_once:
         assert not shop.board.handle_many([late]).failures
     else:
         shop.board.handle(late)
-    assert shop.board.deal("d").currency == "USD"
+    assert shop.board.deal("d").properties == {"plan": "monthly"}
     assert [held.event.id for held in shop.board.held()] == ["stored"]
     assert_is_the_fold(shop.board)

@@ -7,7 +7,8 @@ is looked for anew each time, and rules are read from the definition, not from t
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import attrs
@@ -20,11 +21,37 @@ WITHDRAW = "ladder.withdraw"
 
 
 @attrs.frozen
+class Line:
+    """A line of the cart; ``told`` grows from telling to telling."""
+
+    key: str
+    sku: str | None
+    quantity: Decimal
+    title: str | None
+    price: Decimal | None
+    told: int = 0
+
+
+@attrs.frozen
+class Telling:
+    """That something was told of the cart: what the deal was worth before, and after."""
+
+    at: dt.datetime
+    is_removal: bool
+    before: tuple[tuple[Line, ...], str | None, Decimal | None, str | None]
+    left: int
+
+
+@attrs.frozen
 class Data:
     """What events say about a deal."""
 
-    cart: tuple[CartLine, ...] = ()
+    cart: tuple[Line, ...] = ()
+    cart_currency: str | None = None
     explicit_value: Decimal | None = None
+    currency: str | None = None
+    tellings: tuple[Telling, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
     fields: dict[str, Any] = attrs.field(factory=dict)
     properties: dict[str, Any] = attrs.field(factory=dict)
 
@@ -32,8 +59,17 @@ class Data:
     def value(self) -> Decimal:
         if self.explicit_value is not None:
             return self.explicit_value
-        prices = [line.quantity * (line.unit_price or 0) for line in self.cart]
-        return sum(prices, Decimal())
+        return sum((rounded(line.quantity * (line.price or 0)) for line in self.cart), Decimal())
+
+    @property
+    def worth(self) -> tuple[tuple[Line, ...], str | None, Decimal | None, str | None]:
+        return self.cart, self.cart_currency, self.explicit_value, self.currency
+
+    @property
+    def money(self) -> dict[str, Any]:
+        """What is frozen when a deal closes."""
+        names = ("cart", "cart_currency", "explicit_value", "currency", "tellings", "unread")
+        return {name: getattr(self, name) for name in names}
 
 
 @attrs.frozen
@@ -87,6 +123,13 @@ def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None)
             for rule in pipeline.rules
             if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
         ]
+        rules = [
+            rule
+            for rule in pipeline.rules
+            if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
+        ]
+        if rules and all(leaves_only_closed(rule) for rule in rules):
+            return len(pipeline.stages)
         return min(into, default=-1)
 
     def key(event: Event) -> tuple[Any, ...]:
@@ -118,6 +161,13 @@ def taken_back(told: list[Event]) -> set[tuple[str, str]]:
             if named not in read:
                 gone.add(named)
     return gone
+
+
+def leaves_only_closed(rule: Rule) -> bool:
+    """S9: such a rule's events come last within an instant."""
+    if rule.opens or rule.out_of is None or rule.out_of is ANY:
+        return False
+    return all(stage.is_closed for stage in rule.out_of)
 
 
 def goes_before(due: dt.datetime, event: Event) -> bool:
@@ -193,17 +243,36 @@ def apply(pipeline: Pipeline, before: State, event: Event) -> State:
         data = reduced(before.data, event)
     state = attrs.evolve(before, data=data, last_event_at=event.at)
     after = decide(pipeline, state, event)
+    was_closed = before.stage is not None and before.stage.is_closed
+    if was_closed and not may_say_so(before, after or state, event):
+        part = "cart" if told_lines(event) is not None else "value"
+        kept = attrs.evolve(state.data, **before.data.money)
+        kept = attrs.evolve(kept, unread=(*kept.unread, (part, event.id)))
+        state = attrs.evolve(state, data=kept)
+        after = after and attrs.evolve(after, data=kept)
     if after is None:
         active = pipeline.activity is None or event.type in (*pipeline.activity, HAND, OVERRIDE)
         if event.type != EDITED and active:
             state = attrs.evolve(state, activity_at=event.at)
         after = retried(pipeline, state, event.at)
-    was_closed = event.type != EDITED and before.stage is not None and before.stage.is_closed
-    if was_closed and after.stage is not None and after.stage.is_closed:
-        fields = {**after.data.fields, "currency": before.data.fields.get("currency")}
-        kept = {"cart": before.data.cart, "explicit_value": before.data.explicit_value}
-        after = attrs.evolve(after, data=attrs.evolve(after.data, fields=fields, **kept))
+    still_closed = was_closed and after.stage is not None and after.stage.is_closed
+    if still_closed and not is_correction(event):
+        after = attrs.evolve(after, data=attrs.evolve(after.data, **before.data.money))
     return after
+
+
+def is_correction(event: Event) -> bool:
+    return event.type.startswith("order.") or event.type == "deal.edited"
+
+
+def may_say_so(before: State, after: State, event: Event) -> bool:
+    """S17: on a closed deal, an order in another currency is unread; not if it wins or opens it."""
+    assert before.stage is not None
+    assert after.stage is not None
+    if not is_correction(event) or event.type == "deal.edited" or not after.stage.is_closed:
+        return True
+    wins = after.stage.status == "won" and before.stage.status != "won"
+    return wins or before.data.currency in (None, after.data.currency)
 
 
 def decide(pipeline: Pipeline, state: State, event: Event) -> State | None:
@@ -281,62 +350,281 @@ def enter(
 
 
 def reduced(data: Data, event: Event) -> Data:
-    """Return the data after an event, as the list of standard events in section 3 has it."""
-    found = event.data
-    lines = {line.sku: line for line in data.cart}
-    if event.type == "cart.emptied":
-        lines = {}
-    elif event.type == "cart.updated":
-        read = [(one, one.get("quantity", 1)) for one in found["cart"]["lines"]]
-        lines = {one["sku"]: line(one, quantity, None) for one, quantity in read}
-    elif event.type == "cart.item_added":
-        told = found["line"]
-        known = lines.get(told["sku"])
-        quantity = Decimal(str(told.get("quantity", 1))) + (known.quantity if known else 0)
-        lines = {**lines, told["sku"]: line(told, quantity, known)}
-    elif event.type == "cart.item_removed":
-        told = found["line"]
-        known = lines.get(told["sku"])
-        if known is not None:
-            taken = Decimal(str(told.get("quantity", known.quantity)))
-            rest = attrs.evolve(known, quantity=known.quantity - taken)
-            lines = {**lines, told["sku"]: rest}
+    """Return the data after an event: first the cart, then the amounts, then the other fields."""
+    data = with_amounts(with_cart(data, event), event)
     fields = dict(data.fields)
-    currency = found.get("cart", {}).get("currency") or found.get("currency")
-    if currency is not None:
-        fields["currency"] = currency
-    for name in ("owner", "contact", "company", "title", "source"):
-        if name in found:
-            fields[name] = found[name]
-    if event.type == EDITED and found.get("contact"):
-        merged = {**(data.fields.get("contact") or {}), **found["contact"]}
-        fields["contact"] = {name: told for name, told in merged.items() if told is not None}
-    explicit = data.explicit_value
-    if "value" in found:
-        explicit = None if found["value"] is None else Decimal(found["value"])
-    return Data(
-        cart=tuple(one for one in lines.values() if one.quantity > 0),
-        explicit_value=explicit,
-        fields=fields,
-        properties={**data.properties, **found.get("properties", {})},
-    )
+    for name in ("owner", "company", "title", "source"):
+        if name in event.data:
+            fields[name] = event.data[name] or None
+    told = event.data.get("contact")
+    if told is not None:
+        fields["contact"] = merged(fields.get("contact") or {}, told, event.type == "deal.edited")
+    properties = {**data.properties, **event.data.get("properties", {})}
+    return attrs.evolve(data, fields=fields, properties=properties)
 
 
-def line(told: dict[str, Any], quantity: Any, known: CartLine | None) -> CartLine:
-    price = told.get("unit_price")
-    return CartLine(
-        told["sku"],
-        Decimal(str(quantity)),
-        told.get("title") or (known.title if known else None),
-        Decimal(str(price)) if price is not None else (known.unit_price if known else None),
+def merged(known: dict[str, Any], told: dict[str, Any], corrects: bool) -> dict[str, Any]:
+    """S17: field by field; another id, or without one another e-mail, is another person."""
+    news = {name: part for name, part in told.items() if part not in (None, "")}
+    if corrects:
+        kept = {name: part for name, part in known.items() if name not in told}
+        return {**kept, **news}
+    ids = [name for name in ("id", "customer_id") if name in known and name in news]
+    if ids:
+        is_same = all(str(known[name]) == str(news[name]) for name in ids)
+    else:
+        mails = [str(each["email"]).strip().lower() for each in (known, news) if "email" in each]
+        is_same = len(set(mails)) < 2
+    return {**known, **news} if is_same else news
+
+
+def rounded(value: Any) -> Decimal:
+    """S17: half to even at the tenth place."""
+    return Decimal(str(value)).quantize(Decimal("1e-10"), ROUND_HALF_EVEN)
+
+
+def read(told: Any) -> tuple[Line, str | None] | None:
+    """Return a line as it was told, a quantity of −1 for none, with its currency; None: unread."""
+    if not isinstance(told, Mapping):
+        return None
+    for name in ("sku", "variant_id", "key", "id", "title"):
+        what = told.get(name)
+        if isinstance(what, int | float) and not isinstance(what, bool):
+            what = str(what)
+        if isinstance(what, str) and what.strip():
+            break
+    else:
+        return None
+    try:
+        quantity = None if told.get("quantity") is None else rounded(told["quantity"])
+        price = None if told.get("unit_price") in (None, "") else rounded(told["unit_price"])
+    except ArithmeticError:
+        return None
+    if quantity is not None and quantity < 0:
+        return None
+    title = told.get("title") or None
+    sku = what if name == "sku" else None
+    quantity = Decimal(-1) if quantity is None else quantity
+    line = Line(f"{name}:{what}", sku, quantity, title, price)
+    return line, told.get("currency") or None
+
+
+def told_lines(event: Event) -> list[Any] | None:
+    """Return the lines of a whole cart, if this event tells one."""
+    cart = event.data.get("cart")
+    lines = cart.get("lines") if isinstance(cart, Mapping) else None
+    if event.type == "cart.updated" or (event.type == "order.edited" and lines is not None):
+        return lines
+    is_bought = event.type.startswith("order.") or event.type == "deal.edited"
+    return lines if is_bought and lines else None
+
+
+def with_cart(data: Data, event: Event) -> Data:
+    lines = told_lines(event)
+    if lines is not None:
+        return whole_cart(data, event, lines)
+    if event.type == "cart.emptied":
+        return whole_cart(data, event, [])
+    if event.type == "cart.item_added":
+        return added(data, event)
+    if event.type == "cart.item_removed":
+        return removed(data, event)
+    is_order = event.type.startswith("order.")
+    if is_order and event.type not in ("order.cancelled", "order.edited", "order.refunded"):
+        return given_back(data, event)
+    return data
+
+
+def whole_cart(data: Data, event: Event, lines: list[Any]) -> Data:
+    currency = (event.data.get("cart") or {}).get("currency")
+    if event.type != "cart.emptied":
+        currency = currency or event.data.get("currency")
+    else:
+        currency = None
+    cart: list[Line] = []
+    unread = []
+    said = [found[1] for found in map(read, lines) if found is not None and found[1]]
+    currency = currency or (said[0] if said else place_of(data))
+    for n, told in enumerate(lines):
+        found = read(told)
+        if found is None or (found[1] and found[1] != currency):
+            unread.append(("line", event.id))
+            continue
+        line = found[0]
+        quantity = Decimal(1) if line.quantity < 0 else line.quantity
+        same = [one for one in cart if (one.key, one.price) == (line.key, line.price)]
+        if same and quantity:
+            place = cart.index(same[0])
+            title = line.title or same[0].title
+            total = same[0].quantity + quantity
+            cart[place] = attrs.evolve(same[0], quantity=total, title=title, told=n)
+        elif quantity:
+            cart.append(attrs.evolve(line, quantity=quantity, told=n))
+    after = attrs.evolve(data, cart=tuple(cart), cart_currency=currency, unread=tuple(unread))
+    return told_of_cart(data, after, event, is_removal=not cart and not unread)
+
+
+def place_of(data: Data) -> str | None:
+    """The currency in which something is told of the cart that names none."""
+    return data.cart_currency if data.cart else data.currency or data.cart_currency
+
+
+def told_of_cart(before: Data, after: Data, event: Event, is_removal: bool) -> Data:
+    """Note the telling; if the cart is another one now, an explicit value does not stand."""
+    telling = Telling(event.at, is_removal, before.worth, len(after.cart))
+    if before.cart or after.cart or not is_removal:
+        after = attrs.evolve(after, tellings=(*before.tellings, telling))
+    relabelled = None not in (before.cart_currency, after.cart_currency) and (
+        before.cart_currency != after.cart_currency
     )
+    is_other = contents(before) != contents(after) or (relabelled and bool(before.cart))
+    if is_other:
+        after = attrs.evolve(after, explicit_value=None)
+    if after.cart_currency and (after.explicit_value is None or after.currency is None):
+        after = attrs.evolve(after, currency=after.cart_currency)
+    return after
+
+
+def contents(data: Data) -> set[tuple[str, Decimal | None, Decimal]]:
+    return {(line.key, line.price, line.quantity) for line in data.cart}
+
+
+def added(data: Data, event: Event) -> Data:
+    found = read(event.data["line"])
+    held = place_of(data)
+    if found is not None:
+        currency = found[1] or event.data.get("currency") or held
+        holds_amounts = bool(data.cart) or data.explicit_value is not None
+        if holds_amounts and held is not None and currency != held:
+            found = None
+    if found is None:
+        return attrs.evolve(data, unread=(*data.unread, ("line", event.id)))
+    line = found[0]
+    quantity = Decimal(1) if line.quantity < 0 else line.quantity
+    mine = sorted((one for one in data.cart if one.key == line.key), key=lambda one: one.told)
+    latest = 1 + max((one.told for one in data.cart), default=0)
+    if not mine:
+        if not quantity:
+            return data
+        cart = [*data.cart, attrs.evolve(line, quantity=quantity, told=latest)]
+    else:
+        same = [one for one in mine if line.price is not None and one.price == line.price]
+        old = same[0] if same else mine[-1]
+        new = attrs.evolve(
+            old,
+            quantity=old.quantity + quantity,
+            title=line.title or old.title,
+            price=old.price if line.price is None else line.price,
+            told=latest,
+        )
+        cart = [new if one is old else one for one in data.cart]
+    after = attrs.evolve(data, cart=tuple(cart))
+    if contents(after) == contents(data):
+        return after
+    after = attrs.evolve(after, cart_currency=currency)
+    return told_of_cart(data, after, event, is_removal=False)
+
+
+def removed(data: Data, event: Event) -> Data:
+    found = read(event.data["line"])
+    if found is None:
+        return attrs.evolve(data, unread=(*data.unread, ("line", event.id)))
+    line = found[0]
+    mine = sorted((one for one in data.cart if one.key == line.key), key=lambda one: -one.told)
+    if not mine or not line.quantity:
+        return data
+    left = mine[0].quantity if line.quantity < 0 else line.quantity
+    cart = []
+    taken = {}
+    for one in mine:
+        taken[one] = min(one.quantity, left)
+        left -= taken[one]
+    for one in data.cart:
+        rest = one.quantity - taken.get(one, 0)
+        if rest:
+            cart.append(attrs.evolve(one, quantity=rest))
+    return told_of_cart(data, attrs.evolve(data, cart=tuple(cart)), event, is_removal=True)
+
+
+def given_back(data: Data, event: Event) -> Data:
+    """S17: an order without lines is for the cart before the removals that emptied it."""
+    if data.cart or not data.tellings or not data.tellings[-1].is_removal:
+        return data
+    shortly = dt.timedelta(minutes=15)
+    if event.at - data.tellings[-1].at >= shortly:
+        return data
+    removals: list[Telling] = []
+    for telling in data.tellings:
+        if not telling.is_removal:
+            removals = []
+        elif not removals or telling.at - removals[0].at >= shortly:
+            removals = [telling]
+        else:
+            removals.append(telling)
+    cart, cart_currency, explicit, currency = removals[0].before
+    after = attrs.evolve(data, cart=cart, cart_currency=cart_currency, tellings=())
+    if data.explicit_value is None:
+        after = attrs.evolve(after, explicit_value=explicit, currency=currency)
+    return after
+
+
+def with_amounts(data: Data, event: Event) -> Data:
+    found, kind = event.data, event.type
+    if kind == "order.refunded":
+        data = refunded(data, event)
+    currency = found.get("currency") or None
+    corrects = kind.startswith("order.") or kind == "deal.edited"
+    is_whole = told_lines(event) is not None
+    holds_amounts = bool(data.cart) or data.explicit_value is not None
+    is_other = currency is not None and data.currency not in (None, currency)
+    if found.get("value") is not None:
+        if currency is None and is_whole:
+            currency = data.cart_currency
+        if is_other and holds_amounts and not corrects and not is_whole:
+            return attrs.evolve(data, unread=(*data.unread, ("value", event.id)))
+        return attrs.evolve(
+            data,
+            explicit_value=rounded(found["value"]),
+            currency=currency or data.currency,
+            cart_currency=data.cart_currency or currency,
+            unread=tuple(part for part in data.unread if part[0] == "line"),
+        )
+    if "value" in found and kind != "order.refunded":
+        data = attrs.evolve(data, explicit_value=None)
+        if data.cart_currency:
+            data = attrs.evolve(data, currency=data.cart_currency)
+    if currency is None or is_whole or kind == "cart.item_added":
+        return data
+    if kind == "order.refunded" and found.get("refunded") is not None:
+        return data
+    if kind == "deal.edited":
+        both = data.cart_currency == data.currency
+        return attrs.evolve(
+            data, currency=currency, cart_currency=currency if both else data.cart_currency
+        )
+    holds_amounts = bool(data.cart) or data.explicit_value is not None
+    if data.currency not in (None, currency) and holds_amounts:
+        return attrs.evolve(data, unread=(*data.unread, ("currency", event.id)))
+    own = data.cart_currency if data.cart and data.cart_currency else currency
+    return attrs.evolve(data, currency=currency, cart_currency=own)
+
+
+def refunded(data: Data, event: Event) -> Data:
+    back, left = event.data.get("refunded"), event.data.get("value")
+    if back is None:
+        return attrs.evolve(data, explicit_value=Decimal()) if left is None else data
+    currency = event.data.get("currency") or data.currency
+    if rounded(back) < 0 or data.currency not in (None, currency):
+        return attrs.evolve(data, unread=(*data.unread, ("refunded", event.id)))
+    rest = max(data.value - rounded(back), Decimal())
+    return attrs.evolve(data, explicit_value=rest, currency=currency)
 
 
 def title_of(state: State) -> str:
     """The first thing in the cart and how many more, or who is buying."""
     cart, fields = state.data.cart, state.data.fields
     if cart:
-        first = cart[0].title or cart[0].sku
+        first = cart[0].title or cart[0].key.partition(":")[2]
         return first if len(cart) == 1 else f"{first} + {len(cart) - 1}"
     company = fields.get("company")
     name = company.get("name") if isinstance(company, dict) else company
@@ -346,6 +634,10 @@ def title_of(state: State) -> str:
 def as_deal(pipeline: Pipeline, state: State) -> Deal:
     """Return the deal that readers get."""
     fields = state.data.fields
+    lines = tuple(
+        CartLine(line.sku, line.quantity, line.title, line.price, line.key)
+        for line in state.data.cart
+    )
     due = next_timer(pipeline, state)
     stand_in = state.last_event_at
     assert stand_in is not None
@@ -359,8 +651,8 @@ def as_deal(pipeline: Pipeline, state: State) -> Deal:
         closed_at=state.closed_at,
         visit=len(state.moves),
         value=state.data.value,
-        currency=fields.get("currency"),
-        cart=Cart(state.data.cart),
+        currency=state.data.currency,
+        cart=Cart(lines, state.data.cart_currency),
         owner=fields.get("owner"),
         contact=fields.get("contact") or {},
         company=fields.get("company"),

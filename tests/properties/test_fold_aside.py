@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ladderpipe import Board, Deal, Event, ManualClock, Outcome, Pipeline
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import GuardError, InvalidEventError
+from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.draft import Draft
 from ladderpipe.fold.fold import in_order, step
-from ladderpipe.fold.reducer import DealData, cart_reducer
+from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.ladder.guards import guard
 from ladderpipe.testing.strategies import START
 from tests.ladders import ladders_and_events

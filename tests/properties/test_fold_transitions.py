@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
+from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.fold import in_order
-from ladderpipe.fold.reducer import CartDraft, DealData, cart_reducer
+from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.ladder.machine import NOT_OPEN
 from tests.ladders import ladders_and_events
 
@@ -22,12 +23,12 @@ class Model:
 def apply(facts: DealData, event: Event, pipeline: Pipeline, model: Model) -> None:
     """Reduce, trigger, and keep the cart frozen while the deal stays closed."""
     closed = closed_in(pipeline, model)
-    cart, value = CartDraft(facts.cart), facts.explicit_value
+    worth = facts.worth()
     cart_reducer(facts, event)
     if event.type in pipeline.machine.events:
         model.trigger(event.type, facts, event)  # type: ignore[attr-defined]
     if closed and closed_in(pipeline, model):
-        facts.cart, facts.explicit_value = cart, value
+        facts.put_back(worth)
 
 
 def closed_in(pipeline: Pipeline, model: Model) -> bool:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from ladderpipe import MemoryStore, Pipeline, SqliteStore, after, insight, on
 from ladderpipe.board.verify import verify
-from ladderpipe.fold.reducer import DealData, cart_reducer
+from ladderpipe.fold.deal_data import DealData
+from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.insight import Tables
 from ladderpipe.model.event import BASELINE
 from ladderpipe.stores import PostgresStore

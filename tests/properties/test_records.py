@@ -41,12 +41,12 @@ NINE = "2026-01-05T09:00:00Z"
 # Programs that read records depend on these: a key may be added, none may go or change its name.
 KEYS = {
     Event: {"type", "deal", "id", "at", "source", "seq", "data"},
-    CartLine: {"sku", "title", "quantity", "unit_price"},
+    CartLine: {"sku", "title", "quantity", "unit_price", "key"},
     Deal: {
         *("id", "pipeline", "title", "stage", "status", "probability", "value", "currency"),
         *("weighted_value", "cart", "owner", "source", "contact", "company", "properties"),
         *("visit", "lost_from", "entered_at", "opened_at", "closed_at", "due_at"),
-        "last_event_at",
+        *("last_event_at", "cart_currency", "unread"),
     },
     Move: {"deal", "n", "out_of", "into", "at", "recorded_at", "rule", "event"},
     Visit: {"deal", "n", "key", "stage", "entered_at", "left_at"},
@@ -163,6 +163,7 @@ def test_amounts_are_text_and_instants_end_in_z() -> None:
         "title": None,
         "quantity": "10",
         "unit_price": "899.00",
+        "key": "sku:NB-15",
     }
     assert Event("e", deal="d", id="1", at="2026-01-05T10:00:00+01:00").to_dict()["at"] == NINE
 

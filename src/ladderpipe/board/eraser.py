@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ..errors import InvalidEventError
-from ..fold.reducer import DealData
+from ..fold.deal_data import DealData
 from ..model.event import BASELINE, DISCARDED, EDITED, RESERVED, Event
 from ..model.money import amount, currency_code
 from ..model.stage import TASK
@@ -130,7 +130,17 @@ class Eraser:
             erased[name] = self.free(erased[name])
         if "cart" in erased:
             erased["cart"] = [self._line(line) for line in erased["cart"]]
+        if "taken" in erased:
+            lines = [self._line(line) for line in erased["taken"]["cart"]]
+            erased["taken"] = {**erased["taken"], "cart": lines}
+        if "unread" in erased:
+            erased["unread"] = [self._unread(part) for part in erased["unread"]]
         return erased
+
+    def _unread(self, part: Mapping[str, Any]) -> dict[str, Any]:
+        told = part["told"]
+        told = self._line(told) if part["part"] == "line" else self.free(told)
+        return {**part, "told": told, "reason": self.text(part["reason"])}
 
     def data(self, data: DealData) -> None:
         """Take what is personal out of a deal's data."""

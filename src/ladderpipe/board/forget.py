@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from ..errors import DealNotFoundError, InvalidEventError, MoveNotAllowedError
-from ..fold.reducer import DealData
+from ..fold.deal_data import DealData
 from ..model.canonical import canonical_text, is_storable, plain_text
 from ..model.effect import decisions_of, decisions_text
 from ..model.event import Event

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError, shown
-from ..fold.reducer import DealData
+from ..fold.deal_data import DealData
 from ..model.canonical import canonical_text
 from ..model.customer import channel_for
 from ..model.deal import Deal

@@ -11,7 +11,8 @@ import attrs
 
 from ..board.board import Board
 from ..errors import InvalidEventError
-from ..fold.reducer import DealData, cart_reducer
+from ..fold.deal_data import DealData
+from ..fold.reducer import cart_reducer
 from ..model.event import Event
 
 __all__ = ["Snapshots"]

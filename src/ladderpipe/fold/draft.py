@@ -17,7 +17,8 @@ from ..model.event import Event
 from ..model.history import SetAside, Withdrawn
 from ..model.stage import Stage
 from ..model.visit import Visit
-from .reducer import CartDraft, DealData
+from .cart import CartDraft
+from .deal_data import DealData
 from .withdrawals import Standing
 
 __all__ = ["Draft", "OrderKey", "order_key"]
@@ -264,6 +265,7 @@ class Draft:
             lost_from=self.lost_from,
             due_at=self.due_at,
             last_event_at=seen_at,
+            unread=data.unread,
         )
 
     def to_state(self) -> dict[str, Any]:
@@ -331,7 +333,7 @@ def _rung(ladder: Ladder, deal: str, key: str) -> Rung:
 def _title(data: DealData) -> str | None:
     lines = list(data.cart.values())
     if lines:
-        first = lines[0].title or lines[0].sku
+        first = lines[0].name
         return first if len(lines) == 1 else f"{first} + {len(lines) - 1}"
     for named in (data.company, data.contact.get("name")):
         name = named.get("name") if isinstance(named, Mapping) else named

@@ -367,8 +367,22 @@ class _Listener:
             out_of=draft.stage,
             into=winner.into.stage if winner else None,
             refusals=refusals,
-            note=None if winner else self._note(event, refusals),
+            note="; ".join(self._notes(draft, event, winner, refusals)) or None,
         )
+
+    def _notes(
+        self,
+        draft: Draft,
+        event: Event,
+        winner: Candidate | None,
+        refusals: tuple[Refusal, ...],
+    ) -> Iterator[str]:
+        note = None if winner else self._note(event, refusals)
+        if note is not None:
+            yield note
+        for part in draft.data.unread:
+            if (part.source, part.event) == (event.source, event.id):
+                yield f"kept aside as unread, {part}"
 
     def _note(self, event: Event, refusals: tuple[Refusal, ...]) -> str | None:
         kind = _kind(event)

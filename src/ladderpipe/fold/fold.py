@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
@@ -18,7 +17,7 @@ from ..ladder.ladder import Ladder
 from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
 from ..model.clock import instant
-from ..model.deal import Deal
+from ..model.deal import Deal, Unread
 from ..model.event import (
     BASELINE,
     BY_HAND,
@@ -31,15 +30,18 @@ from ..model.event import (
     Event,
 )
 from ..model.move import Move, new_move
+from ..model.stage import Stage
 from ..model.visit import Visit
+from .deal_data import DealData, Taken, Worth
 from .draft import Draft, OrderKey, order_key
-from .reducer import CartDraft
+from .reducer import ORDER, corrects, keep_correction_aside
 from .withdrawals import is_told, standing
 
 __all__ = [
     "Observer",
     "advance",
     "begin",
+    "counts_when_closed",
     "fold_all",
     "freeze",
     "in_order",
@@ -55,8 +57,8 @@ Observer: TypeAlias = "Callable[[Draft, Event | Candidate, Candidate | None, dt.
 """Told of every decision before it is carried out: the draft, the event or timer that asked,
 the winner if there is one, and the instant."""
 
-Frozen: TypeAlias = "tuple[CartDraft, Decimal | None, str | None]"
-"""Cart, explicit value and currency of a deal that is closed, as they were before an event."""
+Frozen: TypeAlias = "tuple[Worth, Taken | None, tuple[Unread, ...]]"
+"""What a deal that is closed is worth, with what belongs to it, as it was before an event."""
 
 _at = attrgetter("at")
 _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE, DISCARDED))
@@ -205,7 +207,7 @@ def step(
             if special:
                 winner = _by_hand(draft, event)
             else:
-                if event.data or reduces is None or kind in reduces:
+                if event.data or reduces is None or kind in reduces or kind.startswith(ORDER):
                     if rung.is_closed and kind != EDITED:
                         frozen = freeze(draft)
                     _reduce(draft, event)
@@ -216,8 +218,10 @@ def step(
                         if candidate.unconditional or passes(candidate, draft, event):
                             winner = candidate
                             break
-                if frozen is not None and winner is not None and not winner.into.is_closed:
-                    _thaw(draft, frozen, event)
+                if frozen is not None:
+                    into = None if winner is None else winner.into.stage
+                    if counts_when_closed(draft.data, event, rung.stage, into, frozen):
+                        frozen = None
         except (GuardError, InvalidEventError) as error:
             error.event = event
             if kept is None:
@@ -248,15 +252,37 @@ def merges_into_itself(event: Event) -> bool:
 def freeze(draft: Draft) -> Frozen:
     """Return what an event cannot change while the deal is closed, before the event is taken in."""
     data = draft.data
-    data.is_closed = True
-    return CartDraft(data.cart), data.explicit_value, data.currency
+    return data.worth(), data.taken, data.unread
 
 
 def put_back(draft: Draft, frozen: Frozen) -> None:
     """Make cart, value and currency what they were."""
-    data = draft.data
-    data.cart, data.explicit_value, data.currency = frozen
-    data.is_closed = False
+    draft.data.put_back(*frozen)
+
+
+def counts_when_closed(
+    data: DealData, event: Event, left: Stage | None, into: Stage | None, frozen: Frozen
+) -> bool:
+    """Return whether what an event said of cart and amounts stays, though the deal was closed.
+
+    It does if the event opens the deal again, wins it, or corrects it. A correction in another
+    currency than the deal's is kept aside; only a hand relabels.
+
+    Args:
+        left: the stage that the deal was in.
+        into: the stage that the event moves it into, if any.
+    """
+    if into is not None and not into.is_closed:
+        return True
+    if not corrects(event):
+        return False
+    currency = frozen[0].currency
+    is_won = into is not None and into.status == "won" and left is not None and left.status != "won"
+    if not is_won and event.type != EDITED and currency not in (None, data.currency):
+        told = data.currency
+        data.put_back(*frozen)
+        keep_correction_aside(data, event, told)
+    return True
 
 
 def advance(
@@ -440,11 +466,8 @@ def _enter(
     frozen: Frozen | None = None,
 ) -> None:
     """Make a move; from closed to closed, hooks see cart and value as they were *frozen*."""
-    if frozen is not None:
-        # A timer opens the deal again: what was told in another currency is nothing to it.
-        if rung.is_closed or frozen[2] not in (None, draft.data.currency):
-            put_back(draft, frozen)
-        draft.data.is_closed = False
+    if frozen is not None and rung.is_closed:
+        put_back(draft, frozen)
     left = draft.rung
     n = draft.visit + 1
     moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))
@@ -466,21 +489,6 @@ def _enter(
         draft.due_at = draft.next_timer = None
     if snapshots is not None:
         snapshots[n] = (snapshots[n][0], _snapshot(draft, "into"))
-
-
-def _thaw(draft: Draft, frozen: Frozen, event: Event) -> None:
-    """Let what an event told count, since it opens the deal again; in the deal's own currency.
-
-    Raises:
-        InvalidEventError: it told of another one.
-    """
-    data = draft.data
-    told, data.currency, data.is_closed = data.currency, frozen[2], False
-    if told is not None:
-        try:
-            data.set_currency(told)
-        except InvalidEventError as error:
-            raise _refused(event, error) from error
 
 
 def _snapshot(draft: Draft, direction: Literal["into", "out_of"]) -> Deal | None:

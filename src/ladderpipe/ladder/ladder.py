@@ -109,7 +109,11 @@ class Ladder:
             ) from None
 
     def rung_of(self, event_type: str) -> int:
-        """Return the position of the lowest stage that rules for this type lead into, or −1."""
+        """Return the position of the lowest stage that rules for this type lead into, or −1.
+
+        A type whose rules lead only out of closed stages stands above the ladder: at one instant
+        a cancellation comes after its confirmation.
+        """
         return self._rung_of_type.get(event_type, -1)
 
     def may_close(self, event_type: str) -> bool:
@@ -156,13 +160,17 @@ class Ladder:
 
     def _rungs_of_types(self) -> dict[str, int]:
         position = {stage.key: index for index, stage in enumerate(self.stages)}
+        above = len(self.stages)
         lowest: dict[str, int] = {}
+        others: set[str] = set()
         for rule in self.rules:
             if isinstance(rule.trigger, OnEvents):
                 for kind in rule.trigger.types:
                     here = position[rule.into.key]
                     lowest[kind] = min(lowest.get(kind, here), here)
-        return lowest
+                if not _leaves_only_closed(rule):
+                    others.update(rule.trigger.types)
+        return {kind: here if kind in others else above for kind, here in lowest.items()}
 
     def _checked_rules(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
         found = tuple(rules)
@@ -195,6 +203,11 @@ class Ladder:
                 f"{what}: stage {str(stage)!r} is not one of pipeline {self.name!r}, which has "
                 f"{known}: add it to stages=[...], or use the object that is in there"
             )
+
+
+def _leaves_only_closed(rule: Rule) -> bool:
+    named = rule.out_of if isinstance(rule.out_of, tuple) and not rule.opens else ()
+    return bool(named) and all(stage.is_closed for stage in named)
 
 
 def _checked_stages(name: str, stages: Iterable[Stage]) -> tuple[Stage, ...]:

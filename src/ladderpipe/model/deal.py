@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -14,9 +15,13 @@ from .clock import instant, instant_text
 from .money import amount_text, product, total
 from .stage import Stage, Status, stage_called
 
-__all__ = ["Cart", "CartLine", "Deal"]
+__all__ = ["Cart", "CartLine", "Deal", "Unread"]
 
 _INSTANTS: Final = ("entered_at", "opened_at", "closed_at", "due_at", "last_event_at")
+
+
+def _key_of(line: CartLine) -> str:
+    return f"title:{line.title}" if line.sku is None else f"sku:{line.sku}"
 
 
 @attrs.frozen
@@ -24,16 +29,20 @@ class CartLine:
     """One line of a cart.
 
     Attributes:
-        sku: what identifies the product; one line per SKU.
+        sku: the shop's article number, where it has told one.
         quantity: how many; more than zero.
         title: what people call it.
-        unit_price: last known price of one, in the deal's currency; ``None`` adds no value.
+        unit_price: last known price of one, in the cart's currency; ``None`` adds no value, and a
+            negative one is a discount.
+        key: what the line is of, and who says so: ``sku:NB-15``, ``variant_id:39072856``, or
+            ``key:``, ``id:``, ``title:``. A cart has one line for each key and price.
     """
 
-    sku: str
+    sku: str | None
     quantity: Decimal
     title: str | None = None
     unit_price: Decimal | None = None
+    key: str = attrs.field(default=attrs.Factory(_key_of, takes_self=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values, amounts as text; the keys stay."""
@@ -42,39 +51,57 @@ class CartLine:
             "title": self.title,
             "quantity": amount_text(self.quantity),
             "unit_price": None if self.unit_price is None else amount_text(self.unit_price),
+            "key": self.key,
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> CartLine:
-        """Return the line that :meth:`to_dict` wrote.
+        """Return the line that :meth:`to_dict` wrote; one that has no ``key`` is its SKU's.
 
         Raises:
             KeyError: a key is missing.
         """
         price = record["unit_price"]
-        return cls(
+        told = (
             record["sku"],
             Decimal(record["quantity"]),
             record["title"],
             None if price is None else Decimal(price),
         )
+        return cls(*told, record["key"]) if "key" in record else cls(*told)
 
     @property
     def total(self) -> Decimal:
         """Quantity times unit price, to ten decimal places; zero without a price."""
         return Decimal() if self.unit_price is None else product(self.quantity, self.unit_price)
 
+    @property
+    def name(self) -> str:
+        """What to call it: its title, its SKU, or what else its key says."""
+        return self.title or self.sku or self.key.partition(":")[2]
+
 
 @attrs.frozen
 class Cart:
-    """What is in the cart, in the order in which it was first added. False when empty."""
+    """What is in the cart, in the order in which it was first told. False when empty.
+
+    Attributes:
+        currency: ISO 4217 code of the unit prices; ``None`` while no event named one. The deal's
+            own can be another, when an order was told in it.
+    """
 
     lines: tuple[CartLine, ...] = ()
+    currency: str | None = None
 
     @property
     def total(self) -> Decimal:
-        """Sum of the lines, in the deal's currency."""
+        """Sum of the lines that have a price, in the cart's currency."""
         return total(line.total for line in self.lines)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every line has a price, so that the total is all of it."""
+        return all(line.unit_price is not None for line in self.lines)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -83,18 +110,58 @@ class Cart:
         return iter(self.lines)
 
 
+@attrs.frozen
+class Unread:
+    """A part of an event that was kept aside, since it could not be read where it stands.
+
+    The rest of the event counts. What is kept aside goes when the whole cart, or the amount, is
+    told anew.
+
+    Attributes:
+        part: ``line``, ``value``, ``refunded`` or ``currency``.
+        told: what stood there, as JSON.
+        reason: why it could not be read, in words.
+        source: source of the event that told it.
+        event: its id.
+    """
+
+    part: str
+    told: Any
+    reason: str
+    source: str
+    event: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return attrs.asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Unread:
+        """Return what :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+        """
+        return cls(*(record[field.name] for field in attrs.fields(cls)))
+
+    def __str__(self) -> str:
+        return f"{self.part} {json.dumps(self.told, ensure_ascii=False)}: {self.reason}"
+
+
 @attrs.frozen(kw_only=True)
 class Deal:
     """A deal as it stands: always in exactly one stage.
 
     Attributes:
         visit: number of the current visit, from 1; display order only.
-        value: explicit value if one was given, otherwise the cart's total; in ``currency``.
-        currency: ISO 4217 code, ``None`` while no event named one.
+        value: what it is worth: the explicit value if one was given, otherwise the cart's total;
+            in ``currency``.
+        currency: ISO 4217 code of what it is worth, ``None`` while no event named one.
         closed_at: when it entered the closed stage it is in; ``None`` while it is not closed.
         lost_from: the stage it was lost in; ``None`` unless it is lost.
         due_at: when the next timer that was not yet tried is due.
         source: where the deal came from (a campaign, a referrer), as told by its events.
+        unread: parts of events that were kept aside, such as a line of a negative quantity.
     """
 
     id: str
@@ -116,6 +183,7 @@ class Deal:
     lost_from: Stage | None
     due_at: dt.datetime | None
     last_event_at: dt.datetime
+    unread: tuple[Unread, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -147,6 +215,8 @@ class Deal:
             "currency": self.currency,
             "weighted_value": None if weighted is None else amount_text(weighted),
             "cart": [line.to_dict() for line in self.cart],
+            "cart_currency": self.cart.currency,
+            "unread": [part.to_dict() for part in self.unread],
             "owner": self.owner,
             "source": self.source,
             **canonical(
@@ -187,7 +257,11 @@ class Deal:
             stage=stage_called(record["stage"], stages, **known),
             lost_from=None if left is None else stage_called(left, stages),
             value=Decimal(record["value"]),
-            cart=Cart(tuple(CartLine.from_dict(line) for line in record["cart"])),
+            cart=Cart(
+                tuple(CartLine.from_dict(line) for line in record["cart"]),
+                record.get("cart_currency", record["currency"]),
+            ),
+            unread=tuple(Unread.from_dict(part) for part in record.get("unread", ())),
             contact=record["contact"],
             company=record["company"],
             properties=record["properties"],

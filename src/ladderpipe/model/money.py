@@ -78,10 +78,11 @@ def amount(value: Any, what: str) -> Decimal:
     """Return *value* as an exact decimal.
 
     Text, whole numbers and decimals are taken as they are; a float as the shortest text that
-    reads back as it, so 19.99 is 19.99.
+    reads back as it, so 19.99 is 19.99. What is finer than ten places is rounded half to even, so
+    that PHP's 10.799999999999999 is 10.8.
 
     Raises:
-        InvalidEventError: not a number, not finite, beyond 10^15 or finer than 10 places.
+        InvalidEventError: not a number, not finite, or beyond 10^15.
     """
     if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise InvalidEventError(f"{what} is {value!r}, not an amount: write it as text, '899.00'")
@@ -100,11 +101,19 @@ def _exact(value: str | float | Decimal) -> Decimal:
     if not number.is_finite():
         raise ValueError("an amount must be finite")
     exponent = number.as_tuple().exponent
-    if number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -MOST_PLACES):
-        raise ValueError(
-            f"amounts are below {LARGEST:.0e} and have at most {MOST_PLACES} decimal places"
-        )
+    if isinstance(exponent, int) and exponent < -MOST_PLACES and number.adjusted() <= _MANY_DIGITS:
+        number = _shortest(number.quantize(_FINEST, context=_EXACT))
+    if number.adjusted() > _MANY_DIGITS:
+        raise ValueError(f"amounts are below {LARGEST:.0e}")
     return number
+
+
+def _shortest(number: Decimal) -> Decimal:
+    """Return the number without zeros at its end, and without an exponent."""
+    if not number:
+        return Decimal()
+    short = number.normalize(_EXACT)
+    return short.quantize(Decimal(1), context=_EXACT) if short == short.to_integral() else short
 
 
 def stored_amount(text: str) -> Decimal:

@@ -375,7 +375,7 @@ def _keeps_bad_events_from_good_ones(shop: Shop) -> None:
     shop.board.handle(known)
     good = [shop.event("lead.came", "d2"), shop.event("called", "d2"), shop.event("told", "d3")]
     conflict = shop.event("called", "d1", id=known.id)
-    nonsense = shop.event("cart.item_added", "d2", data={"line": "nonsense"})
+    nonsense = shop.event("told", "d2", data={"value": "nonsense"})
     report = shop.board.handle_many([good[0], conflict, known, nonsense, *good[1:], good[0]])
     same([failure.event for failure in report.failures], [conflict, nonsense], "the failures")
     expected = {Outcome.DUPLICATE: 2, Outcome.OPENED: 1, Outcome.MOVED: 1, Outcome.WAITING: 1}

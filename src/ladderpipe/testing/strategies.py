@@ -39,6 +39,7 @@ DataFor: TypeAlias = Callable[[str], st.SearchStrategy[dict[str, Any]]]
 """From an event type to the data that such events carry."""
 
 CART_TYPES = ("cart.item_added", "cart.item_removed", "cart.updated", "cart.emptied")
+ORDER_TYPES = ("order.confirmed", "order.edited", "order.refunded", "order.cancelled")
 UNKNOWN_TYPE = "nobody.asked"
 
 Pick: TypeAlias = Callable[[Sequence[Any]], Any]
@@ -137,14 +138,15 @@ class Subject:
         opening = _types_in([rule for rule in pipeline.rules if rule.opens])
         by_hand = [rule.into.key for rule in pipeline.rules if isinstance(rule.trigger, ByHand)]
         self.targets = [*by_hand, *(stage.key for stage in pipeline.stages), *by_hand]
-        self.types = [*opening, *named, *CART_TYPES, UNKNOWN_TYPE, *opening, *named]
+        others = [*CART_TYPES, UNKNOWN_TYPE, *ORDER_TYPES, *CART_TYPES]
+        self.types = [*opening, *named, *others, *opening, *named]
         self.delays = _delays_in(pipeline) or [dt.timedelta(hours=1)]
-        self.currency = _currency(guards)
+        self.currencies = _currencies(guards)
         self.fields: dict[str, list[Any]] = {
             "value": _amounts(guards),
-            "currency": [self.currency],
+            "currency": self.currencies,
             "owner": [None, "Ada", "Bruno"],
-            "contact": [None, {}, {"name": "Ada Rossi", "email": "ada@example.com"}],
+            "contact": _CONTACTS,
             "company": [None, "Rossi & C.", {"name": "Bianchi", "vat": "IT1"}],
             "title": [None, "A big one"],
             "source": [None, "newsletter"],
@@ -200,10 +202,25 @@ def _amounts(guards: list[Guard]) -> list[str | None]:
     return [None, "0", *sorted(str(amount) for amount in around)]
 
 
-def _currency(guards: list[Guard]) -> str:
-    """Return the one currency of a stream; a deal refuses a second one."""
+def _currencies(guards: list[Guard]) -> list[str]:
+    """Return the currencies of a stream: nearly always the one that the guards ask about."""
     named = [guard.currency for guard in guards if isinstance(guard, ValueAtLeast)]
-    return min((code for code in named if code), default="EUR")
+    first = min((code for code in named if code), default="EUR")
+    return [first, first, first, "CHF" if first == "EUR" else "EUR"]
+
+
+_CONTACTS: list[Any] = [
+    None,
+    {},
+    {"name": "Ada Rossi", "email": "ada@example.com"},
+    {"email": "ADA@example.com", "phone": "+39 02 1"},
+    {"email": None, "phone": "", "language": "it"},
+    {"id": 7, "email": "ada@example.com"},
+    {"id": "7", "email": "ada.rossi@example.com"},
+    {"name": "Bruno", "email": "bruno@example.com"},
+    {"id": 8},
+]
+"""One person told in parts, under two addresses, and two others."""
 
 
 @st.composite
@@ -306,26 +323,34 @@ def _standard_data(pick: Pick, subject: Subject, kind: str) -> dict[str, Any]:
     """Return data as the standard reducer reads it."""
     data: dict[str, Any] = {}
     if kind in ("cart.item_added", "cart.item_removed"):
-        data["line"] = _line(pick, pick("ABC"))
-    elif kind == "cart.updated":
-        skus = pick(["", "A", "B", "AB", "CBA"])
-        data["cart"] = {"lines": [_line(pick, sku) for sku in skus]}
+        data["line"] = _line(pick, subject, pick("ABC"))
+    elif kind == "cart.updated" or (kind in (*ORDER_TYPES, EDITED) and pick([False, False, True])):
+        skus = pick(["", "A", "B", "AB", "CBA", "AA", "ABA", "AAA"])
+        data["cart"] = {"lines": [_line(pick, subject, sku) for sku in skus]}
         if pick([False, True]):
-            data["cart"]["currency"] = subject.currency
+            data["cart"]["currency"] = pick(subject.currencies)
+    elif kind == "order.refunded" and pick([False, True]):
+        data["refunded"] = pick(["10", "899.00", "0.01", "-1", 5000])
     if pick([False, True]):
         for name in {pick(["value", *subject.fields]), pick(["value", *subject.fields])}:
             data[name] = pick(subject.fields[name])
+        if "refunded" in data:
+            data.pop("value", None)
     if subject.properties and pick([False, True]):
         data["properties"] = _some_properties(pick, subject)
     return data
 
 
-def _line(pick: Pick, sku: str) -> dict[str, Any]:
-    line = {"sku": sku}
-    for name, values in _LINE.items():
+def _line(pick: Pick, subject: Subject, name: str) -> dict[str, Any]:
+    line = dict.fromkeys((pick(["sku", "sku", "sku", "variant_id", "title"]),), name)
+    for key, values in _LINE.items():
         value = pick(values)
         if value is not None:
-            line[name] = value
+            line[key] = value
+    if not pick(range(12)):
+        line["currency"] = pick(subject.currencies)
+    if not pick(range(12)):
+        line.update(pick(_UNUSUAL))
     return line
 
 
@@ -334,6 +359,17 @@ _LINE: Mapping[str, Sequence[Any]] = {
     "title": [None, "Notebook 15", "Mouse"],
     "unit_price": [None, "899.00", "899.00", "10", 19.99, "0.01"],
 }
+_UNUSUAL: Sequence[dict[str, Any]] = (
+    {"unit_price": "-10"},
+    {"unit_price": 10.799999999999999},
+    {"unit_price": ""},
+    {"sku": ""},
+    {"sku": 123},
+    {"sku": None, "variant_id": None, "title": None},
+    {"quantity": -1},
+    {"unit_price": "on request"},
+)
+"""What shops tell, too: discounts, PHP's floats, no SKU, numbers; and what nobody can read."""
 
 
 def _some_properties(pick: Pick, subject: Subject) -> dict[str, Any]:

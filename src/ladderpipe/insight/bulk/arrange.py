@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import polars as pl
 
+from ...fold.reducer import REFUNDED
 from ...model.event import BY_HAND, EDITED, OVERRIDE, RESERVED
 from .arrays import Flags, Ints, Numbers
 from .codes import coded
@@ -95,7 +96,7 @@ def _triggers(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Flags]:
     by_type = np.array([program.trigger_of(kind) for kind in types], np.int16)
     trigger = by_type[codes]
     hands = np.array([kind in _HANDS for kind in types], np.bool_)
-    strange = np.array([_is_strange(kind) for kind in types])
+    strange = np.array([_is_strange(kind) for kind in types], np.bool_)
     if hands.any():
         rows = np.flatnonzero(hands[codes])
         trigger[rows] = _hand_triggers(program, frame[rows])
@@ -103,7 +104,8 @@ def _triggers(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Flags]:
 
 
 def _is_strange(kind: str) -> bool:
-    return kind == EDITED or (kind.startswith(RESERVED) and kind not in _HANDS)
+    # What is left after a refund, and what an edit relabels, hang on what the deal was before.
+    return kind in (EDITED, REFUNDED) or (kind.startswith(RESERVED) and kind not in _HANDS)
 
 
 def _hand_triggers(program: Program, frame: pl.DataFrame) -> Numbers:

@@ -50,8 +50,8 @@ class Carts:
         self._quantity = np.zeros((deals, 4), np.int64)
         self._price = np.zeros((deals, 4), np.int64)
 
-    def change(self, deals: Ints, line: Lines, is_taken: Flags) -> None:
-        """Add lines to the carts of *deals*, or take from them."""
+    def change(self, deals: Ints, line: Lines, is_taken: Flags) -> Flags:
+        """Add lines to the carts of *deals*, or take from them; return which are others now."""
         held, seat = self._find(deals, line.sku)
         before = np.where(held, self._quantity.ravel()[seat], 0)
         all_of_it = line.quantity == NOTHING
@@ -60,10 +60,13 @@ class Carts:
             left = np.where(all_of_it, 0, np.maximum(before - line.quantity, 0))
             after = np.where(is_taken, left, after)
         self.too_big[deals[after > LARGEST]] = True
+        told = held & ~is_taken & (line.price != NOTHING)
+        is_another: Flags = (after != before) | (told & (self._price.ravel()[seat] != line.price))
         self._put_held(deals, seat, after, held, np.where(is_taken, NOTHING, line.price))
         new = np.flatnonzero(~held & (after > 0))
         if new.size:
             self._put_new(deals[new], line.sku[new], after[new], line.price[new])
+        return is_another
 
     def empty(self, deals: Ints) -> None:
         """Take everything out."""
@@ -82,9 +85,18 @@ class Carts:
             row = row[put]
             self._put_new(deals[some[put]], lines.sku[row], quantity[put], lines.price[row])
 
+    def differ(self, deals: Ints, copy: CartCopy) -> Flags:
+        """Return which carts are others now than when *copy* was made of them."""
+        now = self.copy(deals)
+        return np.array(
+            [_contents(now, place) != _contents(copy, place) for place in range(len(deals))],
+            np.bool_,
+        )
+
     def totals(self, deals: Ints | slice) -> Ints:
         """Return the carts' totals, scaled; notes which of them are too big to be right."""
         quantity, price = self._quantity[deals], self._price[deals]
+        price = np.where(price == NOTHING, 0, price)
         # Whole numbers overflow without a word; floats tell in time that they would.
         about = np.einsum("ij,ij->i", quantity.astype(float), np.abs(price).astype(float))
         self.too_big[deals] |= about > _TOO_MUCH
@@ -135,13 +147,14 @@ class Carts:
         _, seat = self._find(deals, np.broadcast_to(np.int64(_FREE), len(deals)))
         self._sku.reshape(-1)[seat] = sku
         self._quantity.reshape(-1)[seat] = quantity
-        self._price.reshape(-1)[seat] = np.where(price == NOTHING, 0, price)
+        self._price.reshape(-1)[seat] = price
         self._note_too_big(deals, seat)
         self.lines[deals] += 1
 
     def _note_too_big(self, deals: Ints, seat: Ints) -> None:
         """Note the carts in which a line now comes to more than is kept here."""
         quantity, price = self._quantity.ravel()[seat], self._price.ravel()[seat]
+        price = np.where(price == NOTHING, 0, price)
         about = quantity.astype(float) * np.abs(price).astype(float)
         self.too_big[deals[about > _TOO_MUCH]] = True
 
@@ -151,3 +164,8 @@ class Carts:
         more = np.zeros((deals, width), np.int64)
         self._quantity = np.hstack([self._quantity, more])
         self._price = np.hstack([self._price, more])
+
+
+def _contents(carts: CartCopy, place: int) -> set[tuple[int, int, int]]:
+    parts = (carts.sku[place], carts.quantity[place], carts.price[place])
+    return set(zip(*(part.tolist() for part in parts), strict=True)) - {(_FREE, 0, 0)}

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from ...fold.reducer import DealData
+from ...fold.deal_data import DealData
 from ...ladder.guards import (
     AllOf,
     AnyOf,

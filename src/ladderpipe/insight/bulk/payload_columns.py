@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ...errors import InvalidEventError
-from ...fold.reducer import DealData
+from ...fold.deal_data import DealData
 from ...model.money import currency_code
 from .arrays import (
     LARGEST,
@@ -44,6 +44,7 @@ def read_columns(program: Program, frame: pl.DataFrame, trigger: Numbers) -> Tol
     change = program.change
     has_line = ((change == ADD) | (change == REMOVE))[trigger]
     unreadable = has_line & (bad_line | (line.sku < 0)) | bad_value | bad_currency
+    unreadable |= (change[trigger] == ADD) & (line.quantity == 0) & (currency >= 0)
     if (change[trigger] == REPLACE).any():
         unreadable |= change[trigger] == REPLACE
     flags = _flag(currency >= 0, CURRENCY)
@@ -116,7 +117,7 @@ def _lines(frame: pl.DataFrame) -> tuple[Lines, Flags]:
     if "sku" not in frame.columns:
         return Lines(np.broadcast_to(np.int32(-1), len(frame)), quantity, price), bad
     codes, distinct = coded(frame["sku"])
-    nameless = np.array([*(sku == "" for sku in distinct), False])
+    nameless = np.array([*(not sku.strip() for sku in distinct), False])
     return Lines(codes, quantity, price), bad | nameless[codes]
 
 

@@ -15,12 +15,14 @@ import attrs
 import numpy as np
 
 from ...errors import InvalidEventError
-from ...fold.reducer import DealData, cart_reducer, read_line
+from ...fold.cart import read_line
+from ...fold.deal_data import DealData
+from ...fold.reducer import cart_reducer
 from ...model.clock import instant
 from ...model.event import BY_HAND, Event
 from .arrays import MONEY_PLACES, NOTHING, PRICE_PLACES, QUANTITY_PLACES, Ints, Numbers, scaled
 from .guard_bits import Asked
-from .program import ADD, REMOVE, REPLACE
+from .program import ADD, BOUGHT, MENDED, REMOVE, REPLACE
 
 __all__ = ["ANSWERS", "CURRENCY", "UNREADABLE", "VALUE", "Lines", "Told", "read_texts"]
 
@@ -32,7 +34,13 @@ MOST_LINES: Final = 64
 
 LARGEST_VALUE: Final = 2**62
 
-_KINDS: Final = {ADD: "cart.item_added", REMOVE: "cart.item_removed", REPLACE: "cart.updated"}
+_KINDS: Final = {
+    ADD: "cart.item_added",
+    REMOVE: "cart.item_removed",
+    REPLACE: "cart.updated",
+    BOUGHT: "order.confirmed",
+    MENDED: "order.edited",
+}
 _HAND: Final = -1
 _ANY_TYPE: Final = "told"
 _ANY_TIME: Final = instant("2000-01-01T00:00Z")
@@ -104,17 +112,25 @@ class _Reading:
             deal.properties = dict(event.data.get("properties") or {})
             return self._answers(deal, deal.properties, (), 0, (-1, NOTHING, NOTHING), (0, 0))
         cart_reducer(deal, event)
+        if deal.unread or (change in (BOUGHT, MENDED) and "cart" in event.data):
+            raise ValueError("it hangs on what the deal was before")
         line, first = (-1, NOTHING, NOTHING), len(self.cart_lines)
         if change in (ADD, REMOVE):
             line = self._line(event.data["line"])
+            if change == ADD and not deal.cart and event.data.get("currency"):
+                raise ValueError("it labels a cart that it may not change")
         elif change == REPLACE:
-            self.cart_lines += map(self._line, event.data["cart"]["lines"])
+            lines_told = list(map(self._line, event.data["cart"]["lines"]))
+            if len({product for product, _, _ in lines_told}) < len(lines_told):
+                raise ValueError("two lines of one product")
+            self.cart_lines += lines_told
         lines = first, len(self.cart_lines) - first
         if lines[1] > MOST_LINES:
             raise ValueError("too many lines")
         told = event.data
         flags = VALUE * ("value" in told) | CURRENCY * (deal.currency is not None)
-        return self._answers(deal, told.get("properties") or {}, told, flags, line, lines)
+        fields = told.keys() - {"contact"} if not deal.contact else told
+        return self._answers(deal, told.get("properties") or {}, fields, flags, line, lines)
 
     def _answers(
         self,
@@ -135,9 +151,12 @@ class _Reading:
         return (flags | (ANSWERS if mask else 0), *line, value, currency, mask, bits, *lines)
 
     def _line(self, line: Mapping[str, Any]) -> tuple[int, int, int]:
-        sku, quantity, _, price = read_line(line)
+        told = read_line(line)
+        if told.currency is not None:
+            raise ValueError("a line with a currency of its own")
+        quantity, price = told.quantity, told.unit_price
         return (
-            self.skus.setdefault(sku, len(self.skus)),
+            self.skus.setdefault(told.key, len(self.skus)),
             NOTHING if quantity is None else _exactly(scaled(quantity, QUANTITY_PLACES)),
             NOTHING if price is None else _exactly(scaled(price, PRICE_PLACES)),
         )

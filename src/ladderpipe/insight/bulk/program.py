@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from ...fold.reducer import CART_TYPES, cart_reducer
+from ...fold.reducer import AFTER_THE_PURCHASE, CART_TYPES, ORDER, cart_reducer
 from ...ladder.implication import is_opaque
 from ...ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate
 from ...ladder.rules import After, ByHand, OnEvents, Rule
@@ -18,9 +18,20 @@ from ...pipeline import Pipeline
 from .arrays import Flags, Ints, Numbers, in_microseconds
 from .guard_bits import MOST_QUESTIONS, Asked, question_of, questions
 
-__all__ = ["ADD", "EMPTY", "REMOVE", "REPLACE", "Program", "can_replay_in_columns"]
+__all__ = [
+    "ADD",
+    "BOUGHT",
+    "EMPTY",
+    "MENDED",
+    "REMOVE",
+    "REPLACE",
+    "Program",
+    "can_replay_in_columns",
+]
 
-ADD, REMOVE, REPLACE, EMPTY = 1, 2, 3, 4
+ADD, REMOVE, REPLACE, EMPTY, BOUGHT, MENDED = 1, 2, 3, 4, 5, 6
+"""What an event does to the cart; the last two count on closed deals, too."""
+
 _CART_CHANGES: Final = {
     "cart.item_added": ADD,
     "cart.item_removed": REMOVE,
@@ -136,7 +147,7 @@ class Program:
             pipeline=pipeline,
             asked=asked,
             triggers={name: code for code, name in enumerate(names)},
-            change=np.array([_CART_CHANGES.get(name, 0) for name in names], np.int8),
+            change=np.array(list(map(_change, names)), np.int8),
             is_hand=is_hand,
             phase=np.where(is_hand, PHASE_HAND, PHASE_EVENT),
             height=np.array([pipeline.ladder.rung_of(name) for name in names]),
@@ -152,12 +163,20 @@ class Program:
         """Return the trigger of an event type, of a hand or override into a stage."""
         if kind in (BY_HAND, OVERRIDE):
             return self.triggers.get(f"{kind}:{into}", self.triggers[_OTHER_HAND])
-        return self.triggers.get(kind, self.triggers[_OTHER])
+        other = ORDER if kind.startswith(ORDER) else _OTHER
+        return self.triggers.get(kind, self.triggers[other])
 
 
 def _types(pipeline: Pipeline) -> list[str]:
     named = (rule.trigger.types for rule in pipeline.rules if isinstance(rule.trigger, OnEvents))
-    return list(dict.fromkeys((*(kind for types in named for kind in types), *sorted(CART_TYPES))))
+    standard = (*sorted(CART_TYPES), *sorted(AFTER_THE_PURCHASE), ORDER)
+    return list(dict.fromkeys((*(kind for types in named for kind in types), *standard)))
+
+
+def _change(event_type: str) -> int:
+    if event_type in AFTER_THE_PURCHASE:
+        return MENDED
+    return _CART_CHANGES.get(event_type, BOUGHT if event_type.startswith(ORDER) else 0)
 
 
 def _hands(pipeline: Pipeline) -> list[str]:

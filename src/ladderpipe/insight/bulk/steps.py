@@ -20,7 +20,7 @@ from .carts import CartCopy, Carts
 from .duplicates import repeated
 from .guard_bits import HasValue
 from .payloads import ANSWERS, CURRENCY, VALUE, Lines
-from .program import ADD, EMPTY, REMOVE, REPLACE, Program
+from .program import ADD, BOUGHT, EMPTY, REMOVE, REPLACE, Program
 from .visits import Visits
 
 __all__ = ["Block", "Passages"]
@@ -76,6 +76,8 @@ class Block:
         self.visits = Visits(count, program.timers)
         self.carts = Carts(count)
         self.explicit_value = np.full(count, NOTHING)
+        self.has_held = np.zeros(count, np.bool_)
+        """Whether there was ever a line in the cart."""
         self.currency = np.full(count, -1, np.int64)
         self.closed_at = np.full(count, NOTHING)
         self.lost_from = np.zeros(count, np.int64)
@@ -129,7 +131,8 @@ class Block:
         told, change = self.events.told, self.program.change[trigger]
         flags = told.flags[payload]
         touched = np.flatnonzero((change != 0) | (flags >= VALUE))
-        frozen = self._freeze(touched)
+        # What an order tells of amounts counts on a closed deal, too.
+        frozen = self._freeze(touched[change[touched] < BOUGHT])
         changed = np.flatnonzero(change)
         if changed.size:
             self._change_carts(changed, change[changed], payload[changed])
@@ -145,19 +148,33 @@ class Block:
 
     def _change_carts(self, deals: Ints, change: Numbers, payload: Numbers) -> None:
         told = self.events.told
-        emptied = change == EMPTY
-        if emptied.any():
-            self.carts.empty(deals[emptied])
+        bought = deals[change == BOUGHT]
+        # An order may be for the cart before it was emptied: what that was, only the fold keeps.
+        self.one_by_one[bought[self.has_held[bought] & (self.carts.lines[bought] == 0)]] = True
+        emptied = deals[change == EMPTY]
+        if emptied.size:
+            self._let_values_fall(emptied, self.carts.lines[emptied] > 0)
+            self.carts.empty(emptied)
         lines = np.flatnonzero((change == ADD) | (change == REMOVE))
         if lines.size:
             row, line = payload[lines], told.line
             some = Lines(line.sku[row], line.quantity[row], line.price[row])
-            self.carts.change(deals[lines], some, change[lines] == REMOVE)
+            is_another = self.carts.change(deals[lines], some, change[lines] == REMOVE)
+            self._let_values_fall(deals[lines], is_another)
         whole = np.flatnonzero(change == REPLACE)
         if whole.size:
             row = payload[whole]
             count = told.line_count[row]
+            valued = deals[whole][self.explicit_value[deals[whole]] != NOTHING]
+            before = self.carts.copy(valued)
             self.carts.replace(deals[whole], told.first_line[row], count, told.cart_lines)
+            if valued.size:
+                self._let_values_fall(valued, self.carts.differ(valued, before))
+        self.has_held[deals] |= self.carts.lines[deals] > 0
+
+    def _let_values_fall(self, deals: Ints, is_another: Flags) -> None:
+        """An explicit value was told of the cart that was held, and falls with it."""
+        self.explicit_value[deals[is_another]] = NOTHING
 
     def _note(self, deals: Ints, flags: Numbers, payload: Numbers) -> None:
         told = self.events.told

@@ -271,17 +271,19 @@ def _follow(
     careful: bool,
 ) -> None:
     draft, first = _begun(pipeline, era, changes)
-    closed = {stage.key for stage in pipeline.stages if stage.is_closed}
+    stages = {stage.key: stage for stage in pipeline.stages}
     ahead = [record for record in records if record.n > draft.visit]
-    is_closed = draft.stage is not None and draft.stage.is_closed
+    stage = draft.stage
     seen: set[tuple[str | None, str | None]] = set()
     for event in era[first:]:
         if event.type == DISCARDED:
             continue
         while ahead and _is_before(ahead[0], event, seen):
-            is_closed = ahead.pop(0).into in closed
+            stage = stages.get(ahead.pop(0).into)
         kept = copy.deepcopy(draft.data) if careful else None
-        frozen = folding.freeze(draft) if is_closed and event.type != EDITED else None
+        left, into = stage, None
+        is_frozen = left is not None and left.is_closed and event.type != EDITED
+        frozen = folding.freeze(draft) if is_frozen else None
         try:
             folding.take_in(draft, event)
         except InvalidEventError as error:
@@ -293,10 +295,12 @@ def _follow(
         while ahead and (ahead[0].event_source, ahead[0].event_id) in seen:
             if ahead[0].n == 1:
                 draft.name_deal()
-            is_closed = ahead.pop(0).into in closed
-        if frozen is not None and is_closed:
+            stage = into = stages.get(ahead.pop(0).into)
+        if frozen is not None and not (
+            folding.counts_when_closed(draft.data, event, left, into, frozen)
+            or (stage is None or not stage.is_closed)
+        ):
             folding.put_back(draft, frozen)
-        draft.data.is_closed = False
         changes[-1:] = [
             *(change for change in changes[-1:] if change.at < event.at),
             facts(draft, event.at),

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import Stage, insight
+from ladderpipe import Board, ManualClock, Pipeline, Stage, insight, on
 from ladderpipe.errors import DefinitionError
 from ladderpipe.formats import Format
 from ladderpipe.insight import Tables
@@ -28,7 +28,7 @@ from ladderpipe.insight.report_page.html import for_script
 from ladderpipe.insight.report_page.key_figures import key_figures
 from ladderpipe.insight.report_page.words import in_language
 
-from .lives import Life, life, tables_of
+from .lives import START, Life, life, tables_of
 
 VOID = frozenset(("meta", "br", "hr", "img", "input", "link"))
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\x00\u202e"
@@ -164,7 +164,7 @@ def test_a_long_table_stands_on_the_page_in_part_and_says_how_much_is_missing(de
 def test_machines_get_every_table_whole_with_its_definition() -> None:
     found = json.loads(json.dumps(record_of(contents(few(), forecasts=False))))
     assert set(found) == {
-        "schema", "pipeline", "as_of", "zone", "deals", "moves", "notes", "problems", "headline",
+        "schema", "pipeline", "title", "as_of", "zone", "deals", "moves", "notes", "problems", "headline",
         "reports",
     }  # fmt: skip
     assert (found["schema"], found["deals"]) == ("ladderpipe.report/1", 5)
@@ -269,3 +269,114 @@ def test_the_curves_are_those_of_the_stages_that_hold_the_most_value_for_longest
     # Value-days, in hours of 1,000: s0 400, s1 800, s2 300, s3 400, s4 500, s5 1,000.
     curves = [entry.key for entry in found.entries if entry.report.name == "survival"]
     assert curves == ["survival-s0", "survival-s1", "survival-s4", "survival-s5"]
+
+
+def test_the_page_is_called_as_people_call_the_pipeline() -> None:
+    clock = ManualClock("2026-01-05T09:00Z")
+    titles = {"en": "Sales", "it": "Vendite"}
+    ladder = Pipeline("p-1", stages=[(new := Stage("new"))], title=titles, rules=[
+        on("lead", into=new, opens=True),
+    ])  # fmt: skip
+    tables = insight.tables(Board(ladder, clock=clock))
+    assert "<h1>Vendite</h1>" in insight.page(tables, language="it", forecasts=False)
+    assert record_of(contents(tables, forecasts=False))["title"] == titles
+    assert few().called("it") == "made-up"
+
+
+def crowd(owners: int) -> Tables:
+    return tables_of(
+        [
+            life(
+                f"d{n:03}-{m:02}",
+                (n, "new"),
+                (n + 30.0, "won" if m % 2 else "lost"),
+                owner=f"Owner {n:02}",
+                loss_reason="price",
+                value=Decimal(1000 * n),
+                currency="EUR",
+            )
+            for n in range(owners)
+            for m in range(1 + n % 3)
+        ],
+        hours=24 * 40,
+    )
+
+
+@pytest.mark.parametrize("key", ["summary-owner", "win_rate-owner"])
+def test_a_chart_of_some_says_of_how_many_and_shows_whom_the_table_shows(key: str) -> None:
+    found = contents(crowd(54), forecasts=False)
+    (entry,) = [entry for entry in found.entries if entry.key == key]
+    chart: Any = entry.report.chart("it")
+    drawn = chart.to_dict()
+    assert "20 di 54, le maggiori" in json.dumps(drawn)
+    first = entry.report.table["owner"].to_list()[:20]
+    charted = {row["owner"] for rows in drawn["datasets"].values() for row in rows}
+    assert charted == set(first)
+    page = rendered(found, "en")
+    table = page.split(f'<article id="{key}"')[1].split("</article>")[0]
+    assert 'data-shown="20"' in table
+    assert "Printed: 20 of 54 rows" in table
+
+
+def test_the_month_that_is_not_over_is_marked() -> None:
+    tables = crowd(9)
+    note = "Not over yet: Feb 2026, with figures up to 14 Feb 2026, 10:00."
+    rome = {"zone": "Europe/Rome"}
+    running = tables_of([life("a", (24 * 39, "new"), (24 * 39.5, "won"))], hours=24 * 40)
+    for report in (
+        insight.win_rate(running, by="month", **rome),
+        insight.arrivals(running, **rome),
+    ):  # type: ignore[arg-type]
+        assert report.notes[0]["en"] == note
+        chart: Any = report.chart("en")
+        rows = [row for part in chart.to_dict()["datasets"].values() for row in part]
+        assert {row["over"] for row in rows if "over" in row} == {False}
+    assert "Not over" not in str(insight.arrivals(tables).notes), "nothing came in February"
+
+
+@given(
+    st.lists(st.decimals(0, 10**6, places=2), min_size=2, max_size=5),
+    st.sampled_from(["en", "it"]),
+)
+def test_the_amounts_of_one_table_have_the_same_decimals(
+    values: list[Decimal], language: str
+) -> None:
+    deals = [
+        life(f"d{n}", (n, stage), value=value, currency="EUR")
+        for n, (value, stage) in enumerate(zip(values, ["new", "working"] * 3, strict=False))
+    ]
+    report = insight.summary(tables_of(deals), compared_with=START)
+    texts = {
+        cell.text
+        for row in cells_of(report, Format(language)).rows
+        for cell in row
+        if "€" in cell.text
+    }
+    mark = {"en": ".", "it": ","}[language]
+    assert len({mark in text for text in texts}) == 1
+
+
+def test_who_asks_for_no_forecast_is_not_told_of_too_many_deals() -> None:
+    asked = insight.page(few(), forecasts=False)
+    assert "Forecast (not asked for)" in asked
+    assert "so many deals" not in asked
+
+
+def test_what_machines_get_is_json() -> None:
+    found = contents(few(), forecasts=False)
+    entry = next(found.entries)
+    strange = entry.report.table.with_columns(share=pl.lit(float("nan")))
+    report = attrs.evolve(entry.report, table=strange, columns={
+        **entry.report.columns, "share": {"en": "Share", "it": "Quota"},
+    })  # fmt: skip
+    section = attrs.evolve(found.sections[0], entries=(attrs.evolve(entry, report=report),))
+    record = record_of(attrs.evolve(found, sections=(section,)))
+    written = json.dumps(record, allow_nan=False)
+    assert json.loads(written)["reports"][0]["rows"][0]["share"] is None
+
+
+def test_a_definition_is_folded_and_said_once(page: str) -> None:
+    definition = html.escape(insight.win_rate(few()).definition).replace("&#x27;", "&#39;")
+    assert page.count(definition) == 1
+    assert f"<p>{definition}</p></details>" in page
+    assert '<a href="#win_rate">Definition: as above</a>' in page

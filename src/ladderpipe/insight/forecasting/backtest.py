@@ -37,6 +37,8 @@ from .words import (
     CALIBRATION_MEANING,
     MONEY,
     MONEY_MEANING,
+    PROMISED,
+    TRUST,
     columns_of,
     no_windows_note,
     skipped_notes,
@@ -108,7 +110,7 @@ def backtest(
         table=scores,
         columns=columns_of(scores),
         labels=labels,
-        notes=notes,
+        notes=(*([TRUST] if forecasts.height else []), *notes),
         draw=draw_scores,
         forecasts=forecasts,
         calibration=_calibration(tables, forecasts, labels, notes),
@@ -247,7 +249,7 @@ def _calibration(
         table=table,
         columns=columns_of(table),
         labels=labels,
-        notes=notes,
+        notes=(*([PROMISED] if table.height else []), *notes),
         draw=draw_calibration,
     )
 

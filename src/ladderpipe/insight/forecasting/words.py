@@ -20,6 +20,8 @@ __all__ = [
     "MONEY",
     "MONEY_MEANING",
     "NEW",
+    "PROMISED",
+    "TRUST",
     "columns_of",
     "left_out_notes",
     "no_windows_note",
@@ -170,6 +172,20 @@ MONEY_MEANING: Final = said(
     f"{_REPLAYED['it']} Il denaro atteso dalle trattative aperte a ogni fine mese, con gli "
     "intervalli, e quanto valevano poi quelle risultate vinte. Le trattative senza valore a fine "
     "mese non sono in nessuno dei due.",
+)
+
+
+TRUST: Final = said(
+    "What to conclude: trust the method with the lowest Brier score; one that is no better than a "
+    "constant (0 % or less) cannot tell the deals that will be won from the others.",
+    "Che cosa concludere: conviene il metodo con il punteggio di Brier più basso; uno che non è "
+    "meglio di una costante (0 % o meno) non distingue le trattative che si vinceranno.",
+)
+
+PROMISED: Final = said(
+    "What to conclude: a line below the diagonal promises more than comes, one above it less.",
+    "Che cosa concludere: una linea sotto la diagonale promette più di quanto arrivi, una sopra "
+    "meno.",
 )
 
 

@@ -261,6 +261,7 @@ class _Reading:
             moves=moves,
             changes=changes,
             removed=self._removed,
+            titles=self._pipeline.titles,
             problems=tuple(self._problems),
             arms=self._holdout.arms() if self._need is _Need.CHANGES else None,
         )

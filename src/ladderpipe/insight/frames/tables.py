@@ -6,6 +6,7 @@ Where they come from (a board, a CRM's export) and what is made of them is elsew
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -45,6 +46,7 @@ class Tables:
 
     Attributes:
         pipeline: the pipeline's name.
+        titles: what people call the pipeline, by language; empty where it has only its name.
         stages: the ladder, first rung first: keys, titles, statuses, probabilities.
         as_of: the instant; nothing in the tables is later.
         deals: one row a deal, with the columns of :data:`~.schema.DEALS`, sorted by deal;
@@ -70,6 +72,7 @@ class Tables:
     changes: pl.DataFrame
     removed: int = 0
     undated: int = 0
+    titles: Mapping[str, str] = attrs.Factory(dict)
     problems: tuple[Problem, ...] = ()
     arms: pl.DataFrame | None = None
 
@@ -100,6 +103,11 @@ class Tables:
         return attrs.evolve(
             self, as_of=as_of, deals=deals, visits=visits, moves=moves, changes=changes
         )
+
+    def called(self, language: str) -> str:
+        """Return what the pipeline is called in a language."""
+        titles = self.titles
+        return titles.get(language) or next(iter(titles.values()), "") or self.pipeline
 
     @property
     def notes(self) -> tuple[Words, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 import polars as pl
+import polars.selectors as cs
 
 from ...formats import Format
 from ..report import Report, called
@@ -21,7 +22,7 @@ MOST_ROWS: Final = 500
 """How many rows of a table stand on the page at most; the others are counted."""
 
 WITHOUT_CENTS: Final = 100_000
-"""From what amount on a column is written without decimals."""
+"""From what amount on the money of a table is written without decimals."""
 
 WIDE: Final = 8
 """More columns than that are hard to read at once."""
@@ -82,7 +83,8 @@ def cells_of(report: Report, form: Format) -> Cells:
     table = report.table.head(MOST_ROWS)
     names = called(table, report.labels, form.language)
     kept = _worth_a_column(report.table)
-    writers = {name: _writer(name, report.table[name], form) for name in kept}
+    digits = _digits(report.table)
+    writers = {name: _writer(name, report.table[name].dtype, digits, form) for name in kept}
     columns = tuple(
         Column(_heading(name, report, form), _is_figure(table.schema[name])) for name in kept
     )
@@ -123,12 +125,22 @@ def _key(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float | Decimal) else None
 
 
-def _writer(name: str, column: pl.Series, form: Format) -> Writer:
-    kind = column.dtype
+def _digits(table: pl.DataFrame) -> int | None:
+    """Return how many decimals the amounts of a table have; ``None`` for those of the currency.
+
+    All its columns alike: one row never says €0 and €0.00.
+    """
+    money = table.select(cs.decimal() & cs.exclude(*NUMBERS))
+    largest: Any = max((column.abs().max() or 0 for column in money), default=0)
+    return 0 if largest >= WITHOUT_CENTS else None
+
+
+def _writer(name: str, kind: pl.DataType, digits: int | None, form: Format) -> Writer:
     if name in NUMBERS:
         return lambda value, row: form.number(value, NUMBERS[name])
     if kind.is_decimal():
-        return _money_writer(name, column, form)
+        by = CURRENCY_OF.get(name, "currency")
+        return lambda value, row: form.money(value, row.get(by), digits)
     if name in DURATIONS and kind.is_float():
         return lambda value, row: form.duration(_lasted(value), brief=True)
     if kind.is_float():
@@ -144,11 +156,3 @@ def _writer(name: str, column: pl.Series, form: Format) -> Writer:
 
 def _lasted(days: float | None) -> dt.timedelta | None:
     return None if days is None else dt.timedelta(days=days)
-
-
-def _money_writer(name: str, column: pl.Series, form: Format) -> Writer:
-    # By the column and not by the cell: amounts below each other are compared digit by digit.
-    largest: Any = column.abs().max()
-    digits = 0 if largest is not None and largest >= WITHOUT_CENTS else None
-    by = CURRENCY_OF.get(name, "currency")
-    return lambda value, row: form.money(value, row.get(by), digits)

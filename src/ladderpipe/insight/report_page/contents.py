@@ -102,6 +102,7 @@ def contents(
     """
     tables = standing(source, as_of)
     planned = _planned(tables, rates, zone)
+    not_forecast = NOT_ASKED if forecasts is False else NOT_FORECAST
     if forecasts is None:
         forecasts = tables.deals.height <= MOST_FORECAST
     if not forecasts:
@@ -118,12 +119,14 @@ def contents(
                 progress(done, total)
     # The headline's own reports would hide that a zone is unknown; it comes after theirs.
     figures = headline(standing(tables, rates=rates), zone)
-    return Contents(tables, zone, figures, tuple(_section(key, made[key]) for key in planned))
+    return Contents(
+        tables, zone, figures, tuple(_section(key, made[key], not_forecast) for key in planned)
+    )
 
 
-def _section(key: str, entries: list[Entry]) -> Section:
+def _section(key: str, entries: list[Entry], not_forecast: Words) -> Section:
     if key == "forecast" and not entries:
-        return Section(key, SECTIONS[key], (), (NOT_FORECAST,))
+        return Section(key, SECTIONS[key], (), (not_forecast,))
     return Section(
         key,
         SECTIONS[key],
@@ -276,6 +279,7 @@ BY: Final[Mapping[str, Words]] = {
 ABANDONED: Final = said(
     "with abandoned deals as lost", "con le trattative abbandonate fra le perse"
 )
+NOT_ASKED: Final = said("Forecast (not asked for)", "Previsione (non richiesta)")
 NOT_FORECAST: Final = said(
     "Forecast (it takes long with so many deals, and is made when asked for)",
     "Previsione (con tante trattative richiede tempo, e si fa su richiesta)",

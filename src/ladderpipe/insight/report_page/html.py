@@ -12,6 +12,7 @@ import attrs
 
 from ...formats import Format
 from ..optional import imported
+from ..reports.charts import MOST_ROWS
 from ..words import Language
 from .cells import Cells, cells_of, printable
 from .contents import Contents, Entry, Section
@@ -27,6 +28,9 @@ MARK: Final = "<!doctype html>\n<!-- ladderpipe report -->\n"
 SHOWN: Final = 12
 """How many rows of a table are shown until all are asked for."""
 
+CROWDED: Final = ("owner", "source", "loss_reason")
+"""Of these the chart draws the largest; the table beside it shows as many, and the same."""
+
 
 LONG: Final = 30
 """From how many letters on a text may be broken anywhere, so that it cannot widen its table."""
@@ -34,7 +38,13 @@ LONG: Final = 30
 
 @attrs.frozen
 class Figure:
-    """A report as it stands on the page; ``chart`` is JSON, empty where there is none."""
+    """A report as it stands on the page.
+
+    Attributes:
+        chart: JSON, empty where there is none.
+        shown: how many rows of its table are shown until all are asked for.
+        same_as: the key of the figure above that has the same definition; empty where none has.
+    """
 
     key: str
     title: str
@@ -42,6 +52,8 @@ class Figure:
     notes: tuple[str, ...]
     chart: str
     cells: Cells
+    shown: int
+    same_as: str
 
 
 @attrs.frozen
@@ -66,7 +78,7 @@ def rendered(contents: Contents, language: Language) -> str:
         style=_asset("report.css"),
         scripts=scripts,
         settings=for_script({"numbers": numbers, "dates": dates}),
-        pipeline=printable(contents.tables.pipeline),
+        pipeline=printable(contents.tables.called(language)),
         as_of=form.moment(contents.tables.as_of),
         zone=contents.zone,
         deals=contents.tables.deals.height,
@@ -76,32 +88,41 @@ def rendered(contents: Contents, language: Language) -> str:
         ],
         notes=[printable(note[language]) for note in contents.tables.notes],
         key_figures=key_figures(contents.headline, form, in_language(language)),
-        chapters=[_chapter(section, form, language) for section in contents.sections],
-        shown=SHOWN,
+        chapters=_chapters(contents, form, language),
         long=LONG,
         number=form.number,
     )
     return MARK + body
 
 
-def _chapter(section: Section, form: Format, language: Language) -> Chapter:
+def _chapters(contents: Contents, form: Format, language: Language) -> list[Chapter]:
+    told: dict[str, str] = {}
+    return [_chapter(section, form, language, told) for section in contents.sections]
+
+
+def _chapter(section: Section, form: Format, language: Language, told: dict[str, str]) -> Chapter:
     return Chapter(
         section.key,
         section.titles[language],
-        tuple(_figure(entry, form, language) for entry in section.entries),
+        tuple(_figure(entry, form, language, told) for entry in section.entries),
         tuple(titles[language] for titles in section.left_out),
     )
 
 
-def _figure(entry: Entry, form: Format, language: Language) -> Figure:
+def _figure(entry: Entry, form: Format, language: Language, told: dict[str, str]) -> Figure:
     drawn = specification(entry, language)
+    definition = entry.report.definitions[language]
+    first = told.setdefault(definition, entry.key)
+    crowded = drawn is not None and entry.report.table.columns[0] in CROWDED
     return Figure(
         key=entry.key,
         title=printable(entry.titles[language]),
-        definition=printable(entry.report.definitions[language]),
+        definition=printable(definition),
         notes=tuple(printable(note[language]) for note in entry.report.notes),
         chart="" if drawn is None else for_script(drawn),
         cells=cells_of(entry.report, form),
+        shown=MOST_ROWS if crowded else SHOWN,
+        same_as="" if first == entry.key else first,
     )
 
 

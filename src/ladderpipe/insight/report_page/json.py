@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
@@ -28,6 +29,7 @@ def record_of(contents: Contents) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "pipeline": tables.pipeline,
+        "title": {language: tables.called(language) for language in ("en", "it")},
         "as_of": _plain(tables.as_of),
         "zone": contents.zone,
         "deals": tables.deals.height,
@@ -92,4 +94,6 @@ def _plain(value: Any) -> Any:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, dt.date):
         return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON knows no NaN
     return format(value, "f") if isinstance(value, Decimal) else value

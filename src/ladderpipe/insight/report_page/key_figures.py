@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import attrs
 
@@ -57,12 +58,11 @@ def key_figures(figures: Headline, form: Format, words: Mapping[str, str]) -> li
 
 
 def _money(amounts: Sequence[Amount], form: Format) -> tuple[str, ...]:
-    written = tuple(
-        form.money(amount.value, amount.currency, 0 if abs(amount.value) >= WITHOUT_CENTS else None)
-        for amount in amounts
-        if amount.value is not None
-    )
-    return written or (NOTHING,)
+    known = [(a.value, a.currency) for a in amounts if a.value is not None]
+    # All alike, so that they can be compared: no cents beside amounts without.
+    largest = max((value.copy_abs() for value, _ in known), default=Decimal(0))
+    digits = 0 if largest >= WITHOUT_CENTS else None
+    return tuple(form.money(*amount, digits) for amount in known) or (NOTHING,)
 
 
 def _deals(amounts: Sequence[Amount], form: Format, words: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "dark": said("Dark or light", "Scuro o chiaro"),
     "deal": said("deal", "trattativa"),
     "deals": said("deals", "trattative"),
+    "defined_above": said("Definition: as above", "Definizione: come sopra"),
     "definition": said("Definition", "Definizione"),
     "from_opening": said("from opening to winning", "dall'apertura alla vincita"),
     "left_out": said("Nothing to show under", "Niente da mostrare sotto"),
@@ -41,6 +42,8 @@ _WORDS: Final[Mapping[str, Words]] = {
         "{won} won, {lost} marked as lost: too few losses on record for a rate",
         "{won} vinte, {lost} segnate perse: troppo poche perdite registrate per un tasso",
     ),
+    "printed": said("Printed:", "Stampate:"),
+    "rows": said("rows; all of them are on the page itself", "righe; tutte nella pagina stessa"),
     "report": said("Pipeline report", "Rapporto della pipeline"),
     "rows_left_out": said(
         "more rows are not on this page; --json has them all.",

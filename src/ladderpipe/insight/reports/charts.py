@@ -21,6 +21,7 @@ __all__ = [
     "COLOURS",
     "INK",
     "MAIN",
+    "MOST_ROWS",
     "PALE",
     "bars",
     "by_currency",
@@ -34,6 +35,7 @@ __all__ = [
     "listing",
     "money_axis",
     "number_axis",
+    "parted",
     "parted_bars",
     "share_axis",
     "themed",
@@ -142,8 +144,25 @@ def crowded(table: pl.DataFrame, category: str, size: str) -> pl.DataFrame:
     """Return the rows of the largest categories, as many as can be read."""
     if table[category].n_unique() <= MOST_ROWS:
         return table
-    largest = table.group_by(category).agg(pl.col(size).sum()).top_k(MOST_ROWS, by=size)
-    return table.join(largest.select(category), on=category, how="semi", nulls_equal=True)
+    # By name where they are as large, and in the order of the table: it shows the same ones.
+    summed = table.group_by(category).agg(pl.col(size).sum())
+    largest = summed.sort(size, category, descending=[True, False], nulls_last=True)[:MOST_ROWS]
+    return table.join(
+        largest.select(category), on=category, how="semi", nulls_equal=True, maintain_order="left"
+    )
+
+
+def parted(table: pl.DataFrame, category: str, language: Language) -> dict[str, Any]:
+    """Return the title of a chart that draws some categories only: ``20 of 54``."""
+    whole = table[category].n_unique()
+    if whole <= MOST_ROWS:
+        return {}
+    form = Format(language)
+    text = PARTED[language].format(shown=form.number(MOST_ROWS), whole=form.number(whole))
+    return {"title": alt.TitleParams(text, fontSize=11, anchor="start")}
+
+
+PARTED: Final = said("{shown} of {whole}, the largest", "{shown} di {whole}, le maggiori")
 
 
 def in_days(longest: Any, language: Language) -> tuple[float, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -13,7 +14,7 @@ import polars as pl
 
 from ...errors import DefinitionError
 from ...formats import ENGLISH, ITALIAN, Format
-from ..frames.schema import MONEY
+from ..frames.schema import INSTANT, MONEY
 from ..frames.tables import Tables
 from ..words import Words, said
 
@@ -104,6 +105,35 @@ def begin(instants: pl.Expr, every: Every, zone: str) -> pl.Expr:
             "database, for example 'Europe/Rome'"
         ) from None
     return instants.dt.convert_time_zone(zone).dt.date().dt.truncate(_TRUNCATED[every])
+
+
+def running(tables: Tables, every: Every, zone: str) -> dt.date:
+    """Return the first day of the month (week, …) that is not over at ``as_of``."""
+    found: dt.date = (
+        pl.select(begin(pl.lit(tables.as_of, dtype=INSTANT), every, zone)).to_series().item()
+    )
+    return found
+
+
+def unfinished(tables: Tables, found: pl.Series, every: Every, zone: str) -> tuple[Words, ...]:
+    """Return the note that the last month (week, …) of a table is not over; none if it is."""
+    start = running(tables, every, zone)
+    if start not in found.to_list():
+        return ()
+    told = {
+        form.language: form.month(start) if every == "month" else form.day(start)
+        for form in (ENGLISH, ITALIAN)
+    }
+    until = {
+        form.language: attrs.evolve(form, zone=zone).moment(tables.as_of)
+        for form in (ENGLISH, ITALIAN)
+    }
+    return (
+        said(
+            f"Not over yet: {told['en']}, with figures up to {until['en']}.",
+            f"Non ancora finito: {told['it']}, con cifre fino al {until['it']}.",
+        ),
+    )
 
 
 def _checked(bands: Sequence[int | Decimal | str]) -> list[Decimal]:

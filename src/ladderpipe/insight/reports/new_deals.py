@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from typing import Any, Final, get_args
 
@@ -13,7 +14,7 @@ from ..optional import alt
 from ..report import Report, Titles
 from ..words import NOTHING, Language, Words, noted, said
 from . import charts
-from .groups import Every, begin
+from .groups import Every, begin, running, unfinished
 
 __all__ = ["arrivals"]
 
@@ -63,8 +64,8 @@ def arrivals(
         as_of=tables.as_of,
         table=table,
         labels={"source": {}},
-        notes=_undated(tables),
-        draw=functools.partial(_draw, every=every),
+        notes=(*unfinished(tables, table["start"], every, zone), *_undated(tables)),
+        draw=functools.partial(_draw, every=every, running=running(tables, every, zone)),
     )
 
 
@@ -76,7 +77,9 @@ def _undated(tables: Tables) -> tuple[Words, ...]:
     )
 
 
-def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Every) -> Any:
+def _draw(
+    table: pl.DataFrame, titles: Titles, language: Language, *, every: Every, running: dt.date
+) -> Any:
     by_size = (
         table.group_by("source")
         .agg(pl.col("deals").sum())
@@ -97,7 +100,7 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Eve
     )
     order = [*named, OTHERS[language]] if len(named) < len(by_size) else named
     colours = alt.Scale(domain=order, range=list(charts.SERIES[: len(order)]))
-    piled = _piled(shown, order)
+    piled = _piled(shown, order).with_columns(over=pl.col("start") < running)
     bars = (
         alt.Chart(piled)
         .mark_rect()
@@ -107,6 +110,10 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Eve
             y=alt.Y("low:Q", axis=charts.number_axis(titles["deals"], piled["high"].max())),
             y2="high:Q",
             color=alt.Color("source:N", scale=colours, sort=order, title=titles["source"]),
+            # The stretch that is not over is pale.
+            opacity=alt.Opacity(
+                "over:N", scale=alt.Scale(domain=[True, False], range=[1, 0.45]), legend=None
+            ),
             tooltip=[
                 alt.Tooltip("start:T", title=titles["start"], format="%d %b %Y"),
                 *charts.hover(titles, "source", deals=","),

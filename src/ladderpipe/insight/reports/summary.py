@@ -142,7 +142,10 @@ def _unlikely(tables: Tables) -> tuple[Words, ...]:
 
 def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By) -> Any:
     shown = charts.crowded(table, by, "deals").with_columns(cs.decimal().cast(pl.Float64))
-    return charts.by_currency(shown, lambda rows, code: _panels(rows, titles, by, code))
+    title = charts.parted(table, by, language)
+    return charts.by_currency(
+        shown, lambda rows, code: _panels(rows, titles, by, code).properties(**title)
+    )
 
 
 def _panels(rows: pl.DataFrame, titles: Titles, by: By, currency: str) -> Any:

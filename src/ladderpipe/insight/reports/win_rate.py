@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Sequence
 from decimal import Decimal
@@ -29,7 +30,7 @@ from ..optional import alt
 from ..report import Report, Titles
 from ..words import NOTHING, Language, Words, counted, noted, said
 from . import charts
-from .groups import By, band_labels, grouped_by
+from .groups import By, band_labels, grouped_by, running, unfinished
 from .intervals import wilson
 
 __all__ = ["decided", "loss_reasons", "seldom_lost", "win_rate"]
@@ -77,9 +78,11 @@ def win_rate(
         grouped.group_by(keys) if keys else grouped.group_by(pl.lit(0).alias("all")),
         won,
     ).with_columns(wilson("won", "closed", checked_confidence(confidence)))
-    table = (table.sort(keys, nulls_last=True) if keys else table.drop("all")).drop(
-        "band", strict=False
-    )
+    if by in ("owner", "source"):
+        table = table.sort("closed", by, descending=[True, False], nulls_last=True)
+    else:
+        table = table.sort(keys, nulls_last=True) if keys else table.drop("all")
+    table = table.drop("band", strict=False)
     labels: dict[str, Any] = {key: {} for key in keys if table.schema.get(key) == pl.String}
     if by == "value_band":
         labels["value_band"] = band_labels(bands, table["value_band"])
@@ -92,10 +95,11 @@ def win_rate(
         labels=labels,
         notes=(
             *seldom_lost(tables, deals),
+            *(unfinished(tables, table["month"], "month", zone) if by == "month" else ()),
             *_undecided(tables, abandoned_as_lost),
             *(unvalued(deals) if by == "value_band" else ()),
         ),
-        draw=functools.partial(_draw, by=by),
+        draw=functools.partial(_draw, by=by, running=running(tables, "month", zone)),
     )
 
 
@@ -231,13 +235,15 @@ def _unexplained(lost: pl.DataFrame) -> tuple[Words, ...]:
     )
 
 
-def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | None) -> Any:
+def _draw(
+    table: pl.DataFrame, titles: Titles, language: Language, *, by: By | None, running: dt.date
+) -> Any:
     column = by or "all"
     shown = table if by else table.with_columns(pl.lit(ALL[language]).alias("all"))
     if "currency" in shown.columns:
         shown = shown.with_columns(pl.format("{} {}", "value_band", "currency").alias("value_band"))
     if by in ("owner", "source"):
-        shown = charts.crowded(shown, column, "closed").sort("win_rate", descending=True)
+        shown = charts.crowded(shown, column, "closed")
     first = (
         alt.Tooltip("month:T", title=titles["month"], format="%b %Y")
         if by == "month"
@@ -255,10 +261,24 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | N
         band = base.mark_area(color=charts.PALE).encode(
             x=x, y=alt.Y("lower:Q", axis=axis, scale=whole), y2="upper:Q"
         )
-        line = base.mark_line(color=charts.MAIN, point={"color": charts.MAIN}).encode(
-            x=x, y="win_rate:Q", tooltip=tooltip
+        line = base.mark_line(color=charts.MAIN).encode(x=x, y="win_rate:Q")
+        # The month that is not over is hollow.
+        points = (
+            alt.Chart(shown.with_columns(over=pl.col("month") < running))
+            .mark_point(color=charts.MAIN, size=60, opacity=1)
+            .encode(
+                x=x,
+                y="win_rate:Q",
+                fill=alt.Fill(
+                    "over:N",
+                    scale=alt.Scale(domain=[True, False], range=[charts.MAIN, "transparent"]),
+                    legend=None,
+                ),
+                tooltip=tooltip,
+            )
         )
-        return charts.themed(alt.layer(band, line).properties(width=charts.WIDTH, height=220))
+        layers = alt.layer(band, line, points).properties(width=charts.WIDTH, height=220)
+        return charts.themed(layers)
     y = charts.listed(column, shown[column], titles.get(column))
     rule = base.mark_rule(color=charts.PALE, strokeWidth=6, strokeCap="round").encode(
         y=y, x=alt.X("lower:Q", axis=axis, scale=whole), x2="upper:Q", tooltip=tooltip
@@ -266,7 +286,8 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | N
     point = base.mark_point(color=charts.MAIN, filled=True, size=80, opacity=1).encode(
         y=y, x="win_rate:Q", tooltip=tooltip
     )
-    return charts.themed(charts.listing(alt.layer(rule, point)))
+    title = charts.parted(table, column, language) if by in ("owner", "source") else {}
+    return charts.themed(charts.listing(alt.layer(rule, point)).properties(**title))
 
 
 def _draw_reasons(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
@@ -281,7 +302,7 @@ def _draw_reasons(table: pl.DataFrame, titles: Titles, language: Language) -> An
         x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], shown["deals"].max())),
         tooltip=charts.hover(titles, "loss_reason", deals=","),
     )
-    return charts.themed(bars)
+    return charts.themed(bars.properties(**charts.parted(summed, "loss_reason", language)))
 
 
 ALL: Final = said("all deals", "tutte")

@@ -63,17 +63,45 @@
     });
   }
 
+  // Print shows what is folded away.
+  addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("details")) folded.open = true;
+  });
+
   // Charts: where there is no room, panels side by side that share their labels get narrower,
   // and those with labels of their own are put one below the other.
-  const LABELS = 170, LEAST = 80, ROOMY = 620;
+  // Where there is room to spare, they get as wide as the tables.
+  const LABELS = 170, LEAST = 80, ROOMY = 620, MOST = 1.8;
+  const natural = (chart) => {
+    const widths = (parts) => (chart[parts] ?? []).map(natural);
+    if (chart.hconcat) return widths("hconcat").reduce((sum, width) => sum + width, 0);
+    if (chart.spec) return natural(chart.spec);
+    const inner = [...widths("vconcat"), ...widths("layer")];
+    return Math.max(chart.width > 0 ? chart.width : 0, ...inner);
+  };
+  const widened = (chart, factor) => {
+    const wide = { ...chart };
+    for (const parts of ["hconcat", "vconcat", "layer"]) {
+      if (wide[parts]) wide[parts] = wide[parts].map((inner) => widened(inner, factor));
+    }
+    if (wide.spec) wide.spec = widened(wide.spec, factor);
+    if (wide.width > 0) wide.width = Math.round(wide.width * factor);
+    return wide;
+  };
   const fitted = (chart, room) => {
-    if (room >= ROOMY) return chart;
+    if (room >= ROOMY) {
+      const factor = Math.min(MOST, (room - LABELS) / natural(chart));
+      return factor > 1 ? widened(chart, factor) : chart;
+    }
+    return narrowed(chart, room);
+  };
+  const narrowed = (chart, room) => {
     const { hconcat, ...rest } = chart;
     const share = hconcat && JSON.stringify(hconcat).includes('"axis":null');
     const part = hconcat && !share ? { ...rest, vconcat: hconcat } : { ...chart };
     const each = share ? LABELS + (room - LABELS) / hconcat.length - 10 : room;
     for (const parts of ["hconcat", "vconcat", "layer"]) {
-      if (part[parts]) part[parts] = part[parts].map((inner) => fitted(inner, each));
+      if (part[parts]) part[parts] = part[parts].map((inner) => narrowed(inner, each));
     }
     if (part.width > LEAST) part.width = Math.max(LEAST, Math.min(part.width, each - LABELS));
     if (part.config) part.config = { ...part.config, legend: { ...part.config.legend, columns: 2 } };

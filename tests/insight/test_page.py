@@ -164,8 +164,8 @@ def test_a_long_table_stands_on_the_page_in_part_and_says_how_much_is_missing(de
 def test_machines_get_every_table_whole_with_its_definition() -> None:
     found = json.loads(json.dumps(record_of(contents(few(), forecasts=False))))
     assert set(found) == {
-        "schema", "pipeline", "title", "as_of", "zone", "deals", "moves", "notes", "problems", "headline",
-        "reports",
+        "schema", "pipeline", "title", "as_of", "zone", "deals", "moves", "notes", "problems",
+        "headline", "reports",
     }  # fmt: skip
     assert (found["schema"], found["deals"]) == ("ladderpipe.report/1", 5)
     for report in found["reports"]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
+import polars as pl
 import pytest
 
 pytest.importorskip("playwright")
@@ -39,7 +41,10 @@ def browser() -> Iterator[Any]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page of five deals, with names that would like to be scripts."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    tables = few(owner=HOSTILE, source=HOSTILE, title=HOSTILE)
+    told = few(owner=HOSTILE, source=HOSTILE, title=HOSTILE)
+    # A third currency, so that the table of stages is a long one.
+    dollars = pl.when(pl.col("deal") == "d-5").then(pl.lit("USD")).otherwise("currency")
+    tables = attrs.evolve(told, changes=told.changes.with_columns(currency=dollars))
     late = tables.at(tables.as_of - dt.timedelta(days=1))
     path.write_text(insight.page(late, language="it", forecasts=False), "utf-8")
     return path

@@ -150,6 +150,7 @@ def test_a_chart_of_few_deals_is_valid_and_names_its_axes(name: str, few: Tables
     chart: Any = REPORTS[name](few).chart("it")
     if chart is not None:
         drawn = chart.to_dict()
+        assert json.dumps(drawn)
         assert drawn["config"]["background"] == "transparent"
         assert not list(_untitled(drawn))
 

@@ -6,19 +6,19 @@ import contextlib
 import datetime as dt
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import StoreError
+from ..errors import DefinitionError, StoreError
 from .loading import reading_board
 from .options import Allow, Json, Name, StoredPipeline
 from .printing import console, counted, printable, progress, write_json
 
 if TYPE_CHECKING:
-    from ..insight import Rates, Tables
+    from ..insight import Rates, Report, Tables
     from ..insight.report_page import Contents
 
 __all__ = ["report"]
@@ -78,6 +78,14 @@ def report(
             "--forecast/--no-forecast", help="up to 10,000 deals if not said; minutes above"
         ),
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            "--targets",
+            metavar="CSV",
+            help="start,owner,target,currency: what each seller was to win in each month",
+        ),
+    ] = None,
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
@@ -95,13 +103,18 @@ def report(
     if out is not None:
         _refuse_to_overwrite(out)
     known = _rates(rates, currency, rate_age)
+    wanted = None if targets is None else _targets(targets)
     with progress() as bar:
-        tables = _tables(sources, crm, as_of, pipeline, allow, name, _shown_on(bar, "reading"))
+        tables, present = _read(
+            sources, crm, as_of, pipeline, allow, name, _shown_on(bar, "reading")
+        )
         found = contents(
             tables,
             rates=known,
             zone=zone,
             forecasts=forecast,
+            targets=wanted,
+            present=present,
             progress=_shown_on(bar, "working out the reports"),
         )
         written = [] if out is None else [_write_page(out, rendered(found, language))]
@@ -122,7 +135,7 @@ def _shown_on(bar: Any, what: str) -> Callable[[int, int], None]:
     return show
 
 
-def _tables(
+def _read(
     sources: list[str],
     crm: str | None,
     as_of: str | None,
@@ -130,17 +143,20 @@ def _tables(
     allow: list[str] | None,
     name: str | None,
     show: Callable[[int, int], None],
-) -> Tables:
+) -> tuple[Tables, Sequence[Report]]:
+    """Return the tables, and what only a board tells, if it is looked at as it is now."""
     from .. import insight
+    from ..insight.report_page import at_present
 
     if crm is not None:
         if pipeline is not None or name is not None:
             raise typer.BadParameter("--crm says what the stages are: leave out --pipeline, --name")
-        return insight.read_crm(sources, crm, as_of=as_of)
+        return insight.read_crm(sources, crm, as_of=as_of), ()
     if len(sources) > 1:
         raise typer.BadParameter("one store at a time; several files need --crm MAP")
     with reading_board(sources[0], pipeline, allow, name) as board:
-        return insight.tables(board, as_of=as_of, progress=show)
+        tables = insight.tables(board, as_of=as_of, progress=show)
+        return tables, at_present(board) if as_of is None else ()
 
 
 def _rates(path: Path | None, currency: str | None, age: int) -> Rates | None:
@@ -160,6 +176,20 @@ def _rates(path: Path | None, currency: str | None, age: int) -> Rates | None:
         raise RateError(
             f"{path} is no table of rates ({why}): write CSV with currency,date,rate, for example "
             "USD,2026-01-05,0.92"
+        ) from error
+
+
+def _targets(path: Path) -> Any:
+    import polars as pl
+
+    try:
+        columns = {"target": pl.String, "owner": pl.String, "currency": pl.String}
+        return pl.read_csv(path, schema_overrides=columns, try_parse_dates=True)
+    except pl.exceptions.PolarsError as error:
+        why = str(error).splitlines()[0]
+        raise DefinitionError(
+            f"{path} is no table of targets ({why}): write CSV with start,owner,target,currency, "
+            "for example 2026-01-01,Ada,20000,EUR"
         ) from error
 
 

@@ -23,14 +23,18 @@ from .frames.tables import Problem, Tables
 from .mining import ExportReport, export_log, read_xes
 from .report import Report
 from .report_page import page
+from .reports.articles import articles
 from .reports.bottlenecks import bottlenecks, turning_back
 from .reports.currencies import currencies
 from .reports.funnel import funnel
 from .reports.new_deals import arrivals
+from .reports.next_steps import no_next_step, open_tasks
 from .reports.recovery import recovery
 from .reports.stale import stale, stale_deals
 from .reports.summary import summary
+from .reports.targets import targets
 from .reports.time_in_stage import survival, time_in_stage
+from .reports.time_per_deal import time_per_deal
 from .reports.timers import timers
 from .reports.velocity import velocity
 from .reports.win_rate import loss_reasons, win_rate
@@ -48,6 +52,7 @@ __all__ = [
     "Tables",
     "WhatIf",
     "arrivals",
+    "articles",
     "backtest",
     "bottlenecks",
     "can_replay_in_columns",
@@ -59,6 +64,8 @@ __all__ = [
     "funnel",
     "loss_reasons",
     "moves",
+    "no_next_step",
+    "open_tasks",
     "page",
     "read_crm",
     "read_xes",
@@ -69,7 +76,9 @@ __all__ = [
     "summary",
     "survival",
     "tables",
+    "targets",
     "time_in_stage",
+    "time_per_deal",
     "timers",
     "turning_back",
     "velocity",

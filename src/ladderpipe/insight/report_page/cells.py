@@ -38,7 +38,9 @@ DURATIONS: Final = frozenset(
 )  # fmt: skip
 """Days of one deal, told in the unit that fits; deal-days of many are a unit of their own."""
 
-NUMBERS: Final[Mapping[str, int]] = {"brier": 4, "rate": 6, "value_days": 0, "wins": 1}
+NUMBERS: Final[Mapping[str, int | None]] = {
+    "brier": 4, "quantity": None, "rate": 6, "value_days": 0, "wins": 1,
+}  # fmt: skip
 CURRENCY_OF: Final[Mapping[str, str]] = {"value_was": "currency_was"}
 
 _IN_DAYS: Final = re.compile(r" \((days|giorni)\)$")
@@ -98,7 +100,11 @@ def cells_of(report: Report, form: Format) -> Cells:
 def _heading(name: str, report: Report, form: Format) -> str:
     title = report.columns[name][form.language]
     # Each cell says its own unit.
-    return _IN_DAYS.sub("", title) if name in DURATIONS else title
+    return _IN_DAYS.sub("", title) if _is_duration(name) else title
+
+
+def _is_duration(name: str) -> bool:
+    return name in DURATIONS or name.startswith("days_in_")
 
 
 def _worth_a_column(table: pl.DataFrame) -> list[str]:
@@ -141,7 +147,7 @@ def _writer(name: str, kind: pl.DataType, digits: int | None, form: Format) -> W
     if kind.is_decimal():
         by = CURRENCY_OF.get(name, "currency")
         return lambda value, row: form.money(value, row.get(by), digits)
-    if name in DURATIONS and kind.is_float():
+    if _is_duration(name) and kind.is_float():
         return lambda value, row: form.duration(_lasted(value), brief=True)
     if kind.is_float():
         return lambda value, row: (form.share if name in SHARES else form.days)(value)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 import polars as pl
 
+from ...board.board import Board
 from ..forecasting import backtest, forecast
 from ..frames.rates import Rates
 from ..frames.snapshot import Instant, Source, standing
 from ..frames.tables import Tables
 from ..report import Report
+from ..reports.articles import articles
 from ..reports.bottlenecks import bottlenecks, turning_back
 from ..reports.currencies import currencies
 from ..reports.funnel import funnel
 from ..reports.new_deals import arrivals
+from ..reports.next_steps import no_next_step, open_tasks
 from ..reports.recovery import recovery
 from ..reports.stale import stale, stale_deals
 from ..reports.summary import summary
+from ..reports.targets import Targets
+from ..reports.targets import targets as against_targets
 from ..reports.time_in_stage import survival, time_in_stage
 from ..reports.timers import timers
 from ..reports.velocity import velocity
@@ -28,7 +33,7 @@ from ..reports.win_rate import loss_reasons, win_rate
 from ..words import Words, said
 from .headline import Headline, headline
 
-__all__ = ["Contents", "Entry", "Progress", "Section", "contents"]
+__all__ = ["Contents", "Entry", "Progress", "Section", "at_present", "contents"]
 
 BEFORE: Final = dt.timedelta(days=30)
 MOST_CURVES: Final = 4
@@ -84,6 +89,8 @@ def contents(
     rates: Rates | None = None,
     zone: str = "UTC",
     forecasts: bool | None = None,
+    targets: Targets | None = None,
+    present: Sequence[Report] | None = None,
     progress: Progress | None = None,
 ) -> Contents:
     """Work out every report of the page.
@@ -93,6 +100,9 @@ def contents(
         zone: whose calendar and clock the page tells time by, for example ``"Europe/Rome"``.
         forecasts: whether to forecast and to put forecasts to the test, which takes minutes for
             tens of thousands of deals; up to 10,000 deals when left out.
+        targets: what each seller was to win, as :func:`~ladderpipe.insight.targets` takes it.
+        present: what :func:`at_present` says of the board that the tables are from; made here of
+            a board that is looked at as it is now.
         progress: called after each report.
 
     Raises:
@@ -100,8 +110,10 @@ def contents(
         ClockError: the tables do not reach so far.
         RateError: a rate that is needed is missing.
     """
+    if present is None and isinstance(source, Board) and as_of is None:
+        present = at_present(source)
     tables = standing(source, as_of)
-    planned = _planned(tables, rates, zone)
+    planned = _planned(tables, rates, zone, targets, present or ())
     not_forecast = NOT_ASKED if forecasts is False else NOT_FORECAST
     if forecasts is None:
         forecasts = tables.deals.height <= MOST_FORECAST
@@ -138,18 +150,32 @@ def _section(key: str, entries: list[Entry], not_forecast: Words) -> Section:
 _Maker: TypeAlias = Callable[[], list[Entry]]
 
 
-def _planned(tables: Tables, rates: Rates | None, zone: str) -> dict[str, list[_Maker]]:
+def at_present(board: Board) -> tuple[Report, ...]:
+    """Return the reports that only a board can tell, and only as it is now."""
+    return (open_tasks(board), no_next_step(board), articles(board))
+
+
+def _planned(
+    tables: Tables,
+    rates: Rates | None,
+    zone: str,
+    targets: Targets | None,
+    present: Sequence[Report],
+) -> dict[str, list[_Maker]]:
     """Return what to work out, by section."""
+    entries = [_entry(report) for report in present]
+    to_do: _Maker = lambda: entries  # noqa: E731
     return {
         "pipeline": _standing_now(tables, rates),
+        **({"next": [to_do]} if entries else {}),
         "forecast": [lambda: _forecasts(tables, rates, zone)],
         "funnel": [
             lambda: [_entry(funnel(tables))],
             lambda: [_entry(turning_back(tables))],
         ],
-        "winning": _won_and_lost(tables, rates, zone),
+        "winning": _won_and_lost(tables, rates, zone, targets),
         "speed": [
-            lambda: [_entry(velocity(tables, rates=rates))],
+            *_velocities(tables, rates),
             lambda: [_entry(time_in_stage(tables))],
             lambda: _curves(tables, rates),
         ],
@@ -187,8 +213,13 @@ def _compared(tables: Tables, rates: Rates | None) -> Report:
     return attrs.evolve(report, table=report.table.select(pl.exclude("^.*_before$")))
 
 
-def _won_and_lost(tables: Tables, rates: Rates | None, zone: str) -> list[_Maker]:
-    makers: list[_Maker] = [lambda: [_entry(win_rate(tables))]]
+def _won_and_lost(
+    tables: Tables, rates: Rates | None, zone: str, targets: Targets | None
+) -> list[_Maker]:
+    makers: list[_Maker] = []
+    if targets is not None:
+        makers.append(lambda: [_entry(against_targets(tables, targets, zone=zone, rates=rates))])
+    makers.append(lambda: [_entry(win_rate(tables))])
     if (tables.deals["status"] == "abandoned").any():
         makers.append(
             lambda: [_entry(win_rate(tables, abandoned_as_lost=True), "abandoned", ABANDONED)]
@@ -205,6 +236,15 @@ def _won_and_lost(tables: Tables, rates: Rates | None, zone: str) -> list[_Maker
             ]
         )
     makers.append(lambda: [_entry(loss_reasons(tables, rates=rates))])
+    return makers
+
+
+def _velocities(tables: Tables, rates: Rates | None) -> list[_Maker]:
+    makers: list[_Maker] = [lambda: [_entry(velocity(tables, rates=rates))]]
+    if _known(tables, "owner"):
+        makers.append(
+            lambda: [_entry(velocity(tables, by="owner", rates=rates), "owner", BY["owner"])]
+        )
     return makers
 
 
@@ -261,6 +301,7 @@ def _entry(
 
 SECTIONS: Final[Mapping[str, Words]] = {
     "pipeline": said("The pipeline today", "La pipeline oggi"),
+    "next": said("What is to be done", "Che cosa c'è da fare"),
     "forecast": said("What will come", "Che cosa arriverà"),
     "funnel": said("How deals climb", "Come salgono le trattative"),
     "winning": said("What is won, and what is lost", "Che cosa si vince e che cosa si perde"),

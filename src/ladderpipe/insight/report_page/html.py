@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any, Final
 
 import attrs
 
+from ...errors import DefinitionError
 from ...formats import Format
 from ..optional import imported
 from ..reports.charts import MOST_ROWS
 from ..words import Language
 from .cells import Cells, cells_of, printable
 from .contents import Contents, Entry, Section
-from .key_figures import key_figures
+from .key_figures import KeyFigure, key_figures
 from .vega import javascript, locales, specification
 from .words import in_language
 
@@ -66,11 +68,42 @@ class Chapter:
     left_out: tuple[str, ...]
 
 
+@attrs.frozen
+class Part:
+    """A pipeline as it stands on the page.
+
+    Attributes:
+        prefix: of its figures' ids, so that those of several pipelines are told apart.
+    """
+
+    prefix: str
+    pipeline: str
+    as_of: str
+    zone: str
+    deals: int
+    counts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    key_figures: list[KeyFigure]
+    chapters: list[Chapter]
+
+
 def rendered(contents: Contents, language: Language) -> str:
     """Return the page in a language."""
-    form = Format(language, contents.zone)
+    return rendered_together([contents], language)
+
+
+def rendered_together(found: Sequence[Contents], language: Language) -> str:
+    """Return one page of several pipelines, one below the other.
+
+    Raises:
+        DefinitionError: there is none.
+    """
+    if not found:
+        raise DefinitionError("a page of no pipeline says nothing: give a board or tables")
+    form = Format(language, found[0].zone)
     scripts = {"vega": javascript(), "own": _asset("report.js")}
     numbers, dates = locales(language)
+    many = len(found) > 1
     body: str = _template().render(
         language=language,
         words=in_language(language),
@@ -78,21 +111,32 @@ def rendered(contents: Contents, language: Language) -> str:
         style=_asset("report.css"),
         scripts=scripts,
         settings=for_script({"numbers": numbers, "dates": dates}),
-        pipeline=printable(contents.tables.called(language)),
-        as_of=form.moment(contents.tables.as_of),
-        zone=contents.zone,
-        deals=contents.tables.deals.height,
-        counts=[
-            (form.number(contents.tables.deals.height), "deals"),
-            (form.number(contents.tables.moves.height), "moves"),
+        parts=[
+            _part(contents, language, f"p{number}-" if many else "")
+            for number, contents in enumerate(found, start=1)
         ],
-        notes=[printable(note[language]) for note in contents.tables.notes],
-        key_figures=key_figures(contents.headline, form, in_language(language)),
-        chapters=_chapters(contents, form, language),
         long=LONG,
         number=form.number,
     )
     return MARK + body
+
+
+def _part(contents: Contents, language: Language, prefix: str) -> Part:
+    tables, form = contents.tables, Format(language, contents.zone)
+    return Part(
+        prefix=prefix,
+        pipeline=printable(tables.called(language)),
+        as_of=form.moment(tables.as_of),
+        zone=contents.zone,
+        deals=tables.deals.height,
+        counts=(
+            (form.number(tables.deals.height), "deals"),
+            (form.number(tables.moves.height), "moves"),
+        ),
+        notes=tuple(printable(note[language]) for note in tables.notes),
+        key_figures=key_figures(contents.headline, form, in_language(language)),
+        chapters=_chapters(contents, form, language),
+    )
 
 
 def _chapters(contents: Contents, form: Format, language: Language) -> list[Chapter]:

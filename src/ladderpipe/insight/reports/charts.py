@@ -60,6 +60,9 @@ COLOURS: Final[Mapping[str, str]] = {
     "turned_back": "#9b7fc7",
     "abandoned": "#e0a33a",
     "lost": "#d2603f",
+    "overdue": "#d2603f",
+    "due_soon": "#e0a33a",
+    "due_later": "#7aa6d8",
 }
 """What an outcome is drawn in, everywhere; told apart without red against green."""
 

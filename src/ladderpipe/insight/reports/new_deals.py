@@ -111,9 +111,7 @@ def _draw(
             y2="high:Q",
             color=alt.Color("source:N", scale=colours, sort=order, title=titles["source"]),
             # The stretch that is not over is pale.
-            opacity=alt.Opacity(
-                "over:N", scale=alt.Scale(domain=[True, False], range=[1, 0.45]), legend=None
-            ),
+            opacity=alt.condition("datum.over", alt.value(1), alt.value(0.45)),
             tooltip=[
                 alt.Tooltip("start:T", title=titles["start"], format="%d %b %Y"),
                 *charts.hover(titles, "source", deals=","),

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any, Final
 
 import polars as pl
+import polars.selectors as cs
 
 from ...formats import Format
 from ..optional import alt
@@ -60,9 +61,7 @@ def _figure(title: list[str], text: str, colour: str = charts.INK) -> Any:
 
 
 def _by_group(table: pl.DataFrame, titles: Titles, by: str) -> Any:
-    shown = charts.crowded(table, by, "deals").with_columns(
-        pl.col("velocity", "won_per_day").cast(pl.Float64)
-    )
+    shown = charts.crowded(table, by, "deals").with_columns(cs.decimal().cast(pl.Float64))
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
         tooltip = charts.hover(

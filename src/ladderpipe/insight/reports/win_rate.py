@@ -269,11 +269,7 @@ def _draw(
             .encode(
                 x=x,
                 y="win_rate:Q",
-                fill=alt.Fill(
-                    "over:N",
-                    scale=alt.Scale(domain=[True, False], range=[charts.MAIN, "transparent"]),
-                    legend=None,
-                ),
+                fill=alt.condition("datum.over", alt.value(charts.MAIN), alt.value("transparent")),
                 tooltip=tooltip,
             )
         )

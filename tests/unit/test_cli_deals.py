@@ -287,6 +287,19 @@ def test_a_move_may_be_dated_and_says_what_it_expected(url: str) -> None:
     assert "as expected, in lost" in run("move", url, *arguments, "--expecting", "lost").refusal()
 
 
+def test_what_was_taken_back_is_told_with_the_history(url: str) -> None:
+    with Board.open(sales_management(), url) as board:
+        board.override("cart-3", "lost", by="marta", id="drag")
+        board.undo("cart-3", by="marta", event="drag", reason="wrong column")
+    shown = run("history", url, "cart-3")
+    assert "marta took ladder.override of" in shown.out
+    assert "back: wrong column" in shown.out
+    assert (
+        run("history", url, "cart-3", "--json").json()["withdrawn"][0]["by"]["data"]["by"]
+        == "marta"
+    )
+
+
 def test_a_move_in_json_tells_the_timers_that_fired_before_it(url: str) -> None:
     arguments = ["cart-3", "lost", "--by", "m", "--set", "loss_reason=x", "-p", SALES, "--json"]
     told = run("move", url, *arguments).json()

@@ -126,6 +126,11 @@ def _show_history(found: Board, told: History, language: str | None) -> None:
     for visit in told.visits:
         rows.add_row(*_visit_row(found, visit, moves.get(visit.n), language))
     out.print(rows)
+    for event, by in told.withdrawn:
+        who, reason = by.data.get("by") or by.source or "somebody", by.data.get("reason")
+        because = f": {reason}" if reason else ""
+        line = f"{who} took {event.type} of {moment(event.at)} UTC back{because}"
+        out.print(printable(line), soft_wrap=True)
 
 
 def _visit_row(

@@ -482,3 +482,69 @@ def test_the_next_time_keeps_every_cap_and_is_not_quiet(now: Any, ago: list[int]
     for cap in policy.caps:
         assert sum(when > at - cap.span for when in sent) < cap.n
     assert policy.quiet is None or quiet_until(policy.quiet, at, zone) is None
+
+
+# -- held events --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("send", [None, Policy(stop_when=[bought])])
+def test_a_reminder_waits_while_an_order_of_its_deal_cannot_be_used(store: Any, send: Any):
+    shop = Shopper(carts(send), store)
+    shop.cart("a")
+    shop.cart("b", "bob@example.com")
+    shop.tell("told", "a", hours=0.01, id="taken")
+    order = shop.event("order", "a", id="taken")
+    assert shop.board.handle(order, hold=True).outcome == "held"
+    shop.later(49)
+    assert shop.reminded == ["b"]
+    assert shop.why("a")[-1].endswith("event 'taken' (order) is held and may speak against it")
+    assert "is held and may speak against it" in str(shop.board.explain("a"))
+    assert len(shop.why("a")) == 1, "said again, it takes the former's place"
+    (held,) = shop.board.held()
+    shop.board.release(held, id="the order")
+    shop.later(2)
+    assert shop.reminded == ["b"]
+
+
+def test_a_reminder_waits_while_an_order_of_its_customer_cannot_be_used(store: Any):
+    shop = Shopper(carts(Policy(stop_when=[bought])), store)
+    shop.cart("a")
+    shop.cart("b", "bob@example.com")
+    shop.tell("told", "x", id="taken")
+    order = shop.event("order", "elsewhere", id="taken", contact={"email": "ADA@example.com"})
+    shop.board.handle(order, hold=True)
+    shop.later(49)
+    assert shop.reminded == ["b"]
+    (held,) = shop.board.held()
+    shop.board.discard(held, by="Bea", reason="a test of the till")
+    shop.later(1)
+    assert shop.reminded == ["b", "a"]
+
+
+def test_what_can_move_nothing_keeps_nobody_waiting_nor_a_transactional_mail(store: Any):
+    shop = Shopper(carts(Policy(stop_when=[bought])), store)
+    shop.cart("a")
+    shop.tell("told", "x", id="taken")
+    for kind in ("viewed", "order"):
+        shop.board.handle(
+            shop.event(kind, "thanked", id="taken", contact={"email": ADA}), hold=True
+        )
+    for held in shop.board.held():
+        if held.event.type == "order":
+            shop.tell("order", "thanked", contact={"email": ADA})
+            shop.work()
+            assert shop.mails == ["thanks"]
+            shop.board.discard(held, by="Bea", reason="told twice")
+    shop.tell("cart", "c", contact={"email": "cy@example.com"})
+    shop.board.handle(shop.event("viewed", "c", id="taken", contact={}), hold=True)
+    shop.later(49)
+    assert shop.reminded == ["c"]
+
+
+def test_forgetting_takes_a_person_out_of_what_is_held_too(store: Any):
+    shop = Shopper(carts(Policy(stop_when=[bought])), store)
+    shop.tell("told", "x", id="taken")
+    shop.board.handle(shop.event("order", "y", id="taken", contact={"email": ADA}), hold=True)
+    shop.board.forget(email=ADA)
+    with store.transaction(write=False) as transaction:
+        assert transaction.held_of_customer(shop.board._session.number, [f"email:{ADA}"]) == []

@@ -31,6 +31,7 @@ from ..model.event import (
     is_quiet_hand,
 )
 from ..stores.base import CROWD, CustomerDeal, EffectRow, StoredDeal, Subscription
+from .held_against import held_against
 from .session import Session
 from .unit import Unit
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "ask", "is_unsubscribed"]
 
+NONE: Final = Policy()
+LOOK_AGAIN: Final = dt.timedelta(minutes=10)
 HELD_OUT: Final = "held out, to measure what the others are worth"
 _ALL_OF_IT: Final = 2**64
 
@@ -91,23 +94,34 @@ def ask(
         key: the address as a key.
         keys: those of the deal's customer.
     """
-    policy = session.pipeline.send
     now = _store_time(session, unit)
-    if policy is None:
-        return Answer("send", now)
+    policy = session.pipeline.send or NONE
     if not unit.transaction.lock_customers(sorted({*keys, key}), wait=False):
         return Answer("busy", now)
     address = hashed(session.secret, key)
     asked = _Asked(session, unit, policy, row, deal, stored, address, keys, now)
-    stopped = _why_stopped(asked)
+    deals = _deals(asked)
+    stopped = _why_stopped(asked, deals)
     if stopped is not None:
         return Answer("drop", now, stopped)
+    held = held_against(unit.transaction, session.pipeline.ladder, unit.number, deals, keys)
+    if held is not None:
+        return _wait(asked, f"event {held.id!r} ({held.type}) is held and may speak against it")
     answer = _capped(asked)
     if answer is not None:
         return answer
     if policy.holdout and _is_held_out(asked):
         return Answer("drop", now, HELD_OUT, counts=True)
     return Answer("send", now)
+
+
+def _wait(asked: _Asked, because: str) -> Answer:
+    """Look again after a while: whoever releases or discards the event need not know of this."""
+    until = asked.now + LOOK_AGAIN
+    expires_at = asked.row.expires_at
+    if expires_at is not None and until > expires_at > asked.now:
+        until = expires_at
+    return Answer("delay", asked.now, because, until)
 
 
 def _store_time(session: Session, unit: Unit) -> dt.datetime:
@@ -120,15 +134,12 @@ def _store_time(session: Session, unit: Unit) -> dt.datetime:
 # -- stopping -----------------------------------------------------------------------------------
 
 
-def _why_stopped(asked: _Asked) -> str | None:
-    deals: list[CustomerDeal] | None = None
+def _why_stopped(asked: _Asked, deals: Sequence[CustomerDeal]) -> str | None:
     for condition in asked.policy.stop_when:
-        if isinstance(condition, Bought | InConversation) and deals is None:
-            deals = _deals(asked)
         if isinstance(condition, Bought):
-            why = _bought(asked, condition, deals or [])
+            why = _bought(asked, condition, deals)
         elif isinstance(condition, InConversation):
-            why = _in_conversation(asked, deals or [])
+            why = _in_conversation(asked, deals)
         else:
             is_out = is_unsubscribed(asked.unit.transaction.subscriptions(asked.address))
             why = "unsubscribed" if is_out else None

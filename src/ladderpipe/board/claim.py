@@ -103,7 +103,7 @@ def _for_customer(
         return state
     of_address = hashed(session.secret, key)
     sent_at = unit.now
-    if row.purpose == "marketing" and session.pipeline.send is not None:
+    if row.purpose == "marketing" and (session.pipeline.send or session.has_held):
         keys = keys_of(deal.stored.customer)
         answer = ask(session, unit, row, deal.deal, deal.stored, key, keys)
         if answer.what == "busy":

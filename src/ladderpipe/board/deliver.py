@@ -97,6 +97,7 @@ def deliver(
         wanted = BATCH if left is None else min(BATCH, left)
         with session.reading() as transaction:
             session.clock_watch.check(session.clock, transaction)
+            session.has_held = bool(transaction.held(session.number, limit=1))
             ready = transaction.ready_effects(session.number, now, names, wanted, after)
         keys = [row.key for row in ready if apart.admits(row)]
         while keys and (stop is None or not stop.is_set()):

@@ -141,6 +141,7 @@ def _forget_held(unit: Unit, deal: str, eraser: Eraser) -> None:
             data = canonical_text(eraser.event_data(event_of(row)))
             erased = erased._replace(data=data, digest=row.digest and FORGOTTEN_DIGEST)
         unit.transaction.replace_held(unit.number, erased)
+        unit.transaction.note_held_customer(unit.number, row.key, ())
 
 
 def _personal(events: Iterable[Event], data: DealData) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow, StoredDeal, Transaction, new_held
 from .boundary import storable
+from .held_against import keys_in
 from .read import stored_deal
 from .session import Session
 from .subscriptions import note_of
@@ -49,6 +50,7 @@ def keep(unit: Unit, session: Session, event: Event, error: Exception) -> Outcom
     if known is not None and known.discarded_at is not None:
         return Outcome.DUPLICATE
     unit.transaction.hold(unit.number, row)
+    unit.note_held(row.key, keys_in(event))
     note_of(unit, [event], None, has_said=False)
     return Outcome.HELD
 

@@ -47,6 +47,7 @@ class Session:
         stale_sent: when this process took such ones.
         secret: the store's own, which hashes of addresses are keyed with; of a board that only
             reads it may be empty.
+        has_held: whether events were held when effects to deliver were looked for.
         is_indexed: whether every deal's customer is known to have been worked out.
     """
 
@@ -64,6 +65,7 @@ class Session:
     stale_sent: list[dt.datetime] = attrs.field(factory=list)
     secret: bytes = attrs.field(default=b"", repr=False)
     is_indexed: bool = False
+    has_held: bool = False
     observer: Observer = attrs.field(
         default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
     )

@@ -483,6 +483,11 @@ class Unit:
         merged, self._merged = sorted(self._merged), set()
         return merged
 
+    def note_held(self, key: str, customer: Sequence[str]) -> None:
+        """Note which customer a held event is about: mails wait while nobody can read it."""
+        self.transaction.note_held_customer(self.number, key, customer)
+        self._customers.update(customer)
+
     def lock_customers(self) -> None:
         """Lock the keys of the customers that were written about, once all deals are locked.
 

@@ -481,6 +481,12 @@ class Transaction(Protocol):
     def replace_held(self, pipeline: int, row: HeldRow) -> None:
         """Put another row in the place of the one with its key."""
 
+    def note_held_customer(self, pipeline: int, held: str, keys: Sequence[str]) -> None:
+        """Note which customers a held event is about, and none besides."""
+
+    def held_of_customer(self, pipeline: int, keys: Sequence[str]) -> list[HeldRow]:
+        """Return what is held and not discarded about these customers."""
+
     def remove_held(self, pipeline: int, key: str) -> None:
         """Remove what is not held any more."""
 

@@ -109,6 +109,7 @@ class _Tables:
         self.moves: dict[int, tuple[MoveRecord, ...]] = {}
         self.effects: dict[str, tuple[int, EffectRow]] = {}
         self.held: dict[tuple[int, str], HeldRow] = {}
+        self.held_customers: dict[tuple[int, str], tuple[str, ...]] = {}
         self.customers: dict[str, tuple[int, ...]] = {}
         self.customer_of: dict[int, Sequence[str]] = {}
         self.secrets: dict[str, bytes] = {}
@@ -328,7 +329,21 @@ class MemoryTransaction:
     def replace_held(self, pipeline: int, row: HeldRow) -> None:
         self._put(self._tables.held, (pipeline, row.key), row)
 
+    def note_held_customer(self, pipeline: int, held: str, keys: Sequence[str]) -> None:
+        self._put(self._tables.held_customers, (pipeline, held), tuple(keys))
+
+    def held_of_customer(self, pipeline: int, keys: Sequence[str]) -> list[HeldRow]:
+        wanted = set(keys)
+        return [
+            row
+            for (of_pipeline, held), found in self._tables.held_customers.items()
+            if of_pipeline == pipeline and wanted.intersection(found)
+            for row in (self._tables.held.get((pipeline, held)),)
+            if row is not None and row.discarded_at is None
+        ]
+
     def remove_held(self, pipeline: int, key: str) -> None:
+        self._drop(self._tables.held_customers, (pipeline, key))
         self._drop(self._tables.held, (pipeline, key))
 
     def _held_of(self, pipeline: int) -> list[HeldRow]:

@@ -288,6 +288,16 @@ class SqlTransaction:
 
     def remove_held(self, pipeline: int, key: str) -> None:
         self._each(self._sql.REMOVE_HELD, [(pipeline, key)])
+        self._each(self._sql.REMOVE_HELD_CUSTOMER, [(pipeline, key)])
+
+    def note_held_customer(self, pipeline: int, held: str, keys: Sequence[str]) -> None:
+        self._each(self._sql.REMOVE_HELD_CUSTOMER, [(pipeline, held)])
+        for key in keys:
+            self._each(self._sql.ADD_HELD_CUSTOMER, [(pipeline, key, held)])
+
+    def held_of_customer(self, pipeline: int, keys: Sequence[str]) -> list[HeldRow]:
+        rows = self._read(self._sql.HELD_OF_CUSTOMER, (pipeline, pipeline, self._list(keys)))
+        return [self._held(row) for row in rows]
 
     # -- moves --------------------------------------------------------------------------------
 

@@ -256,6 +256,15 @@ ALTER TABLE {tables}deals ADD COLUMN merged_into text COLLATE "C";
 CREATE INDEX {prefix}deals_merged ON {tables}deals (pipeline, merged_into)
     WHERE merged_into IS NOT NULL;
 """,
+    """
+CREATE TABLE {tables}held_customers (
+    pipeline integer NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    held text COLLATE "C" NOT NULL,
+    PRIMARY KEY (pipeline, key, held)
+);
+CREATE INDEX {prefix}held_of ON {tables}held_customers (pipeline, held);
+""",
 )
 
 

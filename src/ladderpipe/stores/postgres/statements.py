@@ -93,6 +93,9 @@ _SHARED: Final = (
     "COUNT_READY",
     "REPLACE_HELD",
     "REMOVE_HELD",
+    "HELD_OF_CUSTOMER",
+    "ADD_HELD_CUSTOMER",
+    "REMOVE_HELD_CUSTOMER",
     "FORGET_ASIDE",
     "SAVING",
 )
@@ -110,7 +113,7 @@ _TRANSLATION: Final = (
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (
         r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
-        r"secrets|subscriptions|arms)\b",
+        r"secrets|subscriptions|arms|held_customers)\b",
         r"{tables}\1",
     ),
 )

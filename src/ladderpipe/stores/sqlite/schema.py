@@ -269,4 +269,13 @@ ALTER TABLE ladder_deals ADD COLUMN merged_into TEXT;
 CREATE INDEX ladder_deals_merged ON ladder_deals (pipeline, merged_into)
     WHERE merged_into IS NOT NULL;
 """,
+    """
+CREATE TABLE ladder_held_customers (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    key TEXT NOT NULL,
+    held TEXT NOT NULL,
+    PRIMARY KEY (pipeline, key, held)
+) WITHOUT ROWID;
+CREATE INDEX ladder_held_of ON ladder_held_customers (pipeline, held);
+""",
 )

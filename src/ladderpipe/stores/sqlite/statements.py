@@ -448,6 +448,16 @@ REPLACE_HELD: Final = (
     + ", ".join(f"{name} = ?" for name in _OTHER_FIELDS)
     + " WHERE pipeline = ? AND key = ?"
 )
+HELD_OF_CUSTOMER: Final = f"""
+SELECT {_HELD} FROM ladder_held WHERE pipeline = ? AND discarded_at IS NULL AND key IN (
+    SELECT held FROM ladder_held_customers
+    WHERE pipeline = ? AND key IN (SELECT value FROM json_each(?)))
+LIMIT 500
+"""
+ADD_HELD_CUSTOMER: Final = """
+INSERT INTO ladder_held_customers (pipeline, key, held) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+"""
+REMOVE_HELD_CUSTOMER: Final = "DELETE FROM ladder_held_customers WHERE pipeline = ? AND held = ?"
 REMOVE_HELD: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND key = ?"
 FORGET_ASIDE: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND deal = ? AND kind = 'aside'"
 

@@ -99,6 +99,7 @@ def test_an_undone_drag_leaves_no_trace_but_in_the_record(shop: Shop):
     [(event, by)] = history.withdrawn
     assert (event.identity, by.data["by"], by.data["reason"]) == (drag.event, "ann", "wrong column")
     told = str(shop.board.explain("d"))
+    assert "hand: ann → 'talks'" in told
     assert "taken back by ann" in told
     assert "withdrawal: ann takes back" in told
     sound(shop)

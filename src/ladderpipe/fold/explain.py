@@ -119,9 +119,10 @@ class Step:
         if self.event is None:
             return f"timer '{self.rule}'"
         data = self.event.data
-        if self.kind in ("hand", "override"):
+        kind = _kind(self.event) if self.kind == "withdrawn" else self.kind
+        if kind in ("hand", "override"):
             reason = f" ({data['reason']})" if data.get("reason") else ""
-            return f"{self.kind}: {data.get('by') or 'somebody'} → '{data.get('into')}'{reason}"
+            return f"{kind}: {data.get('by') or 'somebody'} → '{data.get('into')}'{reason}"
         if self.kind == "baseline":
             return "baseline"
         if self.kind == "withdrawal":

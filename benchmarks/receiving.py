@@ -30,8 +30,8 @@ METHOD = """\
 One uvicorn process, a SQLite file for each side, one connection that posts carts one after the
 other, 250 deals in flight, every cart another one. Ours is `Receiver` with `Shopify`: the signature
 is checked, the payload read, the deal asked whether the cart is new, the event stored with
-`hold=True`. The other side reads the same events, ready to be stored, and calls
-`handle(event, hold=True)` in a thread. In the end both boards hold the same deals.\
+`hold=True`. The other side gets the same requests with the events in them, ready to be stored, and
+calls `handle(event, hold=True)` in a thread. In the end both boards hold the same deals.\
 """
 
 SECRET: Final = "hush-hush"
@@ -45,7 +45,7 @@ def run(quick: bool, folder: Path) -> Report:
     bodies = [json.dumps(payload).encode() for payload in payloads(size * rounds)]
     shop = Shopify(secrets=[SECRET])
     signed = [_request("/shopify", body, signature(body)) for body in bodies]
-    ready = [_request("/handle", plain(shop, body), {}) for body in bodies]
+    ready = [_request("/handle", plain(shop, body), signature(body)) for body in bodies]
     with serving(folder) as port, socket.create_connection(("127.0.0.1", port)) as connection:
         ours, theirs = _parts(signed, size), _parts(ready, size)
         pair = compare(

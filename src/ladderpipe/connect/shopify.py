@@ -176,7 +176,10 @@ class Shopify(Connector):
 
     def _told(self, holder: Payload, name: str) -> tuple[Any, Any]:
         """Return an amount as it was told, and its currency where that stands beside it."""
-        chosen = part(holder, f"{name}_set", f"{self._money}_money")
+        both = holder.get(f"{name}_set")
+        if not both:
+            return holder.get(name), None
+        chosen = part(both, f"{self._money}_money")
         return chosen.get("amount", holder.get(name)), chosen.get("currency_code")
 
 

@@ -278,6 +278,7 @@ def test_a_part_goes_back(shop: Shop) -> None:
         id=refund["id"],
     )
     deal = shop.comes_to(code, lambda deal: "order.refunded" in shop.types(deal))
+    assert deal.value == Decimal("1101.78") - 100
     (back,) = (event for event in shop.board.events(deal.id) if event.type == "order.refunded")
     assert back.data == {"refunded": "100.00"}
 

@@ -407,6 +407,16 @@ class Pipeline:
     def __repr__(self) -> str:
         return f"<Pipeline {self.name!r}: {len(self.stages)} stages, {len(self.rules)} rules>"
 
+    def _repr_html_(self) -> str:
+        """Return the ladder as a notebook shows it: what leads into each stage, from where."""
+        from .ladder.diagram import as_table
+
+        return as_table(self.ladder, self.title)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return the diagram for notebooks that draw Mermaid, and the table for the others."""
+        return {"text/vnd.mermaid": self.diagram(), "text/html": self._repr_html_()}
+
 
 def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
     """Return the pipeline that a ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file defines.

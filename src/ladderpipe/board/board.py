@@ -16,6 +16,7 @@ from ..model.effect import Backoff, Effect, EffectState, Handler, StaleEffects, 
 from ..model.event import OWN_SOURCE, Event, Identity
 from ..model.held import Held
 from ..model.history import History
+from ..model.notebook import table
 from ..model.receipt import Receipt
 from ..model.report import BatchReport, DeliveryReport, TickReport
 from ..model.stage import Stage, Status
@@ -856,3 +857,14 @@ class Board:
 
     def __repr__(self) -> str:
         return f"<Board {self.pipeline.name!r} on {self.store!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return what lies in its stages as a notebook shows it."""
+        return table(
+            self.pipeline.title,
+            ("stage", "currency", "deals", "value", "weighted value"),
+            [
+                (one.stage.title, one.currency, one.count, one.value, one.weighted_value)
+                for one in self.summary()
+            ],
+        )

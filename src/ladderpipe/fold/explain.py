@@ -20,6 +20,7 @@ from ..model.clock import instant, instant_text
 from ..model.effect import Effect
 from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, WITHDRAW, Event
 from ..model.history import Withdrawn
+from ..model.notebook import text_block
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from ..public import publish
@@ -163,7 +164,7 @@ class Step:
         return f"moved nothing: the deal stayed in '{self.out_of}'"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Explanation:
     """The decisions that made a deal's history, in the order in which they were taken.
 
@@ -199,6 +200,14 @@ class Explanation:
             "effects": [effect.to_dict() for effect in self.effects] or None,
         }
         return {name: part for name, part in told.items() if part is not None}
+
+    def __repr__(self) -> str:
+        where = "" if self.stage is None else f", now in {self.stage.key!r}"
+        return f"<Explanation of {(self.deal or '')[:60]!r}: {len(self.steps)} steps{where}>"
+
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it."""
+        return text_block(str(self))
 
     def __str__(self) -> str:
         if self.deal is None:

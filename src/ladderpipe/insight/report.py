@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 import polars as pl
 
-from .words import NOTHING, Language, Words, titles_of
+from ..formats import ENGLISH
+from ..model.notebook import table
+from .words import Labels, Language, Words, called, titles_of
 
 if TYPE_CHECKING:
     import altair as alt
 
 __all__ = ["Drawing", "Labels", "Report", "Titles", "called"]
-
-Labels: TypeAlias = Mapping[str, Mapping[str, Words]]
-"""What the values of a column are called in print: by column, then by value."""
 
 Titles: TypeAlias = Mapping[str, str]
 """What columns are called in print, in one language."""
@@ -26,7 +26,7 @@ Drawing: TypeAlias = Callable[[pl.DataFrame, Titles, Language], "alt.TopLevelMix
 """Makes a chart of the figures, their values called by their titles, in a language."""
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, kw_only=True, repr=False)
 class Report:
     """A table with its definition, which says what was counted, how, and what was left out.
 
@@ -56,6 +56,24 @@ class Report:
     notes: tuple[Words, ...] = ()
     draw: Drawing | None = None
 
+    def __repr__(self) -> str:
+        return f"<Report {self.name!r} as of {self.as_of:%Y-%m-%d %H:%M}: {self.table.height} rows>"
+
+    def _repr_html_(self) -> str:
+        """Return title, first rows, notes and definition as a notebook shows them."""
+        from .report_page.cells import cells_of
+
+        cells = cells_of(self, ENGLISH)
+        told = table(
+            f"{self.title}, as of {self.as_of:%Y-%m-%d %H:%M}",
+            [column.title for column in cells.columns],
+            [[cell.text for cell in row] for row in cells.rows],
+            whole=self.table.height,
+        )
+        notes = "".join(f"<p>{escape(note['en'])}</p>" for note in self.notes)
+        meaning = escape(self.definition)
+        return f"{told}{notes}<details><summary>Definition</summary>{meaning}</details>"
+
     @property
     def title(self) -> str:
         """What it is called, in English."""
@@ -77,14 +95,3 @@ class Report:
         """Return the table as people read it: columns and values called by their titles."""
         shown = called(self.table, self.labels, language)
         return shown.rename({column: words[language] for column, words in self.columns.items()})
-
-
-def called(table: pl.DataFrame, labels: Labels, language: str) -> pl.DataFrame:
-    """Return the table with the values of its labelled columns replaced by what they are called."""
-    return table.with_columns(
-        pl.col(column)
-        .replace({value: words[language] for value, words in named.items()})
-        .fill_null(NOTHING)
-        for column, named in labels.items()
-        if column in table.columns
-    )

@@ -13,8 +13,10 @@ __all__ = [
     "NOTHING",
     "OUTCOMES",
     "STATUSES",
+    "Labels",
     "Language",
     "Words",
+    "called",
     "counted",
     "noted",
     "said",
@@ -25,6 +27,9 @@ Language: TypeAlias = Literal["en", "it"]
 
 Words: TypeAlias = Mapping[str, str]
 """A text in every language that reports speak."""
+
+Labels: TypeAlias = Mapping[str, Mapping[str, Words]]
+"""What the values of a column are called in print: by column, then by value."""
 
 
 def said(en: str, it: str) -> Words:
@@ -157,3 +162,14 @@ _COLUMNS: Final[Mapping[str, Words]] = {
 def titles_of(table: pl.DataFrame, **others: Words) -> Mapping[str, Words]:
     """Return what the table's columns are called; *others* are called differently here."""
     return {column: others.get(column) or _COLUMNS[column] for column in table.columns}
+
+
+def called(table: pl.DataFrame, labels: Labels, language: str) -> pl.DataFrame:
+    """Return the table with the values of its labelled columns replaced by what they are called."""
+    return table.with_columns(
+        pl.col(column)
+        .replace({value: words[language] for value, words in named.items()})
+        .fill_null(NOTHING)
+        for column, named in labels.items()
+        if column in table.columns
+    )

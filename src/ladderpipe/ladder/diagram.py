@@ -15,12 +15,13 @@ from typing import Final, Literal, cast
 import attrs
 
 from ..errors import DefinitionError
+from ..model.notebook import table
 from ..model.stage import Stage
 from .ladder import Ladder
 from .machine import NOT_OPEN, RuleTransition
-from .rules import ANY, ByHand, OnEvents, Rule
+from .rules import ANY, ByHand, OnEvents, Rule, trigger_text
 
-__all__ = ["diagram"]
+__all__ = ["as_table", "diagram"]
 
 Kind = Literal["event", "timer", "hand"]
 
@@ -217,3 +218,31 @@ _FORMATS: Final[dict[str, Callable[[Ladder, list[Way]], Iterator[str]]]] = {
     "mermaid": _mermaid,
     "dot": _dot,
 }
+
+
+def as_table(ladder: Ladder, title: str) -> str:
+    """Return the ladder as a table in HTML: a row for each way into a stage, bottom first."""
+    rows = []
+    for stage in ladder.stages:
+        ways = [rule for rule in ladder.rules if rule.into is stage]
+        rows += [
+            (
+                stage.title if place == 0 else "",
+                stage.status if place == 0 else "",
+                "←",
+                trigger_text(rule.trigger),
+                _left_by(rule),
+            )
+            for place, rule in enumerate(ways)
+        ] or [(stage.title, stage.status, "", "", "")]
+    columns = ("stage", "status", "", "entered by", "out of")
+    return table(title, columns, rows, most=len(rows))
+
+
+def _left_by(rule: Rule) -> str:
+    opening = ["opens a deal"] if rule.opens else []
+    if rule.out_of is ANY:
+        return ", ".join(["any stage", *opening])
+    if isinstance(rule.out_of, tuple):
+        return ", ".join([*(stage.title for stage in rule.out_of), *opening])
+    return ", ".join(["any stage that is not closed", *opening])

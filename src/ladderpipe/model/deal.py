@@ -13,6 +13,7 @@ import attrs
 from .canonical import canonical
 from .clock import instant, instant_text
 from .money import amount_text, product, total
+from .notebook import facts_table
 from .stage import Stage, Status, stage_called
 
 __all__ = ["Cart", "CartLine", "Deal", "Unread"]
@@ -148,7 +149,7 @@ class Unread:
         return f"{self.part} {json.dumps(self.told, ensure_ascii=False)}: {self.reason}"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Deal:
     """A deal as it stands: always in exactly one stage.
 
@@ -184,6 +185,32 @@ class Deal:
     due_at: dt.datetime | None
     last_event_at: dt.datetime
     unread: tuple[Unread, ...] = ()
+
+    def __repr__(self) -> str:
+        worth = "" if self.value is None else f", {amount_text(self.value)} {self.currency or ''}"
+        return f"<Deal {self.id[:60]!r} in {self.stage.key!r}{worth.rstrip()}>"
+
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it."""
+        worth = None if self.value is None else f"{amount_text(self.value)} {self.currency or ''}"
+        return facts_table(
+            self.title or self.id,
+            (
+                ("deal", self.id),
+                ("pipeline", self.pipeline),
+                ("stage", self.stage.title),
+                ("status", self.status),
+                ("value", worth),
+                ("owner", self.owner),
+                ("source", self.source),
+                ("opened", self.opened_at),
+                ("in this stage since", self.entered_at),
+                ("closed", self.closed_at),
+                ("next timer", self.due_at),
+                ("lost from", self.lost_from and self.lost_from.title),
+                ("lines in the cart", len(self.cart) or None),
+            ),
+        )
 
     @property
     def status(self) -> Status:

@@ -11,6 +11,7 @@ from .deal import Deal
 from .effect import Effect
 from .event import Event
 from .move import Move
+from .notebook import table
 from .stage import Stage
 from .visit import Visit, visit_keys
 
@@ -190,4 +191,15 @@ class History:
 
     def __repr__(self) -> str:
         deal = self.deal
-        return f"<History of {deal.id!r}: {len(self.visits)} visits, now in {deal.stage!r}>"
+        return f"<History of {deal.id[:60]!r}: {len(self.visits)} visits, now in {deal.stage!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return its moves as a notebook shows them."""
+        return table(
+            f"{self.deal.title or self.deal.id}: {len(self.visits)} visits",
+            ("n", "at", "out of", "into", "by"),
+            [
+                (move.n, move.at, move.out_of and move.out_of.title, move.into.title, move.rule)
+                for move in self.moves
+            ],
+        )

@@ -49,7 +49,7 @@ __all__ = ["Backtest", "backtest"]
 DRAWS: Final = 1_000
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, kw_only=True, repr=False)
 class Backtest(Report):
     """How good each method would have been, by horizon; its table is the scores.
 

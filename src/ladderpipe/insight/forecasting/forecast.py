@@ -29,7 +29,7 @@ MINIMUM: Final = 30
 DRAWS: Final = 2_000
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, kw_only=True, repr=False)
 class Forecast(Report):
     """What the open deals will bring, by horizon and currency, and each deal's part in it.
 

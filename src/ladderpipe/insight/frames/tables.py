@@ -14,6 +14,7 @@ import polars as pl
 
 from ...errors import ClockError
 from ...model.clock import instant
+from ...model.notebook import MOST, table
 from ...model.stage import Stage
 from ..words import Words
 from .derive import deals_of, visits_of
@@ -40,7 +41,7 @@ class Problem:
         return f"{self.place}{line}: {self.reason}"
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Tables:
     """Deals and their histories as they stood at an instant, in four tables.
 
@@ -102,6 +103,23 @@ class Tables:
             deals = deals.join(known, on="deal", how="left", maintain_order="left")
         return attrs.evolve(
             self, as_of=as_of, deals=deals, visits=visits, moves=moves, changes=changes
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Tables of {self.pipeline!r} as of {self.as_of:%Y-%m-%d %H:%M}: "
+            f"{self.deals.height} deals, {self.moves.height} moves>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the first deals as a notebook shows them."""
+        columns = ("deal", "title", "stage", "status", "value", "currency", "owner", "opened_at")
+        return table(
+            f"{self.pipeline}, as of {self.as_of:%Y-%m-%d %H:%M}: {self.deals.height} deals, "
+            f"{self.visits.height} visits, {self.moves.height} moves",
+            columns,
+            self.deals.select(columns).head(MOST).iter_rows(),
+            whole=self.deals.height,
         )
 
     def called(self, language: str) -> str:

@@ -6,15 +6,14 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 import polars as pl
 import polars.selectors as cs
 
 from ...formats import Format
-from ..report import Report, called
-from ..words import NOTHING
+from ..words import NOTHING, Labels, Words, called
 
 __all__ = ["Cell", "Cells", "Column", "cells_of", "printable"]
 
@@ -51,6 +50,22 @@ Row: TypeAlias = dict[str, Any]
 Writer: TypeAlias = Callable[[Any, Row], str]
 
 
+class Printed(Protocol):
+    """What is printed: a report, as far as it is asked here."""
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The figures."""
+
+    @property
+    def columns(self) -> Mapping[str, Words]:
+        """What each column is called."""
+
+    @property
+    def labels(self) -> Labels:
+        """What values are called."""
+
+
 @attrs.frozen
 class Column:
     """A column's heading, and whether it holds figures."""
@@ -80,7 +95,7 @@ class Cells:
     left_out: int
 
 
-def cells_of(report: Report, form: Format) -> Cells:
+def cells_of(report: Printed, form: Format) -> Cells:
     """Return the first rows of a report's table as they are printed in a language."""
     table = report.table.head(MOST_ROWS)
     names = called(table, report.labels, form.language)
@@ -97,7 +112,7 @@ def cells_of(report: Report, form: Format) -> Cells:
     return Cells(columns, rows, report.table.height - table.height)
 
 
-def _heading(name: str, report: Report, form: Format) -> str:
+def _heading(name: str, report: Printed, form: Format) -> str:
     title = report.columns[name][form.language]
     # Each cell says its own unit.
     return _IN_DAYS.sub("", title) if _is_duration(name) else title

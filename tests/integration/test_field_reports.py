@@ -375,6 +375,15 @@ def test_a_checkout_that_is_left_is_reminded_of(shop: Shop) -> None:
     assert shop.reminders == [("c", "cart-reminder")]
 
 
+def test_a_worker_that_slept_for_weeks_still_reminds_of_the_checkout(shop: Shop) -> None:
+    """dotmailer/dotmailer-magento2-extension#582."""
+    shop.fill()
+    shop.tell("checkout.started")
+    shop.sleep(25 * DAY)
+    shop.wait(HOUR)
+    assert shop.reminders[0] == ("c", "cart-reminder")
+
+
 def test_an_unpaid_order_that_the_shop_cancels_by_itself_is_reminded_of(shop: Shop) -> None:
     """TycheSoftwares/woocommerce-abandoned-cart#625: the stock was held for an hour."""
     shop.fill()

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Notice", "Reminder"]
 
 FRESH: Final = dt.timedelta(days=3)
-"""How late a mail may be and still make sense."""
+"""How late news may be and still be news."""
+WORTH_A_REMINDER: Final = dt.timedelta(days=30)
+"""How late a reminder may be: a cart that nobody looked at for weeks can still be bought."""
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -82,5 +84,5 @@ class Reminder:
                 template=self.template,
                 to="customer",
                 wait=self.wait,
-                expires=FRESH,
+                expires=WORTH_A_REMINDER,
             )

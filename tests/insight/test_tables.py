@@ -185,10 +185,17 @@ def test_a_belief_before_a_baseline_is_told_by_the_rows_stored_then(migrated: Sh
     assert tables.visits["stage"].to_list() == ["a", "bb", "won", "a"]
 
 
-def test_an_event_that_came_too_late_for_its_baseline_changes_nothing(migrated: Shop) -> None:
+def test_what_came_too_late_for_its_baseline_is_in_the_tables_from_where_that_stands(
+    migrated: Shop,
+) -> None:
     before = insight.tables(migrated.board)
-    migrated.tell("to.b", hours=-5.5, value="1", owner="nobody")
-    assert_same_tables(insight.tables(migrated.board), before)
+    receipt = migrated.tell("to.bb", hours=-5.5, value="1", owner="Cleo")
+    assert receipt.late
+    tables = insight.tables(migrated.board)
+    assert tables.moves.rows() == before.moves.rows()
+    deal = migrated.board.deal("d")
+    assert tables.deals["owner"].to_list() == [deal.owner]
+    assert tables.deals["value"].to_list() == [deal.value]
 
 
 def test_forgetting_a_person_changes_no_stage_and_no_value() -> None:

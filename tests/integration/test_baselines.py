@@ -23,7 +23,7 @@ from ladderpipe.errors import (
 )
 from ladderpipe.model.clock import instant
 from ladderpipe.stores.base import DealChange
-from tests.shops import Shop, assert_is_the_fold, believed, contents, lead_ladder, register
+from tests.shops import HOUR, Shop, assert_is_the_fold, believed, contents, lead_ladder, register
 
 # -- a changed ladder ---------------------------------------------------------------------------
 
@@ -192,15 +192,207 @@ def test_effects_of_a_visit_stay_with_it(store: Any):
     assert now.mails == ["hello"], "it entered once, so it is greeted once"
 
 
-def test_an_event_older_than_the_adoption_is_late_and_changes_nothing(shop: Shop):
+def test_an_event_from_before_the_adoption_that_comes_after_it_is_not_late(shop: Shop):
+    """A baseline stands at the last that its deal has seen, not at the moment it was written."""
     now = adopt(shop, ladder("a", "b", "c", hours=10))
-    before = believed(now.board, "deal-a")
     receipt = now.tell("to.c", "deal-a", hours=-1)
-    assert receipt.outcome is Outcome.LATE
-    assert believed(now.board, "deal-a") == before
-    assert len(now.board.events("deal-a")) == 3
-    now.wait(1)
-    assert now.tell("to.c", "deal-a").outcome is Outcome.MOVED
+    assert (receipt.outcome, receipt.late) == (Outcome.MOVED, False)
+    assert now.board.deal("deal-a").entered_at == now.clock.now() - HOUR
+    assert verify(now.board).differences == ()
+
+
+def test_an_event_that_sorts_before_the_baseline_is_folded_where_that_stands(shop: Shop):
+    shop.tell("note", "deal-a", owner="Bea")
+    stood = shop.clock.now()
+    now = adopt(shop, ladder("a", "b", "c", hours=10))
+    receipt = now.tell("to.c", "deal-a", hours=-1, owner="Ada", value="5")
+    assert (receipt.outcome, receipt.late) == (Outcome.MOVED, True)
+    deal = now.board.deal("deal-a")
+    assert (deal.stage.key, deal.entered_at) == ("c", stood)
+    assert (deal.owner, deal.value) == ("Bea", 5), "Bea owns it since; nobody spoke of its value"
+    assert visited(now, "deal-a") == ["a", "c"]
+    assert "sorts before that" in str(now.board.explain("deal-a"))
+    assert verify(now.board).differences == ()
+
+
+def test_what_changes_nothing_behind_a_baseline_is_late_and_explained(shop: Shop):
+    now = adopt(shop, ladder("a", "b", "c", hours=10))
+    before = believed(now.board, "deal-c")
+    receipt = now.tell("to.a", "deal-c", hours=-2.5, id="stale")
+    assert (receipt.outcome, receipt.late) == (Outcome.LATE, True)
+    assert believed(now.board, "deal-c") == before
+    assert len(now.board.events("deal-c")) == 5
+    [step] = [s for s in now.board.explain("deal-c").steps if s.event and s.event.id == "stale"]
+    assert step.outcome is Outcome.LATE
+    assert "happened before the deal's visit began (by to.b, event 'to.b-" in str(step)
+    assert verify(now.board).differences == ()
+
+
+def paying(hours: float, **hooks: Any) -> Pipeline:
+    """Return a ladder on which carts are reminded after so many hours, and orders are refunded."""
+    quote, kept = Stage("quote"), Stage("kept")
+    abandoned = Stage("abandoned", status="abandoned")
+    won, back = Stage("won", status="won"), Stage("back", status="lost")
+    pipeline = Pipeline(
+        "changing",
+        stages=[quote, kept, abandoned, won, back],
+        rules=[
+            on("order", into=won, out_of=ANY, opens=True),
+            on("refund", into=back, out_of=won),
+            on("saved", into=kept),
+            on("cart.updated", into=quote, opens=True, out_of=[abandoned]),
+            after(hours=hours, out_of=quote, into=abandoned),
+        ],
+    )
+    return register(pipeline, into_abandoned=lambda ctx: ctx.do("email", template="reminder"))
+
+
+def carted(shop: Shop, *prices: str, **given: Any) -> None:
+    """Tell the whole cart: a line for each price."""
+    lines = [{"sku": f"S{n}", "quantity": 1, "unit_price": p} for n, p in enumerate(prices)]
+    shop.tell("cart.updated", cart={"lines": lines}, **given)
+
+
+def test_an_order_in_flight_wins_its_deal_and_nobody_is_reminded(store: Any):
+    """The ladder is changed while the order is under way; see the how-to on changing one."""
+    shop = Shop(paying(48), store)
+    carted(shop, "899")
+    shop.wait(3)
+    now = adopt(shop, paying(72))
+    now.wait(0.01)
+    receipt = now.tell("order", hours=-0.02)
+    assert (receipt.outcome, receipt.late) == (Outcome.MOVED, False)
+    now.wait(100)
+    now.work()
+    assert (now.stage, now.mails) == ("won", [])
+
+
+def test_an_order_that_sorts_before_the_baseline_wins_with_its_own_amount(store: Any):
+    shop = Shop(paying(48), store)
+    carted(shop, "10")
+    shop.wait(3)
+    carted(shop)  # emptied, as shops do, and told before the order
+    now = adopt(shop, paying(72))
+    lines = [{"sku": "S0", "quantity": 1, "unit_price": "899"}]
+    receipt = now.tell("order", hours=-1, cart={"lines": lines}, value="899")
+    assert (receipt.outcome, receipt.late) == (Outcome.MOVED, True)
+    assert now.board.deal("d").value == 899
+    now.wait(100)
+    now.work()
+    assert (now.stage, now.mails) == ("won", [])
+
+
+def test_an_order_from_before_the_reminder_wins_an_abandoned_deal(store: Any):
+    shop = Shop(paying(48), store)
+    carted(shop, "899")
+    shop.wait(50)
+    shop.work()
+    assert shop.stage == "abandoned"
+    now = adopt(shop, paying(72))
+    receipt = now.tell("order", hours=-40)
+    assert (receipt.outcome, receipt.late) == (Outcome.MOVED, True)
+    assert now.stage == "won"
+    assert now.tell("saved", hours=-45).outcome is Outcome.LATE
+    assert now.stage == "won"
+
+
+def test_an_order_from_before_a_refund_wins_nothing_and_the_refund_answers_it(store: Any):
+    shop = Shop(paying(48), store)
+    for kind in ("cart.updated", "order", "refund"):
+        shop.tell(kind, id=kind, cart={"lines": []})
+        shop.wait(1)
+    now = adopt(shop, paying(72))
+    receipt = now.tell("order", hours=-2.5, id="once more")
+    assert (receipt.outcome, now.stage) == (Outcome.LATE, "back")
+    assert "left a closed stage since, by refund, event 'refund'" in str(now.board.explain("d"))
+
+
+def test_an_order_is_not_lost_when_its_buyer_was_forgotten(store: Any):
+    shop = Shop(paying(48), store)
+    carted(shop, "899", contact={"email": EMAIL})
+    shop.wait(50)
+    shop.board.forget(email=EMAIL)
+    assert shop.stage == "abandoned"
+    receipt = shop.tell("order", hours=-40, contact={"name": "A. Rossi"})
+    assert (receipt.outcome, receipt.late) == (Outcome.MOVED, True)
+    assert verify(shop.board).differences == ()
+
+
+def test_parts_count_by_when_they_were_told(store: Any):
+    shop = Shop(paying(48), store)
+    carted(shop, "10", contact={"name": "Ada"}, owner="Bea", properties={"size": 1, "tone": 1})
+    shop.wait(2)
+    shop.tell("note", contact={"name": "Ada", "email": EMAIL}, properties={"size": 2})
+    now = adopt(shop, paying(72))
+    told = {"contact": {"name": "Ada", "email": "old@example.com"}, "owner": "Cleo"}
+    line = {"sku": "S1", "quantity": 2, "unit_price": "5"}
+    receipt = now.tell(
+        "cart.item_added", hours=-1, line=line, properties={"size": 3, "tone": 3}, **told
+    )
+    assert (receipt.outcome, receipt.late) == (Outcome.STAYED, True)
+    deal = now.board.deal("d")
+    assert (deal.contact["email"], deal.owner) == (EMAIL, "Cleo")
+    assert deal.properties == {"size": 2, "tone": 3}
+    assert deal.value == 20, "no whole cart was told since"
+    assert now.tell("cart.item_added", hours=-2.5, line=line).outcome is Outcome.LATE
+    assert verify(now.board).differences == ()
+
+
+def test_a_reducer_of_ones_own_has_one_key_for_everything(store: Any):
+    def reduce(data: Any, event: Event) -> None:
+        data.properties = {**data.properties, **event.data}
+
+    def own(hours: float) -> Pipeline:
+        base = paying(hours)
+        return Pipeline("changing", stages=base.stages, rules=base.rules, reducer=reduce)
+
+    shop = Shop(own(48), store)
+    shop.tell("cart.updated", tone=1)
+    shop.wait(2)
+    shop.tell("note", size=2)
+    now = adopt(shop, own(72))
+    assert now.tell("note", hours=-1, tone=3).outcome is Outcome.LATE
+    assert now.board.deal("d").properties == {"tone": 1, "size": 2}
+
+
+def test_the_visit_that_a_baseline_holds_waits_at_least_until_it_was_written(store: Any):
+    """And a visit that is begun later has its own timers, though it began before."""
+    shop = Shop(ladder("a", "b", "c"), store)
+    shop.tell("to.a")
+    shop.tell("to.a", "e")
+    shop.wait(20)
+    adopted_at = shop.clock.now()
+    stages = [Stage(name) for name in "abc"]
+    rules = [on(f"to.{s}", into=s, out_of=ANY, opens=True) for s in stages]
+    timers = [after(hours=5, out_of=stages[0], into=stages[2])]
+    timers.append(after(hours=5, out_of=stages[1], into=stages[2], key="soon"))
+    now = adopt(shop, Pipeline("changing", stages=stages, rules=[*rules, *timers]))
+    assert now.board.deal("d").due_at == adopted_at
+    now.tell("to.b", "e", hours=-10)
+    now.board.tick()
+    assert now.board.history("d").moves[-1].at == adopted_at
+    assert now.board.history("e").moves[-1].at == adopted_at - 5 * HOUR
+
+
+def test_an_old_name_of_a_stage_is_understood_when_it_is_told_late(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    shop.wait(1)
+    leads = lead_ladder()
+    lost = Stage("gone", status="lost", requires=["why"])
+    stages = [lost if stage == "lost" else stage for stage in leads.stages]
+    rules = [attrs.evolve(r, into=lost) if r.into == "lost" else r for r in leads.rules]
+    now = adopt(shop, Pipeline("leads", stages=stages, rules=rules), {"lost": "gone"})
+    hand = Event(
+        "ladder.by_hand",
+        deal="d",
+        id="in flight",
+        at=now.clock.now(),
+        source="ladderpipe",
+        data={"into": "lost", "by": "Bea", "properties": {"why": "price"}},
+    )
+    folded = now.pipeline.fold([*now.board.events("d"), hand])
+    assert folded.deal.stage == "gone"
 
 
 def opened_by(kind: str, **hooks: Any) -> Pipeline:

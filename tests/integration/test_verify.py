@@ -39,7 +39,7 @@ def lived(store: Any) -> Shop:
     shop.tell("lead", "forgotten", id="f1", contact={"email": "bob@example.com"})
     shop.tell("call", "forgotten", id="f2")
     shop.board.forget(email="bob@example.com")
-    shop.tell("order", "forgotten", id="f3")
+    shop.tell("call", "forgotten", id="f3")
     shop.board.move("cold", "lost", by="Bea", properties={"why": "price"})
     shop.tell("lead", "open", id="o1")
     shop.wait(73)

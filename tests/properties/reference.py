@@ -90,12 +90,101 @@ class State:
     """Timers of this visit that were due and whose guard was false."""
     fired: frozenset[tuple[str | None, dt.datetime]] = frozenset()
     """Every timer rule that ever moved the deal, with the instant."""
+    tried_at: dt.datetime | None = None
+    """When the last timer was tried."""
+    floor: tuple[int, dt.datetime] | None = None
+    """The number of the visit that a baseline holds, and when that was written."""
+    late: dict[tuple[str, str], bool] = attrs.field(factory=dict)
+    """What came late, and whether it changed anything."""
 
 
-def fold(pipeline: Pipeline, events: list[Event], until: dt.datetime | None = None) -> State | None:
+@attrs.frozen
+class Baseline:
+    """S12 and S15: a deal's whole state, where it stood, and when each part was told last.
+
+    Times are places in S9; a timer's is its instant, after that instant's events.
+    """
+
+    state: State
+    seen: frozenset[tuple[str, str]]
+    last: tuple[Any, ...]
+    began: tuple[Any, ...] | None
+    settled: tuple[Any, ...] | None
+    told: dict[str, tuple[Any, ...]]
+
+    @property
+    def at(self) -> dt.datetime:
+        tried = self.state.tried_at
+        return max(self.last[0], tried) if tried else self.last[0]
+
+    def is_before(self, pipeline: Pipeline, event: Event) -> bool:
+        """Whether an event sorts before it: not after the last event and timer it has seen."""
+        place = place_in_order(pipeline, event)
+        tried = self.state.tried_at
+        return place <= self.last or (tried is not None and place <= timers_place(tried))
+
+
+def carry(
+    pipeline: Pipeline,
+    state: State,
+    events: list[Event],
+    written_at: dt.datetime,
+    former: Baseline | None = None,
+) -> Baseline:
+    """Return the baseline that holds *state*, which all *events* have made."""
+    known = in_order(pipeline, events, None)
+    begun = len(former.state.moves) if former else 0
+    told: dict[str, tuple[Any, ...]] = dict(former.told) if former else {}
+    data = former.state.data if former else Data()
+    began, settled = (former.began, former.settled) if former else (None, None)
+    for event in known:
+        if former is None or (event.source, event.id) not in former.seen:
+            after = taken_in(data, event)
+            note(told, place_in_order(pipeline, event), event, data, after)
+            data = after
+    for move in state.moves[begun:]:
+        _, _, out_of, into, at, _, _, event = move
+        began = timers_place(at) if event is None else place_in_order(pipeline, event)
+        if into.status == "won" or (out_of is not None and out_of.is_closed):
+            settled = began
+    return Baseline(
+        attrs.evolve(state, floor=(len(state.moves), written_at)),
+        frozenset((event.source, event.id) for event in known),
+        max(place_in_order(pipeline, event) for event in known),
+        began,
+        settled,
+        told,
+    )
+
+
+def fold(
+    pipeline: Pipeline,
+    events: list[Event],
+    until: dt.datetime | None = None,
+    baseline: Baseline | None = None,
+) -> State | None:
     """Return the state after *events*, up to *until*; None when nothing opened the deal."""
+    state = state_after(pipeline, events, until, baseline)
+    return state if state.stage is not None else None
+
+
+def state_after(
+    pipeline: Pipeline,
+    events: list[Event],
+    until: dt.datetime | None = None,
+    baseline: Baseline | None = None,
+) -> State:
+    """Return the state after *events*, opened or not."""
     waiting = in_order(pipeline, events, until)
     state = State(events[0].deal if events else "")
+    if baseline is not None:
+        waiting = [event for event in waiting if (event.source, event.id) not in baseline.seen]
+        late = [event for event in waiting if baseline.is_before(pipeline, event)]
+        waiting = waiting[len(late) :]
+        state = attrs.evolve(baseline.state, late={})
+        told = dict(baseline.told)
+        for event in late:
+            state = apply_late(pipeline, state, event, baseline, told)
     while True:
         timer = next_timer(pipeline, state)
         event = waiting[0] if waiting else None
@@ -108,7 +197,173 @@ def fold(pipeline: Pipeline, events: list[Event], until: dt.datetime | None = No
         else:
             waiting = waiting[1:]
             state = apply(pipeline, state, event)
-    return state if state.stage is not None else None
+    return state
+
+
+def apply_late(
+    pipeline: Pipeline, before: State, event: Event, base: Baseline, told: dict[str, Any]
+) -> State:
+    """S12: what sorts before a baseline is folded where that stands; its data part by part."""
+    place = place_in_order(pipeline, event)
+    after = taken_in(before.data, event)
+    stale = {part for part in changed(before.data, after) if part in told and told[part] > place}
+    kept = {
+        True: with_parts(after, stale - {"value", "currency", "cart"}, before.data),
+        False: with_parts(after, stale, before.data),
+    }
+    is_of_visit = base.began is None or place > base.began
+    moved = None
+    for rule in rules_for(pipeline, before, event):
+        is_closing = rule.into.is_closed
+        settled_since = base.settled is not None and base.settled > place
+        if not is_of_visit and (not is_closing or settled_since):
+            continue
+        state = attrs.evolve(before, data=kept[is_closing])
+        if event.type == OVERRIDE or lets_through(pipeline, rule, state, event):
+            rule_key = OVERRIDE if event.type == OVERRIDE else rule.key
+            moved = enter(state, rule.into, base.at, rule_key, event)
+            break
+    final = moved or attrs.evolve(before, data=kept[False])
+    was_closed = before.stage is not None and before.stage.is_closed
+    if was_closed and not may_say_so(before, final, event):
+        part = "cart" if told_lines(event) is not None else "value"
+        money = {**before.data.money, "unread": (*before.data.unread, (part, event.id))}
+        final = attrs.evolve(final, data=attrs.evolve(final.data, **money))
+    if moved is None and is_of_visit and before.stage is not None:
+        assert before.activity_at
+        if is_active(pipeline, event):
+            final = attrs.evolve(final, activity_at=max(before.activity_at, event.at))
+        final = retried(pipeline, final, base.at)
+    still_closed = was_closed and final.stage is not None and final.stage.is_closed
+    if still_closed and not is_correction(event):
+        final = attrs.evolve(final, data=attrs.evolve(final.data, **before.data.money))
+    note(told, place, event, before.data, after)
+    counts = before.stage is None or bool(changed(before.data, final.data))
+    counts |= (before.moves, before.activity_at, before.blocked) != (
+        *(final.moves, final.activity_at, final.blocked),
+    )
+    if counts:
+        last = max(event.at, before.last_event_at or event.at)
+        final = attrs.evolve(final, last_event_at=last)
+    return attrs.evolve(final, late={**before.late, (event.source, event.id): counts})
+
+
+def rules_for(pipeline: Pipeline, state: State, event: Event) -> list[Rule]:
+    """S2, S13: the rules that listen to an event and leave the stage, in their order."""
+    if event.type == OVERRIDE:
+        return [Rule(ByHand(), pipeline.stage(event.data["into"]), ANY)]
+    return [
+        rule
+        for rule in pipeline.rules
+        if may_leave(rule, state.stage)
+        and (
+            isinstance(rule.trigger, ByHand) and rule.into == event.data["into"]
+            if event.type == HAND
+            else isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
+        )
+    ]
+
+
+def taken_in(data: Data, event: Event) -> Data:
+    if event.type in (HAND, OVERRIDE):
+        return attrs.evolve(
+            data, properties={**data.properties, **event.data.get("properties", {})}
+        )
+    return reduced(data, event)
+
+
+CART = ("cart", "cart_currency", "tellings", "unread")
+
+
+def parts(data: Data) -> dict[str, Any]:
+    """S12: the parts whose last telling a baseline notes."""
+    found: dict[str, Any] = {
+        "cart": tuple(getattr(data, name) for name in CART),
+        "value": data.explicit_value,
+        "currency": data.currency,
+    }
+    for name in ("owner", "company", "title", "source"):
+        found[name] = data.fields.get(name)
+    contact = data.fields.get("contact") or {}
+    found |= {f"contact.{name}": value for name, value in contact.items()}
+    return found | {f"properties.{name}": value for name, value in data.properties.items()}
+
+
+def changed(before: Data, after: Data) -> set[str]:
+    was, now, nothing = parts(before), parts(after), object()
+    return {part for part in {*was, *now} if was.get(part, nothing) != now.get(part, nothing)}
+
+
+def with_parts(data: Data, which: set[str], other: Data) -> Data:
+    """Return *data* with some of its parts as they are in the *other*."""
+    found = parts(data)
+    for part in which:
+        found.pop(part, None)
+        if part in parts(other):
+            found[part] = parts(other)[part]
+    fields = {
+        name: found[name]
+        for name in ("owner", "company", "title", "source")
+        if found[name] is not None
+    }
+    below = {
+        slot: {
+            part.removeprefix(f"{slot}."): value
+            for part, value in found.items()
+            if part.startswith(f"{slot}.")
+        }
+        for slot in ("contact", "properties")
+    }
+    fields["contact"] = below["contact"]
+    cart = dict(zip(CART, found["cart"], strict=True))
+    return Data(
+        explicit_value=found["value"],
+        currency=found["currency"],
+        fields=fields,
+        properties=below["properties"],
+        **cart,
+    )
+
+
+def note(
+    told: dict[str, Any], place: tuple[Any, ...], event: Event, before: Data, after: Data
+) -> None:
+    """Note what an event told: what it names, and what it took away. A line tells no whole cart."""
+    found = event.data
+    names = {part for part in changed(before, after) if part != "cart"}
+    names |= {n for n in ("owner", "company", "title", "source", "value", "currency") if n in found}
+    if found.get("cart", {}).get("currency"):
+        names.add("currency")
+    if told_lines(event) is not None or event.type == "cart.emptied":
+        names.add("cart")
+    contact, edited = found.get("contact") or {}, event.type == EDITED
+    names |= {f"contact.{n}" for n, value in contact.items() if edited or value not in (None, "")}
+    names |= {f"properties.{name}" for name in found.get("properties", {})}
+    for name in names:
+        told[name] = max(place, told.get(name, place))
+
+
+def place_in_order(pipeline: Pipeline, event: Event) -> tuple[Any, ...]:
+    """S9: the key that an event has by itself; events go before timers, those before hands."""
+    rungs = [
+        pipeline.stages.index(rule.into)
+        for rule in pipeline.rules
+        if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
+    ]
+    rules = [
+        rule
+        for rule in pipeline.rules
+        if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
+    ]
+    rung = min(rungs, default=-1)
+    if rules and all(leaves_only_closed(rule) for rule in rules):
+        rung = len(pipeline.stages)
+    phase = 2 if event.type in (HAND, OVERRIDE, EDITED) else 0
+    return (event.at, phase, event.seq, rung, event.source, event.id)
+
+
+def timers_place(at: dt.datetime) -> tuple[Any, ...]:
+    return (at, 1, 0, 0, "", "")
 
 
 def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None) -> list[Event]:
@@ -117,28 +372,9 @@ def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None)
     Each identity once: of copies the lowest seq, and of those the first by their data's text.
     """
 
-    def rung(event: Event) -> int:
-        into = [
-            pipeline.stages.index(rule.into)
-            for rule in pipeline.rules
-            if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
-        ]
-        rules = [
-            rule
-            for rule in pipeline.rules
-            if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
-        ]
-        if rules and all(leaves_only_closed(rule) for rule in rules):
-            return len(pipeline.stages)
-        return min(into, default=-1)
-
-    def key(event: Event) -> tuple[Any, ...]:
-        is_hand = event.type in (HAND, OVERRIDE, EDITED)
-        return (event.at, is_hand, event.seq, rung(event), event.source, event.id)
-
     highest_first = sorted(events, key=lambda event: (event.seq, event.data_text()), reverse=True)
     once = {(event.source, event.id): event for event in highest_first}
-    told = sorted(once.values(), key=key)
+    told = sorted(once.values(), key=lambda event: place_in_order(pipeline, event))
     gone = taken_back(told)
     return [
         event
@@ -183,6 +419,8 @@ def next_timer(pipeline: Pipeline, state: State) -> tuple[dt.datetime, Rule] | N
     for rule in timers(pipeline, state):
         due = due_of(rule, state)
         if due is not None and rule.key not in state.blocked:
+            if state.floor is not None and state.floor[0] == len(state.moves):
+                due = max(due, state.floor[1])
             pending.append((due, rule))
     return min(pending, key=lambda found: found[0], default=None)
 
@@ -204,7 +442,9 @@ def due_of(rule: Rule, state: State) -> dt.datetime | None:
     due = rule.trigger.due_at(  # type: ignore[union-attr]
         VisitTimes(state.entered_at, state.activity_at, state.opened_at)
     )
-    return None if due is None else max(due, state.entered_at)
+    if due is None:
+        return None
+    return max(due, state.entered_at)
 
 
 def may_leave(rule: Rule, stage: Stage | None) -> bool:
@@ -225,6 +465,7 @@ def may_leave(rule: Rule, stage: Stage | None) -> bool:
 
 def fire(pipeline: Pipeline, state: State, due: dt.datetime, rule: Rule) -> State:
     """S8: move, or note that the timer is blocked; at most once per instant."""
+    state = attrs.evolve(state, tried_at=due)
     if (rule.key, due) not in state.fired and lets_through(pipeline, rule, state, None):
         return enter(fired(state, rule, due), rule.into, due, rule.key, None)
     return attrs.evolve(state, blocked=state.blocked | {rule.key})
@@ -236,12 +477,7 @@ def fired(state: State, rule: Rule, at: dt.datetime) -> State:
 
 def apply(pipeline: Pipeline, before: State, event: Event) -> State:
     """S2, S13, S17: data first, then the first rule that matches, then blocked timers."""
-    if event.type in (HAND, OVERRIDE):
-        properties = {**before.data.properties, **event.data.get("properties", {})}
-        data = attrs.evolve(before.data, properties=properties)
-    else:
-        data = reduced(before.data, event)
-    state = attrs.evolve(before, data=data, last_event_at=event.at)
+    state = attrs.evolve(before, data=taken_in(before.data, event), last_event_at=event.at)
     after = decide(pipeline, state, event)
     was_closed = before.stage is not None and before.stage.is_closed
     if was_closed and not may_say_so(before, after or state, event):
@@ -251,14 +487,20 @@ def apply(pipeline: Pipeline, before: State, event: Event) -> State:
         state = attrs.evolve(state, data=kept)
         after = after and attrs.evolve(after, data=kept)
     if after is None:
-        active = pipeline.activity is None or event.type in (*pipeline.activity, HAND, OVERRIDE)
-        if event.type != EDITED and active:
+        if is_active(pipeline, event):
             state = attrs.evolve(state, activity_at=event.at)
         after = retried(pipeline, state, event.at)
     still_closed = was_closed and after.stage is not None and after.stage.is_closed
     if still_closed and not is_correction(event):
         after = attrs.evolve(after, data=attrs.evolve(after.data, **before.data.money))
     return after
+
+
+def is_active(pipeline: Pipeline, event: Event) -> bool:
+    """S13: an edit is no activity; ``activity`` says which types are."""
+    named = pipeline.activity
+    known = named is None or event.type in (*named, HAND, OVERRIDE)
+    return event.type != EDITED and known
 
 
 def is_correction(event: Event) -> bool:
@@ -280,12 +522,8 @@ def decide(pipeline: Pipeline, state: State, event: Event) -> State | None:
     if event.type == OVERRIDE:
         into = pipeline.stage(event.data["into"])
         return enter(state, into, event.at, OVERRIDE, event)
-    for rule in pipeline.rules:
-        if event.type == HAND:
-            meant = isinstance(rule.trigger, ByHand) and rule.into == event.data["into"]
-        else:
-            meant = isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
-        if meant and may_leave(rule, state.stage) and lets_through(pipeline, rule, state, event):
+    for rule in rules_for(pipeline, state, event):
+        if lets_through(pipeline, rule, state, event):
             return enter(state, rule.into, event.at, rule.key, event)
     return None
 

@@ -18,7 +18,7 @@ from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
 from ..ladder.ladder import Ladder
-from ..model.event import PHASE_BASELINE, WITHDRAW, Event
+from ..model.event import WITHDRAW, Event
 from ..model.held import HeldKind
 from ..model.history import SetAside
 from ..model.move import Move
@@ -58,7 +58,6 @@ class Decision:
         kept_moves: on a refold, the stored moves that stay.
         events: on a refold, all events by identity.
         kept: on a refold, the number of the last stored visit that stays.
-        late: identities of events older than the baseline.
         only_swept: whether there was nothing to do but to fire timers.
         asked_anew: whether every event since the baseline was folded.
         source: of the event that told the customer's ids; ``None`` when it is the stored one.
@@ -78,7 +77,6 @@ class Decision:
     old_keys: Sequence[str] = ()
     new_keys: Sequence[str] = ()
     kept: int | None = None
-    late: frozenset[tuple[str, str]] = frozenset()
     only_swept: bool = False
     asked_anew: bool = False
     source: str | None = None
@@ -122,22 +120,22 @@ class Decision:
         """Return what became of each of the events that were decided about."""
         caused = {(c.source, c.id): m.n for m in self.moves if (c := m.event) is not None}
         unmoved = Outcome.WAITING if self.draft.stage is None else Outcome.STAYED
-        aside = self.draft.aside
+        aside, late = self.draft.aside, self.draft.late
         found = []
         for event in events:
             identity = (event.source, event.id)
             n = caused.get(identity)
-            if identity in self.late:
-                found.append(Outcome.LATE)
-            elif event.type == WITHDRAW:
+            if event.type == WITHDRAW:
                 is_moved = self.current_changed and self.draft.stage is not None
                 found.append(Outcome.MOVED if is_moved else unmoved)
             elif aside and identity in aside:
                 found.append(Outcome.HELD)
-            elif n is None:
-                found.append(unmoved)
-            else:
+            elif n is not None:
                 found.append(Outcome.OPENED if n == 1 else Outcome.MOVED)
+            elif late and late.get(identity) is False:
+                found.append(Outcome.LATE)
+            else:
+                found.append(unmoved)
         return found
 
     def outcome(self, event: Event) -> Outcome:
@@ -221,12 +219,6 @@ def decide(
     """
     draft = draft_of(pipeline, stored, document)
     ordered = folding.in_order(pipeline.ladder, events) if len(events) > 1 else events
-    late: frozenset[tuple[str, str]] = frozenset()
-    if stored.baseline_at is not None:
-        baseline = (stored.baseline_at, PHASE_BASELINE)
-        old = [e for e in ordered if (e.at, e.phase) < baseline and e.type != WITHDRAW]
-        late = frozenset((event.source, event.id) for event in old)
-        ordered = [event for event in ordered if (event.source, event.id) not in late]
     swept_to = stored.swept_to
     if swept_to is not None and swept_to > now:
         swept_to = now
@@ -239,7 +231,7 @@ def decide(
             or not folding.sorts_after_all(draft, order_key(pipeline.ladder, ordered[0]))
         )
         if is_late or is_ahead:
-            decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered, late)
+            decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered)
             if not hold:
                 _refuse_unusable(decision.draft, ordered)
             decision.has_said = any(map(unsubscribes_all, events))
@@ -264,8 +256,7 @@ def decide(
         moves,
         keys,
         swept_to,
-        late=late,
-        only_swept=only_swept and not late,
+        only_swept=only_swept,
         source=source,
         has_said=any(map(unsubscribes_all, events)),
     )
@@ -278,7 +269,6 @@ def _fold_again(
     load_all: LoadAll,
     swept_to: dt.datetime | None,
     new: Sequence[Event],
-    late: frozenset[tuple[str, str]] = frozenset(),
 ) -> Decision:
     events, old_moves = load_all()
     ordered = folding.in_order(pipeline.ladder, events)
@@ -320,7 +310,6 @@ def _fold_again(
         old_keys=[move.visit_key for move in old],
         new_keys=keys if base_key is None else [base_key, *keys],
         kept=base + same,
-        late=late,
         asked_anew=True,
         source=source_of(ordered, known_source(stored.customer), ""),
     )

@@ -88,7 +88,11 @@ class Eraser:
         """Return an event's data without contact, title and reason, and without what names them."""
         if event.type == BASELINE:
             state = event.data["state"]
-            return {**event.data, "state": {**state, "data": self.deal(state["data"])}}
+            erased = {**event.data, "state": {**state, "data": self.deal(state["data"])}}
+            if "told" in event.data:
+                told = event.data["told"]
+                erased["told"] = [[by, [self.part(part) for part in parts]] for by, parts in told]
+            return erased
         if event.type != DISCARDED:
             return self._told(event.type, event.data)
         note = event.data[DISCARDED]
@@ -147,6 +151,11 @@ class Eraser:
         erased = DealData.from_dict(self.deal(data.to_dict()))
         for name in DealData.__slots__:
             setattr(data, name, getattr(erased, name))
+
+    def part(self, part: str) -> str:
+        """Return the name of a part of a deal's data, as baselines note it."""
+        slot, dot, name = part.partition(".")
+        return f"{slot}{dot}{self._name(name)}"
 
     def payload(self, effect: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return an effect's payload without what is personal; a task can still be listed."""

@@ -18,7 +18,7 @@ from ..model.event import Event
 from ..model.report import DealFailure
 from ..public import publish
 from ..stores.base import FORGOTTEN_DIGEST, StoredDeal, Transaction
-from .baseline import folded_anew, write_baseline
+from .baseline import folded_anew, past_of, write_baseline
 from .boundary import as_failure, go_on_or_raise
 from .eraser import FORGOTTEN, Eraser, contacts_of, leaves
 from .hold import event_of, held_rows
@@ -115,7 +115,8 @@ def _forget_deal(
     sweep(unit, found[0], unit.now)
     unit.flush()
     stored, document = unit.transaction.load_by_id(found[0].id) or found
-    events = [event for event, _ in unit.transaction.events(stored.id)]
+    past = past_of(unit, stored)
+    events = past.events
     draft = unit.draft(stored, document)
     eraser = Eraser([value, *_personal([*events, *told], draft.data)], dropped)
     unit.transaction.replace_event_data(
@@ -126,7 +127,7 @@ def _forget_deal(
         draft.changed = True
         if draft.stage is not None:
             draft.name_deal()
-        write_baseline(unit, stored, draft)
+        write_baseline(unit, stored, draft, past, erased=eraser.part)
     _forget_effects(unit, stored, eraser)
     unit.flush()
     _forget_held(unit, name, eraser)

@@ -14,11 +14,12 @@ from typing import Final, TypeAlias
 import attrs
 
 from ..errors import DefinitionError, MigrationError, PipelineChangedError
+from ..fold.fold import stay_blocked
 from ..model.report import DealFailure
 from ..model.stage import Stage
 from ..public import publish
 from ..stores.base import PipelineRow, StoredDeal
-from .baseline import folded_anew, write_baseline
+from .baseline import Past, folded_anew, past_of, pasts_of, write_baseline
 from .boundary import as_failure, go_on_or_raise, words
 from .decision import draft_of
 from .session import Session, definition_text
@@ -129,10 +130,10 @@ def _try_together(
     with _trying(session) as unit:
         deals, renamed = _untried(session, unit, mapping, after, batch)
         last = deals[-1].id if len(deals) == batch else None
-        for stored in deals:
+        for stored, past in pasts_of(unit, deals):
             try:
                 with unit.attempt():
-                    _try_carrying(unit, stored, renamed)
+                    _try_carrying(unit, stored, past, renamed)
             except Exception as error:
                 go_on_or_raise(session, error, unit.transaction)
                 found.append((stored.deal, error))
@@ -150,7 +151,7 @@ def _try_apart(
         with _trying(session) as unit:
             now = unit.transaction.load_by_id(stored.id)
             if now is not None:
-                _try_carrying(unit, now[0], renamed)
+                _try_carrying(unit, now[0], past_of(unit, now[0]), renamed)
 
     found: list[tuple[str, Exception]] = []
     for stored in deals:
@@ -175,9 +176,9 @@ def _untried(
     return transaction.unadopted(session.number, pipeline.fingerprint, after, batch), renamed
 
 
-def _try_carrying(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> None:
+def _try_carrying(unit: Unit, stored: StoredDeal, past: Past, renamed: Mapping[str, str]) -> None:
     moves = len(unit.moves)
-    _carry(unit, stored, renamed)
+    _carry(unit, stored, past, renamed)
     unit.flush()
     if len(unit.moves) > moves:
         # Hooks ran, and what they wrote may be found wrong only at the commit.
@@ -204,8 +205,8 @@ def _carry_batch(
 def _carry_these(
     unit: Unit, deals: Sequence[StoredDeal], renamed: Mapping[str, str], batch: int
 ) -> None:
-    for stored in deals:
-        _carry(unit, stored, renamed)
+    for stored, past in pasts_of(unit, deals):
+        _carry(unit, stored, past, renamed)
     unit.flush()
     if len(deals) < batch:
         pipeline = unit.pipeline
@@ -286,17 +287,16 @@ def _checked(
     return {str(old): str(new) for old, new in mapping.items()}
 
 
-def _carry(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> None:
+def _carry(unit: Unit, stored: StoredDeal, past: Past, renamed: Mapping[str, str]) -> None:
     if not folded_anew(unit, stored, may_open=True):
-        _carry_over(unit, stored, renamed)
+        _carry_over(unit, stored, past, renamed)
 
 
-def _carry_over(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> None:
+def _carry_over(unit: Unit, stored: StoredDeal, past: Past, renamed: Mapping[str, str]) -> None:
     """Write the baseline of one deal, its timers worked out anew from the new definition."""
     moved = stored._replace(
         stage=renamed.get(stored.stage or "", stored.stage),
         lost_from=renamed.get(stored.lost_from or "", stored.lost_from),
-        timers=None,
     )
     if renamed and stored.visit:
         unit.transaction.rename_stages(unit.number, stored.id, dict(renamed))
@@ -307,7 +307,8 @@ def _carry_over(unit: Unit, stored: StoredDeal, renamed: Mapping[str, str]) -> N
         draft.closed_at = draft.entered_at
     if draft.stage is None or draft.stage.status != "lost":
         draft.lost_from = None
-    write_baseline(unit, moved, draft)
+    stay_blocked(draft)
+    write_baseline(unit, moved, draft, past, renamed)
 
 
 publish("ladderpipe", MigrationReport)

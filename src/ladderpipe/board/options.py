@@ -13,7 +13,7 @@ from ..fold.fold import hand_instant
 from ..fold.options import Consequence, Option, ending, judged, options
 from ..ladder.machine import HAND_PREFIX
 from ..model.clock import instant_text
-from ..model.event import Event, checked_name
+from ..model.event import BASELINE, Event, checked_name
 from ..model.stage import TASK
 from ..stores.base import EffectRow, StoredDeal, Transaction
 from .decision import decide
@@ -92,7 +92,8 @@ def before_hand(unit: Unit, stored: StoredDeal, document: str | None, event: Eve
     draft = unit.draft(stored, document)
     if not folding.sorts_after_all(draft, key):
         told = [found for found, _ in unit.transaction.events(stored.id)]
-        earlier = [found for found in told if order_key(ladder, found) < key]
+        # What is earlier than a baseline is asked where that stands.
+        earlier = [f for f in told if f.type == BASELINE or order_key(ladder, f) < key]
         draft, _, _ = folding.fold_all(ladder, stored.deal, folding.in_order(ladder, earlier))
     folding.advance(draft, event.at, [])
     return draft
@@ -148,20 +149,24 @@ def refuse(
             **fields,
         )
     raise MoveNotAllowedError(
-        f"{where} and cannot be moved into {into} by hand: {_why(draft, option)}; "
+        f"{where} and cannot be moved into {into} by hand: {_why(draft, option, event)}; "
         f"{_where_to(possible)}, or board.override(...) goes past the rules",
         missing=option.missing,
         **fields,
     )
 
 
-def _why(draft: Draft, option: Option) -> str:
+def _why(draft: Draft, option: Option, event: Event) -> str:
     candidates = draft.rung.by_trigger.get(HAND_PREFIX + option.into.key, ())
     barred = [refusal.detail for refusal in option.refusals if refusal.reason == "actor"]
     guards = " and ".join(str(c.guard) for c in candidates if c.guard is not None)
     if barred:
         return " and ".join(barred)
-    if option.allowed:  # so it was its place that did not let it move: behind a baseline
+    if option.allowed and draft.base is not None:  # so it was its place that kept it
+        key = order_key(draft.ladder, event)
+        answer = draft.base.answer(draft.ladder, key, option.into.is_closed)
+        return answer or "it came late to a baseline"
+    if option.allowed:
         return "what is known of the deal begins later"
     return f"the guard does not hold ({guards})" if guards else "no by_hand rule leads there"
 

@@ -538,7 +538,8 @@ def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:
 
 def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) -> Receipt:
     """Return what a board answers to one event."""
-    aside = decision.draft.aside.get((event.source, event.id))
+    identity = (event.source, event.id)
+    aside = decision.draft.aside.get(identity)
     return Receipt(
         outcome or decision.outcome(event),
         decision.draft.if_open(),
@@ -546,6 +547,7 @@ def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) ->
         decision.refolded,
         None if aside is None else aside.reason,
         event=event.identity,
+        late=identity in decision.draft.late,
     )
 
 

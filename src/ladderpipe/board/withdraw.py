@@ -15,6 +15,7 @@ from ..errors import (
     InvalidEventError,
     MoveNotAllowedError,
 )
+from ..fold.baseline import Baseline, in_turn
 from ..fold.fold import in_order
 from ..fold.withdrawals import Standing, standing
 from ..model.clock import instant_text
@@ -284,14 +285,20 @@ def _check_not_in_baseline(
     Raises:
         MoveNotAllowedError: it does.
     """
-    at = stored.baseline_at
+    baselines = in_turn(left.events)
     for event in left.events:
         if event.identity != target:
             continue
-        if event.type == BASELINE or (at is not None and event.at <= at):
+        if event.type == BASELINE or (baselines and _is_in(baselines[-1], event)):
             raise MoveNotAllowedError(
                 f"event {target.id!r} of deal {stored.deal!r} cannot be taken back: it stands in "
                 "what a baseline carries (after board.migrate, board.forget or retention); correct "
                 "the deal with board.edit, or move it with board.override",
                 deal=stored.deal,
             )
+
+
+def _is_in(baseline: Event, event: Event) -> bool:
+    """Whether a baseline holds an event; those of former versions hold what is not later."""
+    base = Baseline.of(baseline)
+    return event.at <= baseline.at if base is None else base.has_seen(event)

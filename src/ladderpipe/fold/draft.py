@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from ..errors import LadderError, PipelineChangedError
 from ..ladder.ladder import Ladder
@@ -17,23 +17,17 @@ from ..model.event import Event
 from ..model.history import SetAside, Withdrawn
 from ..model.stage import Stage
 from ..model.visit import Visit
+from .baseline import Baseline
 from .cart import CartDraft
 from .deal_data import DealData
+from .order import OrderKey, order_key
 from .withdrawals import Standing
 
 __all__ = ["Draft", "OrderKey", "order_key"]
 
-OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
-
 _PENDING: Final = Stage(NOT_OPEN)
 _NONE: Final[Mapping[Any, Any]] = {}
 """Shared by all drafts, as nearly none of them sets anything aside."""
-
-
-def order_key(ladder: Ladder, event: Event) -> OrderKey:
-    """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
-    rung = ladder.rung_of(event.type)
-    return (event.at, event.phase, event.seq, rung, event.source, event.id)
 
 
 class Draft:
@@ -44,7 +38,9 @@ class Draft:
         visit_key: key of the visit the draft was *loaded* in; see :func:`visit_keys`.
         horizon: when the last timer was tried, whether or not it moved the deal.
         blocked: keys of this visit's timers that were due while their guard was false.
-        floor: nothing is due before it; the time of the baseline the fold began at.
+        base: the baseline that the fold began at, unless a former version wrote it.
+        floor: nothing that the baseline's visit waits for is due before it.
+        late: what sorts before the baseline and was told after it, and if that changed anything.
         changed: whether the data may differ from what was loaded.
         hooked: the directions and stages whose moves are worth a snapshot.
         aside: events that could not be used at their place, with the reason; see S12.
@@ -63,6 +59,7 @@ class Draft:
         "_load_document",
         "activity_at",
         "aside",
+        "base",
         "blocked",
         "changed",
         "closed_at",
@@ -76,6 +73,7 @@ class Draft:
         "horizon",
         "ladder",
         "last_event",
+        "late",
         "lost_from",
         "next_timer",
         "opened_at",
@@ -107,7 +105,9 @@ class Draft:
         self.fired_at: dt.datetime | None = None
         self.fired: tuple[str, ...] = ()
         self.horizon: dt.datetime | None = None
+        self.base: Baseline | None = None
         self.floor: dt.datetime | None = None
+        self.late: Mapping[tuple[str, str], bool] = _NONE
         self.last_event: Event | None = None
         self.passed: Event | None = None
         self.aside: Mapping[tuple[str, str], SetAside] = _NONE
@@ -304,9 +304,30 @@ class Draft:
         draft.blocked = tuple(state.get("blocked", ()))
         draft.fired = tuple(state.get("fired", ()))
         draft._data = DealData.from_dict(state["data"])
-        draft._cursor = order_key(ladder, event)
-        draft.floor = event.at
+        draft.base = base = Baseline.of(event)
+        if base is None:
+            # Of a former version: it stood at the moment when it was written.
+            draft._cursor, draft.floor = order_key(ladder, event), event.at
+        else:
+            draft._cursor = None if base.last is None else base.last.key(ladder)
+            draft.horizon, draft.floor = base.horizon, base.written_at
         return draft
+
+    def note_late(self, event: Event, changed: bool) -> None:
+        """Note what came of an event that sorts before the baseline and was told after it.
+
+        It is in the deal's past: where the deal stands in S9 it does not move.
+        """
+        self.last_event, self.passed = None, event
+        if changed and (self._last_event_at is None or event.at > self._last_event_at):
+            self._last_event_at = event.at
+        if self.late is _NONE:
+            self.late = {}
+        self.late[event.source, event.id] = changed  # type: ignore[index]
+
+    def restore(self, data: DealData) -> None:
+        """Go on with other data."""
+        self._data = data
 
 
 _INSTANTS: Final = (

@@ -24,8 +24,10 @@ from ..model.notebook import text_block
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from ..public import publish
+from .baseline import Baseline, in_turn
 from .draft import Draft
 from .fold import in_order, merges_into_itself, run
+from .order import order_key
 from .withdrawals import is_told, standing
 
 __all__ = ["Explanation", "Reason", "Refusal", "Step", "explain", "why_not"]
@@ -46,6 +48,8 @@ class Reason(enum.StrEnum):
     """A rule before it won."""
     HELD_BACK = "held_back"
     """The timer has moved the deal at this very instant already."""
+    LATE = "late"
+    """The event sorts before the deal's baseline, and what happened since answers it."""
     GUARD = "guard"
     """Its guard does not hold."""
     REQUIRES = "requires"
@@ -82,6 +86,7 @@ class Step:
         into: the stage it was moved into; ``None`` when nothing moved.
         refusals: the other rules that listen to the same kind of trigger, in their order.
         note: what else is to be said.
+        in_baseline: whether the baseline below holds what came of it, so that it is not folded.
     """
 
     at: dt.datetime
@@ -93,6 +98,7 @@ class Step:
     into: Stage | None = None
     refusals: tuple[Refusal, ...] = ()
     note: str | None = None
+    in_baseline: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; what does not apply is left out."""
@@ -108,6 +114,7 @@ class Step:
                 {"rule": r.rule, "reason": str(r.reason), "detail": r.detail} for r in self.refusals
             ],
             "note": self.note,
+            "in_baseline": self.in_baseline or None,
         }
         return {name: part for name, part in told.items() if part is not None and part != []}
 
@@ -147,6 +154,8 @@ class Step:
             return f"counts no more: {self.event.data[DISCARDED]['reason']}"
         if self.kind in ("withdrawn", "withdrawal"):
             return "counts no more" if self.kind == "withdrawn" else "takes an event back"
+        if self.in_baseline:
+            return "what came of it is in the baseline"
         by = "" if self.kind == "override" else f" by '{self.rule}'"
         if self.kind == "baseline" and self.outcome is not Outcome.LATE:
             return f"the fold starts here, with the deal in '{self.out_of or 'no stage'}'"
@@ -156,7 +165,7 @@ class Step:
             by = "" if self.kind == "timer" else by
             return f"moved it out of '{self.out_of}' into '{self.into}'{by}"
         if self.outcome is Outcome.LATE:
-            return "older than the baseline, so it changes nothing"
+            return "it came late to the baseline, and changes nothing"
         if self.outcome is Outcome.HELD:
             return "set aside, since it cannot be used: it changes nothing, and is asked anew"
         if self.outcome is Outcome.WAITING:
@@ -244,10 +253,11 @@ def explain(
     listener = _Listener(ladder)
     draft, _, _ = run(ladder, found, until, listener)
     before = _until_baseline(ladder, found, until)
+    steps = list(_settled(listener.steps, draft))
     return Explanation(
         pipeline=ladder.name,
         deal=found[0].deal if found else None,
-        steps=(*before, *_with_withdrawals(ladder, found, until, listener.steps)),
+        steps=(*before, *_with_withdrawals(ladder, found, until, steps)),
         stage=draft.stage if draft else None,
         due_at=draft.due_at if draft else None,
         due_rule=draft.next_timer.key if draft and draft.next_timer else None,
@@ -286,6 +296,17 @@ def _taken_back(withdrawn: Withdrawn) -> str:
     return f"taken back by {who} at {_time(withdrawn.by.at)}{reason}"
 
 
+def _settled(steps: Iterable[Step], draft: Draft | None) -> Iterator[Step]:
+    """Yield steps as they are, now that it is known what came late and changes nothing."""
+    late = {} if draft is None else draft.late
+    for step in steps:
+        event = step.event
+        is_idle = event is not None and late.get((event.source, event.id)) is False
+        if is_idle and step.outcome is Outcome.STAYED:
+            step = attrs.evolve(step, outcome=Outcome.LATE)
+        yield step
+
+
 def _until_baseline(
     ladder: Ladder, events: list[Event], until: dt.datetime | str | None
 ) -> list[Step]:
@@ -293,19 +314,36 @@ def _until_baseline(
     if until is not None:
         limit = instant(until)
         events = [event for event in events if is_told(event, limit)]
-    ordered = list(standing(in_order(ladder, events)).events)
-    while ordered and ordered[-1].type != BASELINE:
-        ordered.pop()
-    if not ordered:
+    baselines = in_turn(events)
+    if not baselines:
         return []
-    last = ordered.pop()
-    late = [
-        Step(at=event.at, kind=_kind(event), outcome=Outcome.LATE, event=event) for event in ordered
-    ]
+    last = baselines.pop()
+    base = Baseline.of(last)
+    before = []
+    for event in standing(in_order(ladder, events)).events:
+        at, kind = event.at, _kind(event)
+        if base is None and order_key(ladder, event) < order_key(ladder, last):
+            before.append(Step(at=at, kind=kind, outcome=Outcome.LATE, event=event))
+        elif event in baselines or (base is not None and base.has_seen(event)):
+            step = Step(at=at, kind=kind, outcome=Outcome.STAYED, event=event, in_baseline=True)
+            before.append(step)
     key = last.data["state"].get("stage")
     stage = None if key is None else ladder.stage(key)
-    start = Step(at=last.at, kind="baseline", outcome=Outcome.STAYED, event=last, out_of=stage)
-    return [*late, start]
+    note = None if base is None else _stood(base)
+    start = Step(
+        at=last.at, kind="baseline", outcome=Outcome.STAYED, event=last, out_of=stage, note=note
+    )
+    return [*before, start]
+
+
+def _stood(base: Baseline) -> str:
+    """Say how the deal came to stand where a baseline holds it."""
+    told = f"written at {_time(base.written_at)}"
+    if base.began is not None:
+        told += f"; that visit began by {base.began}"
+    if base.settled not in (None, base.began):
+        told += f"; the deal was won or left a closed stage by {base.settled}"
+    return told
 
 
 class _Listener:
@@ -368,8 +406,9 @@ class _Listener:
         if draft.stage is None:
             moved, stayed = Outcome.OPENED, Outcome.WAITING
         refusals = tuple(self._refusals(draft, event, winner))
+        is_late = (event.source, event.id) in draft.late
         return Step(
-            at=at,
+            at=event.at if is_late else at,
             kind=_kind(event),
             outcome=moved if winner else stayed,
             event=event,
@@ -387,7 +426,10 @@ class _Listener:
         winner: Candidate | None,
         refusals: tuple[Refusal, ...],
     ) -> Iterator[str]:
-        note = None if winner else self._note(event, refusals)
+        if (event.source, event.id) in draft.late:
+            note = _late_note(draft, winner)
+        else:
+            note = None if winner else self._note(event, refusals)
         if note is not None:
             yield note
         for part in draft.data.unread:
@@ -421,6 +463,24 @@ class _Listener:
             yield Refusal(rule.key or "", reason, detail)
 
 
+def _late_note(draft: Draft, winner: Candidate | None) -> str | None:
+    base = draft.base
+    if base is None:
+        return None
+    told = "it was told after the baseline was written, and sorts before that"
+    if winner is not None:
+        return f"{told}: so it is folded where the deal stood, at {_time(base.at)}"
+    return f"{told}: the deal was there by {base.began}" if base.began is not None else told
+
+
+def _answer(draft: Draft, event: Event, candidate: Candidate) -> str | None:
+    """Return what speaks against a rule for an event that came late to the baseline."""
+    if draft.base is None or (event.source, event.id) not in draft.late:
+        return None
+    key = order_key(draft.ladder, event)
+    return draft.base.answer(draft.ladder, key, candidate.into.is_closed)
+
+
 def why_not(
     draft: Draft,
     event: Event,
@@ -435,6 +495,9 @@ def why_not(
         return Reason.TRIGGER, f"it leads into '{rule.into}'"
     if candidate is None:
         return Reason.OUT_OF, _does_not_leave(rule, draft.stage)
+    answer = _answer(draft, event, candidate)
+    if answer is not None:
+        return Reason.LATE, answer
     if winner is not None and winner.order < candidate.order:
         return Reason.EARLIER_RULE, f"'{winner.key}' stands before it"
     return _not_passed(draft, event, candidate)

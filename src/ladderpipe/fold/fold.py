@@ -32,9 +32,11 @@ from ..model.event import (
 from ..model.move import Move, new_move
 from ..model.stage import Stage
 from ..model.visit import Visit
+from .baseline import in_turn
 from .deal_data import DealData, Taken, Worth
 from .draft import Draft, OrderKey, order_key
 from .reducer import ORDER, corrects, keep_correction_aside
+from .tellings import AMOUNTS, Tellings, changed_parts, parts_of, restore
 from .withdrawals import is_told, standing
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "put_back",
     "run",
     "step",
+    "step_late",
     "take_in",
 ]
 
@@ -140,13 +143,14 @@ def fold_all(
     left = standing(ordered)
     ordered = left.events
     while True:
-        draft, first = begin(ladder, deal, ordered)
+        draft, late, rest = begin(ladder, deal, ordered)
         if prepare is not None:
             prepare(draft)
         start = draft.current_visit()
         moves: list[Move] = []
+        step_late(draft, late, moves, observer)
         try:
-            step(draft, ordered[first:] if first else ordered, moves, observer, careful)
+            step(draft, rest, moves, observer, careful)
         except (GuardError, InvalidEventError) as error:
             if careful or error.event is None:
                 raise
@@ -156,18 +160,144 @@ def fold_all(
             return draft, moves, start
 
 
-def begin(ladder: Ladder, deal: str, events: Sequence[Event]) -> tuple[Draft, int]:
-    """Return the draft to start from, and the index of the first event to fold onto it.
+def begin(
+    ladder: Ladder, deal: str, events: Sequence[Event]
+) -> tuple[Draft, Sequence[Event], Sequence[Event]]:
+    """Return the draft to start from, what of the ordered *events* came late to it, and the rest.
 
-    That is a deal not yet opened, or what the last baseline among the ordered *events* says.
+    That is a deal not yet opened, or what the last baseline says. What is in that is left out; what
+    sorts before it and is not comes late.
     """
-    for index in range(len(events) - 1, -1, -1):
-        event = events[index]
-        if event.type == BASELINE:
-            draft = Draft.from_baseline(ladder, event)
-            reschedule(draft)
-            return draft, index + 1
-    return Draft(ladder, deal), 0
+    baselines = in_turn(events)
+    if not baselines:
+        return Draft(ladder, deal), (), events
+    baseline = baselines[-1]
+    draft = Draft.from_baseline(ladder, baseline)
+    reschedule(draft)
+    base = draft.base
+    if base is None:
+        # Of a former version: what is in it and what came late cannot be told apart.
+        at = list(events).index(baseline)
+        draft.late = {(event.source, event.id): False for event in events[:at]}
+        return draft, (), events[at + 1 :]
+    told = [event for event in events if event.type != BASELINE and not base.has_seen(event)]
+    late = 0
+    while late < len(told) and base.is_after(ladder, order_key(ladder, told[late])):
+        late += 1
+    return draft, told[:late], told[late:]
+
+
+def step_late(
+    draft: Draft, events: Sequence[Event], moves: list[Move], observer: Observer | None = None
+) -> None:
+    """Fold ordered *events* that came late, where the deal stood when the baseline was written.
+
+    No timer fires before that place. One that cannot be used is set aside.
+    """
+    base = draft.base
+    if base is None or not events:
+        return
+    tellings = base.tellings(draft.ladder)
+    for event in events:
+        if event.type == DISCARDED:
+            draft.passed = event
+            if observer is not None:
+                observer(draft, event, None, base.at)
+            continue
+        before = copy.deepcopy(draft.data)
+        stood = _standing(draft)
+        left = draft.rung
+        thaws = event.type in _SPECIAL or event.type == EDITED
+        frozen = freeze(draft) if left.is_closed and not thaws else None
+        try:
+            _take(draft, event)
+            winner = _late_winner(draft, event, before, tellings)
+            into = None if winner is None else winner.into.stage
+            if frozen is not None and counts_when_closed(
+                draft.data, event, left.stage, into, frozen
+            ):
+                frozen = None
+        except (GuardError, InvalidEventError) as error:
+            error.event = event
+            draft.last_event = None
+            draft.set_aside(event, error, before)
+            if observer is not None:
+                observer(draft, event, None, base.at)
+            continue
+        draft.note_late(event, changed=False)
+        if observer is not None:
+            observer(draft, event, winner, base.at)
+        if winner is not None:
+            _enter(draft, winner.into, base.at, winner.key, event, moves, frozen)
+        elif _is_of_the_visit(draft, event):
+            is_newer = draft.activity_at is None or event.at > draft.activity_at
+            if is_newer and draft.ladder.is_activity(event.type):
+                draft.activity_at = event.at
+            _after_activity(draft, base.at, moves, observer, frozen)
+        if frozen is not None and draft.rung.is_closed:
+            put_back(draft, frozen)
+        told = changed_parts(parts_of(before), parts_of(draft.data))
+        draft.note_late(event, draft.stage is None or _standing(draft) != stood or bool(told))
+
+
+def _standing(draft: Draft) -> tuple[object, ...]:
+    """Return what an event can change of where a deal stands, data aside."""
+    return draft.visit, draft.activity_at, frozenset(draft.blocked)
+
+
+def _is_of_the_visit(draft: Draft, event: Event) -> bool:
+    """Whether what came late happened in the visit that the baseline holds, or after it."""
+    began = None if draft.base is None else draft.base.began
+    if draft.stage is None or began is None:
+        return draft.stage is not None
+    return order_key(draft.ladder, event) > began.key(draft.ladder)
+
+
+def _late_winner(
+    draft: Draft, event: Event, before: DealData, tellings: Tellings
+) -> Candidate | None:
+    """Return the rule by which an event moves that came late; what was told since stays.
+
+    Guards see the deal with what counts of the event: for a rule into a closed stage its amount
+    does in any case.
+    """
+    assert draft.base is not None
+    key = order_key(draft.ladder, event)
+    was, now = parts_of(before), parts_of(draft.data)
+    changed = changed_parts(was, now)
+    stale = {part for part in changed if tellings.is_older(part, key)}
+    closing = draft.data
+    restore(closing, stale - AMOUNTS, was)
+    staying = closing
+    if stale & AMOUNTS:
+        staying = copy.deepcopy(closing)
+        restore(staying, stale & AMOUNTS, was)
+    winner = None
+    for candidate in _candidates(draft, event):
+        is_closing = candidate.into.is_closed
+        if draft.base.answer(draft.ladder, key, is_closing) is not None:
+            continue
+        draft.restore(closing if is_closing else staying)
+        if candidate.unconditional or passes(candidate, draft, event):
+            winner = candidate
+            break
+    draft.restore(closing if winner is not None and winner.into.is_closed else staying)
+    tellings.note(event, changed - stale)
+    return winner
+
+
+def _candidates(draft: Draft, event: Event) -> Sequence[Candidate]:
+    """Return the ways on which an event may move the deal from where it stands."""
+    if event.type not in _SPECIAL:
+        itself = merges_into_itself(event)
+        return () if itself else draft.rung.by_trigger.get(event.type, ())
+    into = str(event.data.get("into"))
+    if draft.base is not None and into not in draft.ladder.rungs:
+        into = draft.base.renamed.get(into, into)
+    if event.type == OVERRIDE:
+        past_the_rules = draft.ladder.override_candidate(into)
+        return () if past_the_rules is None else (past_the_rules,)
+    return draft.rung.by_trigger.get(HAND_PREFIX + into, ())
 
 
 def step(
@@ -360,6 +490,8 @@ def _schedule(draft: Draft) -> None:
         if timer.key in draft.blocked:
             continue
         due = _due(draft, timer)
+        if due is not None and draft.floor is not None:
+            due = max(due, draft.floor)
         if due is not None and (best is None or due < best):
             best, draft.next_timer = due, timer
     draft.due_at = best
@@ -380,8 +512,7 @@ def _due(draft: Draft, timer: Candidate) -> dt.datetime | None:
             f"the timer of rule {timer.key!r} raised {shown(error)} for deal {draft.deal!r}: "
             "mend due_at"
         ) from error
-    earliest = draft.entered_at if draft.floor is None else max(draft.entered_at, draft.floor)
-    return max(due, earliest)
+    return max(due, draft.entered_at)
 
 
 def passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
@@ -431,6 +562,10 @@ def take_in(draft: Draft, event: Event) -> None:
         InvalidEventError: the reducer cannot understand it.
     """
     draft.last_event = event
+    _take(draft, event)
+
+
+def _take(draft: Draft, event: Event) -> None:
     if event.type in _SPECIAL:
         _take_properties(draft, event)
     else:
@@ -447,11 +582,8 @@ def _take_properties(draft: Draft, event: Event) -> None:
 def _by_hand(draft: Draft, event: Event) -> Candidate | None:
     """Return what a hand or an override sets off; the properties it brings count either way."""
     _take_properties(draft, event)
-    into = str(event.data.get("into"))
-    if event.type == OVERRIDE:
-        return draft.ladder.override_candidate(into)
-    for candidate in draft.rung.by_trigger.get(HAND_PREFIX + into, ()):
-        if passes(candidate, draft, event):
+    for candidate in _candidates(draft, event):
+        if candidate.unconditional or passes(candidate, draft, event):
             return candidate
     return None
 
@@ -476,6 +608,7 @@ def _enter(
         snapshots[n] = (_snapshot(draft, "out_of"), None)
     draft.visit = n
     draft.rung = rung
+    draft.floor = None
     draft.entered_at = draft.activity_at = at
     if left.stage is None:
         draft.opened_at = at
@@ -559,3 +692,18 @@ def reschedule(draft: Draft) -> None:
     draft.due_at = draft.next_timer = None
     if draft.rung.timers:
         _schedule(draft)
+
+
+def stay_blocked(draft: Draft) -> None:
+    """Leave those timers blocked that the ladder still has and that were due where the deal stood.
+
+    Raises:
+        GuardError: the time of a timer raised.
+    """
+    tried = draft.horizon
+    timers = [timer for timer in draft.rung.timers if timer.key in draft.blocked]
+    draft.blocked = tuple(
+        timer.key
+        for timer in timers
+        if tried is not None and not _is_later(_due(draft, timer), tried)
+    )

@@ -214,11 +214,11 @@ class Unfolding:
         return Change(self._outcome(event, new), new, tuple(moves[same:]), refolded=True)
 
     def _outcome(self, event: Event, moves: Iterable[Move]) -> Outcome:
-        cursor = self._draft.floor
-        if cursor is not None and event.at < cursor:
-            return Outcome.LATE
-        if (event.source, event.id) in self._draft.aside and event.type != WITHDRAW:
+        identity = (event.source, event.id)
+        if identity in self._draft.aside and event.type != WITHDRAW:
             return Outcome.HELD
+        if self._draft.late.get(identity) is False:
+            return Outcome.LATE
         for move in moves:
             if move.event is event:
                 return Outcome.OPENED if move.n == 1 else Outcome.MOVED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..model.event import BASELINE, WITHDRAW, Event, Identity, named_by
 from ..model.history import SetAside, Withdrawn
+from .baseline import Baseline, in_turn
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,6 +50,8 @@ def standing(ordered: Sequence[Event]) -> Standing:
     if not any(event.type == WITHDRAW for event in ordered):
         return found
     told = {event.identity: event for event in ordered}
+    baselines = in_turn(ordered)
+    base = Baseline.of(baselines[-1]) if baselines else None
     named: dict[Identity, Event] = {}
     counting: set[Identity] = set()
     astray: list[SetAside] = []
@@ -66,6 +69,9 @@ def standing(ordered: Sequence[Event]) -> Standing:
         elif meant.type == BASELINE:
             del named[target]
             astray.append(SetAside(event, f"{_called(target)} is a baseline and stays"))
+        elif base is not None and base.has_seen(meant):
+            del named[target]
+            astray.append(SetAside(event, f"{_called(target)} stands in a baseline"))
     found.events = [e for e in ordered if e.type != WITHDRAW and e.identity not in named]
     found.named = named
     found.withdrawn = tuple(

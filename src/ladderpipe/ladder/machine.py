@@ -14,6 +14,7 @@ from transitions import Machine, State
 from transitions.core import Transition
 
 from ..errors import DefinitionError
+from ..model.event import OVERRIDE
 from ..model.stage import Stage
 from .guards import Facts, Guard, is_filled
 from .rules import ByHand, OnEvents, Rule, Timer
@@ -71,7 +72,7 @@ class Candidate:
         self.guard: Guard | None = rule.when
         self.into = into
         self.requires = rule.into.requires
-        self.unconditional = self.guard is None and not self.requires
+        self.unconditional = (self.guard is None and not self.requires) or rule.key == OVERRIDE
 
 
 class Rung:

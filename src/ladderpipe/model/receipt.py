@@ -32,7 +32,7 @@ class Outcome(enum.StrEnum):
     WAITING = "waiting"
     """No rule has opened its deal yet; it is kept and takes part when one does."""
     LATE = "late"
-    """It is older than the deal's baseline; recorded, changes nothing."""
+    """It sorts before the deal's baseline and was told after it; recorded, changes nothing."""
     HELD = "held"
     """It cannot be used now; kept with the reason, and tried again. See ``board.held()``."""
     ARCHIVED = "archived"
@@ -68,6 +68,7 @@ class Receipt:
         undeclared: that the pipeline declares no events of this type, in words, with what was
             probably meant; ``None`` when it does. The event is recorded all the same.
         event: what names the event that was told; ``board.withdraw`` and ``undo`` take it.
+        late: whether it sorts before the deal's baseline and was told after that was written.
     """
 
     outcome: Outcome
@@ -77,6 +78,7 @@ class Receipt:
     reason: str | None = None
     undeclared: str | None = None
     event: Identity | None = None
+    late: bool = False
 
     @property
     def deal(self) -> Deal:
@@ -111,6 +113,7 @@ class Receipt:
             "reason": self.reason,
             "undeclared": self.undeclared,
             "event": None if self.event is None else self.event._asdict(),
+            "late": self.late,
         }
 
     @classmethod
@@ -134,6 +137,7 @@ class Receipt:
             record.get("reason"),
             record.get("undeclared"),
             None if event is None else Identity(**event),
+            record.get("late", False),
         )
 
     def __repr__(self) -> str:
@@ -145,4 +149,4 @@ class Receipt:
     def _told(self) -> tuple[Any, ...]:
         stands = self.deal_or_none
         what = (self.outcome, stands, self.moves, self.refolded, self.reason)
-        return (*what, self.undeclared, self.event)
+        return (*what, self.undeclared, self.event, self.late)

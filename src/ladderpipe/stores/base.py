@@ -111,7 +111,7 @@ SWEPT_FIELDS: Final = tuple(
     name
     for name in StoredDeal._fields[2:]
     if not name.startswith("cursor_")
-    and name not in ("last_event_at", "owner", "currency", "value", "baseline_at", "customer")
+    and name not in ("last_event_at", "owner", "currency", "value", "customer")
 )
 """What timers can change of a deal's row: nothing that only events say."""
 

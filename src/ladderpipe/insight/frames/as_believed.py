@@ -9,7 +9,7 @@ import copy
 import datetime as dt
 from collections.abc import Container, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from itertools import groupby, pairwise, takewhile
+from itertools import groupby, takewhile
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -18,8 +18,11 @@ import attrs
 from ...board.boundary import UNREADABLE
 from ...errors import GuardError, InvalidEventError
 from ...fold import fold as folding
+from ...fold.baseline import Baseline, in_turn
 from ...fold.draft import Draft
+from ...fold.order import order_key
 from ...fold.withdrawals import is_told, standing
+from ...ladder.ladder import Ladder
 from ...model.event import BASELINE, BY_HAND, DISCARDED, EDITED, OVERRIDE, PHASE_TIMER, Event
 from ...model.money import MOST_PLACES
 from ...model.move import Move
@@ -173,30 +176,57 @@ def _active_at(draft: Draft, at: dt.datetime) -> dt.datetime:
 def _eras(pipeline: Pipeline, told: Told, moment: Moment) -> list[list[Event]]:
     """Return the events that count, in order, in a list for the time from each baseline on.
 
-    Events that were recorded only after a baseline that they belong before are left out: they
-    change nothing.
+    Each stands before the first baseline that it is in. One that is in none of those that count,
+    and not in the one that follows, happened to the deal later, if it did at all.
     """
-    recorded = {
-        (event.source, event.id): recorded_at
+    ladder = pipeline.ladder
+    recorded = {(event.source, event.id): recorded_at for event, recorded_at in told}
+    baselines = in_turn(event for event, _ in told)
+    counting = [
+        event
         for event, recorded_at in told
         if is_told(event, moment.as_of) and moment.knows(recorded_at)
-    }
-    counting = [event for event, _ in told if (event.source, event.id) in recorded]
-    eras: list[list[Event]] = [[]]
-    for event in standing(folding.in_order(pipeline.ladder, counting)).events:
+    ]
+    known = standing(folding.in_order(ladder, counting)).events
+    counts = {(event.source, event.id) for event in known}
+    counting = [event for event in baselines if (event.source, event.id) in counts]
+    eras: list[list[Event]] = [[], *([event] for event in counting)]
+    for event in known:
         if event.type == BASELINE:
-            eras.append([])
-        eras[-1].append(event)
-    for era, following in pairwise(eras):
-        baseline = recorded[following[0].source, following[0].id]
-        era[:] = [event for event in era if recorded[event.source, event.id] <= baseline]
+            continue
+        holding = (n for n, base in enumerate(baselines) if _holds(ladder, base, event, recorded))
+        era = next(holding, len(baselines))
+        if era < len(counting) or (era == len(counting) and not _is_lost(ladder, eras[-1], event)):
+            eras[era].append(event)
     return [era for era in eras if era]
+
+
+def _holds(
+    ladder: Ladder,
+    baseline: Event,
+    event: Event,
+    recorded: Mapping[tuple[str, str], dt.datetime],
+) -> bool:
+    """Whether an event is in a baseline; of a former version's, only the times can tell."""
+    base = Baseline.of(baseline)
+    if base is not None:
+        return base.has_seen(event)
+    is_before = order_key(ladder, event) < order_key(ladder, baseline)
+    known, written = ((each.source, each.id) for each in (event, baseline))
+    return is_before and recorded[known] <= recorded[written]
+
+
+def _is_lost(ladder: Ladder, era: Sequence[Event], event: Event) -> bool:
+    """Whether it came late to a baseline of a former version, and changes nothing."""
+    begins = era[0] if era and era[0].type == BASELINE else None
+    is_former = begins is not None and Baseline.of(begins) is None
+    return is_former and begins is not None and order_key(ladder, event) < order_key(ladder, begins)
 
 
 def _is_last_era(era: Sequence[Event], told: Told) -> bool:
     """Whether no stored baseline is later than the one that the era begins with, if it does."""
-    baselines = [event for event, _ in told if event.type == BASELINE]
-    return not baselines or era[0] == max(baselines, key=_at)
+    baselines = in_turn(event for event, _ in told)
+    return not baselines or era[0] == baselines[-1]
 
 
 def _observe(
@@ -217,10 +247,14 @@ def _observe(
 def _observe_once(
     pipeline: Pipeline, era: Sequence[Event], changes: list[Change], careful: bool
 ) -> tuple[Draft, list[Move]]:
-    draft, first = _begun(pipeline, era, changes)
+    draft, late, rest = _begun(pipeline, era, changes)
     moves: list[Move] = []
     draft.changed = not changes
-    for at, events in groupby(era[first:], key=_at):
+    if late and draft.base is not None:
+        folding.step_late(draft, late, moves)
+        changes.append(facts(draft, draft.base.at))
+        draft.changed = False
+    for at, events in groupby(rest, key=_at):
         folding.step(draft, list(events), moves, careful=careful)
         changes.append(
             facts(draft, at)
@@ -231,14 +265,19 @@ def _observe_once(
     return draft, moves
 
 
-def _begun(pipeline: Pipeline, era: Sequence[Event], changes: list[Change]) -> tuple[Draft, int]:
-    """Begin to fold *era*, with what the baseline says that it begins with, if it does."""
-    draft, first = folding.begin(pipeline.ladder, era[0].deal, list(era))
-    if first and draft.last_event_at is not None:
+def _begun(
+    pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
+) -> tuple[Draft, Sequence[Event], Sequence[Event]]:
+    """Begin to fold *era*, with what the baseline says that it begins with, if it does.
+
+    Returns the draft, what came late to the baseline, and the rest.
+    """
+    draft, late, rest = folding.begin(pipeline.ladder, era[0].deal, list(era))
+    if era[0].type == BASELINE and draft.last_event_at is not None:
         while changes and changes[-1].at >= draft.last_event_at:
             changes.pop()
         changes.append(facts(draft, draft.last_event_at))
-    return draft, first
+    return draft, late, rest
 
 
 def _observe_before_baseline(
@@ -270,12 +309,12 @@ def _follow(
     changes: list[Change],
     careful: bool,
 ) -> None:
-    draft, first = _begun(pipeline, era, changes)
+    draft, late, rest = _begun(pipeline, era, changes)
     stages = {stage.key: stage for stage in pipeline.stages}
     ahead = [record for record in records if record.n > draft.visit]
     stage = draft.stage
     seen: set[tuple[str | None, str | None]] = set()
-    for event in era[first:]:
+    for event in (*late, *rest):
         if event.type == DISCARDED:
             continue
         while ahead and _is_before(ahead[0], event, seen):

@@ -434,10 +434,15 @@ def test_contact_that_comes_with_the_same_cart_is_no_repetition(
     assert board.deal("x.myshopify.com/c1-9f3a").contact["email"] == "ada@example.com"
 
 
-def test_an_awaited_board_takes_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_an_awaited_board_takes_the_same(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file = f"sqlite:///{tmp_path}/shop.db"
+    url = file if store == "sqlite" else request.getfixturevalue("postgres_url")
+
     async def receive_all() -> list[Any]:
         ladder = sales_management(language="en")
-        url = f"sqlite:///{tmp_path}/shop.db"
         answers = []
         async with await AsyncBoard.open(ladder, url, clock=ManualClock(NOW)) as board:
             receiver = Receiver(board, PATHS)
@@ -445,13 +450,14 @@ def test_an_awaited_board_takes_the_same(tmp_path: Path) -> None:
                 receiver.wsgi  # noqa: B018
             for delivery in (
                 shopify(payloads.checkout(), "checkouts/create"),
+                shopify(payloads.checkout(updated_at=NOW.isoformat()), "checkouts/update"),
                 shopify(payloads.cart(), secret=OTHER),
             ):
                 answers.append(await awaited(receiver, delivery))
             assert (await board.deal("x.myshopify.com/c1-9f3a")).stage == "order_review"
         return answers
 
-    assert asyncio.run(receive_all()) == [200, 401]
+    assert asyncio.run(receive_all()) == [200, 200, 401]
 
 
 async def awaited(receiver: Receiver, delivery: Delivery) -> int:

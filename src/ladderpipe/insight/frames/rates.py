@@ -143,7 +143,7 @@ def _converted(frame: pl.DataFrame, when: pl.Expr, rates: Rates) -> pl.DataFrame
     priced = pl.col("value").is_not_null()
     return (
         found.with_columns(
-            value=_times(pl.col("value"), pl.col("rate")),
+            value=_times(pl.col("value"), pl.when(pl.col("value") == 0).then(0).otherwise("rate")),
             # No amount and no currency stays nothing: it was not converted into anything.
             currency=pl.when(pl.col("currency").is_null() & ~priced)
             .then(None)
@@ -174,7 +174,8 @@ def _times(value: pl.Expr, rate: pl.Expr) -> pl.Expr:
 
 
 def _refuse_missing(found: pl.DataFrame, rates: Rates) -> None:
-    missing = found.filter(pl.col("rate").is_null() & pl.col("value").is_not_null())
+    # Nothing is nothing in any currency.
+    missing = found.filter(pl.col("rate").is_null() & (pl.col("value") != 0))
     if missing.height:
         currency, day = missing.select("currency", "day").row(0)
         raise RateError(

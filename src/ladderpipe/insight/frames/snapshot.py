@@ -30,6 +30,7 @@ __all__ = [
     "chosen_stages",
     "days",
     "in_order",
+    "known_sum",
     "ladder",
     "money_mean",
     "numbered",
@@ -204,6 +205,12 @@ def money_mean(value: pl.Expr) -> pl.Expr:
     # Polars works out the quotient of an empty group, too, before it drops it.
     number = amounts.len().clip(lower_bound=1).cast(MONEY)
     return pl.when(amounts.len() > 0).then(amounts.sum() / number)
+
+
+def known_sum(value: str | pl.Expr) -> pl.Expr:
+    """Return the sum of the amounts that are known; null where there are some and none is."""
+    amounts = pl.col(value) if isinstance(value, str) else value
+    return pl.when((amounts.count() > 0) | (amounts.len() == 0)).then(amounts.sum())
 
 
 def numbered(frame: pl.DataFrame) -> pl.DataFrame:

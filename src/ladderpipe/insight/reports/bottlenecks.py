@@ -92,10 +92,14 @@ def value_days(tables: Tables) -> pl.DataFrame:
         pl.col("begins").sum().cast(pl.Int64).alias("visits"),
         deal_days=days(pl.col("lasted").sum()),
         value_days=_areas(pieces),
+        known=(pl.col("value").count() > 0) | (pl.len() == 0),
         unvalued_days=days(pl.col("lasted").filter(pl.col("value").is_null()).sum()),
     )
-    exact = [_in_days(area) for area in held["value_days"].to_list()]
-    return held.with_columns(value_days=pl.Series(exact, dtype=MONEY))
+    exact = [
+        _in_days(area) if known else None
+        for area, known in held.select("value_days", "known").iter_rows()
+    ]
+    return held.drop("known").with_columns(value_days=pl.Series(exact, dtype=MONEY))
 
 
 def _areas(pieces: pl.DataFrame) -> pl.Expr:

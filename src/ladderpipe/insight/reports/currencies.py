@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from ..frames.rates import Rates
-from ..frames.snapshot import Instant, Source, standing, unvalued
+from ..frames.snapshot import Instant, Source, known_sum, standing, unvalued
 from ..report import Report
 from ..words import said
 
@@ -29,14 +29,14 @@ def currencies(
     """
     tables = standing(source, as_of, rates)
     keys = ["currency"] if rates is None else ["currency_was", "rate", "rate_on", "currency"]
-    was = [] if rates is None else [pl.col("value_was").sum()]
+    was = [] if rates is None else [known_sum("value_was")]
     table = (
         tables.deals.group_by(keys)
         .agg(
             pl.len().alias("deals"),
             pl.col("value").count().alias("valued"),
             *was,
-            pl.col("value").sum(),
+            known_sum("value"),
         )
         .sort(keys, nulls_last=True)
     )

@@ -19,6 +19,7 @@ from ..frames.snapshot import (
     chosen_stages,
     days,
     in_order,
+    known_sum,
     refuse_unknown,
     stage_labels,
     standing,
@@ -65,7 +66,7 @@ def stale(
     table = watched.group_by("stage", "currency").agg(
         pl.len().cast(pl.Int64).alias("deals"),
         pl.col("stale").sum().cast(pl.Int64),
-        pl.col("value").filter(pl.col("stale")).sum(),
+        known_sum(pl.col("value").filter(pl.col("stale"))),
         pl.col("idle_days").filter(pl.col("stale")).median().alias("median_days"),
         pl.col("idle_days").filter(pl.col("stale")).max().alias("longest_days"),
     )

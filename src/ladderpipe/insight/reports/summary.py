@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
 import polars as pl
@@ -15,6 +16,7 @@ from ..frames.snapshot import (
     Instant,
     Source,
     in_order,
+    known_sum,
     ladder,
     refuse_unknown,
     stage_labels,
@@ -85,12 +87,15 @@ def _figures(tables: Tables, by: By) -> pl.DataFrame:
     held = tables.deals.group_by(keys).agg(
         pl.len().cast(pl.Int64).alias("deals"),
         pl.col("value").count().cast(pl.Int64).alias("valued"),
-        pl.col("value").sum(),
+        known_sum("value"),
     )
     weighted = held.join(ladder(tables).select("stage", "probability"), on="stage", how="left")
     figures = weighted.group_by(by, "currency").agg(
-        pl.col("deals", "valued", "value").sum(),
-        weighted_value=(pl.col("value") * pl.col("probability")).sum(),
+        pl.col("deals", "valued").sum(),
+        known_sum("value"),
+        # A stage without a probability adds nothing, and a note says so; one without any known
+        # amount is not known.
+        weighted_value=known_sum(pl.col("value") * pl.col("probability").fill_null(0)),
     )
     return figures if by != "stage" else _every_stage(figures, tables)
 
@@ -100,7 +105,16 @@ def _every_stage(figures: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     found = figures.select("currency").unique()
     all_rows = ladder(tables).select("stage").join(found, how="cross")
     filled = all_rows.join(figures, on=["stage", "currency"], how="left", nulls_equal=True)
-    return filled.with_columns(pl.col("deals", "valued", "value", "weighted_value").fill_null(0))
+    return _nothing_is_zero(filled, "deals", ("deals", "valued", "value", "weighted_value"))
+
+
+def _nothing_is_zero(table: pl.DataFrame, count: str, figures: Sequence[str]) -> pl.DataFrame:
+    """Fill what a group that holds no deal comes to; what is not known of deals stays unknown."""
+    is_absent = pl.col(count).is_null()
+    return table.with_columns(
+        pl.when(is_absent).then(pl.lit(0).cast(table.schema[name])).otherwise(name).alias(name)
+        for name in figures
+    )
 
 
 def _compared(now: pl.DataFrame, before: pl.DataFrame, by: By) -> pl.DataFrame:
@@ -109,7 +123,10 @@ def _compared(now: pl.DataFrame, before: pl.DataFrame, by: By) -> pl.DataFrame:
     )
     both = now.join(renamed, on=[by, "currency"], how="full", coalesce=True, nulls_equal=True)
     # A group that is only on one side held nothing on the other.
-    filled = both.with_columns(pl.exclude(by, "currency").fill_null(0))
+    before_names = [name for name in both.columns if name.endswith("_before")]
+    now_names = [name for name in both.columns if name not in (by, "currency", *before_names)]
+    filled = _nothing_is_zero(both, "deals", now_names)
+    filled = _nothing_is_zero(filled, "deals_before", before_names)
     return filled.with_columns(
         (pl.col(name) - pl.col(f"{short}_before")).alias(f"{short}_change")
         for name, short in CHANGED.items()

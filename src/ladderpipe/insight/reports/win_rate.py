@@ -20,6 +20,7 @@ from ..frames.snapshot import (
     checked_confidence,
     checked_period,
     in_order,
+    known_sum,
     refuse_unknown,
     stage_labels,
     standing,
@@ -202,7 +203,7 @@ def loss_reasons(
     lost = decided(tables, period).filter(pl.col("status") == "lost")
     keys, grouped = grouped_by(lost, by, instant="decided_at", zone=zone)
     table = grouped.group_by(*keys, "loss_reason", "currency").agg(
-        pl.len().cast(pl.Int64).alias("deals"), pl.col("value").sum()
+        pl.len().cast(pl.Int64).alias("deals"), known_sum("value")
     )
     whole = pl.col("deals").sum().over(keys) if keys else pl.col("deals").sum()
     table = in_order(

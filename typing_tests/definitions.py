@@ -22,7 +22,7 @@ won = Stage("order_confirmed", title={"it": "Confermato", "en": "Confirmed"}, st
 
 
 def is_big(deal: Deal, event: Event | None) -> bool:
-    return deal.value >= 1000
+    return deal.value is not None and deal.value >= 1000
 
 
 rules: list[Rule] = [

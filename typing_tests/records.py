@@ -19,7 +19,7 @@ def reads(pipeline: Pipeline, board: Board, event: Event) -> None:
     assert_type(history.visits, tuple[Visit, ...])
     assert_type(history.visits[0].left_at, dt.datetime | None)
     assert_type(history.stage_at("2026-01-05T09:00:00Z"), Stage | None)
-    assert_type(history.deal.value, Decimal)
+    assert_type(history.deal.value, Decimal | None)
     assert_type(history.deal.stage, Stage)
     assert_type(history.moves[0].event, Event | None)
     assert_type(board.handle(event).deal, Deal)

@@ -52,13 +52,18 @@ class Data:
     currency: str | None = None
     tellings: tuple[Telling, ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
+    cart_is_told: bool = False
     fields: dict[str, Any] = attrs.field(factory=dict)
     properties: dict[str, Any] = attrs.field(factory=dict)
 
     @property
-    def value(self) -> Decimal:
+    def value(self) -> Decimal | None:
         if self.explicit_value is not None:
             return self.explicit_value
+        if self.cart and all(line.price is None for line in self.cart):
+            return None
+        if not self.cart and not self.cart_is_told:
+            return None
         return sum((rounded(line.quantity * (line.price or 0)) for line in self.cart), Decimal())
 
     @property
@@ -68,7 +73,8 @@ class Data:
     @property
     def money(self) -> dict[str, Any]:
         """What is frozen when a deal closes."""
-        names = ("cart", "cart_currency", "explicit_value", "currency", "tellings", "unread")
+        names = ("cart", "cart_currency", "cart_is_told", "explicit_value", "currency")
+        names = (*names, "tellings", "unread")
         return {name: getattr(self, name) for name in names}
 
 
@@ -550,7 +556,7 @@ def lets_through(pipeline: Pipeline, rule: Rule, state: State, event: Event | No
     for name in rule.into.requires:
         filled = deal.properties.get(name) not in (None, "", [], {})
         if name == "value":
-            filled = filled or deal.value != 0
+            filled = filled or deal.value not in (None, 0)
         elif name in ("owner", "contact", "company", "title", "source", "currency"):
             filled = filled or getattr(deal, name) not in (None, "", [], {})
         if not filled:
@@ -699,6 +705,7 @@ def whole_cart(data: Data, event: Event, lines: list[Any]) -> Data:
         elif quantity:
             cart.append(attrs.evolve(line, quantity=quantity, told=n))
     after = attrs.evolve(data, cart=tuple(cart), cart_currency=currency, unread=tuple(unread))
+    after = attrs.evolve(after, cart_is_told=bool(cart) or not unread)
     return told_of_cart(data, after, event, is_removal=not cart and not unread)
 
 
@@ -756,7 +763,7 @@ def added(data: Data, event: Event) -> Data:
             told=latest,
         )
         cart = [new if one is old else one for one in data.cart]
-    after = attrs.evolve(data, cart=tuple(cart))
+    after = attrs.evolve(data, cart=tuple(cart), cart_is_told=True)
     if contents(after) == contents(data):
         return after
     after = attrs.evolve(after, cart_currency=currency)
@@ -854,6 +861,8 @@ def refunded(data: Data, event: Event) -> Data:
     currency = event.data.get("currency") or data.currency
     if rounded(back) < 0 or data.currency not in (None, currency):
         return attrs.evolve(data, unread=(*data.unread, ("refunded", event.id)))
+    if data.value is None:
+        return attrs.evolve(data, currency=currency)
     rest = max(data.value - rounded(back), Decimal())
     return attrs.evolve(data, explicit_value=rest, currency=currency)
 

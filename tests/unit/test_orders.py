@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import ANY, Deal, Event, History, Pipeline, Stage, on
+from ladderpipe import ANY, Board, Deal, Event, History, ManualClock, Pipeline, Stage, on, verify
+from ladderpipe.guards import value_at_least
 
 CART = ("cart.updated", "cart.item_added", "cart.item_removed", "cart.emptied")
 
@@ -134,6 +135,25 @@ def test_amounts_finer_than_ten_places_are_rounded_half_to_even() -> None:
     """WooCommerce sends PHP's floats with 15 digits."""
     found = deal((0, "cart.updated", cart(line("P", 10.799999999999999, 3))))
     assert found.value == Decimal("32.4")
+
+
+def test_an_amount_that_nobody_told_is_unknown_and_not_zero() -> None:
+    """Guards on amounts are false then, whatever the amount they ask about."""
+    asked = deal((0, "quoted", {"currency": "EUR"}))
+    assert (asked.value, asked.currency, asked.weighted_value) == (None, "EUR", None)
+    assert (asked.to_dict()["value"], Deal.from_dict(asked.to_dict(), till().stages)) == (
+        None,
+        asked,
+    )
+    assert not value_at_least("-1").holds(asked, None)
+    unpriced = (0, "cart.updated", cart(line("A", None), line("B", "")))
+    assert (deal(unpriced).value, deal(unpriced).cart.is_complete) == (None, False)
+    assert deal((0, "cart.updated", cart(line(quantity=-1)))).value is None
+    assert deal((0, "cart.updated", cart())).value == 0
+    assert deal(unpriced, (1, "cart.emptied")).value == 0
+    assert (
+        deal(unpriced, (1, "order.confirmed"), (2, "order.refunded", {"refunded": 1})).value is None
+    )
 
 
 # -- the explicit value ----------------------------------------------------------------------------
@@ -290,3 +310,13 @@ def test_a_correction_erases_fields_of_the_contact() -> None:
     known = (0, "quoted", {"contact": {"email": "a@x.it", "phone": "1"}})
     found = deal(known, (1, "deal.edited", {"contact": {"phone": None, "email": "b@x.it"}}))
     assert found.contact == {"email": "b@x.it"}
+
+
+def test_what_is_not_known_adds_nothing_to_a_board_s_totals_and_is_counted() -> None:
+    board = Board(till(), clock=ManualClock("2026-01-06T09:00Z"))
+    for n, data in enumerate(({"value": "5", "currency": "EUR"}, {"currency": "EUR"}, {})):
+        at = "2026-01-05T09:00Z"
+        board.handle(Event("quoted", deal=f"d{n}", id=f"e{n}", at=at, data=data))
+    totals = [(row.currency, row.count, row.unvalued, row.value) for row in board.summary()]
+    assert totals == [(None, 1, 1, 0), ("EUR", 2, 1, 5)]
+    assert verify(board).agrees

@@ -227,6 +227,7 @@ def _row(pipeline: Pipeline, found: StoredHistory, folded: _Folded) -> Iterator[
             f"its baseline_at is stored as {_shown(is_.baseline_at)}, the fold says "
             f"{_shown(should.baseline_at)}"
         )
+    # An earlier release stored zero for what is not known.
     if Decimal(is_.value or 0) != Decimal(should.value or 0):
         yield f"its value is stored as {is_.value}, the fold says {should.value}"
     if _notes(is_.timers) != _notes(should.timers):

@@ -479,7 +479,11 @@ def stored_of(decision: Decision, has_effects: bool, pipeline: Pipeline) -> Stor
     customer: str | None = stored.customer
     if draft.changed:
         data = draft.data
-        owner, currency, value = data.owner, data.currency, str(data.value)
+        owner, currency, value = (
+            data.owner,
+            data.currency,
+            None if data.value is None else str(data.value),
+        )
     if draft.changed or customer is None or decision.has_said:
         told_by = decision.source
         if told_by is None:

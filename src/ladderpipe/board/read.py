@@ -41,7 +41,9 @@ class StageTotal:
 
     Attributes:
         currency: ``None`` for deals whose events named none; never summed with others.
+        value: sum of the values that are known.
         weighted_value: value times the stage's probability; ``None`` when it has none.
+        unvalued: how many of them have a value that is not known.
     """
 
     stage: Stage
@@ -49,6 +51,7 @@ class StageTotal:
     count: int
     value: Decimal
     weighted_value: Decimal | None
+    unvalued: int = 0
 
 
 def deal(session: Session, deal_id: str) -> Deal:
@@ -191,16 +194,18 @@ def effect_of(row: EffectRow) -> Effect:
 def summary(session: Session) -> list[StageTotal]:
     """Return count, value and weighted value per stage and currency, in ladder order."""
     counts: Counter[tuple[str, str | None]] = Counter()
+    unvalued: Counter[tuple[str, str | None]] = Counter()
     sums: dict[tuple[str, str | None], Decimal] = {}
     with session.reading() as transaction:
         for stage, currency, value in transaction.totals(session.number):
             key = stage, currency
             try:
-                found = stored_amount(value)
+                found = Decimal() if value is None else stored_amount(value)
             except InvalidOperation as error:
                 session.observer.unreadable(None, error)
                 continue
             counts[key] += 1
+            unvalued[key] += value is None
             sums[key] = total((sums.get(key, Decimal()), found))
     rows = []
     for stage in session.pipeline.stages:
@@ -208,7 +213,9 @@ def summary(session: Session) -> list[StageTotal]:
         for currency, summed in sorted(of_stage, key=lambda pair: pair[0] or ""):
             weight = stage.probability
             weighted = None if weight is None else product(summed, Decimal(str(weight)))
-            rows.append(StageTotal(stage, currency, counts[stage.key, currency], summed, weighted))
+            key = stage.key, currency
+            total_of = StageTotal(stage, currency, counts[key], summed, weighted, unvalued[key])
+            rows.append(total_of)
     return rows
 
 

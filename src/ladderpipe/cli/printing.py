@@ -127,8 +127,10 @@ def title_of(stage: Stage, language: str | None) -> str:
     return stage.title_in(language) if language else stage.title
 
 
-def money(amount: Decimal, currency: str | None) -> str:
+def money(amount: Decimal | None, currency: str | None) -> str:
     """Return an amount: ``€1,798.00``, ``CHF 1,798.00``, in letters that the output can take."""
+    if amount is None:
+        return "?"
     written = _plain_spaces(ENGLISH.money(amount, currency))
     try:
         written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

@@ -30,4 +30,5 @@ def total_record(total: StageTotal) -> dict[str, Any]:
         "count": total.count,
         "value": amount_text(total.value),
         "weighted_value": None if weighted is None else amount_text(weighted),
+        "unvalued": total.unvalued,
     }

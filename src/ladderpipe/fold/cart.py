@@ -77,13 +77,15 @@ class CartDraft(dict[Slot, CartLine]):
 
     Attributes:
         currency: of the unit prices; ``None`` while nobody has told it.
+        is_told: whether anything was ever told of the cart.
     """
 
-    __slots__ = ("_beside", "currency")
+    __slots__ = ("_beside", "currency", "is_told")
 
-    def __init__(self, currency: str | None = None) -> None:
+    def __init__(self, currency: str | None = None, is_told: bool = False) -> None:
         super().__init__()
         self.currency = currency
+        self.is_told = is_told
         # Of keys that have several lines: their slots, the one told last at the end.
         self._beside: dict[str, list[Slot]] = {}
 
@@ -166,6 +168,13 @@ class CartDraft(dict[Slot, CartLine]):
                 return
             quantity = total((quantity, -known.quantity))
 
+    def worth(self) -> Decimal | None:
+        """Return the sum of the lines that have a price; ``None`` while no amount is known."""
+        if not self:
+            return Decimal() if self.is_told else None
+        priced = [line.total for line in self.values() if line.unit_price is not None]
+        return total(priced) if priced else None
+
     def differs(self, other: CartDraft) -> bool:
         """Return whether anything else is in the other cart, or at other prices."""
         if None not in (self.currency, other.currency) and self.currency != other.currency:
@@ -174,7 +183,7 @@ class CartDraft(dict[Slot, CartLine]):
 
     def copy(self) -> CartDraft:
         """Return a cart that can be changed without changing this one."""
-        copied = CartDraft(self.currency)
+        copied = CartDraft(self.currency, self.is_told)
         copied.update(self)
         if self._beside:
             copied._beside = {key: list(slots) for key, slots in self._beside.items()}
@@ -196,12 +205,12 @@ class CartDraft(dict[Slot, CartLine]):
 
     @classmethod
     def from_list(
-        cls, lines: Iterable[Mapping[str, Any]], currency: str | None = None
+        cls, lines: Iterable[Mapping[str, Any]] | None, currency: str | None = None
     ) -> CartDraft:
-        """Return what :meth:`to_list` wrote."""
-        cart = cls(currency)
+        """Return what :meth:`to_list` wrote; ``None`` for a cart of which nothing was told."""
+        cart = cls(currency, lines is not None)
         ranks: dict[str, list[tuple[int, Slot]]] = {}
-        for written in lines:
+        for written in lines or ():
             line = _line_from_dict(written)
             slot: Slot = line.key
             if "told" in written:
@@ -255,6 +264,7 @@ class CartDraft(dict[Slot, CartLine]):
             others = [each.total for where, each in self.items() if where != slot]
             check_total(total([*others, line.total]), "the cart")
         self[slot] = line
+        self.is_told = True
 
     def _counted(self) -> dict[tuple[str, Decimal | None], Decimal]:
         return {(line.key, line.unit_price): line.quantity for line in self.values()}

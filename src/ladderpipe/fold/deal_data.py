@@ -14,7 +14,7 @@ from ..model.canonical import canonical
 from ..model.clock import instant
 from ..model.deal import CartLine, Unread
 from ..model.event import Event
-from ..model.money import amount, total
+from ..model.money import amount
 from .cart import LINE_KEYS, CartDraft
 
 __all__ = ["DealData", "Taken", "Worth"]
@@ -51,7 +51,7 @@ class Worth:
         currency = written.get("currency")
         of_cart = written.get("cart_currency", currency) or None
         return cls(
-            CartDraft.from_list(written.get("cart", ()), of_cart),
+            CartDraft.from_list(written.get("cart"), of_cart),
             Decimal(written["value"]) if "value" in written else None,
             currency,
         )
@@ -110,11 +110,9 @@ class DealData:
         self.properties: dict[str, Any] = {}
 
     @property
-    def value(self) -> Decimal:
-        """The explicit value, otherwise the cart's total."""
-        if self.explicit_value is not None:
-            return self.explicit_value
-        return total(line.total for line in self.cart.values())
+    def value(self) -> Decimal | None:
+        """The explicit value, otherwise what the cart comes to; ``None`` while neither is known."""
+        return self.cart.worth() if self.explicit_value is None else self.explicit_value
 
     @property
     def holds_an_amount(self) -> bool:
@@ -215,7 +213,9 @@ class DealData:
                 "since": self.taken.since.isoformat(),
                 "emptied_at": None if ended is None else ended.isoformat(),
             }
-        return {name: part for name, part in document.items() if part not in (None, [], {})}
+        written = {name: part for name, part in document.items() if part not in (None, [], {})}
+        # An empty cart that was told is worth nothing; one that nobody told of is not known.
+        return {**written, "cart": []} if self.cart.is_told and not self.cart else written
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> DealData:

@@ -147,7 +147,7 @@ class Draft:
         return self.data.cart
 
     @property
-    def value(self) -> Decimal:
+    def value(self) -> Decimal | None:
         """The value, for guards."""
         return self.data.value
 

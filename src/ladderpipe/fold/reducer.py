@@ -104,7 +104,7 @@ def _replace_cart(deal: DealData, event: Event) -> None:
             read.append((line, read_line(line)))
         except InvalidEventError as error:
             deal.keep_aside("line", line, str(error), event)
-    cart = CartDraft(_currency_of_cart(deal, event, [told for _, told in read]))
+    cart = CartDraft(_currency_of_cart(deal, event, [told for _, told in read]), not deal.unread)
     for line, told in read:
         if told.currency in (None, cart.currency):
             cart.place(told)
@@ -168,7 +168,7 @@ def _line_told(deal: DealData, event: Event) -> tuple[Any, LineTold] | None:
 def _empty_cart(deal: DealData, event: Event) -> None:
     deal.unread = ()
     _note_taken(deal, event)
-    deal.set_cart(CartDraft(deal.currency_of_cart))
+    deal.set_cart(CartDraft(deal.currency_of_cart, is_told=True))
     _note_emptied(deal, event)
 
 
@@ -242,7 +242,9 @@ def _take_refund(deal: DealData, event: Event) -> None:
         reason = _other(currency, deal.currency)
         deal.keep_aside("refunded", data["refunded"], reason, event)
     else:
-        deal.explicit_value = max(total((deal.value, -back)), Decimal())
+        # What is left of an amount that nobody knows is not known either.
+        if deal.value is not None:
+            deal.explicit_value = max(total((deal.value, -back)), Decimal())
         deal.currency = deal.currency or currency
 
 

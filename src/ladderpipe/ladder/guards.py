@@ -38,7 +38,7 @@ class Facts(Protocol):
     @property
     def cart(self) -> Any: ...
     @property
-    def value(self) -> Decimal: ...
+    def value(self) -> Decimal | None: ...
     @property
     def currency(self) -> str | None: ...
     @property
@@ -153,14 +153,15 @@ class CartIsEmpty(Guard):
 
 @attrs.frozen
 class ValueAtLeast(Guard):
-    """True when the deal's value reaches an amount, in one currency if one is named."""
+    """True when the deal's value is known and reaches an amount, in the currency if named."""
 
     least: Decimal
     currency: str | None = None
 
     def holds(self, deal: Facts, event: Event | None) -> bool:
         same_currency = self.currency is None or deal.currency == self.currency
-        return same_currency and deal.value >= self.least
+        value = deal.value
+        return same_currency and value is not None and value >= self.least
 
     def definition(self) -> Any:
         arguments = {"amount": str(self.least)}

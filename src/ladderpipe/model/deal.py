@@ -155,8 +155,8 @@ class Deal:
 
     Attributes:
         visit: number of the current visit, from 1; display order only.
-        value: what it is worth: the explicit value if one was given, otherwise the cart's total;
-            in ``currency``.
+        value: what it is worth, in ``currency``: the explicit value if one was given, otherwise
+            the cart's total; ``None`` while neither is known.
         currency: ISO 4217 code of what it is worth, ``None`` while no event named one.
         closed_at: when it entered the closed stage it is in; ``None`` while it is not closed.
         lost_from: the stage it was lost in; ``None`` unless it is lost.
@@ -173,7 +173,7 @@ class Deal:
     opened_at: dt.datetime
     closed_at: dt.datetime | None
     visit: int
-    value: Decimal
+    value: Decimal | None
     currency: str | None
     cart: Cart
     owner: str | None
@@ -219,8 +219,8 @@ class Deal:
 
     @property
     def weighted_value(self) -> Decimal | None:
-        """Value times the stage's probability; ``None`` when the stage has none."""
-        if self.stage.probability is None:
+        """Value times the stage's probability; ``None`` when one of them is not known."""
+        if self.value is None or self.stage.probability is None:
             return None
         return product(self.value, Decimal(str(self.stage.probability)))
 
@@ -238,7 +238,7 @@ class Deal:
             "stage": self.stage.key,
             "status": self.status,
             "probability": self.stage.probability,
-            "value": amount_text(self.value),
+            "value": None if self.value is None else amount_text(self.value),
             "currency": self.currency,
             "weighted_value": None if weighted is None else amount_text(weighted),
             "cart": [line.to_dict() for line in self.cart],
@@ -283,7 +283,7 @@ class Deal:
         return cls(
             stage=stage_called(record["stage"], stages, **known),
             lost_from=None if left is None else stage_called(left, stages),
-            value=Decimal(record["value"]),
+            value=None if record["value"] is None else Decimal(record["value"]),
             cart=Cart(
                 tuple(CartLine.from_dict(line) for line in record["cart"]),
                 record.get("cart_currency", record["currency"]),

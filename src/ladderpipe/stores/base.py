@@ -569,8 +569,8 @@ class Transaction(Protocol):
         A deal of which no event was decided yet does not count.
         """
 
-    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
-        """Yield (stage, currency, value) of every open deal."""
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str | None]]:
+        """Yield (stage, currency, value) of every open deal; a value of ``None`` is not known."""
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
         """Return ids of deals whose data or events name this contact, by a text or a number."""

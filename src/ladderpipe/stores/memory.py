@@ -575,10 +575,10 @@ class MemoryTransaction:
         deals = [deal for deal in self._deals_of(pipeline) if deal.definition is not None]
         return sum(deal.failures > 0 for deal in deals), sum(deal.stage is None for deal in deals)
 
-    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str | None]]:
         for deal in self._deals_of(pipeline):
             if deal.stage is not None:
-                yield deal.stage, deal.currency, deal.value or "0"
+                yield deal.stage, deal.currency, deal.value
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
         documents: dict[int, list[str]] = defaultdict(list)

@@ -216,7 +216,7 @@ class SqlTransaction:
         ((failing, waiting),) = self._read(self._sql.TROUBLED_DEALS, (pipeline,))
         return failing, waiting
 
-    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str]]:
+    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str | None]]:
         yield from self._stream(self._sql.TOTALS, (pipeline,))
 
     def _with_document(self, row: Row) -> tuple[StoredDeal, str | None]:

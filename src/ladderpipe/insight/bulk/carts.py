@@ -103,6 +103,12 @@ class Carts:
         found: Ints = np.einsum("ij,ij->i", quantity, price)
         return found
 
+    def has_price(self, deals: Ints | slice) -> Flags:
+        """Return which carts have a line with a price."""
+        priced = (self._sku[deals] != _FREE) & (self._price[deals] != NOTHING)
+        found: Flags = priced.any(axis=1)
+        return found
+
     def copy(self, deals: Ints) -> CartCopy:
         """Return the carts as they are, to be put back."""
         parts = (self._sku, self._quantity, self._price, self.lines)

@@ -145,7 +145,7 @@ def _deal_row(history: History) -> tuple[Any, ...]:
         deal.last_event_at,
         deal.due_at,
         None if deal.lost_from is None else deal.lost_from.key,
-        deal.value.quantize(_FINEST, context=_EXACT),
+        None if deal.value is None else deal.value.quantize(_FINEST, context=_EXACT),
         deal.currency,
     )
 

@@ -207,5 +207,5 @@ def _masked(numbers: Numbers, missing: Flags) -> pl.Series:
 def _money(value: Ints) -> pl.Series:
     """Return amounts as :data:`~ladderpipe.insight.tables.MONEY` has them."""
     unit = pl.lit(Decimal(1).scaleb(-MONEY_PLACES), pl.Decimal(38, MONEY_PLACES))
-    whole = pl.Series(value).to_frame("value")
+    whole = _masked(value, value == NOTHING).alias("value").to_frame()
     return whole.select((pl.col("value").cast(pl.Decimal(38, 0)) * unit).cast(MONEY)).to_series()

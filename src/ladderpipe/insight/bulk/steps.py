@@ -78,6 +78,7 @@ class Block:
         self.explicit_value = np.full(count, NOTHING)
         self.has_held = np.zeros(count, np.bool_)
         """Whether there was ever a line in the cart."""
+        self.cart_is_told = np.zeros(count, np.bool_)
         self.currency = np.full(count, -1, np.int64)
         self.closed_at = np.full(count, NOTHING)
         self.lost_from = np.zeros(count, np.int64)
@@ -97,7 +98,7 @@ class Block:
             self._fire(everyone, np.full(len(everyone), until), np.True_)
 
     def value(self) -> Ints:
-        """Return the deals' values, scaled."""
+        """Return the deals' values, scaled; ``NOTHING`` where they are not known."""
         return self._value(np.arange(len(self.deal)))
 
     def passages(self) -> Passages:
@@ -170,7 +171,9 @@ class Block:
             self.carts.replace(deals[whole], told.first_line[row], count, told.cart_lines)
             if valued.size:
                 self._let_values_fall(valued, self.carts.differ(valued, before))
-        self.has_held[deals] |= self.carts.lines[deals] > 0
+        is_filled = self.carts.lines[deals] > 0
+        self.has_held[deals] |= is_filled
+        self.cart_is_told[deals] |= is_filled | (change == EMPTY) | (change == REPLACE)
 
     def _let_values_fall(self, deals: Ints, is_another: Flags) -> None:
         """An explicit value was told of the cart that was held, and falls with it."""
@@ -204,7 +207,7 @@ class Block:
         if self._values:
             value, currency = self._value(deals), self.currency[deals]
             for bit, least, code in self._values:
-                holds = value != 0 if least is None else value >= least
+                holds = (value != 0) & (value != NOTHING) if least is None else value >= least
                 if code is not None:
                     holds &= currency == code
                 word |= np.where(holds, bit, 0)
@@ -212,7 +215,10 @@ class Block:
 
     def _value(self, deals: Ints) -> Ints:
         explicit = self.explicit_value[deals]
-        return np.where(explicit == NOTHING, self.carts.totals(deals), explicit)
+        is_filled = self.carts.lines[deals] > 0
+        known = np.where(is_filled, self.carts.has_price(deals), self.cart_is_told[deals])
+        worth = np.where(known, self.carts.totals(deals), NOTHING)
+        return np.where(explicit == NOTHING, worth, explicit)
 
     # -- moves --------------------------------------------------------------------------------
 
@@ -283,13 +289,18 @@ class _Frozen:
 
     deals: Ints
     cart: CartCopy
+    is_told: Flags
     explicit_value: Ints
     currency: Ints
 
     @classmethod
     def of(cls, block: Block, deals: Ints) -> _Frozen:
         return cls(
-            deals, block.carts.copy(deals), block.explicit_value[deals], block.currency[deals]
+            deals,
+            block.carts.copy(deals),
+            block.cart_is_told[deals],
+            block.explicit_value[deals],
+            block.currency[deals],
         )
 
     def put_back(self, block: Block) -> None:
@@ -297,6 +308,7 @@ class _Frozen:
         still = block.program.closed[block.visits.rung[self.deals]]
         block.carts.put_back(self.deals, self.cart, still)
         deals, currency = self.deals[still], self.currency[still]
+        block.cart_is_told[deals] = self.is_told[still]
         block.explicit_value[deals] = self.explicit_value[still]
         block.currency[deals] = currency
         if asked := block.program.asked.field_bits("currency"):

@@ -151,12 +151,12 @@ def facts(draft: Draft, at: dt.datetime) -> Change:
     data = draft.data
     reason = data.properties.get("loss_reason")
     value = data.value
-    if not abs(value) < _TOO_LARGE:
+    if value is not None and not abs(value) < _TOO_LARGE:
         raise InvalidEventError(f"its value, {value:.3e}, is no amount that tables hold")
     return Change(
         at,
         draft.title,
-        value.quantize(_PLACES, context=_EXACT),
+        None if value is None else value.quantize(_PLACES, context=_EXACT),
         data.currency,
         data.owner,
         data.source,

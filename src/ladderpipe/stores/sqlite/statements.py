@@ -124,7 +124,7 @@ FROM ladder_deals
 WHERE pipeline = ? AND (failures > 0 OR (stage IS NULL AND definition IS NOT NULL))
 """
 TOTALS: Final = """
-SELECT stage, currency, coalesce(value, '0') FROM ladder_deals
+SELECT stage, currency, value FROM ladder_deals
 WHERE pipeline = ? AND stage IS NOT NULL
 """
 

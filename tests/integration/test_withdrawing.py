@@ -329,6 +329,34 @@ def test_what_a_baseline_holds_cannot_be_taken_back(shop: Shop):
             act()
 
 
+def test_what_another_system_takes_back_and_a_baseline_holds_stays(shop: Shop):
+    shop.wait(1)
+    shop.board.forget(email="a@b.it")
+    before = shop.board.deal("d")
+    data = {"id": "lead"}
+    taken = Event("ladder.withdraw", deal="d", id="w", at=shop.clock.now(), data=data)
+    receipt = shop.board.handle(taken)
+    assert "stands in what a baseline carries" in (receipt.reason or "")
+    assert shop.board.deal("d") == before
+    assert shop.board.history("d").withdrawn == ()
+    assert [held.event.id for held in shop.board.held()] == ["w"]
+    assert not verify(shop.board).differences
+
+
+def test_what_was_taken_back_before_a_baseline_comes_back_after_it(shop: Shop):
+    shop.wait(1)
+    shop.tell("order", id="o1")
+    shop.wait(1)
+    taken = shop.board.withdraw("o1", by="ann")
+    shop.wait(1)
+    shop.board.forget(email="a@b.it")
+    assert shop.stage == "quote"
+    assert taken.event is not None
+    shop.board.withdraw(taken.event, by="bea")
+    assert shop.stage == "won"
+    assert not verify(shop.board).differences
+
+
 def test_after_a_withdrawal_life_goes_on(shop: Shop):
     shop.wait(1)
     shop.tell("order", id="o1")

@@ -15,12 +15,11 @@ from ..errors import (
     InvalidEventError,
     MoveNotAllowedError,
 )
-from ..fold.baseline import Baseline, in_turn
+from ..fold.baseline import in_turn
 from ..fold.fold import in_order
-from ..fold.withdrawals import Standing, standing
+from ..fold.withdrawals import Standing, is_held, standing
 from ..model.clock import instant_text
 from ..model.event import (
-    BASELINE,
     BY_HAND,
     EDITED,
     OVERRIDE,
@@ -289,16 +288,10 @@ def _check_not_in_baseline(
     for event in left.events:
         if event.identity != target:
             continue
-        if event.type == BASELINE or (baselines and _is_in(baselines[-1], event)):
+        if is_held(event, baselines[-1] if baselines else None):
             raise MoveNotAllowedError(
                 f"event {target.id!r} of deal {stored.deal!r} cannot be taken back: it stands in "
                 "what a baseline carries (after board.migrate, board.forget or retention); correct "
                 "the deal with board.edit, or move it with board.override",
                 deal=stored.deal,
             )
-
-
-def _is_in(baseline: Event, event: Event) -> bool:
-    """Whether a baseline holds an event; those of former versions hold what is not later."""
-    base = Baseline.of(baseline)
-    return event.at <= baseline.at if base is None else base.has_seen(event)

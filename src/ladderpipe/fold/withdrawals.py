@@ -29,7 +29,7 @@ class Standing:
         events: those that are folded, in their order.
         named: each identity that a withdrawal which counts names, with that withdrawal.
         withdrawn: the events among those, in their order.
-        astray: withdrawals that name nothing of their deal, or what cannot be taken back.
+        astray: withdrawals that name nothing of their deal, or what a baseline carries.
     """
 
     __slots__ = ("astray", "events", "named", "withdrawn")
@@ -51,6 +51,8 @@ def standing(ordered: Sequence[Event]) -> Standing:
         return found
     told = {event.identity: event for event in ordered}
     baselines = in_turn(ordered)
+    baseline = baselines[-1] if baselines else None
+    baselines = in_turn(ordered)
     base = Baseline.of(baselines[-1]) if baselines else None
     named: dict[Identity, Event] = {}
     counting: set[Identity] = set()
@@ -66,9 +68,9 @@ def standing(ordered: Sequence[Event]) -> Standing:
         named.setdefault(target, event)
         if meant is None:
             astray.append(SetAside(event, f"{_called(target)} this deal does not have"))
-        elif meant.type == BASELINE:
+        elif is_held(meant, baseline):
             del named[target]
-            astray.append(SetAside(event, f"{_called(target)} is a baseline and stays"))
+            astray.append(SetAside(event, f"{_called(target)} stands in what a baseline carries"))
         elif base is not None and base.has_seen(meant):
             del named[target]
             astray.append(SetAside(event, f"{_called(target)} stands in a baseline"))
@@ -79,6 +81,19 @@ def standing(ordered: Sequence[Event]) -> Standing:
     )
     found.astray = tuple(reversed(astray))
     return found
+
+
+def is_held(event: Event, baseline: Event | None) -> bool:
+    """Return whether an event is the last *baseline*, or in it; nobody can take that apart.
+
+    One of a former version holds what is not later.
+    """
+    if event.type == BASELINE:
+        return True
+    if baseline is None:
+        return False
+    base = Baseline.of(baseline)
+    return event.at <= baseline.at if base is None else base.has_seen(event)
 
 
 def is_told(event: Event, until: dt.datetime) -> bool:

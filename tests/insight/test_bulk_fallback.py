@@ -147,6 +147,7 @@ def test_deals_with_a_baseline_take_the_ordinary_fold() -> None:
     board.forget(email="ada@example.com")
     clock.advance(hours=1)
     board.handle(told("order.confirmed", "a", 60))
+    assert board.handle(told("cart.saved", "a", -1, owner="Bea")).late
     stored = [*board.events("a"), added("b", 1)]
     assert "ladder.baseline" in {event.type for event in stored}
     assert_one_by_one(1, stored)

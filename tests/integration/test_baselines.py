@@ -1008,15 +1008,30 @@ def test_events_for_a_removed_deal_are_archived_and_recorded_nowhere(store: Any)
     shop.tell("order")
     shop.board.remove("d")
     before = contents(store)
-    for event in (lead, shop.event("call")):
-        receipt = shop.board.handle(event)
-        assert (receipt.outcome, receipt.deal_or_none, receipt.moves) == (
-            Outcome.ARCHIVED,
-            None,
-            (),
-        )
+    receipt = shop.board.handle(shop.event("call", contact={"email": EMAIL}))
+    assert (receipt.outcome, receipt.deal_or_none, receipt.moves) == (Outcome.ARCHIVED, None, ())
     assert contents(store) == before
     assert shop.board.tick().deals == 0
+
+
+def test_what_would_open_a_removed_deal_is_a_finding_without_what_it_says(store: Any):
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    shop.tell("order")
+    shop.board.remove("d")
+    assert shop.board.health().ok
+    again = shop.event("lead", contact={"email": EMAIL}, id="again")
+    assert shop.board.handle(again).outcome is Outcome.ARCHIVED
+    assert shop.board.handle_many([again]).outcomes == {Outcome.ARCHIVED: 1}
+    [held] = shop.board.held()
+    assert (held.event.id, held.told, dict(held.event.data)) == ("again", 2, {})
+    assert "would open deal 'd', which was removed" in held.reason
+    [finding] = [f for f in shop.board.health().findings if f.code == "H013"]
+    assert "would open a removed deal" in str(finding)
+    assert not any(EMAIL in text for text in every_text(store))
+    shop.board.discard(held, by="Bea", reason="an old queue")
+    assert shop.board.handle(again).outcome is Outcome.ARCHIVED
+    assert shop.board.held() == []
 
 
 @pytest.mark.parametrize("act", ["move", "override"])

@@ -17,7 +17,7 @@ from ..model.report import BatchReport, EventFailure
 from ..observability.observer import Observer, observed
 from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, go_on_or_raise
-from .hold import hold_event, keep, note_told_again, take_in_withdrawn
+from .hold import hold_event, keep, note_archived, note_told_again, take_in_withdrawn
 from .merge import WHY, untangle
 from .session import Session
 from .subscriptions import note_of
@@ -62,6 +62,7 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
     assert stored is not None
     if stored.removed_at is not None:
         note_of(unit, [event], None, has_said=False)
+        note_archived(unit, event)
         return Receipt(Outcome.ARCHIVED, None, event=event.identity)
     known = unit.add_event(stored, event)
     if known is not None:
@@ -178,6 +179,8 @@ class _Batch:
             if row.removed_at is not None:
                 told = by_deal.pop(deal)
                 note_of(unit, [event for _, event in told], None, has_said=False)
+                for _, event in told:
+                    note_archived(unit, event)
                 self.outcomes[Outcome.ARCHIVED] += len(told)
         self._store(unit, stored, by_deal)
         troubled = self._take_together(unit, stored, by_deal)

@@ -361,7 +361,8 @@ def _of_the_work(health: Health) -> Iterator[HealthFinding]:
 
 _HELD_BECAUSE: Final = {
     "aside": "whose guard or reducer raises, or that take back what is not there",
-    "conflict": "under a name that another event has, or one that was taken back",
+    "conflict": "under a name that another event has, that were taken back, or that would open a "
+    "removed deal",
     "failed": "whose hook raises",
     "future": "that are still to come",
 }

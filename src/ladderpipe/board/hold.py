@@ -11,7 +11,10 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
 
+import attrs
+
 from ..errors import EventConflictError, EventFromFutureError, shown
+from ..ladder.machine import NOT_OPEN
 from ..model.event import Event, Identity
 from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
@@ -169,7 +172,22 @@ def note_told_again(unit: Unit, event: Event) -> None:
         f"it under an id of its own; a {event.type} leads into a closed stage"
     )
     data = event.data_text()
-    row = new_held(HeldKind.CONFLICT, event, reason, unit.now, data, event.digest(data))
+    _note(unit, new_held(HeldKind.CONFLICT, event, reason, unit.now, data, event.digest(data)))
+
+
+def note_archived(unit: Unit, event: Event) -> None:
+    """Note that somebody tells of a deal that was removed as if it began, without what is told."""
+    if event.type not in unit.pipeline.ladder.rungs[NOT_OPEN].by_trigger:
+        return
+    reason = (
+        f"it would open deal {event.deal!r}, which was removed, so that nothing comes of it: give "
+        "another cart or order an id of its own, or put the deal back with board.restore"
+    )
+    bare = attrs.evolve(event, data={})
+    _note(unit, new_held(HeldKind.CONFLICT, bare, reason, unit.now, bare.data_text(), ""))
+
+
+def _note(unit: Unit, row: HeldRow) -> None:
     known = unit.transaction.held_by_key(unit.number, row.key)
     if known is None or known.discarded_at is None:
         unit.transaction.hold(unit.number, row)

@@ -266,6 +266,15 @@ def test_copies_that_the_receiver_has_to_name_itself_start_no_second_wait(shop: 
 # -- within one second --------------------------------------------------------------------------
 
 
+def test_an_order_and_the_emptied_cart_of_one_second_are_worth_what_was_bought(shop: Shop) -> None:
+    """woocommerce/woocommerce-ios, Networking/NetworkingTests/Responses: whole seconds only."""
+    shop.fill(**cart(line(price="649.50", quantity=2)))
+    shop.sleep(7 * MINUTE)
+    shop.tell("order.confirmed")
+    shop.tell("cart.emptied")
+    assert (shop.deal().status, shop.deal().value) == ("won", Decimal("1299.00"))
+
+
 def test_an_order_of_nothing_is_won_and_worth_nothing(shop: Shop) -> None:
     """craftcms/commerce#996: the last product was removed before the payment."""
     shop.fill()
@@ -289,12 +298,54 @@ def test_two_tellings_of_one_second_keep_the_order_that_the_source_numbers(shop:
 # -- currencies ---------------------------------------------------------------------------------
 
 
+def test_an_order_in_the_shops_currency_wins_a_cart_in_the_customers(shop: Shop) -> None:
+    """microsoft/BCApps#4336."""
+    shop.fill(**cart(line(price="1340.00"), currency="SEK"))
+    shop.sleep(9 * MINUTE)
+    shop.tell("order.confirmed", value="117.20", currency="EUR")
+    shop.wait(4 * DAY)
+    deal = shop.deal()
+    assert (deal.status, deal.value, deal.currency) == ("won", Decimal("117.20"), "EUR")
+    assert shop.reminders == []
+
+
+def test_an_order_that_brings_its_lines_in_another_currency_is_worth_those(shop: Shop) -> None:
+    """microsoft/BCApps#5596."""
+    shop.fill(**cart(line(price="80.00"), currency="EUR"))
+    shop.sleep(MINUTE)
+    shop.tell("order.confirmed", **cart(line(price="935.00", quantity=2), currency="NOK"))
+    deal = shop.deal()
+    assert (deal.status, deal.value, deal.currency) == ("won", 1870, "NOK")
+
+
 def test_carts_of_two_currencies_are_listed_apart_and_never_summed(shop: Shop) -> None:
     """PrestaShop/PrestaShop#15637."""
     shop.fill("a", **cart(line(price="30.00"), currency="EUR"))
     shop.fill("b", **cart(line(price="500.00"), currency="CZK"))
     totals = {(total.currency, total.value) for total in shop.board.summary() if total.count}
     assert totals == {("EUR", 30), ("CZK", 500)}
+
+
+def test_a_customer_who_switches_the_currency_at_the_checkout_stays_there(shop: Shop) -> None:
+    """solidusio/solidus#1515."""
+    shop.fill()
+    shop.sleep(MINUTE)
+    shop.tell("checkout.started")
+    shop.sleep(MINUTE)
+    shop.fill(**cart(line(price="101.00"), currency="GBP"))
+    deal = shop.deal()
+    assert (deal.stage, deal.value, deal.currency) == ("order_review", 101, "GBP")
+
+
+def test_a_shop_that_empties_the_cart_on_switching_fills_it_in_the_new_currency(shop: Shop) -> None:
+    """solidusio/solidus#4012."""
+    shop.fill()
+    shop.sleep(MINUTE)
+    shop.tell("cart.emptied")
+    shop.sleep(MINUTE)
+    shop.fill(**cart(line(price="131.00"), currency="USD"))
+    deal = shop.deal()
+    assert (deal.stage, deal.value, deal.currency) == ("quote_requested", 131, "USD")
 
 
 def test_a_currency_that_is_switched_and_switched_back_ends_as_it_began(shop: Shop) -> None:
@@ -305,6 +356,27 @@ def test_a_currency_that_is_switched_and_switched_back_ends_as_it_began(shop: Sh
     shop.tell("order.confirmed", value="121.00", currency="EUR")
     deal = shop.deal()
     assert (deal.status, deal.value, deal.currency) == ("won", 121, "EUR")
+
+
+def test_an_abandoned_cart_has_the_prices_of_the_currency_it_was_left_in(shop: Shop) -> None:
+    """TycheSoftwares/woocommerce-abandoned-cart#639."""
+    shop.fill()
+    shop.sleep(MINUTE)
+    shop.fill(**cart(line(price="113.00", quantity=2), currency="CHF"))
+    shop.wait(3 * DAY)
+    deal = shop.deal()
+    assert (deal.stage, deal.value, deal.currency) == ("checkout_abandoned", 226, "CHF")
+    assert shop.reminders == [("c", "cart-reminder")]
+
+
+def test_one_line_in_another_currency_is_not_summed_with_the_others(shop: Shop) -> None:
+    """scandipwa/scandipwa#908."""
+    shop.fill()
+    shop.sleep(MINUTE)
+    shop.tell("cart.item_added", line=line("LAMP", "40.00"), currency="USD")
+    deal = shop.deal()
+    assert (deal.value, deal.currency) == (120, "EUR")
+    assert len(deal.unread) == 1
 
 
 # -- orders that are taken back -----------------------------------------------------------------
@@ -420,6 +492,26 @@ def test_a_failed_payment_after_which_nobody_returns_ends_as_abandoned(shop: Sho
 # -- lines as they are sent ---------------------------------------------------------------------
 
 
+def test_a_sku_on_the_first_and_the_third_line_is_two_pieces(shop: Shop) -> None:
+    """magento/magento2#30342."""
+    shop.fill(**cart(line("A", "10.00"), line("B", "5.00"), line("A", "10.00")))
+    assert shop.deal().value == 25
+    assert {one.sku: one.quantity for one in shop.deal().cart} == {"A": 2, "B": 1}
+
+
+def test_a_cart_whose_api_does_not_merge_lines_is_worth_all_of_them(shop: Shop) -> None:
+    """magento/magento2#32269."""
+    shop.fill(**cart(*[line("A", "19.90")] * 3))
+    assert shop.deal().value == Decimal("59.70")
+
+
+def test_one_sku_at_two_prices_is_two_lines(shop: Shop) -> None:
+    """ten24/slatwall#1925: the second is engraved."""
+    shop.fill(**cart(line("RING", "50.00"), line("RING", "62.00")))
+    assert [one.unit_price for one in shop.deal().cart] == [50, 62]
+    assert shop.deal().value == 112
+
+
 def test_a_sku_that_is_added_twice_is_two_pieces(shop: Shop) -> None:
     """productdevbook/tezgah#136."""
     for _ in range(2):
@@ -428,7 +520,54 @@ def test_a_sku_that_is_added_twice_is_two_pieces(shop: Shop) -> None:
     assert (len(shop.deal().cart), shop.deal().value) == (1, 20)
 
 
+def test_a_checkout_that_repeats_a_sku_is_taken_whole(shop: Shop) -> None:
+    """Shopify's own sample of checkouts/create."""
+    shop.fill(**cart(line("POD", "299.00"), line("POD", "299.00")))
+    shop.tell("checkout.started")
+    assert (shop.deal().stage, shop.deal().value) == ("order_review", 598)
+
+
+def test_lines_without_a_sku_are_known_by_their_id_or_title(shop: Shop) -> None:
+    """woocommerce/woocommerce-ios, Networking/NetworkingTests/Responses/order*.json."""
+    shop.fill(
+        **cart(
+            {"id": 890, "sku": "", "title": "Fruits Basket", "quantity": 2, "unit_price": "30.00"},
+            {"sku": None, "title": "Delivery", "quantity": 1, "unit_price": "7.00"},
+            line(31, 10.799999999999999, 3),
+        )
+    )
+    assert len(shop.deal().cart) == 3
+    assert abs(shop.deal().value - Decimal("99.40")) < Decimal("0.0001")
+
+
+def test_a_line_that_is_known_by_its_variant_is_taken(shop: Shop) -> None:
+    """Shopify/shopify_python_api, test/fixtures/carts.json."""
+    shop.fill(**cart({"variant_id": 4410, "sku": "", "quantity": 1, "unit_price": "25.00"}))
+    assert (len(shop.deal().cart), shop.deal().value) == (1, 25)
+
+
 # -- orders on their own ------------------------------------------------------------------------
+
+
+def test_an_order_that_had_no_cart_is_worth_its_own_lines(shop: Shop) -> None:
+    """Shopify's sample of orders/create, whose cart_token is null."""
+    shop.tell("order.confirmed", "o", **cart(line("A", "60.00", 2)))
+    deal = shop.deal("o")
+    assert (deal.status, deal.value, deal.currency) == ("won", 120, "EUR")
+    assert [one.quantity for one in deal.cart] == [2]
+
+
+def test_a_renewal_of_a_subscription_is_a_deal_of_its_own(shop: Shop) -> None:
+    """woocommerce/woocommerce-ios, order-with-subscription-renewal.json."""
+    for month in ("2026-01", "2026-02"):
+        shop.tell("order.confirmed", f"renewal-{month}", **cart(line("PLAN", "14.00")))
+        shop.wait(31 * DAY)
+    won = shop.board.deals(status="won")
+    assert sorted((deal.id, deal.value) for deal in won) == [
+        ("renewal-2026-01", 14),
+        ("renewal-2026-02", 14),
+    ]
+    assert len(shop.thanks) == 2
 
 
 def test_an_order_that_was_taken_by_telephone_wins_without_a_cart(shop: Shop) -> None:
@@ -439,7 +578,28 @@ def test_an_order_that_was_taken_by_telephone_wins_without_a_cart(shop: Shop) ->
     assert shop.reminders == []
 
 
+def test_a_total_of_the_checkout_gives_way_to_the_cart_that_changes_later(shop: Shop) -> None:
+    """Shopify's sample of checkouts/update, with tax and shipping, and carts/update without."""
+    shop.fill(**cart(line(quantity=4)))
+    shop.sleep(MINUTE)
+    shop.tell("checkout.started", value="519.80", currency="EUR")
+    assert shop.deal().value == Decimal("519.80")
+    shop.sleep(MINUTE)
+    shop.fill(**cart(line(quantity=1)))
+    assert shop.deal().value == 120
+    shop.sleep(MINUTE)
+    shop.tell("cart.emptied")
+    assert (shop.deal().stage, shop.deal().value) == ("cart_parked", 0)
+
+
 # -- less than nothing --------------------------------------------------------------------------
+
+
+def test_a_negative_quantity_lowers_no_total(shop: Shop) -> None:
+    """medusajs/medusa#13504."""
+    shop.fill(**cart(line(), line("LAMP", "40.00", -2)))
+    assert shop.deal().value == 120
+    assert [one.sku for one in shop.deal().cart] == ["CHAIR"]
 
 
 def test_a_line_that_a_discount_pushes_below_zero_is_taken(shop: Shop) -> None:
@@ -455,6 +615,13 @@ def test_a_negative_fee_is_a_discount(shop: Shop) -> None:
     shop.sleep(MINUTE)
     shop.tell("order.confirmed")
     assert (shop.deal().status, shop.deal().value) == ("won", 108)
+
+
+def test_a_line_of_less_than_no_pieces_sells_nothing(shop: Shop) -> None:
+    """duncanmcclean/simple-commerce#354."""
+    shop.fill(**cart(line("A", "10.00", 2), line("B", "10.00", "-1")))
+    shop.tell("order.confirmed")
+    assert (shop.deal().value, len(shop.deal().cart)) == (20, 1)
 
 
 def test_whoever_leaves_an_empty_cart_is_not_reminded(shop: Shop) -> None:

@@ -26,11 +26,11 @@ def reminders(pipeline: Pipeline) -> list[str]:
 
 def test_what_the_ladder_sends_it_still_sends() -> None:
     shop = templates.sales_management(language="en")
-    refunded = Stage("refunded", status="lost")
-    rule = on("order.refunded", into=refunded, out_of=shop.stage("order_confirmed"))
-    more = shop.extended(rules=[rule], stages=[refunded])
+    disputed = Stage("disputed", status="lost")
+    rule = on("order.disputed", into=disputed, out_of=shop.stage("order_confirmed"))
+    more = shop.extended(rules=[rule], stages=[disputed])
     assert reminders(more) == reminders(shop) == ["cart-reminder"]
-    assert more.stages == (*shop.stages, refunded)
+    assert more.stages == (*shop.stages, disputed)
     assert (more.send, more.zone) == (shop.send, shop.zone)
     assert more.send is not None
     assert (more.title, more.check()) == (shop.title, shop.check())

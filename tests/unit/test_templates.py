@@ -13,6 +13,7 @@ import pytest
 
 from ladderpipe import Board, ManualClock, Pipeline, Stage, by_hand, load, templates
 from ladderpipe.errors import DefinitionError, MissingPropertyError
+from ladderpipe.ladder.rules import ByHand
 from ladderpipe.mail import MailTemplates
 from ladderpipe.model.clock import instant
 from ladderpipe.model.stage import DoStep
@@ -73,6 +74,7 @@ TITLES = {
         "order_confirmed": ("Ordine confermato", "Order confirmed"),
         "checkout_abandoned": ("Check Out abbandonato", "Checkout abandoned"),
         "lost": ("Trattativa persa", "Deal lost"),
+        "refunded": ("Ordine rimborsato", "Order refunded"),
     },
 }
 """What people see on each ladder, in Italian and English, from the bottom to the top."""
@@ -149,7 +151,8 @@ def test_winning_grows_likelier_on_the_way_up(ladder: Callable[[], Pipeline]):
 
 @every_ladder
 def test_losing_by_hand_needs_a_reason(ladder: Callable[[], Pipeline]):
-    lost = [stage for stage in ladder().stages if stage.status == "lost"]
+    by_hand = [rule.into for rule in ladder().rules if isinstance(rule.trigger, ByHand)]
+    lost = [stage for stage in by_hand if stage.status == "lost"]
     assert [stage.requires for stage in lost] == [("loss_reason",)] * len(lost)
     assert lost or ladder().name == "kanban", "five columns, and none for what comes to nothing"
 
@@ -340,6 +343,60 @@ def test_whoever_has_bought_is_reminded_of_no_other_cart():
             board.tick()
             board.deliver()
     assert sent == ["order-thanks"]
+
+
+@pytest.mark.parametrize("told", [{}, {"value": "0"}, {"refunded": "1798.00"}])
+def test_an_order_whose_money_went_back_is_refunded_and_worth_nothing(told: dict[str, Any]):
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("order.confirmed")
+    story.tell("order.refunded", **told)
+    deal = story.board.deal("d")
+    assert (deal.stage, deal.status, deal.value) == ("refunded", "lost", 0)
+    assert deal.lost_from == "order_confirmed"
+    story.after(days=30)
+    assert story.mails == ["order-thanks"]
+
+
+@pytest.mark.parametrize("told", [{"value": "899.00"}, {"refunded": "899.00"}])
+def test_an_order_that_is_refunded_in_part_stays_won_and_is_worth_what_is_left(
+    told: dict[str, Any],
+):
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("order.confirmed")
+    story.tell("order.refunded", **told)
+    deal = story.board.deal("d")
+    assert (deal.stage, deal.status, deal.value) == ("order_confirmed", "won", 899)
+    story.tell("order.refunded", refunded="899.00")
+    assert story.stage == "refunded"
+
+
+def test_a_refund_of_an_unknown_amount_is_no_whole_one():
+    story = Story(templates.sales_management())
+    story.tell("order.confirmed", contact=ADA)
+    story.tell("order.refunded", refunded="5.00")
+    assert story.stage == "order_confirmed"
+
+
+def test_an_order_that_is_edited_is_worth_what_it_is_now():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("order.confirmed")
+    story.tell("order.edited", cart={"currency": "EUR", "lines": [{**LINE, "quantity": 1}]})
+    deal = story.board.deal("d")
+    assert (deal.stage, deal.value) == ("order_confirmed", 899)
+
+
+@pytest.mark.parametrize("kind", ["order.refunded", "order.cancelled"])
+def test_what_undoes_an_order_follows_it_within_one_second(kind: str):
+    """Shops tell whole seconds, and webhooks come in any order."""
+    for names in (("a", "b"), ("b", "a")):
+        told = [event(one, {}) for one in ("order.confirmed", kind)]
+        told = [attrs.evolve(one, id=name) for one, name in zip(told, names, strict=True)]
+        history = templates.sales_management().fold(told)
+        assert history is not None
+        assert history.deal.status != "won"
 
 
 def test_a_cancellation_takes_nothing_back_that_was_not_ordered():

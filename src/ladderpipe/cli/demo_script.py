@@ -209,6 +209,13 @@ SCRIPT: Final[tuple[Scene | Said, ...]] = (
         into="lost",
     ),
     Scene(
+        "2026-01-09T08:45Z",
+        "cart-2",
+        "order.refunded",
+        "Bruno's chairs come back, and his money goes back",
+        "nothing of the sale is left",
+    ),
+    Scene(
         "2026-01-09T09:30Z",
         "cart-7",
         "cart.item_added",

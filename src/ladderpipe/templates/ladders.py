@@ -95,8 +95,9 @@ def sales_management(language: Language = "it") -> Pipeline:
     It is driven by the standard events. A cart with items that stands for 48 hours as a quote or at
     the checkout is abandoned; a filled cart that is touched again comes back. A payment that fails
     leads back to the review, also from a confirmed order, and an order that is cancelled makes the
-    cart an open one again. ``lost`` is entered by hand and needs the property ``loss_reason``; a
-    confirmed order brings a deal back even from there.
+    cart an open one again. An order whose money went back is ``refunded``; after a part of it the
+    deal stays won, and is worth what is left. ``lost`` is entered by hand and needs the property
+    ``loss_reason``; a confirmed order brings a deal back even from there.
 
     Customers with an e-mail address are written to when a cart is saved (and three days later),
     when it is abandoned (and three days later) and when the order is confirmed. An

@@ -142,3 +142,19 @@ def test_what_is_not_there_is_a_dash() -> None:
                ENGLISH.days(None), ENGLISH.duration(None), ENGLISH.month(None),
                ENGLISH.moment(None))  # fmt: skip
     assert set(written) == {"–"}
+
+
+@pytest.mark.parametrize(
+    ("amount", "english", "italian"),
+    [
+        ("999.5", "999.50", "999,50"),
+        ("2360.9093", "2.36K", "2.361"),
+        ("10696827", "10.7M", "10,7 Mln"),
+    ],
+)
+def test_a_number_in_few_letters_never_trails_decimals(
+    amount: str, english: str, italian: str
+) -> None:
+    exact = Decimal(amount)
+    assert Format("en").short(exact) == english
+    assert Format("it").short(exact).replace("\N{NO-BREAK SPACE}", " ") == italian

@@ -103,7 +103,9 @@ class Format:
         if abs(exact) < 1_000:
             return self.number(exact, 0 if exact % 1 == 0 else 2)
         digits = 2 - exact.adjusted() % 3
-        return format_compact_decimal(exact, locale=_locale(self.language), fraction_digits=digits)
+        short = format_compact_decimal(exact, locale=_locale(self.language), fraction_digits=digits)
+        # Italian has no short word for thousands: then it is the number, whole.
+        return short if any(letter.isalpha() for letter in short) else self.number(exact)
 
     def share(self, value: float | None, digits: int = 1) -> str:
         """Return a share of one in percent: ``63.2%`` or ``63,2%``."""

@@ -240,6 +240,8 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | N
 
         stages = charts.listed("stage", rows["stage"], titles["stage"])
         same = alt.Y("stage:N", sort=rows["stage"].to_list(), axis=None)
+        if rows["value_days"].null_count() == rows.height:
+            return bars("deal_days", titles["deal_days"], charts.INK, stages)
         money = f"{VALUE_DAYS[language]} ({code} × {DAYS[language]})"
         return alt.hconcat(
             bars("deal_days", titles["deal_days"], charts.INK, stages),

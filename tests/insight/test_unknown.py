@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from ladderpipe import insight
+from ladderpipe import Board, Event, ManualClock, insight
 from ladderpipe.insight import Rates
+from ladderpipe.templates import new_to_won
 from tests.insight.lives import START, Life, life, lives, tables_of
 
 EUR = {"currency": "EUR"}
@@ -102,3 +103,27 @@ def _by_keys(report: Any, money: tuple[str, ...]) -> dict[Any, Any]:
         for one in table.to_dicts()
         if one.get("valued", 1)
     }
+
+
+def test_a_board_says_the_same_as_an_export_of_it() -> None:
+    """Two leads won, of one of which nobody ever told the value, and one that is open."""
+    board = Board(new_to_won("en"), clock=ManualClock("2026-03-01T00:00Z"))
+    for day, deal, kind, data in (
+        ("01-05", "a", "lead.created", {"value": "1000", **EUR}),
+        ("01-05", "b", "lead.created", EUR),
+        ("01-06", "c", "lead.created", EUR),
+        ("01-15", "a", "deal.won", {}),
+        ("01-15", "b", "deal.won", {}),
+    ):
+        at = f"2026-{day}T09:00Z"
+        board.handle(Event(kind, deal=deal, id=f"{deal}{kind}", at=at, data=data))
+    tables = insight.tables(board)
+    assert tables.deals["value"].to_list() == [Decimal(1000), None, None]
+    won = row(insight.summary(tables), stage="won")
+    assert (won["deals"], won["valued"], won["value"]) == (2, 1, Decimal(1000))
+    assert row(insight.velocity(tables))["average_value"] == Decimal(1000)
+    assert insight.summary(tables).notes[0]["en"].startswith("2 deals have no value")
+    rates = Rates.of({("EUR", dt.date(2026, 1, 14)): "2", ("EUR", dt.date(2026, 2, 27)): "2"},
+                     into="USD")  # fmt: skip
+    converted = insight.convert(tables, rates, history=False)
+    assert converted.deals["value"].to_list() == [Decimal(2000), None, None]

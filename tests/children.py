@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -37,6 +37,7 @@ from ladderpipe import (
     wait,
 )
 from ladderpipe.errors import LadderError
+from ladderpipe.policy import Policy, at_most, bought
 
 FORKS = multiprocessing.get_context("fork")
 ROOT = Path(__file__).parent.parent
@@ -44,6 +45,10 @@ ROOT = Path(__file__).parent.parent
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 KINDS = ("lead", "call", "chat", "order", "lead")
+
+
+PROMO_HOURS: Final = 48
+"""At most one promotion goes to one customer in so many hours."""
 
 
 def busy_ladder() -> Pipeline:
@@ -64,6 +69,7 @@ def busy_ladder() -> Pipeline:
             after(hours=40, out_of=new, into=cold),
             after(hours=25, out_of=talking, into=new),
         ],
+        send=Policy(stop_when=[bought], caps=[at_most(1, hours=PROMO_HOURS)]),
     )
     for stage in pipeline.stages:
         pipeline.move_into(stage)(_ask_inside)
@@ -74,6 +80,8 @@ def busy_ladder() -> Pipeline:
 def _ask_inside(ctx: Any) -> None:
     ctx.do("mail", about=_about(ctx, "into"))
     ctx.do("mail", wait=10 * HOUR, about=_about(ctx, "into, later"))
+    if ctx.deal.contact:
+        ctx.do("promo", to="customer", about=_about(ctx, "into, to buy"))
 
 
 def _ask_leaving(ctx: Any) -> None:
@@ -164,7 +172,7 @@ def open_board(files: Files, clock: Any, dice: random.Random | None = None) -> B
             time.sleep(dice.uniform(0, 0.003))
 
     board = Board.open(busy_ladder(), files.url, clock=clock, lease=20 * HOUR)
-    for name in ("mail", "note"):
+    for name in ("mail", "note", "promo"):
         board.handles(name)(deliver)
     return board
 

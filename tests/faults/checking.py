@@ -6,6 +6,8 @@ whether the visit that asked for the effect was still the deal's current one.
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 from collections import Counter
 from typing import Any, Final
 
@@ -14,13 +16,18 @@ import attrs
 from ladderpipe import Board, EffectState, Event, ManualClock, Outcome
 from ladderpipe.board.verify import verify
 from ladderpipe.stores import PostgresStore
-from tests.children import Lines
+from tests.children import HOUR, PROMO_HOURS, Lines
 
 from .crew import Logs
 
 __all__ = ["Aftermath", "assert_sound", "clear_up", "install_witness", "row_counts"]
 
-SETTLED: Final = {EffectState.DELIVERED, EffectState.CANCELLED, EffectState.EXPIRED}
+SETTLED: Final = {
+    EffectState.DELIVERED,
+    EffectState.CANCELLED,
+    EffectState.EXPIRED,
+    EffectState.DROPPED,
+}
 ROUNDS: Final = 200
 
 _CLAIMED: Final = """
@@ -170,6 +177,7 @@ def _assert_delivered(board: Board, logs: Logs) -> Aftermath:
             assert delivered[effect.key], f"{effect} counts as delivered and nobody did it"
     assert set(delivered) <= {effect.key for effect in effects}
     _assert_none_under_two_keys(logs)
+    _assert_nobody_gets_too_many(board)
     claims = rows(board, "SELECT effect, in_visit FROM witness_claims")
     assert [key for key, in_visit in claims if not in_visit] == [], "claimed after its visit ended"
     assert len(claims) >= len(delivered)
@@ -183,6 +191,19 @@ def _assert_delivered(board: Board, logs: Logs) -> Aftermath:
         twice=sum(count > 1 for count in delivered.values()),
         claims=len(claims),
     )
+
+
+def _assert_nobody_gets_too_many(board: Board) -> None:
+    """Whoever was killed when: no customer gets two promotions within the time of the cap."""
+    with board.store.transaction(write=False) as transaction:
+        found = transaction.effects(board._session.number, None, ("delivered",))
+    sent: dict[str, list[dt.datetime]] = {}
+    for row in found:
+        if row.name == "promo" and row.address is not None and row.sent_at is not None:
+            sent.setdefault(row.address, []).append(row.sent_at)
+    for when in sent.values():
+        for earlier, later in itertools.pairwise(sorted(when)):
+            assert later - earlier >= PROMO_HOURS * HOUR, "two promotions to one customer"
 
 
 def _assert_none_under_two_keys(logs: Logs) -> None:

@@ -30,6 +30,7 @@ __all__ = ["Crew", "Logs", "event_from"]
 
 PATIENCE: Final = 60.0
 """Seconds until a test gives up waiting for something to happen."""
+CUSTOMERS: Final = 12
 PAUSE: Final = 0.02
 """Seconds until a process tries again what the library has given up."""
 
@@ -149,7 +150,12 @@ class Crew:
 def event_from(fields: Sequence[Any]) -> Event:
     """Return an event that a client has written down."""
     kind, deal, id, at = fields
-    return Event(kind, deal=deal, id=id, at=at)
+    return Event(kind, deal=deal, id=id, at=at, data=_contact_of(deal))
+
+
+def _contact_of(deal: str) -> dict[str, Any]:
+    """Return what events say of a deal's customer; there are few, so that each has many deals."""
+    return {"contact": {"email": f"c{sum(deal.encode()) % CUSTOMERS}@example.com"}}
 
 
 def _size(path: Path) -> int:
@@ -259,9 +265,10 @@ class _Client:
         late = self._dice.choice((0, 0, 0, 80)) * self._dice.random() * HOUR
         return Event(
             self._dice.choice(KINDS),
-            deal=f"{self._prefix}-{n // 3}",
+            deal=(deal := f"{self._prefix}-{n // 3}"),
             id=f"{self._prefix}-{n}-{m}",
             at=self._board.clock.now() - late,
+            data=_contact_of(deal),
         )
 
     def _tell(self, events: list[Event]) -> None:

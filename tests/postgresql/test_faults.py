@@ -137,7 +137,7 @@ def test_a_write_that_the_database_refuses_undoes_the_whole_transaction(shop: Sh
         stored = transaction.load(number, "d", create=True)[0]
         with transaction.savepoint():
             transaction.note_failure(stored.id, 1, shop.clock.now())
-            transaction.replace_effect_payload("nobody", "{}")
+            transaction.replace_effect_payload("nobody", "{}", None)
             transaction._each(transaction._sql.ADD_MOVE, [(999, *[None] * 10)])
         with transaction.savepoint():
             transaction.load(number, "e", create=True)

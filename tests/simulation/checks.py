@@ -19,6 +19,8 @@ AT_REST: Final = (
     EffectState.CANCELLED,
     EffectState.EXPIRED,
     EffectState.DEAD,
+    EffectState.WAITING,
+    EffectState.DROPPED,
 )
 
 

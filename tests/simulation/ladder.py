@@ -7,22 +7,26 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ladderpipe import ANY, Pipeline, Stage, after, by_hand, do, on, wait
+from ladderpipe.policy import Policy, at_most, bought
 
-__all__ = ["ASKED_INSIDE", "KINDS", "NAMES", "busy_ladder"]
+__all__ = ["ASKED_INSIDE", "CAP", "KINDS", "NAMES", "PEOPLE", "busy_ladder"]
 
 KINDS: Final = ("lead", "lead", "call", "chat", "order")
 """Types of events; ``chat`` is activity that no rule names."""
 
 ASKED_INSIDE: Final = {
-    "new": {"mail", "note", "letter"},
+    "new": {"mail", "note", "letter", "promo"},
     "talking": {"mail", "survey"},
     "won": {"mail"},
-    "cold": {"mail"},
+    "cold": {"mail", "promo"},
     "lost": set(),
 }
 """Which effects a visit asks for as it begins, by stage."""
 
-NAMES: Final = ("mail", "note", "letter", "survey", "bye")
+NAMES: Final = ("mail", "note", "letter", "survey", "bye", "promo")
+PEOPLE: Final = ("ada@example.com", "bob@example.com")
+"""Whom events may name; few, so that deals are often one person's."""
+CAP: Final = dt.timedelta(hours=16)
 
 
 def busy_ladder(in_hook: Callable[[str], None]) -> Pipeline:
@@ -31,9 +35,11 @@ def busy_ladder(in_hook: Callable[[str], None]) -> Pipeline:
     Args:
         in_hook: called inside every hook.
     """
+    promo = do("promo", to="customer")
     new = Stage(
         "new",
         sequence=[
+            promo,
             do("note", text="first"),
             wait(hours=1),
             do("letter", expires=dt.timedelta(hours=20)),
@@ -41,7 +47,7 @@ def busy_ladder(in_hook: Callable[[str], None]) -> Pipeline:
     )
     talking = Stage("talking", sequence=[do("survey", run_to_completion=True)])
     won = Stage("won", status="won")
-    cold = Stage("cold", status="abandoned")
+    cold = Stage("cold", status="abandoned", sequence=[promo])
     lost = Stage("lost", status="lost")
     pipeline = Pipeline(
         "busy",
@@ -56,6 +62,7 @@ def busy_ladder(in_hook: Callable[[str], None]) -> Pipeline:
             by_hand(into=lost),
             by_hand(into=new, opens=True),
         ],
+        send=Policy(stop_when=[bought], caps=[at_most(1, hours=CAP / dt.timedelta(hours=1))]),
     )
 
     def ask(ctx: Any) -> None:

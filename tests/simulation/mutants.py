@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from ladderpipe import SqliteStore
-from ladderpipe.board import deliver, handle
+from ladderpipe.board import ask, claim, handle
 from ladderpipe.stores.base import DealChange, StoredDeal
 from ladderpipe.stores.memory import MemoryTransaction
 from ladderpipe.stores.postgres import transaction as postgres_transaction
@@ -41,22 +41,32 @@ class Mutant:
 
 def claims_without_checking_the_visit(patch: pytest.MonkeyPatch) -> None:
     """Send reminders to customers who have moved on."""
-    patch.setattr(deliver, "_why_not", lambda unit, row, deal: None)
+    patch.setattr(claim, "why_not", lambda unit, row, deal: None)
 
 
 def claims_without_firing_timers(patch: pytest.MonkeyPatch) -> None:
     """Send reminders for visits that a timer has ended, and nobody noticed yet."""
-    patch.setattr(deliver, "sweep", lambda unit, stored, now: 0)
+    patch.setattr(claim, "sweep", lambda unit, stored, now: 0)
 
 
 def claims_what_another_has(patch: pytest.MonkeyPatch) -> None:
     """Take effects away from whoever is delivering them."""
-    patch.setattr(deliver, "_is_ready", lambda row, now: row.state in ("pending", "claimed"))
+    patch.setattr(claim, "is_ready", lambda row, now: row.state in ("pending", "claimed"))
     patch.setattr(
         SqliteTransaction,
         "free_effect",
         lambda self, pipeline, now, keys: self.effect(pipeline, keys[0]) if keys else None,
     )
+
+
+def overlooks_purchases(patch: pytest.MonkeyPatch) -> None:
+    """Remind customers of a cart when they have bought with another."""
+    patch.setattr(ask, "_bought", lambda asked, condition, deals: None)
+
+
+def forgets_what_was_sent(patch: pytest.MonkeyPatch) -> None:
+    """Write to one customer about every cart."""
+    patch.setattr(ask, "_sent", lambda asked: iter(()))
 
 
 def settles_without_the_lease(patch: pytest.MonkeyPatch) -> None:
@@ -169,11 +179,13 @@ MUTANTS = (
         500,
         "was delivering it",
     ),
+    Mutant("overlooks purchases", "memory", overlooks_purchases, 1000, "had bought"),
+    Mutant("forgets what was sent", "memory", forgets_what_was_sent, 1000, "within 16 hours"),
     Mutant("settles without the lease", "memory", settles_without_the_lease, 3000, "had it"),
     Mutant("commits before effects", "sqlite", commits_before_effects, 500, "without the effects"),
     Mutant("begins before it locks", "sqlite", begins_before_it_locks, 500, "locked"),
     Mutant("answers before it commits", "sqlite", answers_before_it_commits, 1000, "is lost"),
-    Mutant("loads without a lock", "postgres", loads_without_a_lock, 100),
+    Mutant("loads without a lock", "postgres", loads_without_a_lock, 400),
     Mutant(
         "reads while it waits for the lock",
         "postgres",

@@ -8,10 +8,11 @@ from typing import Final
 import attrs
 
 from ladderpipe import Clock
+from ladderpipe.board.customers import keys_of
 from ladderpipe.stores import Store
 from ladderpipe.stores.base import EffectRow, MoveRecord, StoredDeal, Transaction
 
-from .ladder import ASKED_INSIDE
+from .ladder import ASKED_INSIDE, CAP
 from .ledger import Ledger
 
 __all__ = ["Observer", "Violation", "must"]
@@ -149,15 +150,37 @@ class Observer:
             row.run_to_completion or [move.visit_key for move in current] == [row.visit_key],
             f"{what} after its visit had ended: the deal is in {stored.stage}",
         )
+        if row.name == "promo" and row.address is not None:
+            self._see_promo(transaction, row, stored, what)
         self._held[row.key] = Held(worker, str(row.lease), row.ready_at)
         self._claims[row.key, worker] = self._claims.get((row.key, worker), 0) + 1
+
+    def _see_promo(
+        self, transaction: Transaction, row: EffectRow, stored: StoredDeal, what: str
+    ) -> None:
+        """Check that nothing is sent to who has bought, or was written to a moment ago."""
+        for other in transaction.deals_of_customer(list(keys_of(stored.customer)), ALL):
+            closed_at, since = other.closed_at, stored.last_event_at
+            must(
+                other.stage != "won" or closed_at is None or since is None or closed_at < since,
+                f"{what}, and its customer had bought with {other.deal}",
+            )
+        sent_at = row.sent_at
+        must(sent_at is not None, f"{what} at no time")
+        for sent in transaction.effects(self._pipeline, None, ("claimed", "delivered")):
+            is_other = sent.key != row.key and sent.address == row.address
+            if is_other and sent.sent_at is not None and sent_at is not None:
+                must(
+                    abs(sent_at - sent.sent_at) >= CAP,
+                    f"{what}, and {sent.name} of {sent.deal} went there within 16 hours",
+                )
 
     def _see_settled(self, transaction: Transaction, key: str, worker: str) -> None:
         held = self._held.pop(key)
         row = transaction.effect(self._pipeline, key)
         must(row is not None, f"effect {key} was claimed by {held.worker} and is gone")
         assert row is not None
-        has_ended = row.state in ("cancelled", "expired") or (
+        has_ended = row.state in ("cancelled", "expired", "dropped") or (
             # Nobody has heard of its last try since the lease ended.
             row.state == "dead" and held.until <= self._clock.now()
         )

@@ -91,7 +91,7 @@ class PostgresSeam:
         return self._watching
 
     def empty(self) -> None:
-        for table in ("effects", "moves", "events", "documents", "deals"):
+        for table in ("effects", "moves", "events", "documents", "customers", "deals"):
             self._control.execute(f"DELETE FROM ladder_{table}")
 
     def is_blocked(self, connection: _SteppingConnection) -> bool:

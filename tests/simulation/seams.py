@@ -106,9 +106,11 @@ class MemorySeam:
         return watching
 
     def empty(self) -> None:
-        known = self._store._tables.pipelines
+        tables = self._store._tables
+        known, secrets = tables.pipelines, tables.secrets
         self._store._tables.__init__()
-        self._store._tables.pipelines.update(known)
+        tables.pipelines.update(known)
+        tables.secrets.update(secrets)
 
     def settle(self) -> None:
         """Do nothing."""
@@ -196,7 +198,7 @@ class SqliteSeam:
 
     def empty(self) -> None:
         with self._watching.transaction() as transaction:
-            for table in ("effects", "moves", "events", "documents", "deals"):
+            for table in ("effects", "moves", "events", "documents", "customers", "deals"):
                 transaction.connection.execute(f"DELETE FROM ladder_{table}")
 
     def settle(self) -> None:

@@ -18,7 +18,7 @@ from ladderpipe.errors import (
     UndeliverableError,
 )
 
-from .ladder import KINDS, NAMES
+from .ladder import KINDS, NAMES, PEOPLE
 from .scheduler import Thread
 from .seams import Injected
 
@@ -31,6 +31,7 @@ LEASE: Final = dt.timedelta(minutes=10)
 BACKOFF: Final = Backoff(first=60, factor=2, tries=3)
 LATE: Final = tuple(dt.timedelta(minutes=m) for m in (0, 0, 0, 0, -3, -1, 1, 60, 1500, 3000))
 """How much later than they happen events are told."""
+CONTACTS: Final = ({}, *({"contact": {"email": person}} for person in PEOPLE))
 REFUSALS: Final = (EventFromFutureError, MoveNotAllowedError, DealNotFoundError, HookError)
 """What a caller may be told although nothing is wrong with the board; then nothing is stored."""
 
@@ -66,6 +67,8 @@ class Worker:
     def begin(self, calls: int, skew: dt.timedelta) -> None:
         """Take part in a schedule."""
         self.skew = skew
+        # What a process remembers of a store must not depend on the schedules before.
+        self.board._session.is_indexed = False
         self._calls_left, self._call = calls, None
         self._start(self._work)
 
@@ -125,6 +128,7 @@ class Worker:
             deal=self._simulation.some_deal(),
             id=f"e{next(self._simulation.numbers)}",
             at=self._simulation.time - self._dice.choice(LATE),
+            data=self._dice.choice(CONTACTS),
         )
 
     def _handle(self) -> Call:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import attrs
 from hypothesis import assume, given
@@ -76,12 +78,21 @@ class Shop:
         """Have baselines written."""
         if how == "forget":
             self.board.forget(email=EMAIL)
+        elif how == "retention":
+            self.lay_aside()
         elif how == "merge":
             gone, into = self.pipeline.stages[-1], self.pipeline.stages[0]
             self.adopt(with_merged_stages(self.pipeline, gone, into), **{gone.key: into})
         else:
             is_plain = self.board.pipeline.fingerprint == self.pipeline.fingerprint
             self.adopt(with_annex(self.pipeline) if is_plain else self.pipeline)
+
+    def lay_aside(self) -> None:
+        """Archive the closed deals and put them back, as they were."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "closed.jsonl"
+            if self.board.archive(before=self.clock.now(), to=file).deals:
+                self.board.restore(file)
 
     def step_of(self, event: Event) -> Step:
         """Return what is said of an event."""
@@ -106,7 +117,9 @@ def told_in_two_parts(
     return pipeline, before, [event for event in events if event not in before]
 
 
-cuts = st.lists(st.sampled_from(["migrate", "merge", "forget"]), min_size=1, max_size=3).map(
+cuts = st.lists(
+    st.sampled_from(["migrate", "merge", "forget", "retention"]), min_size=1, max_size=3
+).map(
     # Merged stages are not told apart again.
     lambda found: [how for n, how in enumerate(found) if how != "merge" or n == len(found) - 1]
 )

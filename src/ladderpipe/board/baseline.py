@@ -14,7 +14,7 @@ from ..errors import GuardError, HookError, InvalidEventError, ReentrancyError
 from ..fold.baseline import Baseline, in_turn, marks
 from ..fold.deal_data import DealData
 from ..fold.draft import Draft
-from ..fold.fold import begin, in_order, reschedule
+from ..fold.fold import in_order, reschedule
 from ..fold.order import Cause, order_key
 from ..fold.tellings import EVERYTHING, last_told
 from ..fold.withdrawals import standing
@@ -104,8 +104,8 @@ def write_baseline(
     carried.withdrawn = draft.withdrawn
     unit.note_baseline(stored, carried)
     told = standing(in_order(unit.pipeline.ladder, [*past.events, event])).events
-    _, late, rest = begin(unit.pipeline.ladder, stored.deal, told)
-    if late or rest:
+    base = carried.base
+    if base is None or not all(each.type == BASELINE or base.has_seen(each) for each in told):
         # What was set aside is asked anew.
         unit.flush()
         row = unit.transaction.load_by_id(stored.id)

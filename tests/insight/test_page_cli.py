@@ -98,3 +98,16 @@ def test_the_example_makes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[
     runpy.run_path(str(example))["main"](tmp_path / "report.html")
     assert "120 deals" in capsys.readouterr().out
     assert "What will come" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_targets_stand_on_the_page_against_what_came(url: str, tmp_path: Path) -> None:
+    wanted = tmp_path / "targets.csv"
+    wanted.write_text("start,owner,target,currency\n2026-01-01,Ada,20000.50,EUR\n")
+    out = tmp_path / "report.html"
+    ran = run("report", url, "--out", out, "--targets", wanted, *BRIEF)
+    assert ran.code == 0, ran.err
+    assert '<article id="targets"' in out.read_text("utf-8")
+    assert "€20,000.50" in out.read_text("utf-8")
+    wanted.write_text("start,owner\n2026-01-01,Ada\n")
+    line = run("report", url, "--out", out, "--targets", wanted, *BRIEF).refusal()
+    assert "targets without target say too little" in line

@@ -168,6 +168,7 @@ def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
                     note=plain_text(reason),
                 ),
             )
+            unit.transaction.note_held_customer(unit.number, key, ())
             return
         stored, document = unit.load(row.deal, create=True)
         assert stored is not None

@@ -55,6 +55,7 @@ class Simulation:
         self._alone = "nobody"
         self.pipeline = busy_ladder(self._inside_hook)
         self.seam = make_seam(self)
+        self.seam.empty()  # of what another simulation has left in the same database
         clock = _WorldClock(self)
         self._board = Board(self.pipeline, store=self.seam.watch(), clock=clock)
         number = self._board._session.number

@@ -375,8 +375,9 @@ class SqlTransaction:
             yield sql.ADD_EFFECT, (pipeline, deal, recorded_at, *self._effect_values(effect))
         if change.wakes:
             yield sql.WAKE_EFFECTS, (recorded_at, deal)
-        if change.customer is not None:
+        if change.no_customer or change.customer == ():
             yield sql.FORGET_CUSTOMER, (deal,)
+        if change.customer is not None:
             for key in change.customer:
                 yield sql.ADD_CUSTOMER, (key, deal)
         if change.asked_anew:

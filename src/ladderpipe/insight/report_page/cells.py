@@ -32,8 +32,8 @@ SHARES: Final = frozenset(
 )  # fmt: skip
 DURATIONS: Final = frozenset(
     ("after_days", "closed_only_mean", "closed_only_median", "cycle_days", "days", "idle_days",
-     "longest_days", "median_days", "median_lower", "median_upper", "q25_days", "q75_days",
-     "q90_days")
+     "longest_days", "median_days", "median_lower", "median_upper", "open_days", "q25_days",
+     "q75_days", "q90_days")
 )  # fmt: skip
 """Days of one deal, told in the unit that fits; deal-days of many are a unit of their own."""
 

@@ -29,7 +29,7 @@ from ..report import Report
 from ..words import NOTHING, Words, noted, said, titles_of
 from .groups import GroupedBy as By
 from .velocity_chart import draw_velocity
-from .velocity_words import DAYS, WON, WON_PER_DAY, definition_of
+from .velocity_words import DAYS, OPEN_DAYS, WON, WON_PER_DAY, definition_of
 
 __all__ = ["velocity"]
 
@@ -38,7 +38,7 @@ WinRate: TypeAlias = Literal["closed", "opened"] | float
 AverageValue: TypeAlias = Literal["won", "open", "all"] | Decimal
 CycleLength: TypeAlias = Literal["opened", "won", "won_median", "closed"] | dt.timedelta
 
-COLUMNS: Final = ("deals", "win_rate", "average_value", "cycle_days")
+COLUMNS: Final = ("deals", "win_rate", "average_value", "cycle_days", "open_days")
 
 
 def velocity(
@@ -68,9 +68,11 @@ def velocity(
             ``"closed"``: won ÷ (won + lost) of the deals closed in the period (it is too high for
             open deals where losses are seldom recorded).
         average_value: mean value of the deals won in the period, of the open ones, or of all.
-        cycle_length: ``"opened"``: from opening to closing, or to being abandoned, or to ``as_of``:
-            the mean of the deals opened in the period; from opening to closing: the mean of the
-            deals ``"won"`` in the period, their ``"won_median"``, or the mean of all ``"closed"``.
+        cycle_length: what divides. ``"opened"``: from opening to closing, or to being abandoned, or
+            to ``as_of``: the mean of the deals opened in the period, which is the column
+            ``open_days``, beside the mean of those won in ``cycle_days``; from opening to closing:
+            the mean of the deals ``"won"`` in the period, their ``"won_median"``, or the mean of
+            all ``"closed"``.
         by: what to group by besides the currency.
 
     Raises:
@@ -89,15 +91,19 @@ def velocity(
     }
     _refuse_unknown(chosen)
     facts = _facts(tables, period)
+    # The cycle that salespeople know stands in its column even where another length divides.
+    told = {**chosen, "cycle_days": "won" if cycle_length == "opened" else cycle_length}
+    divisor = "open_days" if cycle_length == "opened" else "cycle_days"
     keys = ["currency"] if by is None else [by, "currency"]
     table = facts.group_by(keys).agg(
-        *(_figure(name, choice).alias(name) for name, choice in chosen.items()),
+        *(_figure(name, choice).alias(name) for name, choice in told.items()),
         pl.col("won").sum().cast(pl.Int64),
+        open_days=_figure("cycle_days", "opened"),
         won_value=_sum_won(),
         days=pl.col("days").first(),
     )
     table = table.sort("deals", *keys, descending=[True] + [False] * len(keys), nulls_last=True)
-    table = table.with_columns(velocity=_velocities(table), won_per_day=_really_won(table))
+    table = table.with_columns(velocity=_velocities(table, divisor), won_per_day=_really_won(table))
     table = table.select(*keys, *COLUMNS, "velocity", "won_per_day", "won", "days")
     return Report(
         name="velocity",
@@ -105,10 +111,12 @@ def velocity(
         definitions=definition_of(chosen),
         as_of=tables.as_of,
         table=table,
-        columns=titles_of(table, won=WON, days=DAYS, won_per_day=WON_PER_DAY),
+        columns=titles_of(table, won=WON, days=DAYS, won_per_day=WON_PER_DAY, open_days=OPEN_DAYS),
         labels={name: {} for name in keys},
         notes=(*_averaged(tables, deals), *_incomplete(table)),
-        draw=functools.partial(draw_velocity, by=by) if table["velocity"].count() else None,
+        draw=functools.partial(draw_velocity, by=by, cycle=divisor)
+        if table["velocity"].count()
+        else None,
     )
 
 
@@ -221,9 +229,9 @@ def _refuse_unknown(chosen: Mapping[str, Any]) -> None:
             )
 
 
-def _velocities(table: pl.DataFrame) -> pl.Series:
+def _velocities(table: pl.DataFrame, divisor: str) -> pl.Series:
     """Work out the money per day; exact up to the six decimals it is rounded to."""
-    rows = table.select(COLUMNS).iter_rows()
+    rows = table.select("deals", "win_rate", "average_value", divisor).iter_rows()
     return pl.Series([_per_day(*row) for row in rows], dtype=MONEY)
 
 

@@ -22,7 +22,7 @@ FIGURE: Final = 116
 
 
 def draw_velocity(
-    table: pl.DataFrame, titles: Titles, language: Language, *, by: str | None
+    table: pl.DataFrame, titles: Titles, language: Language, *, by: str | None, cycle: str
 ) -> Any:
     """Draw the factors as figures; by groups, a bar for what is expected and one for what came."""
     shown = table.drop_nulls("velocity")
@@ -37,7 +37,7 @@ def draw_velocity(
             _figure([titles["deals"], " "], form.number(row["deals"])),
             _figure([titles["win_rate"], " "], form.share(row["win_rate"])),
             _figure([titles["average_value"], f"({code})"], form.short(row["average_value"])),
-            _figure([CYCLE[language], " "], form.duration(dt.timedelta(days=row["cycle_days"]))),
+            _figure([CYCLE[language], " "], form.duration(dt.timedelta(days=row[cycle]))),
             _figure([SPEED[language], per_day], form.short(row["velocity"]), charts.MAIN),
             _figure(
                 [WON_PER_DAY[language].split(" (")[0], per_day], form.short(row["won_per_day"])

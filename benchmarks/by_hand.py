@@ -34,7 +34,7 @@ RUNGS = {
 COLUMNS = (
     "id", "deal", "stage", "visit", "visit_key", "entered_at", "activity_at", "opened_at",
     "closed_at", "due_at", "last_event_at", "cursor_at", "cursor_rung", "cursor_source",
-    "cursor_id", "currency", "value", "definition",
+    "cursor_id", "currency", "value", "definition", "customer",
 )  # fmt: skip
 LOAD = f"""
 SELECT {", ".join(f"d.{name}" for name in COLUMNS)}, c.data FROM json_each(?) wanted
@@ -46,9 +46,11 @@ UPDATE ladder_deals SET {", ".join(f"{name} = ?" for name in COLUMNS[2:])} WHERE
 """
 ADD_DEAL = "INSERT INTO ladder_deals (pipeline, deal) VALUES (1, ?)"
 ADD_EVENT = """
-INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at,
+    undeclared)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+ADD_CUSTOMER = "INSERT INTO ladder_customers (key, deal) VALUES (?, ?) ON CONFLICT DO NOTHING"
 CLOSE_VISIT = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n = ?"
 ADD_MOVE = """
 INSERT INTO ladder_moves (deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule,
@@ -83,13 +85,14 @@ class SalesByHand:
         self._into_parked, self._into_quote = rules[3:5]
         self._moves: dict[tuple[int, int], list[Any]] = {}
         self._closed: list[tuple[int, int, int]] = []
+        self._keys: list[tuple[str, int]] = []
 
     def _instant(self, at: dt.datetime) -> Any:
         return micros(at)
 
     def take(self, events: list[Event]) -> None:
         """Write a batch in one transaction."""
-        self._moves, self._closed = {}, []
+        self._moves, self._closed, self._keys = {}, [], []
         documents: dict[int, dict[str, Any]] = {}
         deals = self._load(list({event.deal: None for event in events}))
         rows = []
@@ -98,7 +101,8 @@ class SalesByHand:
             at = self._instant(event.at)
             data = encode_sorted(event.data) if event.data else "{}"
             named = (row["id"], event.source, event.id, event.type, at, event.seq)
-            rows.append((*named, data, self._digest(event, data), self._recorded_at))
+            digest = self._digest(event, data)
+            rows.append((*named, data, digest, self._recorded_at, event.type == "page.viewed"))
             if event.data or event.type == "cart.emptied":
                 self._reduce(document, event)
                 documents[row["id"]] = document
@@ -111,7 +115,16 @@ class SalesByHand:
         for row, document in deals.values():
             row["currency"], row["value"] = document.get("currency"), _value(document)
             row["definition"] = self._definition
+            self._know_customer(row, document)
         self._write(rows, deals, documents)
+
+    def _know_customer(self, row: dict[str, Any], document: dict[str, Any]) -> None:
+        email = document.get("contact", {}).get("email")
+        keys = [f"email:{email.lower()}"] if email else []
+        told = encode(["", keys, ["email"] if email else []])
+        if row["customer"] != told:
+            row["customer"] = told
+            self._keys += [(key, row["id"]) for key in keys]
 
     def _load(self, names: list[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         found = self._begin(names)
@@ -218,6 +231,7 @@ class SalesByHand:
             (SAVE_DEAL, rows),
             (ADD_MOVE, list(self._moves.values())),
             (SAVE_DOCUMENT, texts),
+            (ADD_CUSTOMER, self._keys),
         )
 
     def _commit(self, *writes: tuple[str, list[Any]]) -> None:
@@ -270,7 +284,7 @@ def _add(
     lines: list[dict[str, Any]], known: dict[str, Any] | None, line: Any, quantity: Decimal
 ) -> None:
     if known is None:
-        known = {"sku": line["sku"], "quantity": str(quantity)}
+        known = {"quantity": str(quantity), "sku": line["sku"]}
         lines.append(known)
     else:
         known["quantity"] = str(Decimal(known["quantity"]) + quantity)
@@ -295,5 +309,5 @@ def _value(document: dict[str, Any]) -> str:
 
 
 def _text(document: dict[str, Any]) -> str:
-    names = ("title", "currency", "cart", "contact", "properties")
+    names = ("title", "cart", "currency", "contact", "properties")
     return encode({name: document[name] for name in names if document.get(name)})

@@ -12,7 +12,7 @@ from typing import Any
 from ladderpipe import Event, ManualClock, Pipeline, Stage, after, on
 from ladderpipe.model.visit import visit_key
 
-from .by_hand import ADD_EVENT, ADD_MOVE, CLOSE_VISIT, SAVE_DOCUMENT, encode, micros
+from .by_hand import ADD_CUSTOMER, ADD_EVENT, ADD_MOVE, CLOSE_VISIT, SAVE_DOCUMENT, encode, micros
 from .ladders import START
 from .stores import assert_same_rows, connect, open_board
 
@@ -69,11 +69,12 @@ def _write(path: Path, deals: int) -> None:
     for number, event in enumerate(opening_events(deals), 1):
         rows.append(rows_of(number, event, pipeline, micros, TWO_DAYS))
         if len(rows) == 10_000 or number == deals:
-            deal_rows, event_rows, move_rows, document_rows = zip(*rows, strict=True)
+            deal_rows, event_rows, move_rows, document_rows, keys = zip(*rows, strict=True)
             connection.executemany(_ADD_OPEN_DEAL, deal_rows)
             connection.executemany(ADD_EVENT, event_rows)
             connection.executemany(ADD_MOVE, move_rows)
             connection.executemany(SAVE_DOCUMENT, document_rows)
+            connection.executemany(ADD_CUSTOMER, keys)
             rows.clear()
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -82,26 +83,28 @@ def _write(path: Path, deals: int) -> None:
 
 _ADD_OPEN_DEAL = """
 INSERT INTO ladder_deals (id, pipeline, deal, stage, visit, visit_key, entered_at, activity_at,
-    opened_at, due_at, last_event_at, cursor_at, cursor_id, value, definition)
-VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, '0', ?)
+    opened_at, due_at, last_event_at, cursor_at, cursor_id, definition, customer)
+VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
 def rows_of(
     number: int, event: Event, pipeline: Pipeline, instant: Callable[[dt.datetime], Any], wait: Any
 ) -> tuple[tuple[Any, ...], ...]:
-    """Return what an opening event leaves in the tables of deals, events, moves and documents."""
+    """Return what an opening event leaves: a deal, event, move, document and key of a customer."""
     at, recorded_at = instant(event.at), instant(RECORDED)
     rule = pipeline.rules[0].key or ""
     key = visit_key(None, "lead", rule, event)
     data = event.data_text()
     document = encode({"title": event.deal, **event.data})
-    fingerprint = pipeline.fingerprint
+    email = f"email:{event.data['contact']['email']}"
+    known = (pipeline.fingerprint, encode(["", [email], ["email"]]))
     return (
-        (number, event.deal, key, at, at, at, at + wait, at, at, event.id, fingerprint),
-        (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at),
+        (number, event.deal, key, at, at, at, at + wait, at, at, event.id, *known),
+        (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at, False),
         (number, 1, key, None, "lead", at, None, recorded_at, rule, "", event.id),
         (number, document),
+        (email, number),
     )
 
 

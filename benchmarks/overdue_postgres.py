@@ -20,13 +20,15 @@ from .postgres import assert_same_rows, drop, open_board
 
 COLUMNS = {
     "ladder_deals": "id, deal, visit_key, entered_at, activity_at, opened_at, due_at, "
-    "last_event_at, cursor_at, cursor_id, definition, pipeline, stage, visit, value",
-    "ladder_events": "deal, source, id, type, at, seq, data, digest, recorded_at, pipeline",
+    "last_event_at, cursor_at, cursor_id, definition, customer, pipeline, stage, visit",
+    "ladder_events": "deal, source, id, type, at, seq, data, digest, recorded_at, undeclared, "
+    "pipeline",
     "ladder_moves": "deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule, "
     "event_source, event_id",
     "ladder_documents": "deal, data",
+    "ladder_customers": "key, deal",
 }
-CONSTANTS: dict[str, tuple[Any, ...]] = {"ladder_deals": (1, "lead", 1, "0"), "ladder_events": (1,)}
+CONSTANTS: dict[str, tuple[Any, ...]] = {"ladder_deals": (1, "lead", 1), "ladder_events": (1,)}
 AT_ONCE = 50_000
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from ladderpipe import Board, ManualClock, Pipeline, SqliteStore
 
-TABLES = ("ladder_deals", "ladder_documents", "ladder_events", "ladder_moves", "ladder_effects")
+TABLES = (
+    "ladder_deals", "ladder_documents", "ladder_events", "ladder_moves", "ladder_effects",
+    "ladder_customers",
+)  # fmt: skip
 
 Statement = tuple[str, Sequence[Any]]
 

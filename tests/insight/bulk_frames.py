@@ -37,14 +37,14 @@ def move_rows(history: History) -> list[tuple[Any, ...]]:
     return [
         (
             *(move.deal, move.n, move.out_of, move.into, move.at, move.rule),
-            *((None,) * 3 if move.event is None else identity(move.event)),
+            *((None,) * 4 if move.event is None else identity(move.event)),
         )
         for move in history.moves
     ]
 
 
-def identity(event: Event) -> tuple[str, str, str]:
-    return event.type, event.source, event.id
+def identity(event: Event) -> tuple[str, str, str, int]:
+    return event.type, event.source, event.id, event.seq
 
 
 def visit_rows(history: History) -> list[tuple[Any, ...]]:
@@ -56,9 +56,26 @@ def visit_rows(history: History) -> list[tuple[Any, ...]]:
             *(visit.deal, visit.n, visit.stage, visit.entered_at, visit.left_at),
             *((None, None) if begun is None else (begun.rule, begun.out_of)),
             *((None, None) if ended is None else (ended.into, ended.rule)),
+            counts,
         )
-        for visit, begun, ended in zip(history.visits, begun_by, ended_by, strict=True)
+        for visit, begun, ended, counts in zip(
+            history.visits, begun_by, ended_by, counting(history, begun_by), strict=True
+        )
     ]
+
+
+def counting(history: History, begun_by: list[Any]) -> list[bool]:
+    """Return which visits reports know, as one would tell it of one deal by hand."""
+    found: list[bool] = []
+    stands: str | None = None
+    is_passed = False
+    for visit, begun, ended in zip(history.visits, begun_by, [*begun_by[1:], None], strict=True):
+        seqs = [None if by is None or by.event is None else by.event.seq for by in (begun, ended)]
+        is_real = visit.left_at != visit.entered_at or (None not in seqs and seqs[0] != seqs[1])
+        found.append(is_real and not (is_passed and visit.stage.key == stands))
+        stands = visit.stage.key if is_real else stands
+        is_passed = not is_real
+    return found
 
 
 def deal_row(history: History) -> tuple[Any, ...]:

@@ -42,6 +42,8 @@ class Life:
     changes: tuple[tuple[float, dict[str, Any]], ...] = ()
     timers: frozenset[int] = frozenset()
     """Which of the stays (from 0) a timer began."""
+    seqs: tuple[int, ...] | None = None
+    """What the events that began the stays were numbered by; their places when left out."""
 
 
 def life(deal: str, *stays: tuple[float, str], **details: Any) -> Life:
@@ -117,6 +119,7 @@ def _moves(one: Life) -> list[dict[str, Any]]:
             "event_type": None if n - 1 in one.timers else "made.up",
             "event_source": None if n - 1 in one.timers else "test",
             "event_id": None if n - 1 in one.timers else f"{one.deal}-{n}",
+            "event_seq": None if n - 1 in one.timers else (one.seqs[n - 1] if one.seqs else n),
         }
         for n, ((at, stage), before) in enumerate(zip(one.stays, befores, strict=True), start=1)
     ]

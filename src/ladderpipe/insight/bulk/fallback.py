@@ -122,7 +122,9 @@ def _data(told: dict[str, Any]) -> dict[str, Any]:
 def _move_rows(pipeline: Pipeline, history: History) -> Iterator[tuple[Any, ...]]:
     for move in history.moves:
         event = move.event
-        told = (None, None, None) if event is None else (event.type, event.source, event.id)
+        told: tuple[Any, ...] = (None, None, None, None)
+        if event is not None:
+            told = (event.type, event.source, event.id, event.seq)
         out_of = None if move.out_of is None else move.out_of.key
         into, at = move.into.key, move.at
         trigger = _TRIGGERS.get(told[0], "event")
@@ -155,4 +157,4 @@ def _carried_rows(history: History) -> Iterator[tuple[Any, ...]]:
     if len(visits) > len(history.moves):
         first = visits[0]
         began = first.deal, first.n, first.stage.key, first.entered_at
-        yield (*began, None, None, None, None, None)
+        yield (*began, None, None, None, None, None, None)

@@ -14,6 +14,7 @@ import polars as pl
 from ...ladder.rules import ByHand, OnEvents, Rule
 from ...model.event import OVERRIDE
 from ...model.history import SetAside
+from ..frames.derive import counting
 from ..frames.schema import INSTANT, MONEY, MOVES, VISITS
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
@@ -79,14 +80,18 @@ def visits_of(moves: pl.DataFrame, carried: pl.DataFrame) -> pl.DataFrame:
         pl.col("at").alias("entered_at"),
         "rule",
         pl.col("out_of").alias("from_stage"),
+        "event_seq",
     )
     if len(carried):
-        begun = pl.concat([begun, carried.select(begun.columns)]).sort("deal", "n")
+        begun = pl.concat([begun, carried.select(begun.columns[:-1])], how="diagonal").sort(
+            "deal", "n"
+        )
     goes_on = pl.col("deal").shift(-1) == pl.col("deal")
     ended = {"left_at": "entered_at", "into_stage": "stage", "left_by": "rule"}
-    return begun.with_columns(
+    visits = begun.with_columns(
         pl.when(goes_on).then(pl.col(began).shift(-1)).alias(end) for end, began in ended.items()
-    ).select(*VISITS)
+    )
+    return visits.with_columns(counting(visits)).select(*VISITS)
 
 
 @attrs.frozen(eq=False)
@@ -154,6 +159,7 @@ def _moves(program: Program, events: Arranged, block: Block, names: _Names) -> p
         "event_type": names.types.gather(_place(made.trigger[order])),
         "event_source": frame["source"].gather(row).cast(pl.String),
         "event_id": frame["id"].gather(row).cast(pl.String),
+        "event_seq": frame["seq"].gather(row),
     }
     return pl.DataFrame(columns).select(*MOVES)
 

@@ -75,6 +75,7 @@ class Passage(NamedTuple):
     event_type: str | None
     event_source: str | None
     event_id: str | None
+    event_seq: int | None
 
 
 class Change(NamedTuple):
@@ -387,6 +388,7 @@ def _folded(move: Move, record: MoveRecord | None) -> Passage:
         None if event is None else event.type,
         None if event is None else event.source,
         None if event is None else event.id,
+        None if event is None else event.seq,
     )
     if record is None or not _is_same(record, passage):
         return passage
@@ -418,6 +420,7 @@ def _stored(record: MoveRecord, events: Mapping[tuple[str, str], Event]) -> Pass
         None if event is None else event.type,
         source,
         id,
+        None if event is None else event.seq,
     )
 
 

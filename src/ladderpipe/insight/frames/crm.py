@@ -111,7 +111,8 @@ class _Export:
             return
         left = None
         for n, (stage, at) in enumerate(found.stays, start=1):
-            cause = ("event", _ROW, file, str(line))
+            # One row tells all stays of its deal, in their order: that order numbers them.
+            cause = ("event", _ROW, file, str(line), n)
             self._moves.add([(found.id, n, left, stage.key, at, None, f"into {stage.key}", *cause)])
             left = stage.key
             self._changes.add([(found.id, at, *found.facts_in(stage), at)])

@@ -14,7 +14,7 @@ import polars as pl
 from ...model.stage import Stage, Status
 from .schema import DEALS, VISITS
 
-__all__ = ["deals_of", "visits_of"]
+__all__ = ["counting", "deals_of", "visits_of"]
 
 _STATUS: Final = pl.Enum(get_args(Status))
 _LAST: Final = (pl.col("deal") != pl.col("deal").shift(-1)).fill_null(True)
@@ -30,7 +30,9 @@ _RUN: Final = (
 def visits_of(moves: pl.DataFrame) -> pl.DataFrame:
     """Return the stays that *moves* begin; each ends where its deal's next one begins."""
     ended = ~_LAST
-    return moves.select(
+    # Tables that were kept from before moves had it do without.
+    seq = pl.col("event_seq") if "event_seq" in moves.columns else pl.lit(None, dtype=pl.Int64)
+    visits = moves.select(
         "deal",
         "n",
         stage="into",
@@ -40,7 +42,33 @@ def visits_of(moves: pl.DataFrame) -> pl.DataFrame:
         from_stage="out_of",
         into_stage=pl.when(ended).then(pl.col("into").shift(-1)),
         left_by=pl.when(ended).then(pl.col("rule").shift(-1)),
-    ).cast(pl.Schema(VISITS))
+        event_seq=seq,
+    )
+    return visits.with_columns(counting(visits)).select(*VISITS).cast(pl.Schema(VISITS))
+
+
+def counting(visits: pl.DataFrame) -> pl.Series:
+    """Return ``counts``: which of all *visits* reports know; ``event_seq`` is what began them.
+
+    One that ended within the instant in which it began does if events with different ``seq`` made
+    it: otherwise only their ids, or a timer, decided that there was one at all. Where it led back
+    into the stage that it came from, that stay was never left, and the next is none of its own.
+    """
+    seq = pl.col("event_seq")
+    numbered = (seq != seq.shift(-1)).fill_null(False)
+    lasts = (pl.col("left_at") != pl.col("entered_at")).fill_null(True)
+    real = visits.select(counts=lasts | numbered).to_series()
+    if real.all():
+        return real
+    known = visits.select("deal", "stage", real=real).with_columns(
+        before=pl.when("real").then(pl.int_range(pl.len())).forward_fill().shift(1)
+    )
+    goes_on = (
+        ~pl.col("real").shift(1)
+        & (pl.col("deal").gather(pl.col("before")) == pl.col("deal"))
+        & (pl.col("stage").gather(pl.col("before")) == pl.col("stage"))
+    ).fill_null(False)
+    return known.select(counts=pl.col("real") & ~goes_on).to_series()
 
 
 def deals_of(visits: pl.DataFrame, changes: pl.DataFrame, stages: Sequence[Stage]) -> pl.DataFrame:

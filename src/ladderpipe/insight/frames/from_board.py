@@ -172,6 +172,11 @@ def _given(document: str | None) -> str | None:
     return document
 
 
+def _needs_events(records: Sequence[MoveRecord]) -> bool:
+    """Whether rows alone cannot tell the visits: a visit without length counts by its events."""
+    return needs_events(records) or any(one.left_at == one.at for one in records)
+
+
 class _Reading:
     """One pass over all deals of a pipeline."""
 
@@ -197,7 +202,7 @@ class _Reading:
         wanted = [
             id
             for id in ids
-            if self._need >= _Need.EVENTS or id not in settled or needs_events(records.get(id, ()))
+            if self._need >= _Need.EVENTS or id not in settled or _needs_events(records.get(id, ()))
         ]
         told, untold = read_apart(self._transaction.events_of, wanted)
         for stored, document in there:

@@ -46,9 +46,11 @@ VISITS: Final[dict[str, Any]] = {
     "from_stage": pl.String,
     "into_stage": pl.String,
     "left_by": pl.String,
+    "counts": pl.Boolean,
 }
 """A row for every stay in a stage, ``n`` from 1; ``left_at``, ``into_stage`` and ``left_by`` (the
-rule) are null for the stay that goes on at ``as_of``, ``from_stage`` for the first."""
+rule) are null for the stay that goes on at ``as_of``, ``from_stage`` for the first; ``counts`` says
+whether reports know the stay: see :func:`~.derive.counting`."""
 
 MOVES: Final[dict[str, Any]] = {
     "deal": pl.String,
@@ -62,6 +64,7 @@ MOVES: Final[dict[str, Any]] = {
     "event_type": pl.String,
     "event_source": pl.String,
     "event_id": pl.String,
+    "event_seq": pl.Int64,
 }
 """A row for every passage, the opening with ``out_of`` null; ``trigger`` is ``event``, ``timer``,
 ``hand`` or ``override``, and the event's columns are null for a timer."""

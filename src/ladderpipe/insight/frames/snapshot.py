@@ -32,6 +32,7 @@ __all__ = [
     "in_order",
     "known_sum",
     "ladder",
+    "lasting",
     "money_mean",
     "numbered",
     "refuse_unknown",
@@ -74,7 +75,7 @@ def standing(
     tables = source if isinstance(source, Tables) else read(source)
     if as_of is not None and instant(as_of) != tables.as_of:
         tables = tables.at(as_of)
-    tables = _without_merged(tables)
+    tables = _with_what_counts(_without_merged(tables))
     return tables if rates is None else convert(tables, rates, history=history)
 
 
@@ -89,6 +90,28 @@ def _without_merged(tables: Tables) -> Tables:
         for name in names
     }
     return attrs.evolve(tables, **kept)
+
+
+def _with_what_counts(tables: Tables) -> Tables:
+    """Leave out the visits that do not count; each of the others ends where the next begins."""
+    visits = tables.visits
+    if "counts" not in visits.columns or visits["counts"].all():
+        return tables
+    ends = {"left_at": "entered_at", "into_stage": "stage", "left_by": "rule"}
+    deal, stage = pl.col("deal"), pl.col("stage")
+    kept = visits.filter("counts").with_columns(
+        *(
+            pl.when(deal == deal.shift(-1)).then(pl.col(began).shift(-1)).alias(end)
+            for end, began in ends.items()
+        ),
+        from_stage=pl.when(deal == deal.shift(1)).then(stage.shift(1)),
+    )
+    return attrs.evolve(tables, visits=kept)
+
+
+def lasting(visits: pl.DataFrame) -> pl.DataFrame:
+    """Return the visits that durations are told of: those without length have none."""
+    return visits.filter((pl.col("left_at") != pl.col("entered_at")).fill_null(True))
 
 
 def ladder(tables: Tables) -> pl.DataFrame:

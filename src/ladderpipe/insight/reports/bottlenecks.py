@@ -19,6 +19,7 @@ from ..frames.snapshot import (
     days,
     in_order,
     ladder,
+    lasting,
     numbered,
     refuse_unknown,
     stage_labels,
@@ -128,7 +129,7 @@ def _pieces(tables: Tables) -> pl.DataFrame:
     The instants of both are merged, what was so before is carried forward, and never from one
     deal to the next. At one instant what a deal is worth comes before where it goes.
     """
-    numbers, priced = _same_numbers(numbered(tables.visits), numbered(tables.changes))
+    numbers, priced = _same_numbers(numbered(lasting(tables.visits)), numbered(tables.changes))
     cuts = (
         pl.concat(
             [
@@ -195,7 +196,7 @@ def turning_back(source: Source, *, as_of: Instant | None = None) -> Report:
     tables = standing(source, as_of)
     rungs = ladder(tables).filter(pl.col("status").is_in(["open", "won"]))
     moves = (
-        tables.moves.group_by("out_of", "into")
+        tables.visits.group_by(out_of="from_stage", into="stage")
         .agg(pl.len().cast(pl.Int64).alias("moves"), deals=pl.col("deal").n_unique().cast(pl.Int64))
         .drop_nulls("out_of")
     )

@@ -104,6 +104,8 @@ def _abandonments(tables: Tables, reminders: Reminders | None) -> pl.DataFrame:
         "stage",
         lasted=(end - pl.col("entered_at")).dt.total_microseconds(),
         outcome=outcome,
+        # Gone and back within one instant: it counts, and took no time that could be told.
+        lasts=pl.col("left_at").ne_missing(pl.col("entered_at")),
     )
     won = tables.deals.filter(pl.col("status") == "won").select("deal", won=pl.lit(True))
     return (
@@ -179,7 +181,7 @@ def _outcomes(stays: pl.DataFrame, confidence: float) -> pl.DataFrame:
         pl.col("deal").n_unique().cast(pl.Int64).alias("deals"),
         pl.col("won").sum().cast(pl.Int64).alias("won_in_the_end"),
         pl.col("deal").filter("won").n_unique().cast(pl.Int64).alias("won_deals"),
-        median_days=days(pl.col("lasted").median()),
+        median_days=days(pl.col("lasted").filter("lasts").median()),
     )
     whole = pl.col("visits").sum().over("stage")
     return (
@@ -198,7 +200,9 @@ def _outcomes(stays: pl.DataFrame, confidence: float) -> pl.DataFrame:
 
 
 def _curve(stays: pl.DataFrame) -> pl.DataFrame:
-    times = stays.select("lasted", group=pl.lit(0), left=pl.col("outcome") == "came_back")
+    times = stays.filter("lasts").select(
+        "lasted", group=pl.lit(0), left=pl.col("outcome") == "came_back"
+    )
     return kaplan_meier.curve(times, "group")
 
 
@@ -207,14 +211,14 @@ def _sums(stays: pl.DataFrame) -> tuple[Words, ...]:
     if not whole:
         return ()
     back = stays.filter(pl.col("outcome") == "came_back").height
-    median = kaplan_meier.quantiles(_curve(stays), "group", [0.5])["q50"].item()
+    median = kaplan_meier.quantiles(_curve(stays), "group", [0.5])["q50"]
     total = said(
         "Abandonments that came back: "
         f"{ENGLISH.number(back)} of {ENGLISH.number(whole)} ({ENGLISH.share(back / whole)}).",
         "Abbandoni recuperati: "
         f"{ITALIAN.number(back)} su {ITALIAN.number(whole)} ({ITALIAN.share(back / whole)}).",
     )
-    if median is None:
+    if not median.count():
         waiting = said(
             "Half of them will not be back within the time watched: the median time to come back "
             "(Kaplan and Meier) is not reached.",
@@ -222,7 +226,7 @@ def _sums(stays: pl.DataFrame) -> tuple[Words, ...]:
             "raggiunta.",
         )
     else:
-        length = dt.timedelta(microseconds=median)
+        length = dt.timedelta(microseconds=median.item())
         waiting = said(
             f"Half are back after {ENGLISH.duration(length)} (Kaplan and Meier; those away or "
             "lost count as censored).",

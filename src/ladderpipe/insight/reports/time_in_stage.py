@@ -19,6 +19,7 @@ from ..frames.snapshot import (
     days,
     in_order,
     ladder,
+    lasting,
     numbered,
     refuse_unknown,
     stage_labels,
@@ -98,7 +99,7 @@ def durations(tables: Tables, measure: Measure, stages: Sequence[str]) -> pl.Dat
     rungs = {stage.key: rung for rung, stage in enumerate(tables.stages) if stage.key in stages}
     end = pl.coalesce("left_at", pl.lit(tables.as_of, dtype=INSTANT))
     stays = (
-        numbered(tables.visits.select("deal", "stage", "entered_at", "left_at"))
+        numbered(lasting(tables.visits).select("deal", "stage", "entered_at", "left_at"))
         .select(
             "number",
             rung=pl.col("stage").replace_strict(rungs, default=None, return_dtype=pl.Int64),

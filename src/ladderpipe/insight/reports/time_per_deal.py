@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from ..frames.schema import INSTANT
-from ..frames.snapshot import Instant, Source, days, stage_labels, standing
+from ..frames.snapshot import Instant, Source, days, lasting, stage_labels, standing
 from ..report import Report
 from ..words import STATUSES, said, titles_of
 
@@ -25,7 +25,7 @@ def time_per_deal(source: Source, *, as_of: Instant | None = None) -> Report:
     """
     tables = standing(source, as_of)
     end = pl.coalesce("left_at", pl.lit(tables.as_of, dtype=INSTANT))
-    lasted = tables.visits.select(
+    lasted = lasting(tables.visits).select(
         "deal", "stage", lasted=(end - pl.col("entered_at")).dt.total_microseconds()
     )
     sums = lasted.group_by("deal").agg(

@@ -42,11 +42,10 @@ def timers(source: Source, *, as_of: Instant | None = None) -> Report:
 
 
 def _followed(tables: Tables) -> pl.DataFrame:
-    # Moves and visits are the same rows: a move begins the visit of its number.
-    then = pl.Series("then", tables.visits["into_stage"])
+    deal = pl.col("deal")
     fired = (
         tables.moves.select("deal", "rule", "into", "trigger")
-        .with_columns(then)
+        .with_columns(then=pl.when(deal == deal.shift(-1)).then(pl.col("into").shift(-1)))
         .filter(pl.col("trigger") == "timer")
     )
     status = dict(ladder(tables).select("stage", "status").iter_rows())

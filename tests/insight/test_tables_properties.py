@@ -65,7 +65,7 @@ def test_the_tables_are_what_the_fold_says_as_of_any_instant(data: st.DataObject
     moves = [move for history in folded for move in history.moves]
     assert tables.moves.drop("recorded_at", "trigger").rows() == [
         (m.deal, m.n, m.out_of and m.out_of.key, m.into.key, m.at, m.rule)
-        + ((m.event.type, m.event.source, m.event.id) if m.event else (None, None, None))
+        + ((m.event.type, m.event.source, m.event.id, m.event.seq) if m.event else (None,) * 4)
         for m in moves
     ]
 

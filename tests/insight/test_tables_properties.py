@@ -40,7 +40,7 @@ def deal_row(history: History) -> dict[str, Any]:
         "closed_at": deal.closed_at,
         "last_event_at": deal.last_event_at,
         "lost_from": None if deal.lost_from is None else deal.lost_from.key,
-        "value": deal.value.quantize(Decimal("0.000001")),
+        "value": None if deal.value is None else deal.value.quantize(Decimal("0.000001")),
         "currency": deal.currency,
         "owner": deal.owner,
         "source": deal.source,

@@ -99,7 +99,7 @@ def confirm_order(cart: str, key: Key, response: Response):
             order = session.scalars(select(Order).where(Order.cart == cart)).one()
         else:
             # The deal is locked from here to the commit, and its value stands still.
-            order = Order(cart=cart, cents=round(receipt.deal.value * 100))
+            order = Order(cart=cart, cents=round((receipt.deal.value or 0) * 100))
             session.add(order)
             session.flush()
         return {"order": order.number, "cart": cart, "total": f"{order.cents / 100:.2f}"}

@@ -54,7 +54,7 @@ def confirm_order(cart):
             number, total = database.find_order(connection, cart)
         else:
             # The deal is locked from here to the commit, and its value stands still.
-            status, total = 201, receipt.deal.value
+            status, total = 201, receipt.deal.value or 0
             number = database.add_order(connection, cart, total)
     return {"order": number, "cart": cart, "total": f"{Decimal(total):.2f}"}, status
 

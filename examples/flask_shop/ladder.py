@@ -15,5 +15,5 @@ class CreditExceeded(Exception):
 
 @ladder.move_into(ladder.stage("order_confirmed"))
 def check_credit(ctx):
-    if ctx.deal.value > CREDIT_LIMIT:
+    if (ctx.deal.value or 0) > CREDIT_LIMIT:
         raise CreditExceeded(f"orders above {CREDIT_LIMIT} need a salesperson: give us a call")

@@ -35,7 +35,7 @@ def confirm_order(request, cart):
             order = Order.objects.get(cart=cart)
         else:
             # The deal is locked from here to the commit, and its value stands still.
-            order = Order.objects.create(cart=cart, total=receipt.deal.value)
+            order = Order.objects.create(cart=cart, total=receipt.deal.value or 0)
     status = 200 if receipt.outcome is Outcome.DUPLICATE else 201
     told = {"order": order.number, "cart": cart, "total": f"{order.total:.2f}"}
     return JsonResponse(told, status=status)

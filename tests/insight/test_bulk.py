@@ -64,7 +64,9 @@ def unusual_deals(events: list[Event]) -> set[str]:
             "currency" not in line and line.get("unit_price") not in ("", "on request")
             for line in lines
         )
-        is_plain &= all(line.get("quantity") != -1 for line in lines) and None not in keys
+        is_plain &= all(line.get("quantity") != -1 for line in lines)
+        # Columns know a line by its SKU.
+        is_plain &= None not in keys and all(line.get("sku") or "title" in line for line in lines)
         if each.type.startswith("order.") or not is_plain or len(set(keys)) < len(keys):
             found.add(each.deal)
         if len(currencies[each.deal]) > 1 or each.type in ("deal.edited", "ladder.withdraw"):

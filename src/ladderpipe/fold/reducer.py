@@ -104,12 +104,13 @@ def _replace_cart(deal: DealData, event: Event) -> None:
             read.append((line, read_line(line)))
         except InvalidEventError as error:
             deal.keep_aside("line", line, str(error), event)
-    cart = CartDraft(_currency_of_cart(deal, event, [told for _, told in read]), not deal.unread)
+    cart = CartDraft(_currency_of_cart(deal, event, [told for _, told in read]))
     for line, told in read:
         if told.currency in (None, cart.currency):
             cart.place(told)
         else:
             deal.keep_aside("line", line, _other(told.currency, cart.currency), event)
+    cart.is_told = bool(cart) or not deal.unread
     if cart or deal.unread:
         deal.taken = None
     else:

@@ -65,10 +65,8 @@ def unusual_deals(events: list[Event]) -> set[str]:
             for line in lines
         )
         is_plain &= all(line.get("quantity") != -1 for line in lines)
-        # Columns know a line by its SKU, or by its title where it has no other name.
-        is_plain &= None not in keys and not any(
-            line.get("variant_id") and not line.get("sku") for line in lines
-        )
+        # Columns know a line by its SKU.
+        is_plain &= all(line.get("sku") for line in lines)
         if each.type.startswith("order.") or not is_plain or len(set(keys)) < len(keys):
             found.add(each.deal)
         if len(currencies[each.deal]) > 1 or each.type in ("deal.edited", "ladder.withdraw"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..fold.draft import order_key
-from ..model.event import DISCARDED, OWN_SOURCE, Event
+from ..model.event import OWN_SOURCE, Event, discarded
 from ..stores.base import StoredDeal
 from .unit import Unit
 
@@ -42,7 +42,7 @@ def _untangle(unit: Unit, deal: str) -> None:
         ladder = unit.pipeline.ladder
         stored, document, event = min(known, key=lambda merge: order_key(ladder, merge[2]))
         unit.transaction.remove_events(unit.number, [(event.source, event.id)])
-        inert = unit.new_event(stored, _inert(event))._replace(digest=None)
+        inert = unit.new_event(stored, discarded(event, OWN_SOURCE, WHY))._replace(digest=None)
         unit.transaction.add_events(unit.number, [inert])
         unit.decide_again(stored, document)
         unit.flush()
@@ -69,16 +69,3 @@ def _merge_of(unit: Unit, stored: StoredDeal) -> Event | None:
     cause = (moves[-1].event_source, moves[-1].event_id) if moves else None
     events = unit.transaction.events(stored.id)
     return next((event for event, _ in events if (event.source, event.id) == cause), None)
-
-
-def _inert(event: Event) -> Event:
-    note = {"type": event.type, "by": OWN_SOURCE, "reason": WHY}
-    return Event(
-        DISCARDED,
-        deal=event.deal,
-        id=event.id,
-        at=event.at,
-        source=event.source,
-        seq=event.seq,
-        data={**event.data, DISCARDED: note},
-    )

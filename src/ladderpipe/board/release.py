@@ -8,7 +8,7 @@ from typing import Final
 
 from ..errors import EventConflictError, HeldNotFoundError, InvalidEventError
 from ..model.canonical import plain_text
-from ..model.event import DISCARDED, Event
+from ..model.event import Event, discarded
 from ..model.held import HeldKind
 from ..model.receipt import Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow
@@ -181,25 +181,11 @@ def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
         else:
             event = event_of(row)
         # Without a digest, whatever tells the identity again is a duplicate.
-        inert = unit.new_event(stored, _discarded(event, by, reason))._replace(digest=None)
+        inert = unit.new_event(stored, discarded(event, by, reason))._replace(digest=None)
         unit.transaction.add_events(unit.number, [inert])
         unit.transaction.remove_held(unit.number, key)
         unit.decide_again(stored, document)
         unit.flush()
-
-
-def _discarded(event: Event, by: str, reason: str) -> Event:
-    """Return the event as it stands from now on: known, so that no copy is taken, and inert."""
-    note = {"type": event.type, "by": by, "reason": reason}
-    return Event(
-        DISCARDED,
-        deal=event.deal,
-        id=event.id,
-        at=event.at,
-        source=event.source,
-        seq=event.seq,
-        data={**event.data, DISCARDED: note},
-    )
 
 
 def _found(unit: Unit, key: str) -> HeldRow:

@@ -348,6 +348,20 @@ def _checked_withdrawal(event: Event) -> Event:
     return event
 
 
+def discarded(event: Event, by: str, reason: str) -> Event:
+    """Return the event as it stands from now on: known, so that no copy is taken, and inert."""
+    note = {"type": event.type, "by": by, "reason": reason}
+    return Event(
+        DISCARDED,
+        deal=event.deal,
+        id=event.id,
+        at=event.at,
+        source=event.source,
+        seq=event.seq,
+        data={**event.data, DISCARDED: note},
+    )
+
+
 def is_quiet_hand(event: Event | None) -> bool:
     """Return whether a hand made a move that is to send nothing."""
     return (

@@ -164,7 +164,10 @@ def _planned(
 ) -> dict[str, list[_Maker]]:
     """Return what to work out, by section."""
     entries = [_entry(report) for report in present]
-    to_do: _Maker = lambda: entries  # noqa: E731
+
+    def to_do() -> list[Entry]:
+        return entries
+
     return {
         "pipeline": _standing_now(tables, rates),
         **({"next": [to_do]} if entries else {}),

@@ -51,7 +51,7 @@ KEYS = {
     Move: {"deal", "n", "out_of", "into", "at", "recorded_at", "rule", "event"},
     Visit: {"deal", "n", "key", "stage", "entered_at", "left_at"},
     History: {"deal", "moves", "visits", "aside", "withdrawn", "effects"},
-    Receipt: {"outcome", "deal", "moves", "refolded", "reason", "undeclared", "event"},
+    Receipt: {"outcome", "deal", "moves", "refolded", "reason", "undeclared", "late", "event"},
     Effect: {
         *("key", "name", "deal", "visit_key", "payload", "state", "due_at", "expires_at"),
         *("run_to_completion", "attempts", "error", "purpose", "decisions"),

@@ -29,7 +29,7 @@ class Mutant:
 
     Attributes:
         within: how many schedules it takes at most to be found.
-        said: a part of what is said.
+        said: a pattern of what is said.
     """
 
     name: str
@@ -181,7 +181,14 @@ MUTANTS = (
     ),
     Mutant("overlooks purchases", "memory", overlooks_purchases, 1000, "had bought"),
     Mutant("forgets what was sent", "memory", forgets_what_was_sent, 1000, "within 16 hours"),
-    Mutant("settles without the lease", "memory", settles_without_the_lease, 3000, "had it"),
+    Mutant(
+        "settles without the lease",
+        "memory",
+        settles_without_the_lease,
+        3000,
+        # It is seen while another delivers, or when what another has delivered is sent once more.
+        "had it|after it had been delivered",
+    ),
     Mutant("commits before effects", "sqlite", commits_before_effects, 500, "without the effects"),
     Mutant("begins before it locks", "sqlite", begins_before_it_locks, 500, "locked"),
     Mutant("answers before it commits", "sqlite", answers_before_it_commits, 1000, "is lost"),

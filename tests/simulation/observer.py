@@ -7,7 +7,6 @@ from typing import Final
 
 import attrs
 
-from ladderpipe import Clock
 from ladderpipe.board.customers import keys_of
 from ladderpipe.stores import Store
 from ladderpipe.stores.base import EffectRow, MoveRecord, StoredDeal, Transaction
@@ -53,11 +52,9 @@ class Observer:
         store: a way into the store that stops nowhere.
         pipeline: the store's number for the pipeline.
         lease: how long the boards' leases last.
-        clock: tells the world's time.
     """
 
-    def __init__(self, store: Store, pipeline: int, lease: dt.timedelta, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, store: Store, pipeline: int, lease: dt.timedelta) -> None:
         self._store = store
         self._pipeline = pipeline
         self._lease = lease
@@ -73,8 +70,11 @@ class Observer:
         self._delivered: set[str] = set()
         self._visits: dict[int, set[str]] = {}
 
-    def look(self, worker: str) -> None:
+    def look(self, worker: str, now: dt.datetime) -> None:
         """Look at the store after *worker* has ended a transaction.
+
+        Args:
+            now: what time it is by the worker's clock.
 
         Raises:
             Violation: something is seen that must never be.
@@ -88,7 +88,7 @@ class Observer:
             for row in claimed:
                 self._see_claim(transaction, row, worker)
             for key in [key for key in self._held if key not in {row.key for row in claimed}]:
-                self._see_settled(transaction, key, worker)
+                self._see_settled(transaction, key, worker, now)
 
     # -- deals --------------------------------------------------------------------------------
 
@@ -175,14 +175,17 @@ class Observer:
                     f"{what}, and {sent.name} of {sent.deal} went there within 16 hours",
                 )
 
-    def _see_settled(self, transaction: Transaction, key: str, worker: str) -> None:
+    def _see_settled(
+        self, transaction: Transaction, key: str, worker: str, now: dt.datetime
+    ) -> None:
         held = self._held.pop(key)
         row = transaction.effect(self._pipeline, key)
         must(row is not None, f"effect {key} was claimed by {held.worker} and is gone")
         assert row is not None
         has_ended = row.state in ("cancelled", "expired", "dropped") or (
-            # Nobody has heard of its last try since the lease ended.
-            row.state == "dead" and held.until <= self._clock.now()
+            # Its lease is over: whoever comes next gives it up after its last try, or puts it off
+            # while its deal cannot be brought up to date, and says why.
+            row.state in ("dead", "pending") and row.error is not None and held.until <= now
         )
         must(
             held.worker == worker or has_ended,

@@ -56,19 +56,21 @@ class Simulation:
         self.pipeline = busy_ladder(self._inside_hook)
         self.seam = make_seam(self)
         self.seam.empty()  # of what another simulation has left in the same database
-        clock = _WorldClock(self)
-        self._board = Board(self.pipeline, store=self.seam.watch(), clock=clock)
+        self._board = Board(self.pipeline, store=self.seam.watch(), clock=_WorldClock(self))
         number = self._board._session.number
-        self.observer = Observer(self.seam.watch(), number, LEASE, clock)
+        self.observer = Observer(self.seam.watch(), number, LEASE)
         self._number = number
-        self._workers = [Worker(f"worker {letter}", self) for letter in "ABCDEFGH"[:workers]]
+        self._workers: list[Worker] = []
+        self._workers += [Worker(f"worker {letter}", self) for letter in "ABCDEFGH"[:workers]]
 
     # -- what stores and hooks tell -----------------------------------------------------------
 
     def committed(self) -> None:
         """Let the observer look, since what everybody sees may have changed."""
         thread = self.scheduler.running
-        self.observer.look(self._alone if thread is None else thread.name)
+        name = self._alone if thread is None else thread.name
+        now = next((worker.now() for worker in self._workers if worker.name == name), self.time)
+        self.observer.look(name, now)
 
     def _inside_hook(self, where: str) -> None:
         self.scheduler.step(where)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import Event, Pipeline
+from ladderpipe import Event, Pipeline, Stage, on
 from ladderpipe.insight.bulk import replay
 from ladderpipe.insight.bulk.fallback import events_of
 from ladderpipe.templates import crm_default, kanban, new_to_won, prospecting, sales_management
@@ -28,6 +28,8 @@ TEMPLATES = (crm_default, kanban, new_to_won, prospecting, sales_management)
 
 LADDERS = {template: template() for template in TEMPLATES}
 
+GONE_ON = Stage("gone_on", status="merged")
+
 
 @st.composite
 def ladders_and_deals(
@@ -36,6 +38,8 @@ def ladders_and_deals(
     """Return a ladder without functions, and the events of several deals, in any order."""
     template = draw(st.sampled_from([None, None, *TEMPLATES]))
     pipeline = draw(pipelines(**options)) if template is None else LADDERS[template]
+    if template is None and draw(st.booleans()):
+        pipeline = pipeline.extended(stages=[GONE_ON], rules=[on("cart.merged", into=GONE_ON)])
     streams = [draw(events_and_hands(pipeline, deal=f"deal-{n}")) for n in range(deals)]
     told = [told for stream in streams for told in stream]
     return pipeline, draw(st.permutations(told))
@@ -69,7 +73,8 @@ def unusual_deals(events: list[Event]) -> set[str]:
         is_plain &= all(line.get("sku") for line in lines)
         if each.type.startswith("order.") or not is_plain or len(set(keys)) < len(keys):
             found.add(each.deal)
-        if len(currencies[each.deal]) > 1 or each.type in ("deal.edited", "ladder.withdraw"):
+        unusual = ("cart.merged", "deal.edited", "ladder.withdraw")
+        if len(currencies[each.deal]) > 1 or each.type in unusual:
             found.add(each.deal)
         if each.type == "cart.item_added" and named and data["line"].get("quantity") == 0:
             found.add(each.deal)

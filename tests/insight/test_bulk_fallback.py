@@ -129,6 +129,15 @@ def test_what_columns_do_not_hold_takes_the_ordinary_fold() -> None:
     assert_one_by_one(0, [added("a", 0), told("order.confirmed", "a", 2, value="12")])
 
 
+def test_of_many_deals_only_those_that_were_merged_take_the_ordinary_fold() -> None:
+    merged = Stage("merged", status="merged")
+    ladder = sales_ladder().extended(stages=[merged], rules=[on("cart.merged", into=merged)])
+    into_another = [added("a", 0), told("cart.merged", "a", 1, into="b")]
+    into_itself = [added("b", 0), told("cart.merged", "b", 1, into="b")]
+    others = [added(f"deal {n}", 0) for n in range(50)]
+    assert_one_by_one(2, [*into_another, *into_itself, *others], ladder)
+
+
 def test_one_identity_with_two_contents_is_refused() -> None:
     first = added("a", 0)
     with pytest.raises(EventConflictError):

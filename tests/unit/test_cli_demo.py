@@ -111,6 +111,13 @@ def test_one_is_refunded_and_worth_nothing(board: Board) -> None:
     assert board.deal("cart-2").value == 0
 
 
+def test_a_guests_cart_goes_on_in_the_one_of_the_account(board: Board) -> None:
+    merged = board.deal("cart-0")
+    assert (merged.stage, merged.status) == ("cart_merged", "merged")
+    assert board.tasks(deal="cart-0") == []
+    assert "sku:BK-02" in {line.key for line in board.deal("cart-5").cart}
+
+
 def test_one_is_saved_one_is_parked_and_one_has_no_address(board: Board) -> None:
     assert stages(board, "cart-3") == [
         "quote_requested",

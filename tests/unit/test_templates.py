@@ -75,6 +75,7 @@ TITLES = {
         "checkout_abandoned": ("Check Out abbandonato", "Checkout abandoned"),
         "lost": ("Trattativa persa", "Deal lost"),
         "refunded": ("Ordine rimborsato", "Order refunded"),
+        "cart_merged": ("Carrello unito", "Cart merged"),
     },
 }
 """What people see on each ladder, in Italian and English, from the bottom to the top."""
@@ -386,6 +387,36 @@ def test_an_order_that_is_edited_is_worth_what_it_is_now():
     story.tell("order.edited", cart={"currency": "EUR", "lines": [{**LINE, "quantity": 1}]})
     deal = story.board.deal("d")
     assert (deal.stage, deal.value) == ("order_confirmed", 899)
+
+
+@pytest.mark.parametrize("hours", [1, 50])
+def test_a_guests_cart_that_is_joined_into_another_is_closed_and_reminded_of_no_more(hours: int):
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.after(hours=hours)
+    reminders = list(story.mails)
+    story.tell("cart.merged", into="the cart of the account")
+    deal = story.board.deal("d")
+    assert (deal.stage, deal.status, deal.lost_from) == ("cart_merged", "merged", None)
+    story.tell("cart.emptied")
+    story.after(days=30)
+    assert (story.stage, story.mails, story.board.tasks()) == ("cart_merged", reminders, [])
+
+
+def test_a_cart_that_is_joined_into_itself_stays_where_it_is():
+    story = Story(templates.sales_management())
+    story.tell("cart.item_added", line=LINE, contact=ADA)
+    story.tell("cart.merged", into="d")
+    assert story.stage == "quote_requested"
+
+
+def test_what_was_bought_stays_bought_though_its_cart_is_joined_into_another():
+    for kinds in (("cart.merged", "order.confirmed"), ("order.confirmed", "cart.merged")):
+        story = Story(templates.sales_management())
+        story.tell("cart.item_added", line=LINE, contact=ADA)
+        for kind in kinds:
+            story.tell(kind, **({"into": "other"} if kind == "cart.merged" else {}))
+        assert story.stage == "order_confirmed"
 
 
 @pytest.mark.parametrize("kind", ["order.refunded", "order.cancelled"])

@@ -71,7 +71,7 @@ def ladder() -> Pipeline:
 
 
 def _introduce(out: Console) -> None:
-    out.print("A week in a B2B shop, in nine carts", style="bold")
+    out.print("A week in a B2B shop, in ten carts", style="bold")
     out.print(
         "Each cart is a deal on a ladder, and it is always on exactly one rung.\n"
         "What customers do, a 48-hour timer and a salesperson's hand move it."

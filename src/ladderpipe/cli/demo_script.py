@@ -69,6 +69,7 @@ def _added(sku: str, title: str, quantity: int, price: str) -> dict[str, Any]:
 
 
 CUSTOMERS: Final = {
+    "cart-0": _customer("A guest", "A guest"),
     "cart-1": _customer("Ada Rossi", "Officine Rossi", "ada@rossi.example"),
     "cart-2": _customer("Bruno Conti", "Studio Conti", "bruno@conti.example"),
     "cart-3": _customer("Carla Verdi", "Verdi Design", "carla@verdi.example"),
@@ -255,6 +256,30 @@ SCRIPT: Final[tuple[Scene | Said, ...]] = (
         "it is known, so nothing changes",
         happened_at="2026-01-10T10:30Z",
         repeats=True,
+    ),
+    Scene(
+        "2026-01-10T15:00Z",
+        "cart-0",
+        "cart.item_added",
+        "A guest fills a cart: 2 bookcases",
+        _FILLED,
+        _added("BK-02", "Bookcase", 2, "210.00"),
+    ),
+    Scene(
+        "2026-01-10T15:20Z",
+        "cart-0",
+        "cart.merged",
+        "The guest signs in, and is Elena: her carts become one",
+        "it goes on as cart-5, with what was in it",
+        {"into": "cart-5"},
+    ),
+    Scene(
+        "2026-01-10T15:20Z",
+        "cart-5",
+        "cart.item_added",
+        "Elena's cart has the 2 bookcases now",
+        "more of the same moves nothing",
+        _added("BK-02", "Bookcase", 2, "210.00"),
     ),
     Scene(
         "2026-01-10T18:00Z",

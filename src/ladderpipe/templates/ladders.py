@@ -32,10 +32,10 @@ _HEAD: Final = """\
 #
 # A deal stands on one stage at a time. A rule moves it: "on" an event that your program tells,
 # "after" some time, or "by_hand". Rules are tried from the top; the first that matches wins. A rule
-# leaves the stages in its "out_of"; without one, every stage that is not won or lost. "opens" means
-# that it may begin a deal. A stage's "probability" is that of winning from there; "requires" names
-# properties without which no deal enters; a "sequence" begins on entering and ends on leaving. Of a
-# title's languages the first is shown, and written in tasks.
+# leaves the stages in its "out_of"; without one, every stage that is not won, lost or merged.
+# "opens" means that it may begin a deal. A stage's "probability" is that of winning from there;
+# "requires" names properties without which no deal enters; a "sequence" begins on entering and ends
+# on leaving. Of a title's languages the first is shown, and written in tasks.
 #
 # Hooks ask for mails. A Notice goes out at once, even if the deal moves on. A Reminder waits, is
 # dropped when the deal moves on before it is due, and spares whoever has unsubscribed. "send" is
@@ -96,8 +96,10 @@ def sales_management(language: Language = "it") -> Pipeline:
     the checkout is abandoned; a filled cart that is touched again comes back. A payment that fails
     leads back to the review, also from a confirmed order, and an order that is cancelled makes the
     cart an open one again. An order whose money went back is ``refunded``; after a part of it the
-    deal stays won, and is worth what is left. ``lost`` is entered by hand and needs the property
-    ``loss_reason``; a confirmed order brings a deal back even from there.
+    deal stays won, and is worth what is left. A cart that is joined into another one
+    (``cart.merged``) is ``cart_merged``: neither won nor lost, and nobody is reminded of it.
+    ``lost`` is entered by hand and needs the property ``loss_reason``; a confirmed order brings a
+    deal back even from there.
 
     Customers with an e-mail address are written to when a cart is saved (and three days later),
     when it is abandoned (and three days later) and when the order is confirmed. An

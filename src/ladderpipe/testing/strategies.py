@@ -26,7 +26,15 @@ from ladderpipe.ladder.guards import (
     value_at_least,
 )
 from ladderpipe.ladder.rules import After, ByHand, OnEvents
-from ladderpipe.model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE, WITHDRAW, Identity
+from ladderpipe.model.event import (
+    BY_HAND,
+    EDITED,
+    MERGED,
+    OVERRIDE,
+    OWN_SOURCE,
+    WITHDRAW,
+    Identity,
+)
 from ladderpipe.model.stage import DoStep, Status, WaitStep
 from ladderpipe.public import publish
 
@@ -329,6 +337,8 @@ def _standard_data(pick: Pick, subject: Subject, kind: str) -> dict[str, Any]:
         data["cart"] = {"lines": [_line(pick, subject, sku) for sku in skus]}
         if pick([False, True]):
             data["cart"]["currency"] = pick(subject.currencies)
+    elif kind == MERGED:
+        data["into"] = pick(["deal-1", "deal-0", "deal-2"])
     elif kind == "order.refunded" and pick([False, True]):
         data["refunded"] = pick(["10", "899.00", "0.01", "-1", 5000])
     if pick([False, True]):

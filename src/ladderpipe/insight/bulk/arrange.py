@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ...fold.reducer import REFUNDED
-from ...model.event import BY_HAND, EDITED, OVERRIDE, RESERVED
+from ...model.event import BY_HAND, EDITED, MERGED, OVERRIDE, RESERVED
 from .arrays import Flags, Ints, Numbers
 from .codes import coded
 from .payload_columns import read_columns
@@ -104,8 +104,9 @@ def _triggers(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Flags]:
 
 
 def _is_strange(kind: str) -> bool:
-    # What is left after a refund, and what an edit relabels, hang on what the deal was before.
-    return kind in (EDITED, REFUNDED) or (kind.startswith(RESERVED) and kind not in _HANDS)
+    # What is left after a refund, and what an edit relabels, hang on what the deal was before; what
+    # a merge does hangs on which deal it names.
+    return kind in (EDITED, MERGED, REFUNDED) or (kind.startswith(RESERVED) and kind not in _HANDS)
 
 
 def _hand_triggers(program: Program, frame: pl.DataFrame) -> Numbers:

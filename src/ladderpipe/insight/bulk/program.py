@@ -12,7 +12,7 @@ from ...fold.reducer import AFTER_THE_PURCHASE, CART_TYPES, ORDER, cart_reducer
 from ...ladder.implication import is_opaque
 from ...ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate
 from ...ladder.rules import After, ByHand, OnEvents, Rule
-from ...model.event import BY_HAND, MERGED, OVERRIDE, PHASE_EVENT, PHASE_HAND
+from ...model.event import BY_HAND, OVERRIDE, PHASE_EVENT, PHASE_HAND
 from ...model.stage import CLOSED
 from ...pipeline import Pipeline
 from .arrays import Flags, Ints, Numbers, in_microseconds
@@ -61,8 +61,6 @@ def _reasons(pipeline: Pipeline) -> Iterator[str]:
     for rule in pipeline.rules:
         if rule.when is not None and is_opaque(rule.when):
             yield f"the guard of rule {rule.key!r} has a function in it"
-        if isinstance(rule.trigger, OnEvents) and MERGED in rule.trigger.types:
-            yield f"rule {rule.key!r} asks which deal another one is merged into"
         if not isinstance(rule.trigger, OnEvents | ByHand) and type(rule.trigger) is not After:
             yield f"the timer of rule {rule.key!r} is a class of your own"
     for stage in pipeline.stages:

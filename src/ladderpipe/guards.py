@@ -9,6 +9,7 @@ from .ladder.guards import (
     property_equals,
     property_is_set,
     value_at_least,
+    value_at_most,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "property_equals",
     "property_is_set",
     "value_at_least",
+    "value_at_most",
 ]

@@ -8,7 +8,13 @@ from typing import Any
 import attrs
 
 from ladderpipe import ANY, Event, Pipeline, Stage, after, by_hand, do, on, wait
-from ladderpipe.ladder.guards import cart_is_empty, property_equals, property_is_set, value_at_least
+from ladderpipe.ladder.guards import (
+    cart_is_empty,
+    property_equals,
+    property_is_set,
+    value_at_least,
+    value_at_most,
+)
 from ladderpipe.ladder.rules import VisitTimes
 
 
@@ -88,7 +94,9 @@ def everything() -> Pipeline:
             on(
                 "call",
                 into=talking,
-                when=is_from_rome | (value_at_least("9.50", "EUR") & ~cart_is_empty),
+                when=is_from_rome
+                | (value_at_least("9.50", "EUR") & ~cart_is_empty)
+                | value_at_most("-1"),
             ),
             after(WorkingDays(3, holidays), into=cold, out_of=[new]),
             after(

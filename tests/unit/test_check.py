@@ -18,6 +18,7 @@ from ladderpipe.ladder.guards import (
     property_equals,
     property_is_set,
     value_at_least,
+    value_at_most,
 )
 from ladderpipe.ladder.implication import can_hold, condition_of
 from tests.ladders import ladders, ladders_and_events, sales_ladder
@@ -132,6 +133,12 @@ X1, X2, XTRUE = property_equals("x", 1), property_equals("x", 2), property_equal
         value_at_least(100) & ~value_at_least(10),
         value_at_least(100, "EUR") & ~value_at_least(10),
         value_at_least(100, "EUR") & value_at_least(100, "USD"),
+        value_at_most(10) & ~value_at_most(100),
+        value_at_most(10, "EUR") & ~value_at_most(10),
+        value_at_most(10, "EUR") & value_at_most(10, "USD"),
+        value_at_least(100) & value_at_most("99.99"),
+        value_at_least(100, "EUR") & value_at_most(10),
+        value_at_least(10, "EUR") & value_at_most(100, "USD"),
         guard(is_big) & ~guard(is_big),
         (X1 | X2) & ~X1 & ~X2,
         ~(cart_is_empty | cart_has_items),
@@ -150,6 +157,11 @@ def test_contradictions_are_seen(impossible: Guard) -> None:
         ~X1 & property_is_set("x"),
         value_at_least(10) & ~value_at_least(100),
         value_at_least(100) & ~value_at_least(10, "EUR"),
+        value_at_most(100) & ~value_at_most(10),
+        value_at_most(10) & ~value_at_most(100, "EUR"),
+        value_at_least(100) & value_at_most(100),
+        # Of an unknown value neither is true.
+        ~value_at_least(10) & ~value_at_most(10),
         guard(is_big) & ~guard(is_old),
         ~X1 & ~X2,
         property_equals("x", None) & ~property_is_set("x"),
@@ -165,8 +177,10 @@ def test_a_requirement_counts_as_a_condition() -> None:
     rule = on("a", into=paid)
     assert not can_hold([property_equals("invoice", "7")], [condition_of(on("a", into=new))])
     assert not can_hold([condition_of(on("a", into=paid))], [condition_of(rule)])
-    invoiced = property_is_set("invoice") & value_at_least(1)
-    assert not can_hold([invoiced], [condition_of(rule)])
+    for known in (value_at_least(1), value_at_most(-1)):
+        invoiced = property_is_set("invoice") & known
+        assert not can_hold([invoiced], [condition_of(rule)])
+    assert can_hold([property_is_set("invoice") & value_at_most(1)], [condition_of(rule)])
 
 
 def test_too_many_conditions_are_not_looked_into() -> None:

@@ -279,6 +279,7 @@ def test_a_timer_that_does_not_take_its_arguments_back_is_refused() -> None:
             "rules[1].when.value_at_least",
             "amount",
         ),
+        (rule(when={"value_at_most": {}}), "rules[1].when.value_at_most", "amount"),
         (rule(when={"property_equals": {"name": "x"}}), "rules[1].when.property_equals", "value"),
         (rule(when={True: 1}), "rules[1].when", "quotes"),
         (definition(hooks=[{"move_in": "new", "call": "a:b"}]), "hooks[0]", "move_into"),

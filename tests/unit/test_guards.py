@@ -18,6 +18,7 @@ from ladderpipe.ladder.guards import (
     property_equals,
     property_is_set,
     value_at_least,
+    value_at_most,
 )
 from tests.ladders import sales_ladder
 
@@ -46,10 +47,21 @@ def test_a_cart_is_empty_or_has_items() -> None:
         (value_at_least("20.01"), False),
         (value_at_least(20, "EUR"), True),
         (value_at_least(20, "USD"), False),
+        (value_at_most("20"), True),
+        (value_at_most("19.99"), False),
+        (value_at_most(20, "EUR"), True),
+        (value_at_most(20, "USD"), False),
     ],
 )
 def test_a_value_is_compared_in_one_currency(wanted: Guard, holds: bool) -> None:
     assert wanted.holds(deal(**FULL, currency="EUR"), None) is holds
+
+
+@pytest.mark.parametrize("amount", ["-1000000", "0", "1000000"])
+def test_an_unknown_value_is_neither_at_least_nor_at_most(amount: str) -> None:
+    unknown = deal(currency="EUR")
+    assert not value_at_least(amount).holds(unknown, None)
+    assert not value_at_most(amount).holds(unknown, None)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +96,8 @@ def test_a_combined_guard_reads_as_a_sentence() -> None:
     [
         lambda: value_at_least("much"),
         lambda: value_at_least(1, "euro"),
+        lambda: value_at_most("much"),
+        lambda: value_at_most(1, "euro"),
         lambda: property_equals("", 1),
         lambda: property_equals("p", object()),
         lambda: property_is_set(""),

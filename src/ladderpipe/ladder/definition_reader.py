@@ -6,6 +6,7 @@ Nothing is imported but what the definition names and the caller allows.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -22,6 +23,7 @@ from .guards import (
     property_equals,
     property_is_set,
     value_at_least,
+    value_at_most,
 )
 from .import_path import resolve
 from .plain import UNITS, Part, nearest, plain
@@ -325,11 +327,11 @@ def _near_guard(name: str) -> str:
     return nearest(name, (*_PLAIN_GUARDS, *_GUARDS_WITH_ARGUMENTS, "all", "any", "not", "function"))
 
 
-def _value_at_least(part: Part) -> Guard:
+def _value_guard(part: Part, bound: Callable[[Any, str | None], Guard]) -> Guard:
     found = part.fields("amount", "currency", required=("amount",))
     currency = found["currency"].text() if "currency" in found else None
     with part.named():
-        return value_at_least(found["amount"].value, currency)
+        return bound(found["amount"].value, currency)
 
 
 def _property_equals(part: Part) -> Guard:
@@ -348,7 +350,8 @@ _PLAIN_GUARDS: Final[dict[str, Guard]] = {
     "cart_is_empty": cart_is_empty,
 }
 _GUARDS_WITH_ARGUMENTS: Final[dict[str, Callable[[Part], Guard]]] = {
-    "value_at_least": _value_at_least,
+    "value_at_least": functools.partial(_value_guard, bound=value_at_least),
+    "value_at_most": functools.partial(_value_guard, bound=value_at_most),
     "property_equals": _property_equals,
     "property_is_set": _property_is_set,
 }

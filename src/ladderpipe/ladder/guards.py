@@ -27,6 +27,7 @@ __all__ = [
     "property_equals",
     "property_is_set",
     "value_at_least",
+    "value_at_most",
 ]
 
 GuardFunction: TypeAlias = "Callable[[Deal, Event | None], bool]"
@@ -159,18 +160,41 @@ class ValueAtLeast(Guard):
     currency: str | None = None
 
     def holds(self, deal: Facts, event: Event | None) -> bool:
-        same_currency = self.currency is None or deal.currency == self.currency
-        value = deal.value
-        return same_currency and value is not None and value >= self.least
+        value = _value_in(deal, self.currency)
+        return value is not None and value >= self.least
 
     def definition(self) -> Any:
-        arguments = {"amount": str(self.least)}
-        if self.currency is not None:
-            arguments["currency"] = self.currency
-        return {"value_at_least": arguments}
+        return {"value_at_least": _amount_written(self.least, self.currency)}
 
     def __str__(self) -> str:
         return f"the value is at least {self.least} {self.currency or ''}".rstrip()
+
+
+@attrs.frozen
+class ValueAtMost(Guard):
+    """True when the deal's value is known and exceeds no amount, in the currency if named."""
+
+    most: Decimal
+    currency: str | None = None
+
+    def holds(self, deal: Facts, event: Event | None) -> bool:
+        value = _value_in(deal, self.currency)
+        return value is not None and value <= self.most
+
+    def definition(self) -> Any:
+        return {"value_at_most": _amount_written(self.most, self.currency)}
+
+    def __str__(self) -> str:
+        return f"the value is at most {self.most} {self.currency or ''}".rstrip()
+
+
+def _value_in(deal: Facts, currency: str | None) -> Decimal | None:
+    """Return what is to be compared; of another currency it is as unknown as one never told."""
+    return deal.value if currency is None or deal.currency == currency else None
+
+
+def _amount_written(bound: Decimal, currency: str | None) -> dict[str, str]:
+    return {"amount": str(bound), **({} if currency is None else {"currency": currency})}
 
 
 @attrs.frozen
@@ -256,12 +280,30 @@ def guard(condition: Guard | GuardFunction) -> Guard:
 def value_at_least(least: Decimal | int | str, currency: str | None = None) -> Guard:
     """Return a guard that is true from a value of *least* on, in *currency* if it is given.
 
+    It is false of a deal whose value is not known.
+
     Raises:
         DefinitionError: *least* is no amount, or *currency* no ISO 4217 code.
     """
+    return ValueAtLeast(*_bound(least, currency, "value_at_least"))
+
+
+def value_at_most(most: Decimal | int | str, currency: str | None = None) -> Guard:
+    """Return a guard that is true up to a value of *most*, in *currency* if it is given.
+
+    It is false of a deal whose value is not known; ``~value_at_least(…)`` is true of it.
+
+    Raises:
+        DefinitionError: *most* is no amount, or *currency* no ISO 4217 code.
+    """
+    return ValueAtMost(*_bound(most, currency, "value_at_most"))
+
+
+def _bound(
+    bound: Decimal | int | str, currency: str | None, guard: str
+) -> tuple[Decimal, str | None]:
     try:
-        checked = amount(least, "value_at_least")
-        return ValueAtLeast(checked, None if currency is None else currency_code(currency))
+        return amount(bound, guard), None if currency is None else currency_code(currency)
     except InvalidEventError as error:
         raise DefinitionError(str(error)) from None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 import attrs
@@ -25,6 +26,7 @@ from .guards import (
     PropertyEquals,
     PropertyIsSet,
     ValueAtLeast,
+    ValueAtMost,
     is_filled,
 )
 from .rules import Rule
@@ -212,7 +214,7 @@ def _truth(term: Term, values: Mapping[int, bool]) -> bool | None:
 
 def is_opaque(condition: Condition) -> bool:
     """Return whether a part of *condition* is a function, of which nothing is known."""
-    known = (CartHasItems, Filled, PropertyEquals, PropertyIsSet, ValueAtLeast)
+    known = (CartHasItems, Filled, PropertyEquals, PropertyIsSet, ValueAtLeast, ValueAtMost)
     return not all(isinstance(atom, known) for atom in atoms_of(condition))
 
 
@@ -252,15 +254,30 @@ def _is_impossible(one: Guard, holds: bool, other: Guard, other_holds: bool) -> 
             return name == same and not other_holds
         case ValueAtLeast(), Filled(name="value"):
             return one.least > 0 and not other_holds
-        case ValueAtLeast(), Filled(name="currency"):
+        case ValueAtMost(), Filled(name="value"):
+            return one.most < 0 and not other_holds
+        case ValueAtLeast() | ValueAtMost(), Filled(name="currency"):
             return one.currency is not None and not other_holds
-        case ValueAtLeast(), ValueAtLeast():
+        case ValueAtLeast() | ValueAtMost(), ValueAtLeast() | ValueAtMost():
             return _value_is_impossible(one, other, other_holds)
         case _:
             return False
 
 
-def _value_is_impossible(one: ValueAtLeast, other: ValueAtLeast, other_holds: bool) -> bool:
-    if other.currency is None or other.currency == one.currency:
-        return one.least >= other.least and not other_holds
-    return one.currency is not None and other_holds
+def _value_is_impossible(
+    one: ValueAtLeast | ValueAtMost, other: ValueAtLeast | ValueAtMost, other_holds: bool
+) -> bool:
+    if other_holds:
+        in_two = None not in (one.currency, other.currency) and one.currency != other.currency
+        return in_two or _lowest(one) > _highest(other) or _lowest(other) > _highest(one)
+    # What holds is known to be a value in its currency; only then does "not at least" say "less".
+    in_one = other.currency is None or other.currency == one.currency
+    return in_one and _lowest(one) >= _lowest(other) and _highest(one) <= _highest(other)
+
+
+def _lowest(guard: ValueAtLeast | ValueAtMost) -> Decimal:
+    return guard.least if isinstance(guard, ValueAtLeast) else Decimal("-Infinity")
+
+
+def _highest(guard: ValueAtLeast | ValueAtMost) -> Decimal:
+    return guard.most if isinstance(guard, ValueAtMost) else Decimal("Infinity")

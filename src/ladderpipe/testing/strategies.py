@@ -19,11 +19,13 @@ from ladderpipe.ladder.guards import (
     PropertyEquals,
     PropertyIsSet,
     ValueAtLeast,
+    ValueAtMost,
     cart_has_items,
     cart_is_empty,
     property_equals,
     property_is_set,
     value_at_least,
+    value_at_most,
 )
 from ladderpipe.ladder.rules import After, ByHand, OnEvents
 from ladderpipe.model.event import (
@@ -206,13 +208,16 @@ def _properties(pipeline: Pipeline, guards: list[Guard]) -> dict[str, list[Any]]
 
 def _amounts(guards: list[Guard]) -> list[str | None]:
     least = {guard.least for guard in guards if isinstance(guard, ValueAtLeast)}
-    around = {amount + shift for amount in least for shift in (Decimal("-0.01"), Decimal())}
+    most = {guard.most for guard in guards if isinstance(guard, ValueAtMost)}
+    cent = Decimal("0.01")
+    around = {*least, *(amount - cent for amount in least)}
+    around |= {*most, *(amount + cent for amount in most)}
     return [None, "0", *sorted(str(amount) for amount in around)]
 
 
 def _currencies(guards: list[Guard]) -> list[str]:
     """Return the currencies of a stream: nearly always the one that the guards ask about."""
-    named = [guard.currency for guard in guards if isinstance(guard, ValueAtLeast)]
+    named = [guard.currency for guard in guards if isinstance(guard, ValueAtLeast | ValueAtMost)]
     first = min((code for code in named if code), default="EUR")
     return [first, first, first, "CHF" if first == "EUR" else "EUR"]
 
@@ -408,6 +413,8 @@ _GUARDS = (
     cart_is_empty,
     value_at_least("20"),
     value_at_least(900, "EUR"),
+    value_at_most("899.99"),
+    value_at_most(20, "EUR"),
     property_equals("hot", True),
     property_equals("region", "north"),
     property_is_set("reason"),

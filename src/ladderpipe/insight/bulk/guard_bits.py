@@ -24,6 +24,7 @@ from ...ladder.guards import (
     PropertyEquals,
     PropertyIsSet,
     ValueAtLeast,
+    ValueAtMost,
     is_filled,
 )
 from ...ladder.implication import Filled, atoms_of, condition_of, is_same
@@ -125,7 +126,7 @@ class Asked:
     @property
     def value_bits(self) -> int:
         """The bits of the questions that the deal's value, or currency with it, answers."""
-        return self._bits(ValueAtLeast, HasValue)
+        return self._bits(ValueAtLeast, ValueAtMost, HasValue)
 
     def property_bits(self, name: str) -> int:
         """Return the bits of the questions about a property."""

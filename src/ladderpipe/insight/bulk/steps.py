@@ -8,12 +8,15 @@ are always the first ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import attrs
 import numpy as np
 
-from ...ladder.guards import ValueAtLeast
+from ...ladder.guards import ValueAtLeast, ValueAtMost
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
 from .carts import CartCopy, Carts
@@ -206,8 +209,8 @@ class Block:
             word |= np.where(self.carts.lines[deals] > 0, asked.cart_bit, 0)
         if self._values:
             value, currency = self._value(deals), self.currency[deals]
-            for bit, least, code in self._values:
-                holds = (value != 0) & (value != NOTHING) if least is None else value >= least
+            for bit, compare, code in self._values:
+                holds = (value != NOTHING) & compare(value)
                 if code is not None:
                     holds &= currency == code
                 word |= np.where(holds, bit, 0)
@@ -318,24 +321,30 @@ class _Frozen:
 
 def _value_questions(
     program: Program, events: Arranged
-) -> list[tuple[int, int | None, int | None]]:
-    """Return the questions about the value: bit, least amount (none: not zero), currency."""
-    found: list[tuple[int, int | None, int | None]] = []
+) -> list[tuple[int, Callable[[Ints], Flags], int | None]]:
+    """Return the questions about the value: bit, comparison of known values, currency."""
+    found: list[tuple[int, Callable[[Ints], Flags], int | None]] = []
     currencies = list(events.told.currencies)
     for question in program.asked.questions:
-        bit = program.asked.bit(question) if isinstance(question, ValueAtLeast | HasValue) else 0
-        if isinstance(question, HasValue):
-            found.append((bit, None, None))
-        elif isinstance(question, ValueAtLeast):
-            code = question.currency
-            is_known = code in currencies
-            # −2 is no currency of any deal: a guard on one that no event names never holds.
-            place = None if code is None else currencies.index(code) if is_known else -2
-            found.append((bit, _at_least(question), place))
+        compare: Callable[[Ints], Flags]
+        code: str | None = None
+        match question:
+            case HasValue():
+                compare = partial(np.not_equal, 0)
+            # A bound finer than values are is rounded to the next that a value can have.
+            case ValueAtLeast(least=bound, currency=code):
+                compare = partial(np.less_equal, _scaled(bound, "ROUND_CEILING"))
+            case ValueAtMost(most=bound, currency=code):
+                compare = partial(np.greater_equal, _scaled(bound, "ROUND_FLOOR"))
+            case _:
+                continue
+        is_known = code in currencies
+        # −2 is no currency of any deal: a guard on one that no event names never holds.
+        place = None if code is None else currencies.index(code) if is_known else -2
+        found.append((program.asked.bit(question), compare, place))
     return found
 
 
-def _at_least(question: ValueAtLeast) -> int:
-    """Return the amount scaled; one finer than values are is rounded up."""
-    shifted = int(question.least.scaleb(MONEY_PLACES).to_integral_value("ROUND_CEILING"))
+def _scaled(bound: Decimal, rounding: str) -> int:
+    shifted = int(bound.scaleb(MONEY_PLACES).to_integral_value(rounding))
     return max(min(shifted, NEVER), -NEVER)

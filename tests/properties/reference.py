@@ -113,21 +113,25 @@ class Baseline:
 
     state: State
     seen: frozenset[tuple[str, str]]
-    last: tuple[Any, ...]
+    last: tuple[Any, ...] | None
+    """None when all that was told was taken back."""
     began: tuple[Any, ...] | None
     settled: tuple[Any, ...] | None
     told: dict[str, tuple[Any, ...]]
 
     @property
     def at(self) -> dt.datetime:
-        tried = self.state.tried_at
-        return max(self.last[0], tried) if tried else self.last[0]
+        stood = [at for at in (self.last and self.last[0], self.state.tried_at) if at is not None]
+        assert stood
+        return max(stood)
 
     def is_before(self, pipeline: Pipeline, event: Event) -> bool:
         """Whether an event sorts before it: not after the last event and timer it has seen."""
         place = place_in_order(pipeline, event)
         tried = self.state.tried_at
-        return place <= self.last or (tried is not None and place <= timers_place(tried))
+        if self.last is not None and place <= self.last:
+            return True
+        return tried is not None and place <= timers_place(tried)
 
 
 def carry(
@@ -138,7 +142,7 @@ def carry(
     former: Baseline | None = None,
 ) -> Baseline:
     """Return the baseline that holds *state*, which all *events* have made."""
-    known = in_order(pipeline, events, None)
+    known = in_order(pipeline, events, None, former)
     begun = len(former.state.moves) if former else 0
     told: dict[str, tuple[Any, ...]] = dict(former.told) if former else {}
     data = former.state.data if former else Data()
@@ -156,7 +160,7 @@ def carry(
     return Baseline(
         attrs.evolve(state, floor=(len(state.moves), written_at)),
         frozenset((event.source, event.id) for event in known),
-        max(place_in_order(pipeline, event) for event in known),
+        max((place_in_order(pipeline, event) for event in known), default=None),
         began,
         settled,
         told,
@@ -181,7 +185,7 @@ def state_after(
     baseline: Baseline | None = None,
 ) -> State:
     """Return the state after *events*, opened or not."""
-    waiting = in_order(pipeline, events, until)
+    waiting = in_order(pipeline, events, until, baseline)
     state = State(events[0].deal if events else "")
     if baseline is not None:
         waiting = [event for event in waiting if (event.source, event.id) not in baseline.seen]
@@ -278,7 +282,7 @@ def taken_in(data: Data, event: Event) -> Data:
     return reduced(data, event)
 
 
-CART = ("cart", "cart_currency", "tellings", "unread")
+CART = ("cart", "cart_currency", "cart_is_told", "tellings", "unread")
 
 
 def parts(data: Data) -> dict[str, Any]:
@@ -372,16 +376,22 @@ def timers_place(at: dt.datetime) -> tuple[Any, ...]:
     return (at, 1, 0, 0, "", "")
 
 
-def in_order(pipeline: Pipeline, events: list[Event], until: dt.datetime | None) -> list[Event]:
+def in_order(
+    pipeline: Pipeline,
+    events: list[Event],
+    until: dt.datetime | None,
+    baseline: Baseline | None = None,
+) -> list[Event]:
     """S9: by (at, seq, rung, source, id), hands last within an instant.
 
     Each identity once: of copies the lowest seq, and of those the first by their data's text.
+    What a baseline holds cannot be taken back.
     """
 
     highest_first = sorted(events, key=lambda event: (event.seq, event.data_text()), reverse=True)
     once = {(event.source, event.id): event for event in highest_first}
     told = sorted(once.values(), key=lambda event: place_in_order(pipeline, event))
-    gone = taken_back(told)
+    gone = taken_back(told) - (baseline.seen if baseline else set())
     return [
         event
         for event in told

@@ -18,7 +18,7 @@ from ladderpipe.model.visit import visit_keys
 from ladderpipe.stores.base import MoveRecord
 from ladderpipe.testing import assert_single_stage
 from ladderpipe.testing.copies import copies
-from tests.ladders import ladders_and_events
+from tests.ladders import guarded_ladder, ladders_and_events
 from tests.properties import reference
 
 HOUR = dt.timedelta(hours=1)
@@ -112,3 +112,15 @@ def test_what_comes_late_is_folded_as_the_text_says(
         assert deal == told
     else:
         assert attrs.evolve(deal, last_event_at=told.last_event_at) == told
+
+
+def test_that_an_unknown_value_is_nothing_after_all_is_a_change() -> None:
+    pipeline, start = guarded_ladder(), dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
+    opened = Event("opened", deal="deal-1", id="0", at=start)
+    noted = Event("noted", deal="deal-1", id="2", at=start + 2 * HOUR)
+    emptied = Event("cart.emptied", deal="deal-1", id="1", at=start + HOUR)
+    cut = cut_after(pipeline, [opened, noted], None, 1, None)
+    draft, _, _ = run(pipeline.ladder, [cut.event, opened, noted, emptied])
+    assert draft is not None
+    assert (cut.expected.state.data.value, draft.as_deal().value) == (None, 0)
+    assert draft.late == {("", "1"): True}

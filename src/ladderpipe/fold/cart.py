@@ -52,7 +52,7 @@ def read_line(line: Any) -> LineTold:
     if quantity is not None:
         quantity = amount(quantity, "its quantity")
         if quantity < 0:
-            raise InvalidEventError(f"its quantity is {quantity}: send cart.item_removed")
+            raise InvalidEventError("its quantity is less than nothing: send cart.item_removed")
     return LineTold(
         key,
         sku,

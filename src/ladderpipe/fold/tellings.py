@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..ladder.ladder import Ladder
 from ..model.event import DISCARDED, EDITED, RESERVED, Event
+from .cart import CartDraft
 from .deal_data import DealData
 from .order import Cause, OrderKey, order_key
 from .reducer import corrects
@@ -124,10 +125,13 @@ def changed_parts(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[st
 
 
 def _compared(part: Any) -> Any:
-    """Return what two states of a part are compared by: of a cart, what it is in, too."""
+    """Return what two states of a part are compared by: carts do not compare all they hold."""
     if not isinstance(part, dict):
         return part
-    return {name: (each, getattr(each, "currency", None)) for name, each in part.items()}
+    return {
+        name: (each, each.currency, each.is_told) if isinstance(each, CartDraft) else each
+        for name, each in part.items()
+    }
 
 
 def restore(data: DealData, parts: Iterable[str], before: Mapping[str, Any]) -> None:

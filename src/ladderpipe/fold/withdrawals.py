@@ -52,8 +52,6 @@ def standing(ordered: Sequence[Event]) -> Standing:
     told = {event.identity: event for event in ordered}
     baselines = in_turn(ordered)
     baseline = baselines[-1] if baselines else None
-    baselines = in_turn(ordered)
-    base = Baseline.of(baselines[-1]) if baselines else None
     named: dict[Identity, Event] = {}
     counting: set[Identity] = set()
     astray: list[SetAside] = []
@@ -71,9 +69,6 @@ def standing(ordered: Sequence[Event]) -> Standing:
         elif is_held(meant, baseline):
             del named[target]
             astray.append(SetAside(event, f"{_called(target)} stands in what a baseline carries"))
-        elif base is not None and base.has_seen(meant):
-            del named[target]
-            astray.append(SetAside(event, f"{_called(target)} stands in a baseline"))
     found.events = [e for e in ordered if e.type != WITHDRAW and e.identity not in named]
     found.named = named
     found.withdrawn = tuple(

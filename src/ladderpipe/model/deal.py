@@ -14,6 +14,7 @@ from .canonical import canonical
 from .clock import instant, instant_text
 from .money import amount_text, product, total
 from .notebook import facts_table
+from .sameness import same_data
 from .stage import Stage, Status, stage_called
 
 __all__ = ["Cart", "CartLine", "Deal", "Unread"]
@@ -116,10 +117,11 @@ class Unread:
     """A part of an event that was kept aside, since it could not be read where it stands.
 
     The rest of the event counts. What is kept aside goes when the whole cart, or the amount, is
-    told anew.
+    told anew. Two are equal if they say the same, however an amount in them is written: 100, 100.0
+    or ``"100"``.
 
     Attributes:
-        part: ``line``, ``value``, ``refunded`` or ``currency``.
+        part: ``line``, ``cart``, ``value``, ``refunded`` or ``currency``.
         told: what stood there, as JSON.
         reason: why it could not be read, in words.
         source: source of the event that told it.
@@ -131,6 +133,18 @@ class Unread:
     reason: str
     source: str
     event: str
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Unread):
+            return NotImplemented
+        return (
+            (self.source, self.event, self.reason) == (other.source, other.event, other.reason)
+            # Names of parts are those of an event's data, which say where an amount stands.
+            and same_data({self.part: self.told}, {other.part: other.told})
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.part, self.source, self.event))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; the keys stay."""

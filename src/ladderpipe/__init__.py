@@ -40,6 +40,7 @@ from .model.history import History, SetAside, Withdrawn
 from .model.hook import HookContext
 from .model.move import Move
 from .model.receipt import Outcome, Receipt
+from .model.refusals import RefusalGroup
 from .model.report import (
     BatchReport,
     DealFailure,
@@ -126,6 +127,7 @@ __all__ = [
     "Receipt",
     "Reducer",
     "Refusal",
+    "RefusalGroup",
     "ReplayReport",
     "RestoreReport",
     "Rule",

@@ -53,7 +53,7 @@ def test_the_report_as_json(capsys: pytest.CaptureFixture[str]):
     assert replay("--json") == 0
     report = printed(capsys)
     (log,) = report["logs"]
-    assert (log["source"], log["lines"], log["ignored"], log["accepted"]) == ("shop.csv", 5, 1, 3)
+    assert (log["source"], log["lines"], log["ignored"], log["accepted"]) == ("log", 5, 1, 3)
     assert log["bad_lines"][0]["line"] == 6
     assert report["stages"]["checkout_abandoned"] == 1
     assert report["stages"]["order_confirmed"] == 1
@@ -94,14 +94,21 @@ def test_bad_lines_fail_only_when_asked_to_and_all_go_to_a_file():
     assert replay("--strict") == 1
 
 
-def test_two_logs_of_one_name_are_refused_before_anything_happens(
-    capsys: pytest.CaptureFixture[str],
-):
+def test_two_logs_of_one_name_are_two_logs(capsys: pytest.CaptureFixture[str]):
     Path("b").mkdir()
-    Path("b/shop.csv").write_text(HEADER)
-    assert replay("b/shop.csv") == 2
-    assert "--source" in capsys.readouterr().err
-    assert not Path("shop.db").exists()
+    Path("b/shop.csv").write_text("\n".join([HEADER, ROWS[2], ROWS[1].replace(ADA, BOB)]))
+    assert replay("b/shop.csv", "--json") == 0
+    first, second = printed(capsys)["logs"]
+    assert (first["accepted"], second["accepted"]) == (3, 1)
+
+
+def test_a_log_of_which_most_lines_are_bad_fails(capsys: pytest.CaptureFixture[str]):
+    Path("shop.csv").write_text("\n".join([HEADER, ROWS[1], *[ROWS[4]] * 2]))
+    assert replay() == 1
+    out = capsys.readouterr().out
+    assert "2 × shop.csv:3: user_session is 'nobody'" in out
+    assert "from 2022-10-01 00:00 to 2022-10-01 00:00 UTC" in out
+    assert "timers: 1 × after 48 h" in out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import tracemalloc
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from ladderpipe.logs.log_map import CloudEvents, LogMap
 from ladderpipe.logs.map_files import load_map, shipped_maps
 from ladderpipe.logs.map_reader import map_from_dict
 from ladderpipe.logs.readers import BadLine, Row
+from ladderpipe.logs.row_identity import Repeats
 
 EVENT = {"deal": "{cart}", "type": "{what}", "at": "{when}"}
 ROW = {"cart": "c1", "what": "add", "when": "2026-01-05T09:00:00Z", "sku": "A", "price": "1.50"}
@@ -47,12 +51,56 @@ def refusal(data: dict[str, Any]) -> str:
     return str(refused.value)
 
 
+# -- equal rows ---------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(0, 30), max_size=60),
+    st.randoms(use_true_random=False),
+)
+def test_equal_rows_are_told_apart_by_their_count_in_whatever_order(rows: list[int], random: Any):
+    """The names of a log's rows are the same, however it is sorted."""
+
+    def names(order: list[int]) -> Counter[str]:
+        repeats = Repeats()
+        return Counter(repeats_name(n, repeats) for n in order)
+
+    def repeats_name(n: int, repeats: Repeats) -> str:
+        (made,) = map_from_dict({"event": EVENT}).events(
+            Row(1, {**ROW, "cart": str(n)}), "log", repeats
+        )
+        assert isinstance(made, Event)
+        return made.id
+
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    found = names(rows)
+    assert found == names(shuffled)
+    assert set(found.values()) <= {1}
+
+
+def test_counting_equal_rows_is_right_and_needs_few_bytes_a_row():
+    repeats = Repeats()
+    digests = [hashlib.blake2b(str(n).encode(), digest_size=16).digest() for n in range(50_000)]
+    tracemalloc.start()
+    assert all(repeats.count(digest) == 1 for digest in digests)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most / len(digests) < 40
+    assert all(repeats.count(digest) == 2 for digest in digests[:100])
+    assert repeats.count(digests[0]) == 3
+
+
 # -- identity ---------------------------------------------------------------------------------
 
 
-def test_a_row_is_known_by_its_file_and_line_and_keeps_its_place_in_time():
+def test_a_row_is_known_by_what_the_map_reads_of_it_and_keeps_its_place_in_time():
     made = event()
-    assert (made.source, made.id, made.seq) == ("shop.csv", "7", 7)
+    assert (made.source, made.seq) == ("shop.csv", 7)
+    assert event({"": "8", "exported": "today"}).id == made.id
+    assert event({"sku": "B"}).id == made.id
+    assert event({"sku": "B"}, data={"note": "{sku}"}).id != event(data={"note": "{sku}"}).id
+    assert len({made.id, event({"cart": "c2"}).id, event({"what": "x"}).id}) == 3
     assert (made.type, made.deal, made.at) == (
         "add",
         "c1",
@@ -203,6 +251,8 @@ def test_an_items_own_emptiness_hides_the_row_around_it():
         ("{v|amount}", " 5.20 ", {}, "5.20"),
         ("{v|amount}", "1.234,50", {"decimal": ",", "thousands": "."}, "1234.50"),
         ("{v|amount}", 19.99, {}, "19.99"),
+        ("{v|amount}", "1.234,50", {"decimal": ","}, "1234.50"),
+        ("{v|amount}", "1.234", {"decimal": ","}, "1234"),
         ("{v|number}", "12", {}, 12),
         ("{v|number}", "1,5", {"decimal": ","}, 1.5),
     ],
@@ -217,6 +267,12 @@ def test_columns_are_converted_where_the_map_says_so(
 
 def test_an_amount_that_is_none_is_bad():
     assert "price is 'cheap'" in reason({"price": "cheap"}, data={"value": "{price|amount}"})
+
+
+@pytest.mark.parametrize("price", ["12.50", "1.23,4", "1234.500", "1.234.5"])
+def test_a_point_in_a_file_with_commas_is_bad_unless_it_groups_three_digits(price: str):
+    read = {"decimal": ","}
+    assert "no number" in reason({"price": price}, data={"value": "{price|amount}"}, read=read)
 
 
 # -- time -------------------------------------------------------------------------------------
@@ -293,7 +349,8 @@ def test_every_item_of_a_nested_log_is_an_event_of_its_own():
     }
     row = {"cart": 5, "events": [{"what": "add"}, {"what": "look"}, {"what": "add"}]}
     first, second, third = mapped(row, **sections)
-    assert (first.id, first.deal, third.id, second) == ("7.1", "5", "7.3", None)
+    assert (first.deal, second) == ("5", None)
+    assert third.id == first.id
     assert first.seq < third.seq < 8 * 1_000_000
 
 
@@ -301,7 +358,7 @@ def test_one_bad_item_spares_the_others():
     sections = {"read": {"explode": "events"}, "types": {"add": "x"}}
     bad, good = mapped({"events": [{"what": "?"}, {"what": "add"}]}, **sections)
     assert bad.reason.startswith("item 1: type '?'")
-    assert good.id == "7.2"
+    assert (good.type, good.seq) == ("x", 7_000_002)
 
 
 @pytest.mark.parametrize("events", [None, "x", [1], {"a": 1}])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Final, TypeAlias
@@ -137,6 +138,24 @@ class Decision:
             else:
                 found.append(unmoved)
         return found
+
+    def why_not(self, event: Event) -> str | None:
+        """Return why an event is set aside, or moved nothing though a rule led on."""
+        identity = (event.source, event.id)
+        aside = self.draft.aside.get(identity)
+        if aside is not None:
+            return aside.reason
+        unfilled = self.draft.unfilled
+        if not unfilled or identity not in unfilled:
+            return None
+        has_moved = any(m.event is not None and m.event.identity == identity for m in self.moves)
+        return None if has_moved else unfilled[identity]
+
+    def timers(self) -> Counter[str]:
+        """Return how many moves timers made, by rule, less those that a refold replaces."""
+        fired = Counter(move.rule for move in self.moves if move.event is None)
+        fired.subtract(move.rule for move in self.old_moves if move.event_id is None)
+        return fired
 
     def outcome(self, event: Event) -> Outcome:
         """Return what became of one of the events that were decided about."""

@@ -11,13 +11,22 @@ from typing import Final
 import attrs
 
 from ..errors import EventConflictError, EventFromFutureError, LadderError
-from ..model.event import WITHDRAW, Event, from_outside, named_by
+from ..model.event import MERGED, WITHDRAW, Event, from_outside, named_by
 from ..model.receipt import Outcome, Receipt
+from ..model.refusals import Refusals
 from ..model.report import BatchReport, EventFailure
 from ..observability.observer import Observer, observed
 from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, go_on_or_raise
-from .hold import hold_event, keep, note_archived, note_told_again, take_in_withdrawn
+from .decision import Decision
+from .hold import (
+    hold_event,
+    keep,
+    note_archived,
+    note_told_again,
+    reason_of,
+    take_in_withdrawn,
+)
 from .merge import WHY, untangle
 from .session import Session
 from .subscriptions import note_of
@@ -103,15 +112,22 @@ def handle_many(
     """Take many events, in transactions of *batch* each."""
     if batch < 1:
         raise ValueError(f"batch={batch}: a batch holds at least one event")
-    outcomes: Counter[Outcome] = Counter()
+    tally = _Tally()
     failures: list[EventFailure] = []
     undeclared: Counter[str] = Counter()
     for part in chunks(enumerate(events), batch):
         work = _take_batch(session, part, quiet, hold)
-        outcomes.update(work.outcomes)
+        tally.add(work.tally)
         failures.extend(sorted(work.failures, key=lambda failure: failure.position))
         undeclared.update(work.undeclared)
-    return BatchReport(dict(outcomes), tuple(failures), dict(undeclared))
+    return BatchReport(
+        dict(tally.outcomes),
+        tuple(failures),
+        dict(undeclared),
+        held=tally.held.groups(),
+        unfilled=dict(tally.unfilled),
+        timers={rule: count for rule, count in tally.timers.items() if count},
+    )
 
 
 def _take_batch(
@@ -132,6 +148,48 @@ def _take_batch(
     return work
 
 
+class _Tally:
+    """What became of events: counts, and why some did nothing."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self.unfilled: Counter[tuple[str, str]] = Counter()
+        self.timers: Counter[str] = Counter()
+        self.held = Refusals()
+
+    def add(self, other: _Tally) -> None:
+        """Add what another one has counted."""
+        self.outcomes.update(other.outcomes)
+        self.unfilled.update(other.unfilled)
+        self.timers.update(other.timers)
+        for group in other.held.groups():
+            self.held.add(group)
+
+    def take(self, event: Event, outcome: Outcome, reason: str | None) -> None:
+        """Count an event."""
+        self.outcomes[outcome] += 1
+        if reason is None:
+            return
+        if outcome is Outcome.HELD:
+            self.held.note(f"deal {event.deal!r}", reason)
+        elif outcome in (Outcome.STAYED, Outcome.WAITING) and event.type != MERGED:
+            self.unfilled[event.type, reason] += 1
+
+    def take_alone(self, event: Event, answer: Receipt) -> None:
+        """Count an event that had a receipt of its own."""
+        self.take(event, answer.outcome, answer.reason)
+        self.timers.update(move.rule for move in answer.moves if move.event is None)
+
+    def take_all(self, events: Sequence[Event], decision: Decision) -> None:
+        """Count events that were decided about together."""
+        self.timers.update(decision.timers())
+        if not decision.draft.aside and not decision.draft.unfilled:
+            self.outcomes.update(decision.outcomes(events))
+            return
+        for event, outcome in zip(events, decision.outcomes(events), strict=True):
+            self.take(event, outcome, decision.why_not(event))
+
+
 class _Batch:
     """One transaction's worth of events, the bad ones kept apart from the good."""
 
@@ -142,7 +200,7 @@ class _Batch:
         self._numbered = numbered
         self._one_by_one: list[tuple[int, Event]] = []
         self._now = session.now()
-        self.outcomes: Counter[Outcome] = Counter()
+        self.tally = _Tally()
         self.failures: list[EventFailure] = []
         self.undeclared: Counter[str] = Counter()
 
@@ -157,7 +215,8 @@ class _Batch:
                 self._take_by_deal(unit, by_deal)
             self._take_each(unit, self._one_by_one)
             for event, error in self._to_hold:
-                self.outcomes[keep(unit, self._session, event, error)] += 1
+                outcome = keep(unit, self._session, event, error)
+                self.tally.take(event, outcome, reason_of(error))
 
     def run_apart(self, quiet: bool) -> None:
         """Take each event in a transaction of its own."""
@@ -168,7 +227,7 @@ class _Batch:
                 go_on_or_raise(self._session, error)
                 self.failures.append(EventFailure(position, event, _as_failure(event, error)))
             else:
-                self.outcomes[answer.outcome] += 1
+                self.tally.take_alone(event, answer)
             if isinstance(event, Event) and not self._session.pipeline.ladder.declares(event.type):
                 self.undeclared[event.type] += 1
 
@@ -181,7 +240,7 @@ class _Batch:
                 note_of(unit, [event for _, event in told], None, has_said=False)
                 for _, event in told:
                     note_archived(unit, event)
-                self.outcomes[Outcome.ARCHIVED] += len(told)
+                self.tally.outcomes[Outcome.ARCHIVED] += len(told)
         self._store(unit, stored, by_deal)
         troubled = self._take_together(unit, stored, by_deal)
         left_out = [deal for deal, events in by_deal.items() if not events or deal in troubled]
@@ -264,7 +323,7 @@ class _Batch:
             if unit.was_cut_short(stored, event, found) or unit.is_withdrawn(stored, event):
                 self._one_by_one.append(numbered)
             else:
-                self.outcomes[Outcome.DUPLICATE] += 1
+                self.tally.outcomes[Outcome.DUPLICATE] += 1
         return False
 
     def _failed(self, position: int, event: Event, error: LadderError) -> None:
@@ -285,7 +344,7 @@ class _Batch:
         failed, since nobody knows then whose rows it was.
         """
         taken = {deal: events for deal, events in by_deal.items() if events}
-        before = self.outcomes.copy()
+        before, self.tally = self.tally, _Tally()
         try:
             with unit.attempt():
                 troubled = [
@@ -296,7 +355,9 @@ class _Batch:
                 unit.flush()
         except Exception as error:
             go_on_or_raise(self._session, error, unit.transaction)
-            self.outcomes, troubled = before, list(taken)
+            self.tally, troubled = _Tally(), list(taken)
+        before.add(self.tally)
+        self.tally = before
         identities = [(e.source, e.id) for deal in troubled for _, e in taken[deal]]
         unit.transaction.remove_events(unit.number, identities)
         return troubled
@@ -319,7 +380,7 @@ class _Batch:
         except Exception as error:
             go_on_or_raise(self._session, error, unit.transaction)
             return False
-        self.outcomes.update(decision.outcomes(events))
+        self.tally.take_all(events, decision)
         return True
 
     def _take_each(self, unit: Unit, numbered: Sequence[tuple[int, Event]]) -> None:
@@ -327,7 +388,7 @@ class _Batch:
             try:
                 with unit.attempt():
                     check_time(self._session, unit, event, self._now)
-                    self.outcomes[take(unit, event, self._hold).outcome] += 1
+                    self.tally.take_alone(event, take(unit, event, self._hold))
             except Exception as error:
                 go_on_or_raise(self._session, error, unit.transaction)
                 self._failed(position, event, _as_failure(event, error))

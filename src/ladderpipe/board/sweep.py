@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
@@ -25,8 +26,10 @@ BATCH: Final = 1000
 
 Which: TypeAlias = Callable[[Transaction, int], list[StoredDeal]]
 """Locks and returns the next deals to sweep, at most so many."""
-Swept: TypeAlias = tuple[int, int, list[tuple[StoredDeal, Exception]]]
-"""How many deals were swept, how many moves that made, and which failed with what."""
+Fired: TypeAlias = Counter[str]
+"""How many moves timers made, by rule."""
+Swept: TypeAlias = tuple[int, Fired, list[tuple[StoredDeal, Exception]]]
+"""How many deals were swept, what that moved, and which failed with what."""
 
 
 def tick(session: Session, limit: int | None, until: dt.datetime | str | None = None) -> TickReport:
@@ -51,7 +54,8 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
     if is_due or is_ahead:
         swept = _sweep(session, due, until, limit)
         failures = (*report.failures, *swept.failures)
-        report = TickReport(swept.deals, report.moves + swept.moves, failures)
+        timers = Counter(report.timers) + Counter(swept.timers)
+        report = TickReport(swept.deals, timers.total(), failures, timers=dict(timers))
     if is_held:
         report = attrs.evolve(report, released=try_again(session, limit))
     if not session.is_indexed and not session.read_only:
@@ -88,17 +92,18 @@ def _index(session: Session) -> None:
 
 @observed("ladderpipe.tick", Observer.swept)
 def _sweep(session: Session, which: Which, until: dt.datetime, limit: int | None) -> TickReport:
-    deals = moves = 0
+    deals = 0
+    timers: Fired = Counter()
     failures: list[DealFailure] = []
     while limit is None or deals + len(failures) < limit:
         wanted = BATCH if limit is None else min(BATCH, limit - deals - len(failures))
         swept, moved, failed = _sweep_batch(session, which, until, wanted)
         deals += swept
-        moves += moved
+        timers += moved
         failures += [DealFailure(deal.deal, as_failure(deal.deal, error)) for deal, error in failed]
         if swept + len(failed) < wanted:
             break
-    return TickReport(deals, moves, tuple(failures))
+    return TickReport(deals, timers.total(), tuple(failures), timers=dict(timers))
 
 
 def _sweep_batch(session: Session, which: Which, until: dt.datetime, limit: int) -> Swept:
@@ -110,7 +115,7 @@ def _sweep_batch(session: Session, which: Which, until: dt.datetime, limit: int)
 
 
 def _sweep_together(session: Session, which: Which, until: dt.datetime, limit: int) -> Swept:
-    moved = 0
+    moved: Fired = Counter()
     failed: list[tuple[StoredDeal, Exception]] = []
     with session.writing() as unit:
         unit.check_pipeline()
@@ -129,14 +134,15 @@ def _sweep_together(session: Session, which: Which, until: dt.datetime, limit: i
 
 def _sweep_apart(session: Session, which: Which, until: dt.datetime, limit: int) -> Swept:
     """Sweep each deal in a transaction of its own, since nobody knows whose rows it was."""
-    swept = moved = 0
+    swept = 0
+    moved: Fired = Counter()
     failed: list[tuple[StoredDeal, Exception]] = []
     passed: set[int] = set()
     for _ in range(limit):
         stored, made = _sweep_next(session, which, until, passed)
         if stored is None:
             break
-        if isinstance(made, int):
+        if isinstance(made, Counter):
             swept += 1
             moved += made
             continue
@@ -148,18 +154,18 @@ def _sweep_apart(session: Session, which: Which, until: dt.datetime, limit: int)
 
 def _sweep_next(
     session: Session, which: Which, until: dt.datetime, passed: Collection[int]
-) -> tuple[StoredDeal | None, int | Exception]:
-    """Sweep the next deal; return it and how many moves that made, or what it failed with."""
+) -> tuple[StoredDeal | None, Fired | Exception]:
+    """Sweep the next deal; return it and what that moved, or what it failed with."""
     stored: StoredDeal | None = None
 
-    def work() -> int:
+    def work() -> Fired:
         nonlocal stored
         stored = None
         with session.writing() as unit:
             unit.check_pipeline()
             due = which(unit.transaction, len(passed) + 1)
             stored = next((deal for deal in due if deal.id not in passed), None)
-            return 0 if stored is None else sweep(unit, stored, until)
+            return Counter() if stored is None else sweep(unit, stored, until)
 
     try:
         moved = session.retried(work)
@@ -187,8 +193,8 @@ def _note_failure(session: Session, unit: Unit, stored: StoredDeal) -> None:
     unit.transaction.note_failure(stored.id, failures, retry_at)
 
 
-def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
-    """Fire one deal's due timers; return how many moves they made."""
+def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> Fired:
+    """Fire one deal's due timers; return how many moves they made, by rule."""
     transaction = unit.transaction
 
     def document() -> str | None:
@@ -196,5 +202,7 @@ def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> int:
 
     if unit.pipeline.has_hooks:
         with unit.attempt():
-            return len(unit.decide(stored, document, [], sweep_to=now).moves)
-    return len(unit.decide(stored, document, [], sweep_to=now).moves)
+            moves = unit.decide(stored, document, [], sweep_to=now).moves
+    else:
+        moves = unit.decide(stored, document, [], sweep_to=now).moves
+    return Counter(move.rule for move in moves)

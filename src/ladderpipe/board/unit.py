@@ -539,13 +539,12 @@ def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:
 def receipt(decision: Decision, event: Event, outcome: Outcome | None = None) -> Receipt:
     """Return what a board answers to one event."""
     identity = (event.source, event.id)
-    aside = decision.draft.aside.get(identity)
     return Receipt(
         outcome or decision.outcome(event),
         decision.draft.if_open(),
         newly_current(decision),
         decision.refolded,
-        None if aside is None else aside.reason,
+        decision.why_not(event),
         event=event.identity,
         late=identity in decision.draft.late,
     )

@@ -17,29 +17,18 @@ from ..board.board import Board
 from ..errors import InstantError
 from ..logs.log_map import CloudEvents, LogMap
 from ..logs.map_files import load_map, shipped_maps
-from ..logs.replay import ReplayReport, known_as
+from ..logs.replay import ReplayReport
 from ..logs.replay import replay as replay_log
 from ..logs.rows import BadLine
 from ..model.clock import instant
-from ..model.receipt import Outcome
-from ..model.report import DealFailure
+from ..model.report import DealFailure, TickReport
 from .loading import loaded_pipeline
 from .options import Allow, Json, Language
-from .printing import (
-    console,
-    instant_text,
-    printable,
-    progress,
-    status_text,
-    table,
-    title_of,
-    write_json,
-)
+from .printing import printable, progress, write_json
+from .replay_told import replay_record, show_replay
 
 __all__ = ["replay"]
 
-SHOWN = 20
-"""How many bad lines the terminal is told; --errors takes all of them."""
 SWEEP = 2_000
 """Deals between two steps of the bar."""
 
@@ -80,7 +69,7 @@ def replay(
         typer.Option(
             "--source",
             metavar="NAME",
-            help="name that the log's lines are known by; the file's name when left out",
+            help="who numbers the rows, where the map names an id; else their content is their id",
         ),
     ] = None,
     tick_to: Annotated[
@@ -99,21 +88,22 @@ def replay(
 ) -> None:
     """Take logs into a board. Nothing that belongs to the past is sent.
 
-    A line is known again by its file's name and its number, so replaying a log twice, or one that
-    has grown, doubles nothing. Bad lines are reported and left out.
+    A row is known again by its id, or by its content, so replaying a log twice, or one that has
+    grown or was exported anew, doubles nothing. Bad lines are left out, reported by their reason;
+    when most are bad, the command fails.
     """
     until = _until(tick_to)
     found = None if log_map is None else load_map(log_map)
-    _refuse_same_names(logs, found, source)
     ladder = loaded_pipeline(pipeline, allow)
     with Board.open(ladder, into) as board, _errors_file(errors) as told:
         reports = _replay_all(board, logs, found, source, told)
-        failures = [] if until is None else _sweep(board, until)
+        swept = TickReport(0, 0) if until is None else _sweep(board, until)
         if json:
-            write_json(_record(board, logs, reports, failures))
+            write_json(replay_record(board, logs, reports, swept))
         else:
-            _show(board, logs, reports, failures, language)
-    if strict and any(report.failed for report in reports):
+            show_replay(board, logs, reports, swept, language)
+    is_bad = any(report.failed if strict else report.is_mostly_bad for report in reports)
+    if is_bad:
         raise typer.Exit(1)
 
 
@@ -128,21 +118,6 @@ def _until(tick_to: str) -> dt.datetime | None:
     if until > now:
         raise typer.BadParameter(f"--tick-to {tick_to} lies in the future: write now")
     return until
-
-
-def _refuse_same_names(
-    logs: Sequence[Path], log_map: LogMap | CloudEvents | None, source: str | None
-) -> None:
-    """Refuse logs whose lines could not be told apart."""
-    if not isinstance(log_map, LogMap) or log_map.id is not None:
-        return
-    names = Counter(known_as(log, log_map, source) for log in logs)
-    name, count = names.most_common(1)[0]
-    if count > 1:
-        raise typer.BadParameter(
-            f"{count} of these logs would be known as {name!r}, and their lines could not be told "
-            "apart: replay them one by one, each with a --source of its own"
-        )
 
 
 @contextlib.contextmanager
@@ -185,24 +160,24 @@ def _replay_all(
 def _teller(log: Path, told: TextIO | None) -> Callable[[BadLine], None] | None:
     if told is None:
         return None
-    return lambda bad: print(_bad_line(log, bad), file=told)
+    return lambda bad: print(printable(f"{log}:{bad.number}: {bad.reason}"), file=told)
 
 
-def _bad_line(log: Path, bad: BadLine) -> str:
-    return printable(f"{log}:{bad.number}: {bad.reason}")
-
-
-def _sweep(board: Board, until: dt.datetime) -> list[DealFailure]:
+def _sweep(board: Board, until: dt.datetime) -> TickReport:
     """Fire what is due, so that the board stands where its deals would be by then."""
     failures: list[DealFailure] = []
+    timers: Counter[str] = Counter()
+    deals = 0
     with progress() as bar:
         task = bar.add_task("timers", total=None)
         while True:
             report = board.tick(limit=SWEEP, until=until)
             failures += report.failures
+            timers.update(report.timers)
+            deals += report.deals
             bar.advance(task, report.deals)
             if report.deals + len(report.failures) < SWEEP:
-                return failures
+                return TickReport(deals, timers.total(), tuple(failures), timers=dict(timers))
 
 
 def _bytes_bar() -> Progress:
@@ -216,102 +191,3 @@ def _bytes_bar() -> Progress:
         transient=True,
         disable=not err.is_terminal,
     )
-
-
-def _show(
-    board: Board,
-    logs: Sequence[Path],
-    reports: Sequence[ReplayReport],
-    failures: Sequence[DealFailure],
-    language: str | None,
-) -> None:
-    out = console()
-    numbers = ("lines", "ignored", "events", "new", "known already", "bad lines")
-    rows = table("log", *numbers, right=numbers, cut=("log",))
-    for log, report in zip(logs, reports, strict=True):
-        known = report.outcomes.get(Outcome.DUPLICATE, 0)
-        counts = (report.lines, report.ignored, report.events, report.accepted, known)
-        rows.add_row(printable(log.name), *(f"{n:,}" for n in (*counts, report.failed)))
-    out.print(rows)
-    _show_outcomes(out, reports)
-    _show_undeclared(out, board, reports)
-    _show_stages(out, board, language)
-    _show_bad_lines(out, logs, reports)
-    for failure in failures:
-        out.print(printable(f"deal {failure.deal}: {failure.error}"), soft_wrap=True)
-
-
-def _show_outcomes(out: Console, reports: Sequence[ReplayReport]) -> None:
-    outcomes: Counter[Outcome] = Counter()
-    for report in reports:
-        outcomes.update(report.outcomes)
-    told = [f"{outcomes[outcome]:,} {outcome}" for outcome in Outcome if outcomes[outcome]]
-    out.print(f"\nevents: {', '.join(told) or 'none'}")
-
-
-def _show_undeclared(out: Console, board: Board, reports: Sequence[ReplayReport]) -> None:
-    counts: Counter[str] = Counter()
-    for report in reports:
-        counts.update(report.undeclared)
-    for kind, count in counts.most_common():
-        said = board.pipeline.ladder.undeclared(kind)
-        out.print(printable(f"recorded all the same, {count:,} ×: {said}"), soft_wrap=True)
-
-
-def _show_stages(out: Console, board: Board, language: str | None) -> None:
-    counts = _stage_counts(board)
-    rows = table("stage", "deals", right=("deals",))
-    for stage in board.pipeline.stages:
-        title = status_text(title_of(stage, language), stage.status)
-        rows.add_row(title, f"{counts[stage.key]:,}")
-    out.print()
-    out.print(rows)
-
-
-def _show_bad_lines(out: Console, logs: Sequence[Path], reports: Sequence[ReplayReport]) -> None:
-    total = sum(report.failed for report in reports)
-    if not total:
-        return
-    bad = [(log, b) for log, r in zip(logs, reports, strict=True) for b in r.bad_lines]
-    out.print(f"\n{total:,} bad line{'s' if total > 1 else ''}, left out:")
-    for log, line in bad[:SHOWN]:
-        out.print(_bad_line(log, line), soft_wrap=True)
-    if total > SHOWN:
-        out.print(f"… and {total - SHOWN:,} more: --errors FILE takes all of them")
-
-
-def _stage_counts(board: Board) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for row in board.summary():
-        counts[row.stage.key] += row.count
-    return counts
-
-
-def _record(
-    board: Board,
-    logs: Sequence[Path],
-    reports: Sequence[ReplayReport],
-    failures: Sequence[DealFailure],
-) -> dict[str, Any]:
-    counts = _stage_counts(board)
-    return {
-        "at": instant_text(board.clock.now()),
-        "logs": [_log_record(log, report) for log, report in zip(logs, reports, strict=True)],
-        "stages": {stage.key: counts[stage.key] for stage in board.pipeline.stages},
-        "not_swept": [{"deal": f.deal, "reason": str(f.error)} for f in failures],
-    }
-
-
-def _log_record(log: Path, report: ReplayReport) -> dict[str, Any]:
-    return {
-        "log": str(log),
-        "source": report.source,
-        "lines": report.lines,
-        "ignored": report.ignored,
-        "events": report.events,
-        "accepted": report.accepted,
-        "outcomes": {outcome.value: report.outcomes.get(outcome, 0) for outcome in Outcome},
-        "failed": report.failed,
-        "undeclared": dict(report.undeclared),
-        "bad_lines": [{"line": bad.number, "reason": bad.reason} for bad in report.bad_lines],
-    }

@@ -83,6 +83,7 @@ class Draft:
         "settled",
         "snapshots",
         "takings",
+        "unfilled",
         "visit",
         "visit_key",
         "withdrawn",
@@ -112,6 +113,7 @@ class Draft:
         self.passed: Event | None = None
         self.aside: Mapping[tuple[str, str], SetAside] = _NONE
         self.refusals: Mapping[tuple[str, str], LadderError] = _NONE
+        self.unfilled: dict[tuple[str, str], str] | None = None
         self.withdrawn: Collection[tuple[str, str]] = ()
         self.takings: tuple[Withdrawn, ...] = ()
         self.changed = False
@@ -217,6 +219,15 @@ class Draft:
         if found.astray:
             astray = {(each.event.source, each.event.id): each for each in found.astray}
             self.aside = {**self.aside, **astray}
+
+    def note_unfilled(self, event: Event, into: Stage, missing: Collection[str]) -> None:
+        """Note what an event would have moved the deal into, but for what that stage requires."""
+        if self.unfilled is None:
+            self.unfilled = {}
+        names = ", ".join(missing)
+        verb = "is" if len(missing) == 1 else "are"
+        identity = (event.source, event.id)
+        self.unfilled.setdefault(identity, f"'{into}' requires {names}, which {verb} not filled")
 
     def note_fired(self, timer: Candidate, at: dt.datetime) -> None:
         """Note that this timer rule moves the deal at this instant."""

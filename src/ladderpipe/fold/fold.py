@@ -531,7 +531,10 @@ def passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
                 f"the guard of rule {candidate.key!r} raised {shown(error)} for deal "
                 f"{draft.deal!r} ({asked}): a guard must answer for every deal"
             ) from error
-    return not candidate.requires or not missing(candidate.requires, draft.data)
+    unfilled = missing(candidate.requires, draft.data) if candidate.requires else ()
+    if unfilled and event is not None and candidate.into.stage is not None:
+        draft.note_unfilled(event, candidate.into.stage, unfilled)
+    return not unfilled
 
 
 def _reduce(draft: Draft, event: Event) -> None:

@@ -8,6 +8,7 @@ from ..public import publish
 from .log_map import CloudEvents, LogMap
 from .map_files import load_map, shipped_maps
 from .readers import Layout, LogFile
+from .row_identity import Repeats
 from .rows import BadLine, Row
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Layout",
     "LogFile",
     "LogMap",
+    "Repeats",
     "Row",
     "load_map",
     "shipped_maps",

@@ -21,6 +21,7 @@ from ..model.clock import instant
 from ..model.event import Event
 from .placeholders import NOTHING, Scope, Template, columns_of, items_of, shown
 from .readers import Layout
+from .row_identity import Repeats, content_digest
 from .rows import BadLine, Row
 
 __all__ = [
@@ -142,7 +143,8 @@ class LogMap:
     """What a row of a foreign log means.
 
     Attributes:
-        id, source: identity within the log; by default the line's number and the file's name.
+        id, source: the log's own identity of a row. Without an id a row is known by its content
+            and its count among equals, whatever the file is called; see :class:`Repeats`.
         kinds: by foreign type; ``"*"`` stands for all that are not named.
         checks: what a column must look like in every row, ignored ones too.
         explode: path of a list in the row, of which every item is an event.
@@ -170,11 +172,16 @@ class LogMap:
         parts = [part for part in named if part is not None]
         return columns_of([*parts, *(kind.data for kind in self.kinds.values())]) | set(self.checks)
 
-    def events(self, row: Row, source: str) -> Iterator[Mapped]:
-        """Yield what the row becomes: one thing, or with ``explode`` one for every item."""
+    def events(self, row: Row, source: str, repeats: Repeats | None = None) -> Iterator[Mapped]:
+        """Yield what the row becomes: one thing, or with ``explode`` one for every item.
+
+        Args:
+            repeats: counts the log's equal rows, of which each is an event; without it they
+                share one identity, as copies of one event do. One for each log.
+        """
         scope = Scope((row.values,), self.empty)
         if self.explode is None:
-            yield self._mapped(row.number, str(row.number), row.number, scope, source)
+            yield self._mapped(row.number, row.number, scope, source, repeats)
             return
         try:
             items = items_of(scope.find(self.explode), self.explode)
@@ -184,16 +191,18 @@ class LogMap:
         for index, item in enumerate(items, 1):
             seq = row.number * WITHIN_LINE + index
             inner = scope.within(item)
-            yield self._mapped(row.number, f"{row.number}.{index}", seq, inner, source)
+            yield self._mapped(row.number, seq, inner, source, repeats)
 
-    def _mapped(self, number: int, id: str, seq: int, scope: Scope, source: str) -> Mapped:
+    def _mapped(
+        self, number: int, seq: int, scope: Scope, source: str, repeats: Repeats | None
+    ) -> Mapped:
         try:
-            return self._event(id, seq, scope, source)
+            return self._event(seq, scope, source, repeats)
         except LadderError as error:
-            within = f"item {id.partition('.')[2]}: " if self.explode else ""
+            within = f"item {seq % WITHIN_LINE}: " if self.explode else ""
             return BadLine(number, f"{within}{error}")
 
-    def _event(self, id: str, seq: int, scope: Scope, source: str) -> Event | None:
+    def _event(self, seq: int, scope: Scope, source: str, repeats: Repeats | None) -> Event | None:
         for column, pattern in self.checks.items():
             value = scope.find(column)
             if value is None or not pattern.fullmatch(str(value)):
@@ -207,14 +216,21 @@ class LogMap:
         at = self.at.fill(scope)
         if at is None:
             raise InvalidEventError("no time: the column that event.at refers to is empty")
+        deal, when = _text(self.deal.fill(scope), "deal"), self.time.read(at)
+        data = {**(self.data.fill(scope) or {}), **(kind.data.fill(scope) or {})}
+        if self.id is None:
+            columns = self.data.columns | kind.data.columns
+            id = _counted(content_digest((deal, foreign, at), scope, columns), repeats)
+        else:
+            id = _text(self.id.fill(scope), "id")
         return Event(
             kind.type or foreign,
-            deal=_text(self.deal.fill(scope), "deal"),
-            id=id if self.id is None else _text(self.id.fill(scope), "id"),
-            at=self.time.read(at),
+            deal=deal,
+            id=id,
+            at=when,
             source=source,
             seq=seq if self.seq is None else _whole(self.seq.fill(scope)),
-            data={**(self.data.fill(scope) or {}), **(kind.data.fill(scope) or {})},
+            data=data,
         )
 
     def _kind(self, foreign: str) -> Kind | None:
@@ -238,7 +254,7 @@ class CloudEvents:
     columns: ClassVar[frozenset[str]] = frozenset()
     source: ClassVar[None] = None
 
-    def events(self, row: Row, source: str) -> Iterator[Mapped]:
+    def events(self, row: Row, source: str, repeats: Repeats | None = None) -> Iterator[Mapped]:
         """Yield the event; its identity is its own."""
         try:
             yield Event.from_cloudevent(row.values)
@@ -254,7 +270,7 @@ class OwnXes:
     columns: ClassVar[frozenset[str]] = frozenset()
     source: ClassVar[None] = None
 
-    def events(self, row: Row, source: str) -> Iterator[Mapped]:
+    def events(self, row: Row, source: str, repeats: Repeats | None = None) -> Iterator[Mapped]:
         """Yield the event as it was; its identity is its own."""
         from .xes import OWN_EVENT
 
@@ -273,6 +289,12 @@ class OwnXes:
 
 def _own_event(text: str) -> Event:
     return Event.from_dict(json.loads(text))
+
+
+def _counted(digest: bytes, repeats: Repeats | None) -> str:
+    """Return the name of a row that has none; the second of its content is another event."""
+    n = 1 if repeats is None else repeats.count(digest)
+    return digest.hex() if n == 1 else f"{digest.hex()}-{n}"
 
 
 def _text(value: Any, what: str) -> str:

@@ -12,7 +12,7 @@ The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
     columns = ["when", "what"]    # of a CSV file without a header line
     empty = ["NULL", "-"]         # texts that stand for nothing, as no text does
     decimal = ","                 # how |amount and |number read numbers
-    thousands = "."
+    thousands = "."               # a point, where decimal is a comma
     explode = "events"            # this list's items are the events; they see the row around them
 
     [time]
@@ -23,9 +23,9 @@ The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
     deal = "{customer}/{cart}"    # columns in braces, {a.b} in nested JSON; {{ is a brace
     type = "{action}"             # or the same for all: "order.confirmed"
     at = "{when}"
-    id = "{uid}"                  # instead of the line's number; then source is needed
+    id = "{uid}"                  # of a row; without it its content names it. Needs a source
     seq = "{n}"                   # instead of the line's number; order within one instant
-    source = "shop"               # instead of the file's name
+    source = "shop"               # who numbers these
 
     [types]                       # without it every row's type is the event's
     view = "ignore"
@@ -145,7 +145,8 @@ class TemplateReader:
     def __init__(self, read: Mapping[str, Part]) -> None:
         self._read = read
         self._decimal = _character(read["decimal"]) if "decimal" in read else "."
-        self._thousands = _character(read["thousands"]) if "thousands" in read else None
+        usual = "." if self._decimal == "," else None
+        self._thousands = _character(read["thousands"]) if "thousands" in read else usual
         if self._decimal == self._thousands:
             raise read["thousands"].refusal("it is the decimal sign too: one of them is wrong")
         self._conversions: dict[str, Callable[[Any, str], Any]] = {

@@ -1,12 +1,13 @@
 """Replaying a log into a board: quietly, in constant memory, and as often as one likes.
 
-A line is known again by the log's name and its own number, wherever the file lies and however
-often it is replayed; a log that has grown only adds what is new. ``seq`` is the line's number,
-so that events of one second keep the file's order.
+A row is known again by its own id, or else by its content and its count among equals: wherever
+the file lies, whatever it is called and however its rows are sorted. A log that has grown only
+adds what is new. ``seq`` is the line's number, so that events of one second keep the file's order.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,13 +18,16 @@ import attrs
 from ..board.board import Board
 from ..board.handle import BATCH
 from ..errors import DefinitionError
-from ..model.event import Event
+from ..model.event import EDITED, RESERVED, Event
 from ..model.receipt import Outcome
+from ..model.refusals import RefusalGroup, Refusals
 from ..public import publish
 from .log_map import CloudEvents, LogMap, OwnXes
 from .map_files import shipped_maps
 from .readers import LogFile
+from .row_identity import BY_CONTENT, Repeats
 from .rows import BadLine
+from .times import Times
 
 __all__ = ["ReplayReport", "known_as", "replay"]
 
@@ -36,7 +40,7 @@ class ReplayReport:
     """What became of a log.
 
     Attributes:
-        source: the name under which its lines are known again.
+        source: of its events; with their ids it says which they are.
         lines: how many rows there were, bad ones included.
         events: how many events they stand for.
         ignored: how many rows, or items in them, the map says to ignore.
@@ -44,6 +48,15 @@ class ReplayReport:
         failed: how many lines, or items in them, were refused.
         bad_lines: the first hundred of those, with the reason.
         undeclared: by type, how many events there were that the pipeline does not declare.
+        refusals: all bad lines, grouped by the reason.
+        held: the events that are held, grouped by the reason.
+        unfilled: by type and reason, how many events would have moved their deal when they were
+            told, had it what the stage requires.
+        unruled: by type, how many events there were that the pipeline declares and no rule names.
+        timers: by rule, how many moves timers made between the events.
+        first_at, last_at: when the first and the last of its events happened; ``None`` if it
+            has none.
+        warnings: what seems wrong with their times, in words.
     """
 
     source: str
@@ -54,12 +67,25 @@ class ReplayReport:
     failed: int
     bad_lines: tuple[BadLine, ...]
     undeclared: Mapping[str, int] = attrs.field(factory=dict)
+    refusals: tuple[RefusalGroup, ...] = ()
+    held: tuple[RefusalGroup, ...] = ()
+    unfilled: Mapping[tuple[str, str], int] = attrs.field(factory=dict)
+    unruled: Mapping[str, int] = attrs.field(factory=dict)
+    timers: Mapping[str, int] = attrs.field(factory=dict)
+    first_at: dt.datetime | None = None
+    last_at: dt.datetime | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> int:
         """How many events are stored now that were not before."""
         skipped = (Outcome.DUPLICATE, Outcome.ARCHIVED)
         return sum(count for outcome, count in self.outcomes.items() if outcome not in skipped)
+
+    @property
+    def is_mostly_bad(self) -> bool:
+        """Whether more lines, or items in them, were refused than were not."""
+        return self.failed > sum(self.outcomes.values()) + self.ignored
 
 
 def replay(
@@ -84,9 +110,9 @@ def replay(
         log: CSV, JSON lines or XES, ``.gz`` or not.
         log_map: what its rows mean; without one it is read as CloudEvents, and XES as a log that
             this library wrote.
-        source: the name under which its lines are known again; by default the map's ``source``,
-            otherwise the file's name without folder and ``.gz``. Give one for logs that are
-            renamed, or when two files share a name. CloudEvents bring their own.
+        source: who numbers its rows, where the map names an id; by default the map's ``source``.
+            Rows without an id are known by their content, in whatever log they stand: of those
+            that are equal in two logs each counts once. CloudEvents bring their own.
         on_progress: told after every thousand lines how many bytes of the file were read.
         on_bad_line: told of every bad line.
 
@@ -97,13 +123,14 @@ def replay(
     found = _without_map(Path(log)) if log_map is None else log_map
     with LogFile(log, found.layout, found.columns) as file:
         name = known_as(log, found, source)
-        work = _Replay(board, name, on_bad_line)
+        work = _Replay(board, name, str(log), on_bad_line)
+        repeats = Repeats()
         for row in file:
             work.lines += 1
             if isinstance(row, BadLine):
                 work.note(row)
                 continue
-            for mapped in found.events(row, name):
+            for mapped in found.events(row, name, repeats):
                 work.take(row.number, mapped)
             if len(work.batch) >= BATCH:
                 work.store()
@@ -112,14 +139,21 @@ def replay(
         work.store()
         if on_progress is not None:
             on_progress(file.size)
-    return work.report()
+    return work.report(dt.datetime.fromtimestamp(Path(log).stat().st_mtime, dt.UTC))
 
 
 def known_as(
     log: Path | str, log_map: LogMap | CloudEvents | OwnXes, source: str | None = None
 ) -> str:
-    """Return the name under which a log's lines are known again; see :func:`replay`."""
+    """Return the source of a log's events; see :func:`replay`."""
+    if isinstance(log_map, LogMap) and log_map.id is None:
+        return log_map.source or BY_CONTENT
     return source or log_map.source or Path(log).name.removesuffix(".gz")
+
+
+def _is_own(event_type: str) -> bool:
+    """Return whether events of a type work without a rule."""
+    return event_type == EDITED or event_type.startswith(RESERVED)
 
 
 def _without_map(log: Path) -> CloudEvents | OwnXes:
@@ -137,14 +171,24 @@ class _Replay:
     """One pass over a log: collects events into batches and counts."""
 
     def __init__(
-        self, board: Board, source: str, on_bad_line: Callable[[BadLine], None] | None
+        self,
+        board: Board,
+        source: str,
+        log: str,
+        on_bad_line: Callable[[BadLine], None] | None,
     ) -> None:
         self._board = board
         self._source = source
+        self._log = log
         self._on_bad_line = on_bad_line
         self._outcomes: Counter[Outcome] = Counter()
         self._bad: list[BadLine] = []
         self._undeclared: Counter[str] = Counter()
+        self._unfilled: Counter[tuple[str, str]] = Counter()
+        self._types: Counter[str] = Counter()
+        self._timers: Counter[str] = Counter()
+        self._refusals, self._held = Refusals(), Refusals()
+        self._times = Times(board.clock.now())
         self._failed = self._events = self._ignored = 0
         self.lines = 0
         self.batch: list[tuple[int, Event]] = []
@@ -157,11 +201,14 @@ class _Replay:
             self.note(mapped)
         else:
             self._events += 1
+            self._types[mapped.type] += 1
+            self._times.note(mapped.at)
             self.batch.append((number, mapped))
 
     def note(self, bad: BadLine) -> None:
         """Note a bad line."""
         self._failed += 1
+        self._refusals.note(f"{self._log}:{bad.number}", bad.reason)
         if len(self._bad) < KEPT:
             self._bad.append(bad)
         if self._on_bad_line is not None:
@@ -173,13 +220,18 @@ class _Replay:
         report = self._board.handle_many(events, quiet=True, hold=True)
         self._outcomes.update(report.outcomes)
         self._undeclared.update(report.undeclared)
+        self._unfilled.update(report.unfilled)
+        self._timers.update(report.timers)
+        for group in report.held:
+            self._held.add(group)
         for failure in report.failures:
             number = self.batch[failure.position][0]
             self.note(BadLine(number, str(failure.error)))
         self.batch = []
 
-    def report(self) -> ReplayReport:
-        """Return what was counted."""
+    def report(self, written_at: dt.datetime) -> ReplayReport:
+        """Return what was counted; the log was written last at *written_at*."""
+        ladder = self._board.pipeline.ladder
         return ReplayReport(
             source=self._source,
             lines=self.lines,
@@ -189,6 +241,18 @@ class _Replay:
             failed=self._failed,
             bad_lines=tuple(self._bad),
             undeclared=dict(self._undeclared),
+            refusals=self._refusals.groups(),
+            held=self._held.groups(),
+            unfilled=dict(self._unfilled),
+            unruled={
+                kind: count
+                for kind, count in self._types.items()
+                if ladder.declares(kind) and ladder.rung_of(kind) < 0 and not _is_own(kind)
+            },
+            timers={rule: count for rule, count in self._timers.items() if count},
+            first_at=self._times.first,
+            last_at=self._times.last,
+            warnings=tuple(self._times.warnings(written_at)),
         )
 
 

@@ -63,8 +63,9 @@ class Receipt:
         outcome: what became of *this* event.
         moves: the moves that are newly current, timers that were due before included.
         refolded: whether the event was late and the deal's history was folded again.
-        reason: why the event is held, in words, or why a merge does not count; of a hand dated in
-            the past, what moved the deal on since; otherwise ``None``.
+        reason: why the event is held, in words, what its stage requires that is not filled, or why
+            a merge does not count; of a hand dated in the past, what moved the deal on since;
+            otherwise ``None``.
         undeclared: that the pipeline declares no events of this type, in words, with what was
             probably meant; ``None`` when it does. The event is recorded all the same.
         event: what names the event that was told; ``board.withdraw`` and ``undo`` take it.

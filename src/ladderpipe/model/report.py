@@ -10,6 +10,7 @@ from ..errors import LadderError
 from .effect import EffectState
 from .event import Event
 from .receipt import Outcome
+from .refusals import RefusalGroup
 
 __all__ = [
     "BatchReport",
@@ -42,11 +43,18 @@ class BatchReport:
         outcomes: how many events had which outcome.
         failures: events that were refused, each with the reason.
         undeclared: by type, how many events were told that the pipeline does not declare.
+        held: events that are held, by the reason.
+        unfilled: by type and reason, how many events would have moved their deal, had it what the
+            stage requires.
+        timers: by rule, how many moves timers made in between.
     """
 
     outcomes: Mapping[Outcome, int]
     failures: tuple[EventFailure, ...] = ()
     undeclared: Mapping[str, int] = attrs.field(factory=dict)
+    held: tuple[RefusalGroup, ...] = ()
+    unfilled: Mapping[tuple[str, str], int] = attrs.field(factory=dict)
+    timers: Mapping[str, int] = attrs.field(factory=dict)
 
     @property
     def accepted(self) -> int:
@@ -71,12 +79,14 @@ class TickReport:
         deals: how many deals had a timer due.
         moves: how many moves the timers made.
         released: how many held events were taken, their time having come.
+        timers: by rule, how many moves that made.
     """
 
     deals: int
     moves: int
     failures: tuple[DealFailure, ...] = ()
     released: int = 0
+    timers: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from ...logs.map_files import load_map, map_data
 from ...logs.map_reader import map_from_dict
 from ...logs.readers import LogFile
 from ...logs.replay import known_as
+from ...logs.row_identity import Repeats
 from ...logs.rows import BadLine
 from ...model.event import Event
 
@@ -37,8 +38,8 @@ def read_xes(
             name of a shipped map, or a map.
         types: instead of a map, which activity is which event, as under ``[types]`` in a map:
             ``{"Order received": "order.confirmed", "*": "ignore"}``.
-        source: the name under which the log's events are known again; by default the map's
-            ``source``, otherwise the file's name.
+        source: who numbers the log's events, where the map names an id; by default the map's
+            ``source``, otherwise the file's name. Without an id their content names them.
         on_bad_row: told of every event that gave none of ours, with its number from 1 and the
             reason; without it, the first one is an error.
 
@@ -50,9 +51,10 @@ def read_xes(
     """
     found = _meaning(map, types)
     name = known_as(path, found, source)
+    repeats = Repeats()
     with LogFile(path, found.layout, found.columns) as log:
         for row in log:
-            mapped = (row,) if isinstance(row, BadLine) else found.events(row, name)
+            mapped = (row,) if isinstance(row, BadLine) else found.events(row, name, repeats)
             for event in mapped:
                 if isinstance(event, Event):
                     yield event

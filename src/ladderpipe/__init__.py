@@ -57,8 +57,8 @@ from .stores import SqliteStore
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard
+    from .board.findings import Health, HealthFinding
     from .board.forget import ForgetReport
-    from .board.health import Health, HealthFinding
     from .board.migrate import MigrationReport
     from .board.retention.archive import ArchiveReport
     from .board.retention.restore import RestoreReport
@@ -174,8 +174,8 @@ _LOADED_WHEN_ASKED_FOR = {
     "Explanation": ".fold.explain",
     "Finding": ".ladder.check",
     "ForgetReport": ".board.forget",
-    "Health": ".board.health",
-    "HealthFinding": ".board.health",
+    "Health": ".board.findings",
+    "HealthFinding": ".board.findings",
     "MemoryStore": ".stores",
     "MigrationReport": ".board.migrate",
     "Option": ".fold.options",

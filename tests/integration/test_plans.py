@@ -45,6 +45,7 @@ WHOLE_INDEX: Final = {
     "OLDEST_EFFECT": "begins at the first of the index",
     "HELD": "goes on from a key, of which the pipeline is the first part",
     "COUNT_UNDECLARED": "the partial index holds events that nobody declared only",
+    "COUNT_REMARKS": "the partial index holds events that came to nothing only",
     "UNINDEXED": "the partial index holds deals from before customers were known, a batch is taken",
     "LOCK_UNINDEXED": "the partial index holds deals from before customers were known",
     "WAKE_EFFECTS": "the partial index holds what waits for an address only",
@@ -102,6 +103,8 @@ HOT: Final = frozenset(
         "EVENTS",
         "EVENTS_OF",
         "REPLACE_EVENT_DATA",
+        "REMARKS",
+        "REMARK_EVENT",
         "ADD_MOVE",
         "CLOSE_VISIT",
         "REOPEN_VISIT",
@@ -175,9 +178,9 @@ FILL: Final = (
     """INSERT INTO ladder_customers (key, deal) SELECT 'email:' || (n / 2), n FROM series""",
     """INSERT INTO ladder_documents (deal, data) SELECT n, '{"title": "t"}' FROM series""",
     """INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest,
-            recorded_at)
+            recorded_at, remark)
         SELECT CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n, '', 'e' || n, 'lead', AT, 0, '{}',
-            'x', AT FROM series""",
+            'x', AT, CASE WHEN n % 100 = 0 THEN 'late' END FROM series""",
     """INSERT INTO ladder_moves (deal, n, visit_key, into_stage, at, recorded_at, rule)
         SELECT n, 1, 'v' || n, 'open', AT, AT, 'r' FROM series""",
     """INSERT INTO ladder_effects (key, pipeline, deal, visit_key, phase, name, position, payload,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ladderpipe import Backoff, Board, Pipeline, Stage, SystemClock, on
-from ladderpipe.board.health import LATE, examine_store
+from ladderpipe.board.findings import LATE
+from ladderpipe.board.health import examine_store
 from ladderpipe.testing.shop import HOUR
 from tests.shops import Shop, contents, lead_ladder, register
 

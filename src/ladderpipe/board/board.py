@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..fold.explain import Explanation
     from ..fold.options import Option
     from . import forget, migrate, worker
-    from .health import Health
+    from .findings import Health
     from .retention import archive, restore
 
 __all__ = ["Board"]

@@ -29,6 +29,7 @@ from ..stores.base import (
 from .customers import NOBODY, customer_text, has_said, keys_of, source_of, unsubscribes_all
 from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import QuietTo, effects_asked
+from .remarks import remarks_on
 from .subscriptions import note_of, subscription
 
 __all__ = ["Unit"]
@@ -332,6 +333,7 @@ class Unit:
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
         self._note_customers(decision, change)
+        change.remarks = remarks_on(self.transaction, decision, events)
         if events:
             note_of(self, events, decision.stored.id, has_said(change.deal.customer))
         self._changes.append(change)

@@ -9,9 +9,10 @@ from typing import Any, Final
 import attrs
 import typer
 
-from ..board.health import Health, HealthFinding, examine_store
+from ..board.findings import Health, HealthFinding
+from ..board.health import examine_store
 from ..errors import StoreError
-from ..stores import Store
+from ..stores import RemarkCount, Store
 from .loading import existing_store, loaded_pipeline
 from .options import Allow, Json, Name, OwnPipeline, Url
 from .printing import console, counted, duration, instant_text, printable, table, write_json
@@ -113,6 +114,8 @@ def _rows(health: Health) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "events held", held or "none", ("H013",)
     undeclared = ", ".join(f"{kind} ({count:,})" for kind, count in health.undeclared.items())
     yield "not declared", undeclared or "none", ("H020",)
+    yield "after closing", _told(health.after_closing), ("H021",)
+    yield "came too late", _told(health.late), ("H022",)
     ahead = "further than now" if health.is_swept_ahead else "up to now"
     yield "swept", ahead, ("H014",)
     put_off = "for longer than any backoff" if health.is_put_off else "none for too long"
@@ -123,11 +126,19 @@ def _rows(health: Health) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "unknown stages", unknown or "none", ("H010",)
 
 
+def _told(count: RemarkCount | None) -> str:
+    return "none" if count is None else f"{count.lately:,} lately, {count.told:,} in all"
+
+
 def _clock(health: Health) -> str:
     if health.clock is None:
         return "the database's own, on this machine"
     uncertainty = health.clock.uncertainty.total_seconds()
     return f"{health.clock} the database's, give or take {uncertainty:.3f} s"
+
+
+def _counts(count: RemarkCount | None) -> dict[str, Any]:
+    return {"told": 0, "lately": 0, "deal": None} if count is None else count._asdict()
 
 
 def _record(health: Health) -> dict[str, Any]:
@@ -149,6 +160,8 @@ def _record(health: Health) -> dict[str, Any]:
         "swept_ahead": health.is_swept_ahead,
         "held": {kind: count for kind, (count, _) in sorted(health.held.items())},
         "undeclared": dict(health.undeclared),
+        "after_closing": _counts(health.after_closing),
+        "late": _counts(health.late),
         "clock_difference_seconds": None if clock is None else clock.ahead.total_seconds(),
         "clock_uncertainty_seconds": None if clock is None else clock.uncertainty.total_seconds(),
         "unknown_stages": dict(health.unknown_stages),

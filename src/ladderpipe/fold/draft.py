@@ -58,6 +58,7 @@ class Draft:
         "_last_event_at",
         "_load_document",
         "activity_at",
+        "after_closing",
         "aside",
         "base",
         "blocked",
@@ -109,6 +110,7 @@ class Draft:
         self.base: Baseline | None = None
         self.floor: dt.datetime | None = None
         self.late: Mapping[tuple[str, str], bool] = _NONE
+        self.after_closing: Mapping[tuple[str, str], tuple[Event, Stage]] = _NONE
         self.last_event: Event | None = None
         self.passed: Event | None = None
         self.aside: Mapping[tuple[str, str], SetAside] = _NONE
@@ -335,6 +337,14 @@ class Draft:
         if self.late is _NONE:
             self.late = {}
         self.late[event.source, event.id] = changed  # type: ignore[index]
+
+    def note_after_closing(self, event: Event) -> None:
+        """Note that an event of a type that opens deals moved nothing: this one is closed."""
+        assert self.rung.stage is not None
+        if self.after_closing is _NONE:
+            self.after_closing = {}
+        found = (event, self.rung.stage)
+        self.after_closing[event.source, event.id] = found  # type: ignore[index]
 
     def restore(self, data: DealData) -> None:
         """Go on with other data."""

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from ..errors import EventConflictError, GuardError, InvalidEventError, LadderError, shown
 from ..ladder.ladder import Ladder
-from ..ladder.machine import HAND_PREFIX, Candidate, Rung, missing
+from ..ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate, Rung, missing
 from ..ladder.rules import VisitTimes
 from ..model.clock import instant
 from ..model.deal import Deal, Unread
@@ -230,6 +230,8 @@ def step_late(
         if winner is not None:
             _enter(draft, winner.into, base.at, winner.key, event, moves, frozen)
         elif _is_of_the_visit(draft, event):
+            if left.is_closed and event.type in draft.ladder.rungs[NOT_OPEN].by_trigger:
+                draft.note_after_closing(event)
             is_newer = draft.activity_at is None or event.at > draft.activity_at
             if is_newer and draft.ladder.is_activity(event.type):
                 draft.activity_at = event.at
@@ -366,6 +368,8 @@ def step(
         if winner is not None:
             _enter(draft, winner.into, at, winner.key, event, moves, frozen)
         elif rung.stage is not None:
+            if rung.is_closed and kind in draft.ladder.rungs[NOT_OPEN].by_trigger:
+                draft.note_after_closing(event)
             if draft.ladder.is_activity(kind):
                 draft.activity_at = at
             if rung.timers:

@@ -28,6 +28,7 @@ __all__ = [
     "NewEffect",
     "NewEvent",
     "PipelineRow",
+    "RemarkCount",
     "Store",
     "StoredDeal",
     "Structure",
@@ -140,6 +141,17 @@ class KnownEvent(NamedTuple):
     at: dt.datetime
     seq: int
     digest: str | None
+
+
+class RemarkCount(NamedTuple):
+    """How many events of a pipeline have the same remark.
+
+    ``deal`` is the deal of the one that was recorded last.
+    """
+
+    told: int
+    lately: int
+    deal: str
 
 
 class MoveRecord(NamedTuple):
@@ -326,6 +338,8 @@ class DealChange:
         customer: the keys of the deal's customer, where they are others than before.
         no_customer: keys that the deal's customer had before, and has no more.
         wakes: whether effects that wait for the customer's address are asked about again.
+        remarks: what is said from now on of events, by source and id; ``None`` takes it back. See
+            :mod:`ladderpipe.board.remarks`.
     """
 
     deal: StoredDeal
@@ -344,6 +358,7 @@ class DealChange:
     customer: Sequence[str] | None = None
     no_customer: Sequence[str] = ()
     wakes: bool = False
+    remarks: Mapping[tuple[str, str], str | None] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -435,6 +450,12 @@ class Transaction(Protocol):
 
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         """Return how many events there are of each type that was not declared."""
+
+    def remarks(self, deal_id: int) -> dict[tuple[str, str], str]:
+        """Return the remarks on a deal's events, by source and id."""
+
+    def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
+        """Return how many events have each remark, in all and recorded at *since* or later."""
 
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
         """Remove events that were stored in this transaction and turned out bad."""

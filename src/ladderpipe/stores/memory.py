@@ -34,6 +34,7 @@ from .base import (
     NewEffect,
     NewEvent,
     PipelineRow,
+    RemarkCount,
     StoredDeal,
     Subscription,
 )
@@ -106,6 +107,7 @@ class _Tables:
         self.documents: dict[int, str] = {}
         self.events: dict[tuple[int, str, str], NewEvent] = {}
         self.events_of: dict[int, tuple[tuple[int, str, str], ...]] = {}
+        self.remarks: dict[tuple[int, str, str], str] = {}
         self.moves: dict[int, tuple[MoveRecord, ...]] = {}
         self.effects: dict[str, tuple[int, EffectRow]] = {}
         self.held: dict[tuple[int, str], HeldRow] = {}
@@ -238,6 +240,7 @@ class MemoryTransaction:
             key = (pipeline, source, id)
             deal_id = self._tables.events[key].deal_id
             self._drop(self._tables.events, key)
+            self._drop(self._tables.remarks, key)
             rest = tuple(k for k in self._tables.events_of[deal_id] if k != key)
             self._put(self._tables.events_of, deal_id, rest)
 
@@ -281,6 +284,7 @@ class MemoryTransaction:
     def remove_deal_events(self, deal_id: int) -> None:
         for key in self._tables.events_of.get(deal_id, ()):
             self._drop(self._tables.events, key)
+            self._drop(self._tables.remarks, key)
         self._drop(self._tables.events_of, deal_id)
         self._drop(self._tables.moves, deal_id)
         self._drop(self._tables.documents, deal_id)
@@ -325,6 +329,25 @@ class MemoryTransaction:
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         events = self._tables.events.items()
         return dict(Counter(e.type for (of, _, _), e in events if of == pipeline and e.undeclared))
+
+    def remarks(self, deal_id: int) -> dict[tuple[str, str], str]:
+        found = self._tables.remarks
+        return {
+            key[1:]: found[key] for key in self._tables.events_of.get(deal_id, ()) if key in found
+        }
+
+    def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
+        told: dict[str, list[NewEvent]] = defaultdict(list)
+        for key, remark in self._tables.remarks.items():
+            if key[0] == pipeline:
+                told[remark].append(self._tables.events[key])
+        found = {}
+        for remark, events in told.items():
+            last = max(events, key=lambda event: event.recorded_at)
+            deal = self._tables.deals[last.deal_id][1].deal
+            lately = sum(event.recorded_at >= since for event in events)
+            found[remark] = RemarkCount(len(events), lately, deal)
+        return found
 
     def replace_held(self, pipeline: int, row: HeldRow) -> None:
         self._put(self._tables.held, (pipeline, row.key), row)
@@ -371,6 +394,11 @@ class MemoryTransaction:
             self._put(self._tables.deals, change.deal.id, (pipeline, change.deal))
             if change.document is not None:
                 self._put(self._tables.documents, change.deal.id, change.document)
+            for identity, remark in change.remarks.items():
+                if remark is None:
+                    self._drop(self._tables.remarks, (pipeline, *identity))
+                else:
+                    self._put(self._tables.remarks, (pipeline, *identity), remark)
             self._save_effects(pipeline, change, now)
             if change.customer is not None:
                 self._set_customer(change.deal.id, change.customer)

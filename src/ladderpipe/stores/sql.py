@@ -28,6 +28,7 @@ from .base import (
     MoveRecord,
     NewEffect,
     PipelineRow,
+    RemarkCount,
     StoredDeal,
     Structure,
     Subscription,
@@ -283,6 +284,14 @@ class SqlTransaction:
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         return dict(self._read(self._sql.COUNT_UNDECLARED, (pipeline,)))
 
+    def remarks(self, deal_id: int) -> dict[tuple[str, str], str]:
+        rows = self._read(self._sql.REMARKS, (deal_id,))
+        return {(source, id): remark for source, id, remark in rows}
+
+    def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
+        rows = self._read(self._sql.COUNT_REMARKS, (pipeline, self._instant(since), pipeline))
+        return {remark: RemarkCount._make(counts) for remark, *counts in rows}
+
     def replace_held(self, pipeline: int, row: HeldRow) -> None:
         self._each(self._sql.REPLACE_HELD, [(*self._held_values(row)[1:], pipeline, row.key)])
 
@@ -364,6 +373,8 @@ class SqlTransaction:
             yield sql.ADD_MOVE, self._move_values(deal, move)
         if change.document is not None:
             yield sql.SAVE_DOCUMENT, (deal, change.document)
+        for (source, id), remark in change.remarks.items():
+            yield sql.REMARK_EVENT, (remark, pipeline, source, id)
         for key in change.vanished:
             yield sql.VANISH_VISIT_EFFECTS, (deal, key)
         for key in change.ended:

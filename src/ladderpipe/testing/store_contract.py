@@ -462,6 +462,32 @@ def _says_how_it_is_doing(shop: Shop) -> None:
     same(other.health().findings, (), "what is found in the other pipeline")
 
 
+def _counts_what_came_to_nothing(shop: Shop) -> None:
+    """Events that came to nothing are counted, until they count after all; archives keep that."""
+
+    def counted() -> tuple[object, object]:
+        health = shop.board.health()
+        return health.after_closing, health.late
+
+    shop.handle("lead.came", data={"contact": {"email": "ada@example.com"}})
+    shop.handle("paid", hours=1)
+    shop.handle("lead.came", hours=3)
+    same(counted(), ((1, 1, "d"), None), "what was told after closing")
+    shop.board.override("d", "talking", by="Bea", at=START + 2 * HOUR)
+    same(counted(), (None, None), "the same, in a deal that was open again")
+    shop.board.undo("d", by="Bea", expecting="talking")
+    shop.board.forget(email="ada@example.com")
+    shop.handle("called", hours=0.5)
+    same(counted(), ((1, 1, "d"), (1, 1, "d")), "what came late and changed nothing")
+    shop.clock.advance(days=7, seconds=1)
+    same(counted(), ((1, 0, "d"), (1, 0, "d")), "the same, after a week")
+    with tempfile.TemporaryDirectory() as folder:
+        shop.board.archive(before=shop.clock.now(), to=f"{folder}/closed.jsonl")
+        same(counted(), (None, None), "the same, of deals that were archived")
+        shop.board.restore(f"{folder}/closed.jsonl")
+    same(counted(), ((1, 0, "d"), (1, 0, "d")), "the same, of deals that were restored")
+
+
 def _stands_threads(shop: Shop) -> None:
     """Threads that deliver the same events at once end in the fold."""
     events = [
@@ -515,6 +541,7 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _forgets_and_removes,
     _archives_and_restores,
     _says_how_it_is_doing,
+    _counts_what_came_to_nothing,
     _stands_threads,
 )
 

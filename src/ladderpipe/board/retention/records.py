@@ -22,6 +22,7 @@ from ...stores.base import EffectRow, HeldRow, MoveRecord, NewEvent, StoredDeal,
 from ..boundary import UNREADABLE
 from ..compare import StoredHistory, first_difference
 from ..hold import held_rows
+from ..remarks import REMARKS
 
 __all__ = ["ArchivedDeal", "ArchivedEvent", "read_deals"]
 
@@ -33,11 +34,15 @@ WAITING: Final = ("pending", "open", "claimed", "waiting")
 
 @attrs.frozen
 class ArchivedEvent:
-    """An event as it was recorded; the digest of a forgotten one is ``None``."""
+    """An event as it was recorded; the digest of a forgotten one is ``None``.
+
+    ``remark`` says that it came to nothing, see :mod:`ladderpipe.board.remarks`.
+    """
 
     event: Event
     recorded_at: dt.datetime
     digest: str | None
+    remark: str | None = None
 
 
 @attrs.frozen
@@ -160,11 +165,17 @@ def read_deals(
     identities = [(event.source, event.id) for found in events.values() for event, _ in found]
     known = transaction.known_events(pipeline, identities) if identities else {}
     for stored, document in page:
+        remarks = transaction.remarks(stored.id)
         yield ArchivedDeal(
             stored._replace(id=0),
             json.loads(document) if document else {},
             tuple(
-                ArchivedEvent(event, recorded_at, known[event.source, event.id].digest)
+                ArchivedEvent(
+                    event,
+                    recorded_at,
+                    known[event.source, event.id].digest,
+                    remarks.get((event.source, event.id)),
+                )
                 for event, recorded_at in events.get(stored.id, ())
             ),
             tuple(moves.get(stored.id, ())),
@@ -180,15 +191,16 @@ def _without_number(effect: EffectRow) -> EffectRow:
 def _event_to_json(archived: ArchivedEvent) -> dict[str, Any]:
     written = archived.event.to_dict()
     del written["deal"]  # it is said once, above all its events
-    return written | {
-        "digest": archived.digest,
-        "recorded_at": instant_text(archived.recorded_at),
-    }
+    written |= {"digest": archived.digest, "recorded_at": instant_text(archived.recorded_at)}
+    return written | ({} if archived.remark is None else {"remark": archived.remark})
 
 
 def _event_from_json(deal: str, given: Mapping[str, Any]) -> ArchivedEvent:
     event = Event.from_dict({**given, "deal": deal})
-    return ArchivedEvent(event, instant(given["recorded_at"]), given["digest"])
+    remark = given.get("remark")
+    if remark not in (None, *REMARKS):
+        raise ValueError(f"remark={remark!r}: it is one of {', '.join(REMARKS)}")
+    return ArchivedEvent(event, instant(given["recorded_at"]), given["digest"], remark)
 
 
 def _effect_from_json(deal: str, given: Mapping[str, Any]) -> EffectRow:

@@ -106,6 +106,7 @@ def _change(unit: Unit, deal_id: int, deal: ArchivedDeal) -> DealChange:
         customer=keys_of(deal.row.customer),
         effects=list(map(_new_effect, deal.effects)),
         aside=deal.aside,
+        remarks={(a.event.source, a.event.id): a.remark for a in deal.events if a.remark},
     )
 
 

@@ -265,6 +265,11 @@ CREATE TABLE {tables}held_customers (
 );
 CREATE INDEX {prefix}held_of ON {tables}held_customers (pipeline, held);
 """,
+    """
+ALTER TABLE {tables}events ADD COLUMN remark text CHECK (remark IN ('after_closing', 'late'));
+CREATE INDEX {prefix}events_remark ON {tables}events (pipeline, remark, recorded_at)
+    WHERE remark IS NOT NULL;
+""",
 )
 
 

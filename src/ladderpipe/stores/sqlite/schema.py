@@ -278,4 +278,9 @@ CREATE TABLE ladder_held_customers (
 ) WITHOUT ROWID;
 CREATE INDEX ladder_held_of ON ladder_held_customers (pipeline, held);
 """,
+    """
+ALTER TABLE ladder_events ADD COLUMN remark TEXT CHECK (remark IN ('after_closing', 'late'));
+CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
+    WHERE remark IS NOT NULL;
+""",
 )

@@ -142,6 +142,20 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 COUNT_UNDECLARED: Final = """
 SELECT type, count(*) FROM ladder_events WHERE pipeline = ? AND undeclared GROUP BY type
 """
+REMARKS: Final = """
+SELECT source, id, remark FROM ladder_events WHERE deal = ? AND remark IS NOT NULL
+"""
+REMARK_EVENT: Final = """
+UPDATE ladder_events SET remark = ? WHERE pipeline = ? AND source = ? AND id = ?
+"""
+COUNT_REMARKS: Final = """
+SELECT n.remark, n.told, n.lately, (
+    SELECT d.deal FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal
+    WHERE e.pipeline = ? AND e.remark = n.remark ORDER BY e.recorded_at DESC LIMIT 1)
+FROM (
+    SELECT remark, count(*) AS told, count(CASE WHEN recorded_at >= ? THEN 1 END) AS lately
+    FROM ladder_events WHERE pipeline = ? AND remark IS NOT NULL GROUP BY remark) n
+"""
 KNOWN_EVENTS: Final = """
 SELECT e.source, e.id, e.deal, e.type, e.at, e.seq, e.digest FROM json_each(?) wanted
 CROSS JOIN ladder_events e ON e.pipeline = ?
@@ -469,6 +483,7 @@ SAVING: Final = (
     SAVE_DEAL,
     ADD_MOVE,
     SAVE_DOCUMENT,
+    REMARK_EVENT,
     VANISH_VISIT_EFFECTS,
     END_VISIT_EFFECTS,
     UNDO_LEAVING_EFFECTS,

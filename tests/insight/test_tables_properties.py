@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ladderpipe import Board, History, ManualClock, SqliteStore, insight
+from ladderpipe.board.as_of import deals_at, history_at
 from ladderpipe.stores import PostgresStore
 
 from .boards import DEALS, Story, assert_same_tables, stories
@@ -47,6 +48,20 @@ def deal_row(history: History) -> dict[str, Any]:
         "loss_reason": reason,
         "active_at": deal.last_event_at,
     }
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_a_board_as_of_an_instant_is_what_the_fold_says(data: st.DataObject) -> None:
+    story: Story = data.draw(stories())
+    board = story.told()
+    as_of = data.draw(story.instants(board))
+    folded = histories(board, as_of)
+    found = {deal.id: deal for deal in deals_at(board._session, as_of)}
+    assert found == {history.deal.id: history.deal for history in folded}
+    for history in folded:
+        then = history_at(board._session, history.deal.id, as_of)
+        assert (then.deal, then.visits) == (history.deal, history.visits)
 
 
 @given(st.data())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ladderpipe.cli import definitions, main
+from ladderpipe.cli.advice import as_commands
 from tests.commands import SALES, run, shop
 
 COMMANDS = ["demo", "check", "diagram", "replay", "deals", "history", "explain", "move", "board"]
@@ -110,3 +111,26 @@ def test_nothing_is_coloured_when_colour_is_not_wanted(tmp_path: Path) -> None:
 
 def test_progress_is_not_written_where_nobody_looks(tmp_path: Path) -> None:
     assert start("deals", shop(tmp_path / "shop.db"), "--json").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("see board.held()", "see ladderpipe held list URL"),
+        ("board.explain(id) says why", "ladderpipe explain URL DEAL says why"),
+        (
+            "or board.override(...) goes past the rules",
+            "or ladderpipe move URL DEAL STAGE --by NAME --override goes past the rules",
+        ),
+        ("until Board(stale_effects=...) says what", "until --stale-effects says what"),
+        ("adopt it with board.migrate({...})", "adopt it with board.migrate({...})"),
+    ],
+)
+def test_what_a_message_advises_can_be_typed(message: str, told: str) -> None:
+    assert as_commands(message) == told
+
+
+def test_an_unknown_held_event_is_told_with_a_command(tmp_path: Path) -> None:
+    url = shop(tmp_path / "shop.db")
+    found = run("held", "discard", url, "nothing", "--by", "ann", "--reason", "x", "-p", SALES)
+    assert "ladderpipe held list URL" in found.refusal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -333,3 +334,47 @@ def test_an_override_moves_past_the_rules(url: str) -> None:
     arguments = ["cart-3", "cart_saved", "--by", "me", "--override", "-p", SALES, "--json"]
     assert run("move", url, *arguments).json()["deal"]["stage"] == "cart_saved"
     assert "past the rules" in run("history", url, "cart-3").out
+
+
+# -- as of an earlier instant -----------------------------------------------------------------
+
+THEN = ["--as-of", "2026-01-05T09:30:00Z"]
+
+
+def test_deals_and_history_are_told_as_they_were(url: str) -> None:
+    found = {deal["id"]: deal["stage"] for deal in run("deals", url, *THEN, "--json").json()}
+    assert found == {"cart-1": "quote_requested", "cart-2": "quote_requested"}
+    assert run("deals", url, *THEN, "--owner", "paolo", "--json").json()[0]["id"] == "cart-2"
+    assert len(run("history", url, "cart-2", "--json").json()["visits"]) == 2
+    assert len(run("history", url, "cart-2", *THEN, "--json").json()["visits"]) == 1
+    assert "cart-3" in run("history", url, "cart-3", *THEN).refusal()
+
+
+def test_the_board_is_shown_as_it_was(url: str) -> None:
+    then = run("board", url, *THEN, "--json").json()
+    counts = {stage["stage"]: stage["count"] for stage in then["stages"] if stage["count"]}
+    assert counts == {"quote_requested": 2}
+    assert then["now"] == "2026-01-05T09:30:00Z"
+    assert "2 deals" in run("board", url, *THEN).out
+
+
+def test_the_same_numbers_come_of_now_and_as_of_the_last_instant(url: str) -> None:
+    last = "2026-01-07T10:00:00Z"
+    now = run("board", url, "--now", last, "--json").json()
+    assert run("board", url, "--as-of", last, "--json").json() == now
+
+
+def test_what_was_before_a_migration_is_told_as_it_was_stored(url: str) -> None:
+    renamed = sales_management("en")
+    clock = ManualClock("2026-01-08T09:00:00Z")
+    text = json.dumps(renamed.to_dict()).replace('"quote_requested"', '"asked"')
+    with Board.open(Pipeline.from_dict(json.loads(text)), url, clock, adopting=True) as board:
+        board.migrate({"quote_requested": "asked"})
+    found = run("deals", url, *THEN, "--json").json()
+    assert {deal["stage"] for deal in found} == {"asked"}
+
+
+@pytest.mark.parametrize("command", [["deals"], ["board"], ["history", "cart-1"]])
+@pytest.mark.parametrize("when", ["2999-01-01T00:00Z", "yesterday", "2026-01-05T09:00:00"])
+def test_an_instant_that_makes_no_sense_is_refused(url: str, command: list[str], when: str) -> None:
+    assert "--as-of" in on_store(url, command, "--as-of", when).refusal(2)

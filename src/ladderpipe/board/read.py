@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, cast
 
@@ -193,20 +193,27 @@ def effect_of(row: EffectRow) -> Effect:
 
 def summary(session: Session) -> list[StageTotal]:
     """Return count, value and weighted value per stage and currency, in ladder order."""
+    with session.reading() as transaction:
+        return totals(session, transaction.totals(session.number))
+
+
+def totals(
+    session: Session, deals: Iterable[tuple[str, str | None, str | Decimal | None]]
+) -> list[StageTotal]:
+    """Return what deals come to, each told by its stage's key, currency and value."""
     counts: Counter[tuple[str, str | None]] = Counter()
     unvalued: Counter[tuple[str, str | None]] = Counter()
     sums: dict[tuple[str, str | None], Decimal] = {}
-    with session.reading() as transaction:
-        for stage, currency, value in transaction.totals(session.number):
-            key = stage, currency
-            try:
-                found = Decimal() if value is None else stored_amount(value)
-            except InvalidOperation as error:
-                session.observer.unreadable(None, error)
-                continue
-            counts[key] += 1
-            unvalued[key] += value is None
-            sums[key] = total((sums.get(key, Decimal()), found))
+    for stage, currency, value in deals:
+        key = stage, currency
+        try:
+            found = stored_amount(value) if isinstance(value, str) else value or Decimal()
+        except InvalidOperation as error:
+            session.observer.unreadable(None, error)
+            continue
+        counts[key] += 1
+        unvalued[key] += value is None
+        sums[key] = total((sums.get(key, Decimal()), found))
     rows = []
     for stage in session.pipeline.stages:
         of_stage = [(code, summed) for (key, code), summed in sums.items() if key == stage.key]

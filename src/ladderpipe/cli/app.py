@@ -15,6 +15,7 @@ import typer
 from typer.main import get_command
 
 from ..errors import LadderError
+from .advice import as_commands
 from .archive import archive
 from .board import board
 from .deals import deals, explain, history, move
@@ -105,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _refused(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    line = " ".join(as_commands(message).split())
     with contextlib.suppress(BrokenPipeError):
         sys.stderr.write(f"ladderpipe: {line}\n")
         sys.stderr.flush()

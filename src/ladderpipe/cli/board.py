@@ -14,7 +14,7 @@ from ..errors import InstantError
 from ..model.clock import Clock, ManualClock, SystemClock
 from .kanban import Column, columns_of, layout
 from .loading import reading_board
-from .options import Allow, Json, Language, Name, StoredPipeline, Url
+from .options import Allow, AsOf, Json, Language, Name, StoredPipeline, Url, past_instant
 from .printing import console, counted, instant_text, moment, printable, title_of, write_json
 from .records import total_record
 
@@ -34,6 +34,7 @@ def board(
             "--now", metavar="TIME", help="count ages up to this instant, in ISO 8601; now if not"
         ),
     ] = None,
+    as_of: AsOf = None,
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
@@ -42,18 +43,25 @@ def board(
 ) -> None:
     """Show the board: a column a stage, with count, value and the deals that wait longest.
 
-    It shows what is stored: timers that are due move deals when a worker notices them.
+    It shows what is stored: timers that are due move deals when a worker notices them. As of an
+    earlier instant it shows what was then, with the timers that were due by then.
     """
-    with reading_board(url, pipeline, allow, name, _clock(now)) as found:
+    if now is not None and as_of is not None:
+        raise typer.BadParameter("--as-of says what --now would: leave one out")
+    at = None if as_of is None else past_instant(as_of)
+    clock = _clock(now) if at is None else ManualClock(at)
+    with reading_board(url, pipeline, allow, name, clock) as found:
         if json:
-            write_json(_record(found, columns_of(found, oldest), language))
+            write_json(_record(found, columns_of(found, oldest, at), language))
         else:
-            show_board(found, oldest, language)
+            show_board(found, oldest, language, at)
 
 
-def show_board(found: Board, oldest: int, language: str | None) -> None:
+def show_board(
+    found: Board, oldest: int, language: str | None, as_of: dt.datetime | None = None
+) -> None:
     """Print the board on standard output, as wide as the terminal is."""
-    columns = columns_of(found, oldest)
+    columns = columns_of(found, oldest, as_of)
     out = console(PIPED_WIDTH)
     now = found.clock.now()
     count = sum(column.count for column in columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json as json_text
 import textwrap
@@ -11,8 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from ..board.as_of import deals_at, history_at
 from ..board.board import Board
 from ..errors import MissingPropertyError, MoveNotAllowedError, StoreError
+from ..model.clock import Clock, ManualClock
 from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE
 from ..model.history import History
@@ -21,7 +24,18 @@ from ..model.receipt import Outcome, Receipt
 from ..model.stage import Status
 from ..model.visit import Visit
 from .loading import existing_store, reading_board, stored_pipeline
-from .options import Allow, DealId, Json, Language, Name, OwnPipeline, StoredPipeline, Url
+from .options import (
+    Allow,
+    AsOf,
+    DealId,
+    Json,
+    Language,
+    Name,
+    OwnPipeline,
+    StoredPipeline,
+    Url,
+    past_instant,
+)
 from .printing import (
     age,
     console,
@@ -51,6 +65,7 @@ def deals(
     owner: Annotated[
         str | None, typer.Option("--owner", metavar="NAME", help="only of this owner")
     ] = None,
+    as_of: AsOf = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -65,8 +80,12 @@ def deals(
 ) -> None:
     """List deals, in the order in which they were first heard of."""
     most = limit if limit is not None else None if json else LIMIT
-    with reading_board(url, pipeline, allow, name) as found:
-        listed = found.deals(stage=stage, status=status, owner=owner)
+    at = None if as_of is None else past_instant(as_of)
+    with reading_board(url, pipeline, allow, name, _clock_at(at)) as found:
+        if at is None:
+            listed = found.deals(stage=stage, status=status, owner=owner)
+        else:
+            listed = deals_at(found._session, at, stage, status, owner)
         wanted = tracked(itertools.islice(listed, most or None), "reading deals")
         if json:
             write_json_lines(deal.to_dict() for deal in wanted)
@@ -94,9 +113,14 @@ def _show_deals(found: Board, shown: Iterable[Deal], language: str | None) -> No
     console().print(rows if rows.row_count else "no such deals")
 
 
+def _clock_at(at: dt.datetime | None) -> Clock | None:
+    return None if at is None else ManualClock(at)
+
+
 def history(
     url: Url,
     deal: DealId,
+    as_of: AsOf = None,
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
@@ -104,8 +128,9 @@ def history(
     json: Json = False,
 ) -> None:
     """Show every stage that a deal has been in, since when, how long and why."""
-    with reading_board(url, pipeline, allow, name) as found:
-        told = found.history(deal)
+    at = None if as_of is None else past_instant(as_of)
+    with reading_board(url, pipeline, allow, name, _clock_at(at)) as found:
+        told = found.history(deal) if at is None else history_at(found._session, deal, at)
         if json:
             write_json(told.to_dict())
             return

@@ -13,6 +13,7 @@ from ..board.findings import Health, HealthFinding
 from ..board.health import examine_store
 from ..errors import StoreError
 from ..stores import RemarkCount, Store
+from .advice import as_commands
 from .loading import existing_store, loaded_pipeline
 from .options import Allow, Json, Name, OwnPipeline, Url
 from .printing import console, counted, duration, instant_text, printable, table, write_json
@@ -76,7 +77,7 @@ def _show(health: Health, first: bool) -> None:
     for finding in health.findings:
         style = STYLES[finding.severity]
         out.print(f"\n{finding.severity} {finding.code}", style=f"bold {style}")
-        out.print(printable(finding.message), soft_wrap=not out.is_terminal)
+        out.print(printable(as_commands(finding.message)), soft_wrap=not out.is_terminal)
 
 
 def _worst(findings: Iterator[HealthFinding]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import attrs
 from rich import box
@@ -12,11 +13,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..board.as_of import deals_at
 from ..board.board import Board
-from ..board.read import StageTotal
+from ..board.read import StageTotal, totals
 from ..model.deal import Deal
 from ..model.stage import Stage
-from .printing import STATUS_STYLES, age, counted, money, printable, progress, title_of
+from .printing import STATUS_STYLES, age, counted, money, printable, progress, title_of, tracked
 
 __all__ = ["Column", "columns_of", "layout"]
 
@@ -43,9 +45,11 @@ class Column:
         return sum(total.count for total in self.totals)
 
 
-def columns_of(board: Board, oldest: int) -> list[Column]:
+def columns_of(board: Board, oldest: int, as_of: dt.datetime | None = None) -> list[Column]:
     """Return a column for every stage, in ladder order but the closed ones last."""
     stages = sorted(board.pipeline.stages, key=lambda stage: stage.is_closed)
+    if as_of is not None:
+        return _columns_at(board, oldest, as_of, stages)
     columns = []
     with progress() as bar:
         task = bar.add_task("reading deals", total=None)
@@ -56,9 +60,37 @@ def columns_of(board: Board, oldest: int) -> list[Column]:
             found: Sequence[Deal] = ()
             if totals and oldest and not stage.is_closed:
                 deals = bar.track(board.deals(stage=stage), task_id=task)
-                found = heapq.nsmallest(oldest, deals, key=lambda deal: (deal.entered_at, deal.id))
+                found = heapq.nsmallest(oldest, deals, key=_by_age)
             columns.append(Column(stage, totals, tuple(found)))
     return columns
+
+
+def _columns_at(
+    board: Board, oldest: int, as_of: dt.datetime, stages: Sequence[Stage]
+) -> list[Column]:
+    longest: dict[str, list[Deal]] = {stage.key: [] for stage in stages}
+
+    def noted() -> Iterator[tuple[str, str | None, Decimal | None]]:
+        for deal in deals_at(board._session, as_of):
+            key = deal.stage.key
+            if not deal.stage.is_closed:
+                kept = heapq.nsmallest(oldest, [*longest[key], deal], key=_by_age)
+                longest[key] = kept
+            yield key, deal.currency, deal.value
+
+    summary = totals(board._session, tracked(noted(), "reading deals"))
+    return [
+        Column(
+            stage,
+            tuple(total for total in summary if total.stage == stage),
+            tuple(longest[stage.key]),
+        )
+        for stage in stages
+    ]
+
+
+def _by_age(deal: Deal) -> tuple[dt.datetime, str]:
+    return deal.entered_at, deal.id
 
 
 def _read(total: StageTotal) -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from ..errors import InstantError
+from ..model.clock import instant
+
 __all__ = [
     "Allow",
+    "AsOf",
     "DealId",
     "Definition",
     "Json",
@@ -18,6 +23,7 @@ __all__ = [
     "OwnPipeline",
     "StoredPipeline",
     "Url",
+    "past_instant",
 ]
 
 _PIPELINE = "module:name of a pipeline or of a function that returns one, or a definition file"
@@ -26,6 +32,12 @@ Url = Annotated[
     str, typer.Argument(metavar="URL", help="where the deals are, for example sqlite:///shop.db")
 ]
 Definition = Annotated[str, typer.Argument(metavar="PIPELINE", help=_PIPELINE)]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="TIME", help="as it was at this instant, in ISO 8601; now if not"
+    ),
+]
 DealId = Annotated[str, typer.Argument(metavar="DEAL", help="id of the deal")]
 StoredPipeline = Annotated[
     str | None,
@@ -54,3 +66,20 @@ Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="write it there instead")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]
+
+
+def past_instant(written: str) -> dt.datetime:
+    """Return the instant that ``--as-of`` names.
+
+    Raises:
+        typer.BadParameter: it is none, or lies ahead.
+    """
+    try:
+        at = instant(written)
+    except InstantError as error:
+        raise typer.BadParameter(str(error), param_hint="--as-of") from None
+    if at > dt.datetime.now(dt.UTC):
+        raise typer.BadParameter(
+            f"{written} lies ahead: leave it out for now", param_hint="--as-of"
+        )
+    return at

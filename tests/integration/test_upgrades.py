@@ -12,8 +12,10 @@ import pytest
 
 from ladderpipe import Board, Event, ManualClock, SqliteStore
 from ladderpipe.board.verify import verify
+from ladderpipe.policy import Policy, unsubscribed
 from ladderpipe.stores import PostgresStore
 from ladderpipe.stores.postgres import schema as postgres_schema
+from tests.carts import ADA, carts
 from tests.postgres import rows_by_table
 from tests.shops import lead_ladder
 
@@ -114,6 +116,57 @@ def test_a_board_works_on_with_tables_that_a_former_version_made_on_postgresql(
     with closing(Board(lead_ladder(sequence=True), store=store, clock=ManualClock(NOW))) as board:
         assert board.health().undeclared == told_undeclared(version)
         works_on(board)
+
+
+AS_IN_VERSION_9 = (
+    "CREATE TABLE former AS SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions",
+    "DROP TABLE ladder_subscriptions",
+    "CREATE TABLE ladder_subscriptions AS SELECT * FROM former",
+    "DROP TABLE former",
+    "UPDATE ladder_schema SET version = 9",
+)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_what_was_said_of_an_address_stays_said_and_can_be_taken_back(
+    database: str, tmp_path: Path, postgres_url: str
+) -> None:
+    """Version 9 kept only what was said last, and not in which pipeline."""
+    is_postgres = database == "postgresql"
+    url = postgres_url if is_postgres else f"sqlite:///{tmp_path}/shop.db"
+    ladder, clock = carts(Policy(stop_when=[unsubscribed])), ManualClock(NOW)
+    no_more = Event("contact.unsubscribed", deal="a", id="no", at=NOW, data=contact(ADA))
+    with closing(Board.open(ladder, url, clock)) as board:
+        board.handle(no_more)
+        board.unsubscribe("bob@example.com")
+    with closing(
+        psycopg.connect(url) if is_postgres else sqlite3.connect(tmp_path / "shop.db")
+    ) as connection:
+        for statement in AS_IN_VERSION_9:
+            connection.execute(statement)
+        if is_postgres:
+            connection.execute("ALTER TABLE ladder_subscriptions ADD PRIMARY KEY (address, wanted)")
+        connection.commit()
+    with closing(Board.open(ladder, url, clock)) as board:
+        sent: list[str] = []
+        board.handles("email")(lambda delivery: sent.append(delivery.payload["to"]))
+        for deal, address in (("a", ADA), ("b", "bob@example.com")):
+            board.handle(Event("cart", deal=deal, id=deal, at=NOW, data=contact(address)))
+        clock.advance(hours=50)
+        board.tick()
+        board.deliver()
+        assert sent == []
+        board.withdraw(no_more, by="ada")
+        cart = Event("cart", deal="c", id="c", at=clock.now(), data=contact(ADA))
+        board.handle(cart)
+        clock.advance(hours=50)
+        board.tick()
+        board.deliver()
+        assert sent == [ADA]
+
+
+def contact(address: str) -> dict[str, Any]:
+    return {"contact": {"email": address}}
 
 
 def bring_back(schema: str, connection: psycopg.Connection[Any]) -> None:

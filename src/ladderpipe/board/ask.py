@@ -141,7 +141,7 @@ def _why_stopped(asked: _Asked, deals: Sequence[CustomerDeal]) -> str | None:
         elif isinstance(condition, InConversation):
             why = _in_conversation(asked, deals)
         else:
-            is_out = is_unsubscribed(asked.unit.transaction.subscriptions(asked.address))
+            is_out = is_unsubscribed(asked.unit.transaction.last_subscription(asked.address))
             why = "unsubscribed" if is_out else None
         if why is not None:
             return why
@@ -237,9 +237,9 @@ def _is_talk(event: Event) -> bool:
     return event.type == EDITED and bool(event.data.get("note")) and not event.data.get("quiet")
 
 
-def is_unsubscribed(told: Sequence[Subscription]) -> bool:
+def is_unsubscribed(last: Subscription | None) -> bool:
     """Return whether the last thing that was said of an address is that it is not wanted."""
-    return bool(told) and not max(told, key=lambda each: each[2:]).wanted
+    return last is not None and not last.wanted
 
 
 # -- caps, quiet hours, holdout -----------------------------------------------------------------

@@ -70,7 +70,7 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
     stored, document = unit.load(event.deal, create=True)
     assert stored is not None
     if stored.removed_at is not None:
-        note_of(unit, [event], None, has_said=False)
+        note_of(unit, [event], None)
         note_archived(unit, event)
         return Receipt(Outcome.ARCHIVED, None, event=event.identity)
     known = unit.add_event(stored, event)
@@ -237,7 +237,7 @@ class _Batch:
         for deal, (row, _) in stored.items():
             if row.removed_at is not None:
                 told = by_deal.pop(deal)
-                note_of(unit, [event for _, event in told], None, has_said=False)
+                note_of(unit, [event for _, event in told], None)
                 for _, event in told:
                     note_archived(unit, event)
                 self.tally.outcomes[Outcome.ARCHIVED] += len(told)

@@ -54,7 +54,7 @@ def keep(unit: Unit, session: Session, event: Event, error: Exception) -> Outcom
         return Outcome.DUPLICATE
     unit.transaction.hold(unit.number, row)
     unit.note_held(row.key, keys_in(event))
-    note_of(unit, [event], None, has_said=False)
+    note_of(unit, [event], None)
     return Outcome.HELD
 
 

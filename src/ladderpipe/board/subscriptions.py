@@ -2,17 +2,20 @@
 
 Said by any event of any deal, whether or not the deal can use it, or on the board. Only
 ``contact.subscribed`` and ``board.subscribe`` take it back; a field of a contact never does, since
-shops repeat the contact with every cart.
+shops repeat the contact with every cart. An event that is withdrawn has never said anything.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from ..fold.fold import in_order
+from ..fold.withdrawals import standing
 from ..model.customer import channel_of, hashed
 from ..model.event import Event
+from ..pipeline import Pipeline
 from ..stores.base import Subscription, Transaction
 from .customers import addresses_told, unsubscribes_all, wants_mail
 
@@ -24,13 +27,24 @@ class Noting(Protocol):
 
     transaction: Transaction
 
+    pipeline: Pipeline
+
     def note_subscription(
         self, key: str, wanted: bool, at: dt.datetime, seq: int, source: str, id: str
     ) -> None:
         """Note that the holder of an address wants to be written to, or does not."""
 
+    def take_back_subscription(self, key: str, wanted: bool, event: Event) -> None:
+        """Note no more what an event said of an address."""
 
-def note_of(unit: Noting, events: Iterable[Event], deal_id: int | None, has_said: bool) -> None:
+
+def note_of(
+    unit: Noting,
+    events: Iterable[Event],
+    deal_id: int | None,
+    has_said: bool = False,
+    has_taken_back: bool = False,
+) -> None:
     """Note what these new events say of addresses.
 
     One that unsubscribes and names no address means every address that the deal's events told, or
@@ -38,7 +52,11 @@ def note_of(unit: Noting, events: Iterable[Event], deal_id: int | None, has_said
 
     Args:
         has_said: whether the deal has an event that unsubscribes and names no address.
+        has_taken_back: whether it has one that takes another back: what that said was never said.
     """
+    if deal_id is not None and has_taken_back:
+        _note_anew(unit, [event for event, _ in unit.transaction.events(deal_id)])
+        return
     for event in events:
         wanted = wants_mail(event)
         own = addresses_told(event)
@@ -54,6 +72,33 @@ def note_of(unit: Noting, events: Iterable[Event], deal_id: int | None, has_said
             for known, _ in unit.transaction.events(deal_id):
                 if unsubscribes_all(known):
                     _note(unit, known, False, _of_channel(known, own))
+
+
+def _note_anew(unit: Noting, told: Sequence[Event]) -> None:
+    """Note what those of a deal's events say that stand, and no more what the others said."""
+    left = standing(in_order(unit.pipeline.ladder, told)).events
+    stands = {(key, event.identity) for key, event in _said(left)}
+    for key, event in _said(told):
+        wanted = wants_mail(event)
+        assert wanted is not None
+        if (key, event.identity) in stands:
+            _note(unit, event, wanted, [key])
+        else:
+            unit.take_back_subscription(key, wanted, event)
+
+
+def _said(events: Sequence[Event]) -> Iterator[tuple[str, Event]]:
+    """Yield each address of which something is said, with the event that says it."""
+    everywhere = {address for event in events for address in addresses_told(event)}
+    for event in events:
+        if unsubscribes_all(event):
+            addresses = _of_channel(event, everywhere)
+        elif wants_mail(event) is not None:
+            addresses = addresses_told(event)
+        else:
+            continue
+        for address in sorted(addresses):
+            yield address, event
 
 
 def _of_channel(event: Event, addresses: Iterable[str]) -> set[str]:

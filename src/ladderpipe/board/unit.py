@@ -335,7 +335,14 @@ class Unit:
         self._note_customers(decision, change)
         change.remarks = remarks_on(self.transaction, decision, events)
         if events:
-            note_of(self, events, decision.stored.id, has_said(change.deal.customer))
+            takes_back = any(event.type == WITHDRAW for event in events)
+            note_of(
+                self,
+                events,
+                decision.stored.id,
+                has_said(change.deal.customer),
+                takes_back or bool(decision.draft.withdrawn),
+            )
         self._changes.append(change)
         self.moves += newly_current(decision)
         self.refolds += decision.refolded
@@ -477,8 +484,16 @@ class Unit:
         The later of what is said wins, by the place of what said it.
         """
         self._customers.add(key)
-        told = subscription(self.secret, key, wanted, at, seq, source, id)
+        place = at, seq, source, id
+        told = subscription(self.secret, key, wanted, *place, self.number)
         self.transaction.note_subscription(told)
+
+    def take_back_subscription(self, key: str, wanted: bool, event: Event) -> None:
+        """Note no more what an event said of an address."""
+        self._customers.add(key)
+        place = event.at, event.seq, event.source, event.id
+        told = subscription(self.secret, key, wanted, *place, self.number)
+        self.transaction.take_back_subscription(told)
 
     def taken_merged(self) -> list[str]:
         """Return the deals that were merged into others since this was asked last."""

@@ -234,7 +234,8 @@ class CustomerDeal(NamedTuple):
 class Subscription(NamedTuple):
     """That the holder of an address wants to be written to there, or does not, and who said so.
 
-    The later by (``at``, ``seq``, ``source``, ``id``) wins.
+    The later by (``at``, ``seq``, ``source``, ``id``) wins. ``pipeline`` is that of the event; 0
+    where nobody knows it any more.
     """
 
     address: str
@@ -243,6 +244,7 @@ class Subscription(NamedTuple):
     seq: int
     source: str
     id: str
+    pipeline: int
 
 
 class HeldRow(NamedTuple):
@@ -725,10 +727,13 @@ class Transaction(Protocol):
         """Return the key of an effect of that name and address, due later, delayed or sent."""
 
     def note_subscription(self, told: Subscription) -> None:
-        """Note what was said about an address, unless something later was."""
+        """Note what was said about an address; what is noted already is noted once."""
 
-    def subscriptions(self, address: str) -> list[Subscription]:
-        """Return what was said last about an address: that it is wanted, that it is not."""
+    def take_back_subscription(self, told: Subscription) -> None:
+        """Note no more what was said about an address, if it is noted, or was by pipeline 0."""
+
+    def last_subscription(self, address: str) -> Subscription | None:
+        """Return what was said last about an address; in doubt, that it is not wanted."""
 
     def arms(self, keys: Sequence[str]) -> dict[str, tuple[str, dt.datetime]]:
         """Return in which arm of a holdout customers are, by hashed key, and since when."""

@@ -115,7 +115,7 @@ class _Tables:
         self.customers: dict[str, tuple[int, ...]] = {}
         self.customer_of: dict[int, Sequence[str]] = {}
         self.secrets: dict[str, bytes] = {}
-        self.subscriptions: dict[tuple[str, bool], Subscription] = {}
+        self.subscriptions: dict[str, frozenset[Subscription]] = {}
         self.arms: dict[str, tuple[str, dt.datetime]] = {}
         self.next_id = 1
 
@@ -788,13 +788,18 @@ class MemoryTransaction:
         return None
 
     def note_subscription(self, told: Subscription) -> None:
-        known = self._tables.subscriptions.get((told.address, told.wanted))
-        if known is None or told[2:] > known[2:]:
-            self._put(self._tables.subscriptions, (told.address, told.wanted), told)
+        known = self._tables.subscriptions.get(told.address, frozenset())
+        if told not in known:
+            self._put(self._tables.subscriptions, told.address, known | {told})
 
-    def subscriptions(self, address: str) -> list[Subscription]:
-        found = (self._tables.subscriptions.get((address, wanted)) for wanted in (False, True))
-        return [told for told in found if told is not None]
+    def take_back_subscription(self, told: Subscription) -> None:
+        known = self._tables.subscriptions.get(told.address, frozenset())
+        if told in known:
+            self._put(self._tables.subscriptions, told.address, known - {told})
+
+    def last_subscription(self, address: str) -> Subscription | None:
+        known = self._tables.subscriptions.get(address, frozenset())
+        return max(known, key=lambda told: (*told[2:6], not told.wanted), default=None)
 
     def arms(self, keys: Sequence[str]) -> dict[str, tuple[str, dt.datetime]]:
         return {key: self._tables.arms[key] for key in keys if key in self._tables.arms}

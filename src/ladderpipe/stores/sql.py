@@ -537,11 +537,15 @@ class SqlTransaction:
         values = (told.address, told.wanted, self._instant(told.at), *told[3:])
         self._each(self._sql.NOTE_SUBSCRIPTION, [values])
 
-    def subscriptions(self, address: str) -> list[Subscription]:
-        rows = self._read(self._sql.SUBSCRIPTIONS, (address,))
-        return [
-            Subscription(row[0], bool(row[1]), self._from_instant(row[2]), *row[3:]) for row in rows
-        ]
+    def take_back_subscription(self, told: Subscription) -> None:
+        values = (told.address, told.wanted, self._instant(told.at), *told[3:])
+        self._each(self._sql.TAKE_BACK_SUBSCRIPTION, [values])
+
+    def last_subscription(self, address: str) -> Subscription | None:
+        rows = self._read(self._sql.LAST_SUBSCRIPTION, (address,))
+        for address, wanted, at, *place in rows:
+            return Subscription(address, bool(wanted), self._from_instant(at), *place)
+        return None
 
     def arms(self, keys: Sequence[str]) -> dict[str, tuple[str, dt.datetime]]:
         rows = self._read(self._sql.ARMS, (self._list(keys),))

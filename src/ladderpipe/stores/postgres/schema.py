@@ -270,6 +270,12 @@ ALTER TABLE {tables}events ADD COLUMN remark text CHECK (remark IN ('after_closi
 CREATE INDEX {prefix}events_remark ON {tables}events (pipeline, remark, recorded_at)
     WHERE remark IS NOT NULL;
 """,
+    """
+ALTER TABLE {tables}subscriptions ADD COLUMN pipeline integer NOT NULL DEFAULT 0;
+ALTER TABLE {tables}subscriptions DROP CONSTRAINT {prefix}subscriptions_pkey;
+ALTER TABLE {tables}subscriptions
+    ADD PRIMARY KEY (address, at, seq, source, id, pipeline, wanted);
+""",
 )
 
 

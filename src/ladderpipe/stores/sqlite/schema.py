@@ -283,4 +283,20 @@ ALTER TABLE ladder_events ADD COLUMN remark TEXT CHECK (remark IN ('after_closin
 CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
     WHERE remark IS NOT NULL;
 """,
+    """
+ALTER TABLE ladder_subscriptions RENAME TO ladder_subscriptions_9;
+CREATE TABLE ladder_subscriptions (
+    address TEXT NOT NULL,
+    wanted INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (address, at, seq, source, id, pipeline, wanted)
+) WITHOUT ROWID;
+INSERT INTO ladder_subscriptions (address, wanted, at, seq, source, id)
+SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions_9;
+DROP TABLE ladder_subscriptions_9;
+""",
 )

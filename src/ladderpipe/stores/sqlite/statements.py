@@ -383,14 +383,16 @@ WHERE address = ? AND name = ? AND (due_at, key) > (?, ?)
 LIMIT 1
 """
 NOTE_SUBSCRIPTION: Final = """
-INSERT INTO ladder_subscriptions (address, wanted, at, seq, source, id) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (address, wanted) DO UPDATE SET at = excluded.at, seq = excluded.seq,
-    source = excluded.source, id = excluded.id
-WHERE (excluded.at, excluded.seq, excluded.source, excluded.id) > (ladder_subscriptions.at,
-    ladder_subscriptions.seq, ladder_subscriptions.source, ladder_subscriptions.id)
+INSERT INTO ladder_subscriptions (address, wanted, at, seq, source, id, pipeline)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
-SUBSCRIPTIONS: Final = """
-SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions WHERE address = ?
+TAKE_BACK_SUBSCRIPTION: Final = """
+DELETE FROM ladder_subscriptions WHERE address = ? AND wanted = ? AND at = ? AND seq = ?
+    AND source = ? AND id = ? AND pipeline IN (?, 0)
+"""
+LAST_SUBSCRIPTION: Final = """
+SELECT address, wanted, at, seq, source, id, pipeline FROM ladder_subscriptions WHERE address = ?
+ORDER BY at DESC, seq DESC, source DESC, id DESC, wanted LIMIT 1
 """
 ARMS: Final = """
 SELECT a.key, a.arm, a.at FROM json_each(?) wanted CROSS JOIN ladder_arms a ON a.key = wanted.value

@@ -31,6 +31,7 @@ from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import QuietTo, effects_asked
 from .remarks import remarks_on
 from .subscriptions import note_of, subscription
+from .tasks import hand_over, keep_given
 
 __all__ = ["Unit"]
 
@@ -318,6 +319,10 @@ class Unit:
                 change.effects = effects_asked(
                     self.pipeline, decision, self.transaction.connection, quiet_to
                 )
+                stored = decision.stored
+                is_not_new = stored.visit == 0 and stored.definition is not None
+                if decision.refolded or is_not_new:
+                    keep_given(self.transaction, self.number, stored, change)
             if decision.current_changed:
                 current = decision.visit_key
                 asked = [effect for effect in change.effects if effect.visit_key == current]
@@ -329,7 +334,7 @@ class Unit:
         if decision.current_changed and any(event.type == WITHDRAW for event in events):
             self._send_only_the_last(decision, change)
         if change.deal.owner != decision.stored.owner and self.pipeline.asks_for_effects:
-            self._hand_over(decision.stored, change)
+            hand_over(self.transaction, self.number, decision.stored, change)
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
         self._note_customers(decision, change)
@@ -398,19 +403,6 @@ class Unit:
             effect._replace(state=EffectState.EXPIRED.value) if effect.key in late else effect
             for effect in change.effects
         ]
-
-    def _hand_over(self, stored: StoredDeal, change: DealChange) -> None:
-        """Let a deal's tasks follow its owner, those that may come back included."""
-        owner = change.deal.owner
-        change.effects = [
-            effect._replace(owner=owner) if follows_deal(effect.name, effect.payload) else effect
-            for effect in change.effects
-        ]
-        if not stored.visit:
-            return
-        for row in self.transaction.effects(self.number, stored.id, ("open", "cancelled")):
-            if follows_deal(row.name, row.payload) and row.owner != owner:
-                self.transaction.give_task(row.key, owner, row.payload)
 
     def _quietness(self, quiet_to: dt.datetime | None, events: Sequence[Event]) -> QuietTo:
         """Return until when what a move asks for is not sent.
@@ -527,11 +519,6 @@ class Unit:
     def _everything(self, stored: StoredDeal) -> tuple[list[Event], list[Any]]:
         events = [event for event, _ in self.transaction.events(stored.id)]
         return events, self.transaction.moves(stored.id)
-
-
-def follows_deal(name: str, payload: str) -> bool:
-    """Return whether a task belongs to whoever owns the deal, and was given to nobody else."""
-    return name == TASK and not json.loads(payload).get("owner")
 
 
 def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:

@@ -479,6 +479,7 @@ class MemoryTransaction:
                 expires_at=new.expires_at,
                 purpose=new.purpose,
                 channel=new.channel,
+                owner=new.owner,
                 delayed_until=None,
             )
 

@@ -227,7 +227,8 @@ INSERT INTO ladder_effects (pipeline, deal, recorded_at, key, visit_key, phase, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET state = excluded.state, payload = excluded.payload,
     due_at = excluded.due_at, ready_at = excluded.ready_at, expires_at = excluded.expires_at,
-    purpose = excluded.purpose, channel = excluded.channel, delayed_until = NULL
+    purpose = excluded.purpose, channel = excluded.channel, owner = excluded.owner,
+    delayed_until = NULL
 WHERE ladder_effects.state = 'cancelled'
 """
 END_VISIT_EFFECTS: Final = """

@@ -128,7 +128,8 @@ def test_a_board_that_holds_ends_the_same_in_any_order(
         else:
             for event in order:
                 receipt = board.handle(event, hold=True)
-                assert (receipt.reason is not None) == (receipt.outcome is Outcome.HELD)
+                # What moved nothing for want of a required property has a reason, too.
+                assert receipt.outcome is not Outcome.HELD or receipt.reason
         expected = pipeline.fold(events)
         if expected is not None:
             found = board.history(events[0].deal)

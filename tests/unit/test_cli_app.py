@@ -15,7 +15,8 @@ from ladderpipe.cli.advice import as_commands
 from tests.commands import SALES, run, shop
 
 COMMANDS = ["demo", "check", "diagram", "replay", "deals", "history", "explain", "move", "board"]
-COMMANDS += ["worker", "doctor", "verify"]
+COMMANDS += ["worker", "doctor", "verify", "edit", "undo", "withdraw", "tasks", "assign"]
+COMMANDS += ["unsubscribe", "subscribe"]
 
 
 def start(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

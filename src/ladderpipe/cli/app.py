@@ -18,14 +18,17 @@ from ..errors import LadderError
 from .advice import as_commands
 from .archive import archive
 from .board import board
-from .deals import deals, explain, history, move
+from .deals import deals, explain, history
 from .definitions import check, diagram, schema
 from .demo import demo
 from .doctor import doctor
+from .hands import edit, move, undo, withdraw
 from .held import held
 from .mine import mine
 from .replay import replay
 from .report import report
+from .subscriptions import subscribe, unsubscribe
+from .tasks import assign, tasks
 from .template import template
 from .verify import verify
 from .what_if import what_if
@@ -66,7 +69,8 @@ def program(
 for _group, _commands in {
     "Begin": (demo,),
     "Ladders": (template, check, diagram, schema),
-    "Deals": (board, deals, history, explain, move),
+    "Deals": (board, deals, history, explain),
+    "By hand": (move, edit, undo, withdraw, tasks, assign, unsubscribe, subscribe),
     "Insight": (report, what_if),
     "Operation": (worker, doctor, replay, verify),
 }.items():

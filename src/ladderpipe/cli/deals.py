@@ -1,29 +1,26 @@
-"""``deals``, ``history``, ``explain`` and ``move``: commands about single deals."""
+"""``deals``, ``history`` and ``explain``: what there is to know of single deals."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
-import json as json_text
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from ..board.as_of import deals_at, history_at
 from ..board.board import Board
-from ..errors import MissingPropertyError, MoveNotAllowedError, StoreError
 from ..model.clock import Clock, ManualClock
 from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE
 from ..model.history import History
 from ..model.move import Move
-from ..model.receipt import Outcome, Receipt
 from ..model.stage import Status
 from ..model.visit import Visit
-from .loading import existing_store, reading_board, stored_pipeline
+from .loading import reading_board
 from .options import (
     Allow,
     AsOf,
@@ -31,7 +28,6 @@ from .options import (
     Json,
     Language,
     Name,
-    OwnPipeline,
     StoredPipeline,
     Url,
     past_instant,
@@ -51,7 +47,7 @@ from .printing import (
     write_json_lines,
 )
 
-__all__ = ["deals", "explain", "history", "move"]
+__all__ = ["deals", "explain", "history"]
 
 LIMIT = 100
 
@@ -210,98 +206,3 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
     yield from textwrap.wrap(
         line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-def move(
-    url: Url,
-    deal: DealId,
-    stage: Annotated[str, typer.Argument(metavar="STAGE", help="key of the stage to move into")],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="who moves it")],
-    reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="why; kept in the history")
-    ] = None,
-    properties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="a property to set with the move; NAME:=JSON for what is not text; repeatable",
-        ),
-    ] = None,
-    override: Annotated[
-        bool, typer.Option("--override", help="move past the rules; the history says so")
-    ] = False,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="TIME", help="when it was, if in the past: 2026-01-09T16:00Z"),
-    ] = None,
-    expecting: Annotated[
-        str | None,
-        typer.Option("--expecting", metavar="STAGE", help="refuse if the deal is not there"),
-    ] = None,
-    id: Annotated[
-        str | None,
-        typer.Option("--id", metavar="ID", help="makes the same command, given again, harmless"),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="send nothing of what the move asks for now")
-    ] = False,
-    pipeline: OwnPipeline = None,
-    allow: Allow = None,
-    language: Language = None,
-    json: Json = False,
-) -> None:
-    """Move a deal by hand, as the pipeline's by_hand rules allow."""
-    if pipeline is None:
-        raise StoreError(
-            "moving a deal runs the pipeline's hooks, which a store does not keep: "
-            "pass --pipeline module:name"
-        )
-    given = dict(map(_property, properties or ()))
-    with existing_store(url) as store:
-        board = Board(stored_pipeline(store, pipeline, allow), store=store)
-        act = board.override if override else board.move
-        try:
-            receipt = act(
-                deal,
-                stage,
-                by=by,
-                reason=reason,
-                properties=given or None,
-                at=at,
-                expecting=expecting,
-                id=id,
-                quiet=quiet,
-            )
-        except MissingPropertyError as error:
-            raise MissingPropertyError(f"{error} (here: --set NAME=VALUE)") from error
-        except MoveNotAllowedError as error:
-            raise MoveNotAllowedError(f"{error} (here: --override)") from error
-    if json:
-        write_json(receipt.to_dict())
-    else:
-        _show_receipt(deal, receipt, language)
-
-
-def _property(written: str) -> tuple[str, Any]:
-    name, equals, value = written.partition("=")
-    if not equals or not name.rstrip(":"):
-        raise typer.BadParameter(f"{written!r}: write NAME=VALUE", param_hint="--set")
-    if not name.endswith(":"):
-        return name, value
-    try:
-        return name[:-1], json_text.loads(value)
-    except ValueError:
-        raise typer.BadParameter(f"{value!r} is not JSON", param_hint="--set") from None
-
-
-def _show_receipt(deal: str, receipt: Receipt, language: str | None) -> None:
-    for made in receipt.moves:
-        out_of = title_of(made.out_of, language) if made.out_of else "not open"
-        timer = "" if made.event else f" (a timer, due {moment(made.at)} UTC)"
-        line = f"{deal}: {out_of} → {title_of(made.into, language)}{timer}"
-        console().print(printable(line), soft_wrap=True)
-    if receipt.outcome is Outcome.DUPLICATE:
-        console().print(printable(f"{deal}: this id was told already; nothing changed"))
-    if receipt.reason:
-        console().print(printable(f"{deal}: {receipt.reason}"), soft_wrap=True)

@@ -14,13 +14,17 @@ from ..model.clock import instant
 __all__ = [
     "Allow",
     "AsOf",
+    "By",
     "DealId",
     "Definition",
+    "Expecting",
+    "HandId",
     "Json",
     "Language",
     "Name",
     "Out",
     "OwnPipeline",
+    "Reason",
     "StoredPipeline",
     "Url",
     "past_instant",
@@ -64,6 +68,17 @@ Language = Annotated[
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="write it there instead")
+]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="who does it; kept in the history")]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="why; kept in the history")
+]
+Expecting = Annotated[
+    str | None, typer.Option("--expecting", metavar="STAGE", help="refuse if the deal is not there")
+]
+HandId = Annotated[
+    str | None,
+    typer.Option("--id", metavar="ID", help="makes the same command, given again, harmless"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]
 

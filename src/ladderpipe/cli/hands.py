@@ -1,0 +1,282 @@
+"""``move``, ``edit``, ``undo`` and ``withdraw``: what people do to deals by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_text
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from ..board.board import Board
+from ..errors import (
+    EventNotFoundError,
+    MissingPropertyError,
+    MoveNotAllowedError,
+    StoreError,
+)
+from ..model.move import Move
+from ..model.receipt import Outcome, Receipt
+from .loading import existing_store, stored_pipeline
+from .options import Allow, By, DealId, Expecting, HandId, Json, Language, OwnPipeline, Reason, Url
+from .printing import console, moment, printable, title_of, write_json
+
+__all__ = ["edit", "move", "undo", "withdraw"]
+
+_EMPTIED = ("owner", "value", "title", "company")
+"""Fields of a deal that may be emptied; a contact and properties are, part by part."""
+
+
+def move(
+    url: Url,
+    deal: DealId,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="key of the stage to move into")],
+    by: By,
+    reason: Reason = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="a property to set with the move; NAME:=JSON for what is not text; repeatable",
+        ),
+    ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="move past the rules; the history says so")
+    ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="when it was, if in the past: 2026-01-09T16:00Z"),
+    ] = None,
+    expecting: Expecting = None,
+    id: HandId = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="send nothing of what the move asks for now")
+    ] = False,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Move a deal by hand, as the pipeline's by_hand rules allow."""
+    given = _told("--set", properties)
+    with _writing_board(url, pipeline, allow) as board:
+        act = board.override if override else board.move
+        try:
+            receipt = act(
+                deal,
+                stage,
+                by=by,
+                reason=reason,
+                properties=given or None,
+                at=at,
+                expecting=expecting,
+                id=id,
+                quiet=quiet,
+            )
+        except MissingPropertyError as error:
+            raise MissingPropertyError(f"{error} (here: --set NAME=VALUE)") from error
+        except MoveNotAllowedError as error:
+            raise MoveNotAllowedError(f"{error} (here: --override)") from error
+    _show(receipt, deal, None, language, json)
+
+
+def edit(
+    url: Url,
+    deal: DealId,
+    by: By,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="NAME", help="who has it from now on")
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option("--value", metavar="AMOUNT", help="what it is worth")
+    ] = None,
+    currency: Annotated[
+        str | None,
+        typer.Option("--currency", metavar="CODE", help="of the amounts; nothing is converted"),
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="its title")] = None,
+    company: Annotated[
+        str | None, typer.Option("--company", metavar="NAME", help="whom it is with")
+    ] = None,
+    contact: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--contact",
+            metavar="FIELD=VALUE",
+            help="a field of the contact; FIELD:=null erases it; repeatable",
+        ),
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="a property; NAME:=JSON for what is not text; repeatable",
+        ),
+    ] = None,
+    empty: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--empty", metavar="FIELD", help=f"empty {', '.join(_EMPTIED[:-1])} or company"
+        ),
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", metavar="TEXT", help="kept in the history")
+    ] = None,
+    expecting: Expecting = None,
+    id: HandId = None,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Correct what is known of a deal, closed ones too; the history tells who."""
+    said = {"owner": owner, "value": value, "currency": currency, "title": title}
+    said["company"] = company
+    fields = _fields(
+        said, contact=_told("--contact", contact), properties=_told("--set", properties)
+    )
+    fields |= _emptied(empty or (), fields)
+    if not fields and not note:
+        raise typer.BadParameter(
+            "it changes nothing and notes nothing: say what, with --owner, --value, --set or --note"
+        )
+    with _writing_board(url, pipeline, allow) as board:
+        receipt = board.edit(deal, by=by, note=note, expecting=expecting, id=id, **fields)
+    _show(receipt, deal, "edited", language, json)
+
+
+def undo(
+    url: Url,
+    deal: DealId,
+    by: By,
+    event: Annotated[
+        str | None,
+        typer.Option("--event", metavar="ID", help="of the move, override or edit to take back"),
+    ] = None,
+    expecting: Annotated[
+        str | None,
+        typer.Option(
+            "--expecting", metavar="STAGE", help="take the last one back, if the deal is there"
+        ),
+    ] = None,
+    reason: Reason = None,
+    id: HandId = None,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Take back what was done to a deal by hand: a move, an override or an edit."""
+    if event is None and expecting is None:
+        raise typer.BadParameter(
+            "name what is taken back with --event, or the stage in which you see the deal with "
+            "--expecting, so that the same command twice does not undo two"
+        )
+    with _writing_board(url, pipeline, allow) as board:
+        receipt = board.undo(deal, by=by, event=event, expecting=expecting, reason=reason, id=id)
+    _show(receipt, deal, "taken back", language, json)
+
+
+def withdraw(
+    url: Url,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="id of the event")],
+    by: By,
+    source: Annotated[
+        str, typer.Option("--source", metavar="SOURCE", help="of the event, if it has one")
+    ] = "",
+    reason: Reason = None,
+    id: HandId = None,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Take any event back: its deal becomes as if it had never been told."""
+    with _writing_board(url, pipeline, allow) as board:
+        try:
+            receipt = board.withdraw(event, by=by, reason=reason, source=source, id=id)
+        except EventNotFoundError as error:
+            raise EventNotFoundError(
+                f"{error} (here: --source; ladderpipe history URL DEAL --json tells both)"
+            ) from error
+    deal = receipt.deal_or_none
+    named = f"event {event}" if deal is None else deal.id
+    _show(receipt, named, "taken back", language, json)
+
+
+def _fields(said: dict[str, str | None], **parts: dict[str, Any]) -> dict[str, Any]:
+    """Return what an edit says, without what it does not."""
+    told = {name: value for name, value in said.items() if value is not None}
+    return {**told, **{name: part for name, part in parts.items() if part}}
+
+
+def _emptied(names: Iterable[str], fields: dict[str, Any]) -> dict[str, Any]:
+    for name in names:
+        if name not in _EMPTIED or name in fields:
+            raise typer.BadParameter(
+                f"{name!r}: one of {', '.join(_EMPTIED)}, and not set as well", param_hint="--empty"
+            )
+    return dict.fromkeys(names)
+
+
+@contextlib.contextmanager
+def _writing_board(url: str, pipeline: str | None, allow: list[str] | None) -> Iterator[Board]:
+    """Open a board with hooks on a store that is there.
+
+    Raises:
+        StoreError: no pipeline is named, or there is no such store.
+    """
+    if pipeline is None:
+        raise StoreError(
+            "what is done by hand runs the pipeline's hooks, which a store does not keep: "
+            "pass --pipeline module:name"
+        )
+    with existing_store(url) as store:
+        yield Board(stored_pipeline(store, pipeline, allow), store=store)
+
+
+def _told(option: str, written: Iterable[str] | None) -> dict[str, Any]:
+    return dict(_named(option, each) for each in written or ())
+
+
+def _named(option: str, written: str) -> tuple[str, Any]:
+    name, equals, value = written.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise typer.BadParameter(f"{written!r}: write NAME=VALUE", param_hint=option)
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], json_text.loads(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not JSON", param_hint=option) from None
+
+
+def _show(receipt: Receipt, named: str, done: str | None, language: str | None, json: bool) -> None:
+    """Tell what came of it.
+
+    Args:
+        done: what was done, where no move says it.
+    """
+    if json:
+        write_json(receipt.to_dict())
+        return
+    lines = [_made(made, language) for made in receipt.moves]
+    if receipt.outcome is Outcome.DUPLICATE:
+        lines.append("told already; nothing changed")
+    elif done is not None:
+        deal = receipt.deal_or_none
+        where = "not open" if deal is None else f"in {title_of(deal.stage, language)}"
+        lines.append(f"{done}; {where}")
+    if receipt.reason:
+        lines.append(receipt.reason)
+    for line in lines:
+        console().print(printable(f"{named}: {line}"), soft_wrap=True)
+
+
+def _made(made: Move, language: str | None) -> str:
+    out_of = title_of(made.out_of, language) if made.out_of else "not open"
+    timer = "" if made.event else f" (a timer, due {moment(made.at)} UTC)"
+    return f"{out_of} → {title_of(made.into, language)}{timer}"

@@ -17,7 +17,7 @@ from ladderpipe import ANY, Cart, CartLine, Deal, Event, Pipeline, Rule, Stage, 
 from ladderpipe.ladder.rules import ByHand, OnEvents
 
 HAND, OVERRIDE, EDITED = "ladder.by_hand", "ladder.override", "deal.edited"
-WITHDRAW = "ladder.withdraw"
+WITHDRAW, TOLD = "ladder.withdraw", "ladder.told"
 
 
 @attrs.frozen
@@ -157,8 +157,11 @@ def carry(
         began = timers_place(at) if event is None else place_in_order(pipeline, event)
         if into.status == "won" or (out_of is not None and out_of.is_closed):
             settled = began
+    floor = written_at
+    if state.floor is not None and state.floor[0] == len(state.moves):
+        floor = max(floor, state.floor[1])
     return Baseline(
-        attrs.evolve(state, floor=(len(state.moves), written_at)),
+        attrs.evolve(state, floor=(len(state.moves), floor)),
         frozenset((event.source, event.id) for event in known),
         max((place_in_order(pipeline, event) for event in known), default=None),
         began,
@@ -195,8 +198,10 @@ def state_after(
         told = dict(baseline.told)
         for event in late:
             state = apply_late(pipeline, state, event, baseline, told)
+    tellings = [event for event in waiting if event.type == TOLD and event.data.get("stage")]
     while True:
-        timer = next_timer(pipeline, state)
+        # S13a: a history that was is taken as it was.
+        timer = None if tellings else next_timer(pipeline, state)
         event = waiting[0] if waiting else None
         if event is None:
             if timer is None or until is None or timer[0] > until:
@@ -206,7 +211,12 @@ def state_after(
             state = fire(pipeline, state, *timer)
         else:
             waiting = waiting[1:]
-            state = apply(pipeline, state, event)
+            state = apply(pipeline, state, event, is_silent=bool(tellings))
+            if tellings == [event]:
+                told = event.data.get("timers_from")
+                since = max(event.at, dt.datetime.fromisoformat(told)) if told else event.at
+                state = attrs.evolve(state, floor=(len(state.moves), since))
+            tellings = [each for each in tellings if each is not event]
     return state
 
 
@@ -229,8 +239,9 @@ def apply_late(
         if not is_of_visit and (not is_closing or settled_since):
             continue
         state = attrs.evolve(before, data=kept[is_closing])
-        if event.type == OVERRIDE or lets_through(pipeline, rule, state, event):
-            rule_key = OVERRIDE if event.type == OVERRIDE else rule.key
+        is_past_rules = event.type in (OVERRIDE, TOLD)
+        if is_past_rules or lets_through(pipeline, rule, state, event):
+            rule_key = event.type if is_past_rules else rule.key
             moved = enter(state, rule.into, base.at, rule_key, event)
             break
     final = moved or attrs.evolve(before, data=kept[False])
@@ -262,6 +273,9 @@ def rules_for(pipeline: Pipeline, state: State, event: Event) -> list[Rule]:
     """S2, S13: the rules that listen to an event and leave the stage, in their order."""
     if event.type == OVERRIDE:
         return [Rule(ByHand(), pipeline.stage(event.data["into"]), ANY)]
+    if event.type == TOLD:
+        stage = event.data.get("stage")
+        return [] if stage in (None, state.stage) else [Rule(ByHand(), pipeline.stage(stage), ANY)]
     return [
         rule
         for rule in pipeline.rules
@@ -365,6 +379,8 @@ def place_in_order(pipeline: Pipeline, event: Event) -> tuple[Any, ...]:
         for rule in pipeline.rules
         if isinstance(rule.trigger, OnEvents) and event.type in rule.trigger.types
     ]
+    if event.type == TOLD and event.data.get("stage"):
+        rungs = [pipeline.stages.index(event.data["stage"])]
     rung = min(rungs, default=-1)
     if rules and all(leaves_only_closed(rule) for rule in rules):
         rung = len(pipeline.stages)
@@ -491,7 +507,7 @@ def fired(state: State, rule: Rule, at: dt.datetime) -> State:
     return attrs.evolve(state, fired=state.fired | {(rule.key, at)})
 
 
-def apply(pipeline: Pipeline, before: State, event: Event) -> State:
+def apply(pipeline: Pipeline, before: State, event: Event, is_silent: bool = False) -> State:
     """S2, S13, S17: data first, then the first rule that matches, then blocked timers."""
     state = attrs.evolve(before, data=taken_in(before.data, event), last_event_at=event.at)
     after = decide(pipeline, state, event)
@@ -505,7 +521,7 @@ def apply(pipeline: Pipeline, before: State, event: Event) -> State:
     if after is None:
         if is_active(pipeline, event):
             state = attrs.evolve(state, activity_at=event.at)
-        after = retried(pipeline, state, event.at)
+        after = state if is_silent else retried(pipeline, state, event.at)
     still_closed = was_closed and after.stage is not None and after.stage.is_closed
     if still_closed and not is_correction(event):
         after = attrs.evolve(after, data=attrs.evolve(after.data, **before.data.money))
@@ -516,18 +532,18 @@ def is_active(pipeline: Pipeline, event: Event) -> bool:
     """S13: an edit is no activity; ``activity`` says which types are."""
     named = pipeline.activity
     known = named is None or event.type in (*named, HAND, OVERRIDE)
-    return event.type != EDITED and known
+    return event.type not in (EDITED, TOLD) and known
 
 
 def is_correction(event: Event) -> bool:
-    return event.type.startswith("order.") or event.type == "deal.edited"
+    return event.type.startswith("order.") or event.type in (EDITED, TOLD)
 
 
 def may_say_so(before: State, after: State, event: Event) -> bool:
     """S17: on a closed deal, an order in another currency is unread; not if it wins or opens it."""
     assert before.stage is not None
     assert after.stage is not None
-    if not is_correction(event) or event.type == "deal.edited" or not after.stage.is_closed:
+    if not is_correction(event) or event.type in (EDITED, TOLD) or not after.stage.is_closed:
         return True
     wins = after.stage.status == "won" and before.stage.status != "won"
     return wins or before.data.currency in (None, after.data.currency)
@@ -539,6 +555,8 @@ def decide(pipeline: Pipeline, state: State, event: Event) -> State | None:
         into = pipeline.stage(event.data["into"])
         return enter(state, into, event.at, OVERRIDE, event)
     for rule in rules_for(pipeline, state, event):
+        if event.type == TOLD:
+            return enter(state, rule.into, event.at, TOLD, event)
         if lets_through(pipeline, rule, state, event):
             return enter(state, rule.into, event.at, rule.key, event)
     return None
@@ -669,7 +687,7 @@ def told_lines(event: Event) -> list[Any] | None:
     lines = cart.get("lines") if isinstance(cart, Mapping) else None
     if event.type == "cart.updated" or (event.type == "order.edited" and lines is not None):
         return lines
-    is_bought = event.type.startswith("order.") or event.type == "deal.edited"
+    is_bought = event.type.startswith("order.") or event.type in (EDITED, TOLD)
     return lines if is_bought and lines else None
 
 
@@ -828,7 +846,7 @@ def with_amounts(data: Data, event: Event) -> Data:
     if kind == "order.refunded":
         data = refunded(data, event)
     currency = found.get("currency") or None
-    corrects = kind.startswith("order.") or kind == "deal.edited"
+    corrects = kind.startswith("order.") or kind in (EDITED, TOLD)
     is_whole = told_lines(event) is not None
     holds_amounts = bool(data.cart) or data.explicit_value is not None
     is_other = currency is not None and data.currency not in (None, currency)

@@ -22,7 +22,7 @@ def board_at(pipeline: Pipeline, events: list[Event], hours: int) -> Board:
     board = Board(pipeline, clock=clock)
     for event in sorted(events, key=lambda event: event.at):
         clock.set(max(event.at, clock.now()))
-        if not event.type.startswith("ladder."):
+        if not event.type.startswith("ladder.") or event.type == "ladder.told":
             board.handle(event, hold=True)
         else:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from contextlib import ExitStack, closing
 from typing import Any
@@ -51,7 +52,16 @@ def test_all_stores_hold_the_same(postgres_url: str, make_board: Any, data: st.D
         latest = max((event.at for event in events), default=clock.now())
         clock.set(max(latest, clock.now()))
         while events:
-            steps = [handle_one, handle_some, sweep, move_by_hand, edit_by_hand, take_back, undo]
+            steps = [
+                handle_one,
+                handle_some,
+                sweep,
+                tell,
+                move_by_hand,
+                edit_by_hand,
+                take_back,
+                undo,
+            ]
             step = data.draw(st.sampled_from(steps))
             size = data.draw(SIZES[step])
             batch, events = events[:size], events[size:]
@@ -81,6 +91,14 @@ def move_by_hand(board: Board, batch: list[Event], into: Stage) -> Any:
     number = len(board.events(DEALS[0])).to_bytes(16, "big")
     with mock.patch("os.urandom", return_value=number):
         return board.move(DEALS[0], into, by="Ada", properties={"a": 1.0, "b": 1e22})
+
+
+def tell(board: Board, batch: list[Event], into: Stage) -> Any:
+    number = len(board.events(DEALS[0]))
+    since = board.clock.now() - dt.timedelta(hours=7 * (number % 5))
+    data = {"stage": into.key, "owner": "Ada", "timers_from": board.clock.now().isoformat()}
+    told = Event("ladder.told", deal=DEALS[0], id=f"told {number}", at=since, data=data)
+    return board.handle(told)
 
 
 def edit_by_hand(board: Board, batch: list[Event], into: Stage) -> Any:
@@ -113,6 +131,7 @@ SIZES = {
     handle_one: st.just(1),
     handle_some: st.integers(1, 8),
     sweep: st.just(0),
+    tell: st.just(0),
     move_by_hand: st.just(0),
 }
 

@@ -19,7 +19,7 @@ from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
 from ..ladder.ladder import Ladder
-from ..model.event import WITHDRAW, Event
+from ..model.event import TOLD, WITHDRAW, Event
 from ..model.held import HeldKind
 from ..model.history import SetAside
 from ..model.move import Move
@@ -257,12 +257,14 @@ def decide(
             return decision
     moves: list[Move] = []
     if ordered:
+        draft.telling = folding.last_telling(pipeline.ladder, ordered)
         try:
             folding.step(draft, ordered, moves)
         except (GuardError, InvalidEventError) as error:
             if not hold or error.event is None:
                 raise
             draft, moves = draft_of(pipeline, stored, document), []
+            draft.telling = folding.last_telling(pipeline.ladder, ordered)
             folding.step(draft, ordered, moves, careful=True)
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, moves)
@@ -385,9 +387,16 @@ def _aside(found: SetAside, now: dt.datetime) -> HeldRow:
 
 
 def _changes_the_past(draft: Draft, new: Sequence[Event]) -> bool:
-    """Whether some of these take back what was told, or were taken back before they came."""
+    """Whether some of these take back what was told, or were taken back before they came.
+
+    What another system tells has no timer fire before it, so that it changes the past, too.
+    """
+    has_past = draft.cursor is not None
     return any(
-        event.type == WITHDRAW or (event.source, event.id) in draft.withdrawn for event in new
+        event.type == WITHDRAW
+        or (has_past and event.type == TOLD)
+        or (event.source, event.id) in draft.withdrawn
+        for event in new
     )
 
 

@@ -18,7 +18,7 @@ from ..model.canonical import canonical_text
 from ..model.customer import channel_for
 from ..model.deal import Deal
 from ..model.effect import EffectState, effect_key
-from ..model.event import Event
+from ..model.event import SEQUENCE_FROM, TOLD, Event, told_instant
 from ..model.move import Move
 from ..model.stage import TASK, DoStep, Purpose, Stage, WaitStep, asked_for, checked_span
 from ..pipeline import Hook, Pipeline
@@ -252,7 +252,8 @@ def effects_asked(
 ) -> list[NewEffect]:
     """Run the hooks of what a decision changed and return the effects asked for.
 
-    Every new move runs its hooks; after a refold only what changed at the end does.
+    Every new move runs its hooks; after a refold only what changed at the end does. A past that
+    another system tells of runs none: only the visit that it ends with is begun.
 
     Args:
         quiet_to: until when what a move asks for is recorded as expired, if that move is quiet.
@@ -269,12 +270,17 @@ def effects_asked(
     last = len(decision.moves) - 1
     for index, (move, key) in enumerate(zip(decision.moves, decision.keys, strict=True)):
         before, after = snapshots.get(move.n, _NOTHING_SEEN)
-        if before is not None and left_key is not None:
+        is_past = _is_told(move) and index < last
+        if before is not None and left_key is not None and not _is_told(move):
             found += visit.left(move, before, left_key)
-        if after is not None or move.into.sequence:
+        if not is_past and (after is not None or move.into.sequence):
             found += visit.entered(move, after, key, ended=index < last)
         left_key = key
     return found
+
+
+def _is_told(move: Move) -> bool:
+    return move.event is not None and move.event.type == TOLD
 
 
 def _after_refold(
@@ -288,7 +294,8 @@ def _after_refold(
     left, left_key = decision.before, decision.stored.visit_key
     if left is not None and left.stage is not None and left_key is not None:
         move = current or decision.withdrawn()
-        found += visit.left(move, left.as_deal(), left_key)
+        if not _is_told(move):
+            found += visit.left(move, left.as_deal(), left_key)
     if current is not None and decision.visit_key is not None:
         found += visit.entered(current, decision.draft.as_deal(), decision.visit_key, ended=False)
     return found
@@ -327,8 +334,12 @@ class _Visit:
     def _requests(
         self, key: str, phase: str, move: Move, state: EffectState | None
     ) -> EffectRequests:
-        quiet_to = self._quiet_to(move)
-        return EffectRequests(self._pipeline, move.deal, key, phase, move.at, state, quiet_to)
+        since, quiet_to = move.at, self._quiet_to(move)
+        if move.event is not None and move.event.type == TOLD:
+            begins = told_instant(move.event, SEQUENCE_FROM)
+            if begins is not None:
+                since, quiet_to = max(since, begins), None
+        return EffectRequests(self._pipeline, move.deal, key, phase, since, state, quiet_to)
 
     def _run(
         self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests

@@ -13,7 +13,7 @@ from ..fold.fold import hand_instant
 from ..fold.options import Consequence, Option, ending, judged, options
 from ..ladder.machine import HAND_PREFIX
 from ..model.clock import instant_text
-from ..model.event import BASELINE, Event, checked_name
+from ..model.event import BASELINE, TOLD, Event, checked_name
 from ..model.stage import TASK
 from ..stores.base import EffectRow, StoredDeal, Transaction
 from .decision import decide
@@ -94,7 +94,16 @@ def before_hand(unit: Unit, stored: StoredDeal, document: str | None, event: Eve
         told = [found for found, _ in unit.transaction.events(stored.id)]
         # What is earlier than a baseline is asked where that stands.
         earlier = [f for f in told if f.type == BASELINE or order_key(ladder, f) < key]
-        draft, _, _ = folding.fold_all(ladder, stored.deal, folding.in_order(ladder, earlier))
+        later = folding.last_telling(
+            ladder, [f for f in told if f.type == TOLD and order_key(ladder, f) > key]
+        )
+
+        def silence(early: Draft) -> None:
+            # What another system told of a later time has no timer fire before that.
+            early.telling = later or early.telling
+
+        ordered = folding.in_order(ladder, earlier)
+        draft, _, _ = folding.fold_all(ladder, stored.deal, ordered, prepare=silence)
     folding.advance(draft, event.at, [])
     return draft
 

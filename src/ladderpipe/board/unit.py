@@ -12,7 +12,7 @@ from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft
 from ..model.canonical import is_storable, plain_text
 from ..model.effect import EffectState
-from ..model.event import WITHDRAW, Event, is_quiet_hand, phase_of
+from ..model.event import TOLD, WITHDRAW, Event, is_quiet_hand, phase_of
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
 from ..model.stage import TASK
@@ -202,7 +202,10 @@ class Unit:
             return False
         if stored.cursor_at is None:
             return True
-        rung = self.pipeline.ladder.rung_of(known.type)
+        ladder = self.pipeline.ladder
+        rung = ladder.rung_of(known.type)
+        if known.type == TOLD:
+            rung = ladder.rung_of_event(self.stored_event(stored, event))
         place = (known.at, phase_of(known.type), known.seq, rung, event.source, event.id)
         return place > (
             stored.cursor_at,

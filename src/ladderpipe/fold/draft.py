@@ -39,7 +39,9 @@ class Draft:
         horizon: when the last timer was tried, whether or not it moved the deal.
         blocked: keys of this visit's timers that were due while their guard was false.
         base: the baseline that the fold began at, unless a former version wrote it.
-        floor: nothing that the baseline's visit waits for is due before it.
+        floor: nothing that the current visit waits for is due before it: one that a baseline
+            holds, or that another system told of.
+        telling: the last ``ladder.told``, while that is still to come: no timer fires before it.
         late: what sorts before the baseline and was told after it, and if that changed anything.
         changed: whether the data may differ from what was loaded.
         hooked: the directions and stages whose moves are worth a snapshot.
@@ -84,6 +86,7 @@ class Draft:
         "settled",
         "snapshots",
         "takings",
+        "telling",
         "unfilled",
         "visit",
         "visit_key",
@@ -109,6 +112,7 @@ class Draft:
         self.horizon: dt.datetime | None = None
         self.base: Baseline | None = None
         self.floor: dt.datetime | None = None
+        self.telling: Event | None = None
         self.late: Mapping[tuple[str, str], bool] = _NONE
         self.after_closing: Mapping[tuple[str, str], tuple[Event, Stage]] = _NONE
         self.last_event: Event | None = None
@@ -320,10 +324,11 @@ class Draft:
         draft.base = base = Baseline.of(event)
         if base is None:
             # Of a former version: it stood at the moment when it was written.
-            draft._cursor, draft.floor = order_key(ladder, event), event.at
+            written_at, draft._cursor = event.at, order_key(ladder, event)
         else:
             draft._cursor = None if base.last is None else base.last.key(ladder)
-            draft.horizon, draft.floor = base.horizon, base.written_at
+            written_at, draft.horizon = base.written_at, base.horizon
+        draft.floor = max(written_at, draft.floor or written_at)
         return draft
 
     def note_late(self, event: Event, changed: bool) -> None:
@@ -358,6 +363,7 @@ _INSTANTS: Final = (
     "closed_at",
     "fired_at",
     "last_event_at",
+    "floor",
 )
 _STORED_AS: Final = {"last_event_at": "_last_event_at"}
 

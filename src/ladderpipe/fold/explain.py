@@ -18,7 +18,7 @@ from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant, instant_text
 from ..model.effect import Effect
-from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, WITHDRAW, Event
+from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, TOLD, WITHDRAW, Event
 from ..model.history import Withdrawn
 from ..model.notebook import text_block
 from ..model.receipt import Outcome
@@ -444,12 +444,15 @@ class _Listener:
             return f"there is no stage '{event.data.get('into')}' any more"
         if kind == "hand":
             return "by the rules, this move is not allowed here; it was when it was made"
+        if event.type == TOLD:
+            stage = event.data.get("stage")
+            return None if stage is None else f"the deal was in '{stage}' already"
         if all(refusal.reason is Reason.TRIGGER for refusal in refusals):
             return f"no rule listens to {event.type}"
         return None
 
     def _refusals(self, draft: Draft, event: Event, winner: Candidate | None) -> Iterator[Refusal]:
-        if event.type == OVERRIDE:
+        if event.type in (OVERRIDE, TOLD):
             return
         by_hand = event.type == BY_HAND
         trigger = HAND_PREFIX + str(event.data.get("into")) if by_hand else event.type

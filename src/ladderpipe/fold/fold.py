@@ -6,9 +6,10 @@ event and timer to timer, and frozen into records only when somebody asks.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
@@ -27,7 +28,10 @@ from ..model.event import (
     OVERRIDE,
     PHASE_HAND,
     PHASE_TIMER,
+    TIMERS_FROM,
+    TOLD,
     Event,
+    told_instant,
 )
 from ..model.move import Move, new_move
 from ..model.stage import Stage
@@ -47,6 +51,7 @@ __all__ = [
     "fold_all",
     "freeze",
     "in_order",
+    "last_telling",
     "order_key",
     "passes",
     "put_back",
@@ -65,6 +70,8 @@ Frozen: TypeAlias = "tuple[Worth, Taken | None, tuple[Unread, ...]]"
 
 _at = attrgetter("at")
 _SPECIAL: Final = frozenset((BY_HAND, OVERRIDE, BASELINE, DISCARDED))
+_THAWS: Final = _SPECIAL | {EDITED, TOLD}
+"""What they say counts on a closed deal as on an open one."""
 
 
 def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:
@@ -170,7 +177,9 @@ def begin(
     """
     baselines = in_turn(events)
     if not baselines:
-        return Draft(ladder, deal), (), events
+        draft = Draft(ladder, deal)
+        draft.telling = last_telling(ladder, events)
+        return draft, (), events
     baseline = baselines[-1]
     draft = Draft.from_baseline(ladder, baseline)
     reschedule(draft)
@@ -179,12 +188,26 @@ def begin(
         # Of a former version: what is in it and what came late cannot be told apart.
         at = list(events).index(baseline)
         draft.late = {(event.source, event.id): False for event in events[:at]}
+        draft.telling = last_telling(ladder, events[at + 1 :])
         return draft, (), events[at + 1 :]
     told = [event for event in events if event.type != BASELINE and not base.has_seen(event)]
     late = 0
     while late < len(told) and base.is_after(ladder, order_key(ladder, told[late])):
         late += 1
+    draft.telling = last_telling(ladder, told[late:], base.renamed)
     return draft, told[:late], told[late:]
+
+
+def last_telling(
+    ladder: Ladder, events: Sequence[Event], renamed: Mapping[str, str] | None = None
+) -> Event | None:
+    """Return the last of these that says in which stage the deal was; see S13a."""
+    for event in reversed(events):
+        if event.type == TOLD:
+            into = str(event.data.get("stage"))
+            if into in ladder.rungs or (renamed and into in renamed):
+                return event
+    return None
 
 
 def step_late(
@@ -207,8 +230,7 @@ def step_late(
         before = copy.deepcopy(draft.data)
         stood = _standing(draft)
         left = draft.rung
-        thaws = event.type in _SPECIAL or event.type == EDITED
-        frozen = freeze(draft) if left.is_closed and not thaws else None
+        frozen = freeze(draft) if left.is_closed and event.type not in _THAWS else None
         try:
             _take(draft, event)
             winner = _late_winner(draft, event, before, tellings)
@@ -290,6 +312,8 @@ def _late_winner(
 
 def _candidates(draft: Draft, event: Event) -> Sequence[Candidate]:
     """Return the ways on which an event may move the deal from where it stands."""
+    if event.type == TOLD:
+        return _told(draft, event)
     if event.type not in _SPECIAL:
         itself = merges_into_itself(event)
         return () if itself else draft.rung.by_trigger.get(event.type, ())
@@ -300,6 +324,39 @@ def _candidates(draft: Draft, event: Event) -> Sequence[Candidate]:
         past_the_rules = draft.ladder.override_candidate(into)
         return () if past_the_rules is None else (past_the_rules,)
     return draft.rung.by_trigger.get(HAND_PREFIX + into, ())
+
+
+def _told(draft: Draft, event: Event) -> Sequence[Candidate]:
+    """Return the way into the stage that another system says the deal was in.
+
+    Raises:
+        InvalidEventError: the ladder has no such stage.
+    """
+    stage = event.data.get("stage")
+    if stage is None:
+        return ()
+    into = str(stage)
+    if draft.base is not None and into not in draft.ladder.rungs:
+        into = draft.base.renamed.get(into, into)
+    found = draft.ladder.told_candidate(into)
+    if found is None:
+        raise InvalidEventError(
+            f"event {event.id!r} says that deal {event.deal!r} was in stage {into!r}, which "
+            f"pipeline {draft.ladder.name!r} does not have: tell it with one that it has"
+        )
+    return () if found.into is draft.rung else (found,)
+
+
+def _end_of_telling(draft: Draft, event: Event) -> None:
+    """Let the ladder's rules hold again, from the last ``ladder.told`` on or as that says."""
+    draft.telling = None
+    floor = event.at
+    # One that says no instant was set aside, if that was where it failed.
+    with contextlib.suppress(InvalidEventError):
+        floor = max(floor, told_instant(event, TIMERS_FROM) or floor)
+    draft.floor = floor
+    if draft.stage is not None:
+        reschedule(draft)
 
 
 def step(
@@ -329,7 +386,11 @@ def step(
                 observer(draft, event, None, at)
             continue
         by_hand = special or kind == EDITED
-        if draft.due_at is not None and (draft.due_at < at or (by_hand and draft.due_at == at)):
+        if (
+            draft.due_at is not None
+            and draft.telling is None
+            and (draft.due_at < at or (by_hand and draft.due_at == at))
+        ):
             _fire(draft, at, by_hand, moves, observer)
         last, draft.last_event = draft.last_event, event
         rung = draft.rung
@@ -338,6 +399,11 @@ def step(
         try:
             if special:
                 winner = _by_hand(draft, event)
+            elif kind == TOLD:
+                ways = _told(draft, event)
+                told_instant(event, TIMERS_FROM)
+                _reduce(draft, event)
+                winner = ways[0] if ways else None
             else:
                 if event.data or reduces is None or kind in reduces or kind.startswith(ORDER):
                     if rung.is_closed and kind != EDITED:
@@ -362,6 +428,8 @@ def step(
             draft.set_aside(event, error, kept)
             if observer is not None:
                 observer(draft, event, None, at)
+            if event is draft.telling:
+                _end_of_telling(draft, event)
             continue
         if observer is not None:
             observer(draft, event, winner, at)
@@ -372,10 +440,12 @@ def step(
                 draft.note_after_closing(event)
             if draft.ladder.is_activity(kind):
                 draft.activity_at = at
-            if rung.timers:
+            if rung.timers and draft.telling is None:
                 _after_activity(draft, at, moves, observer, frozen)
         if frozen is not None and draft.rung.is_closed:
             put_back(draft, frozen)
+        if event is draft.telling:
+            _end_of_telling(draft, event)
 
 
 def merges_into_itself(event: Event) -> bool:
@@ -423,7 +493,7 @@ def advance(
     draft: Draft, until: dt.datetime, moves: list[Move], observer: Observer | None = None
 ) -> None:
     """Fire every timer that is due up to and at *until*, appending the moves made."""
-    if draft.due_at is not None and draft.due_at <= until:
+    if draft.due_at is not None and draft.due_at <= until and draft.telling is None:
         _fire(draft, until, True, moves, observer)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from ..errors import InvalidEventError
 from ..model.canonical import canonical
-from ..model.event import EDITED, Event
+from ..model.event import EDITED, TOLD, Event
 from ..model.money import amount, currency_code, total
 from .cart import CartDraft, LineTold, read_line
 from .deal_data import DealData, Taken, as_mapping
@@ -33,6 +33,9 @@ CANCELLED: Final = "order.cancelled"
 CORRECTED: Final = "order.edited"
 AFTER_THE_PURCHASE: Final = frozenset((REFUNDED, CANCELLED, CORRECTED))
 
+_CORRECTS: Final = frozenset((EDITED, TOLD))
+"""What counts on a closed deal, too, and may tell a whole cart."""
+
 SHORTLY: Final = dt.timedelta(minutes=15)
 """Shops empty the cart when they take the order, a little before they tell of it."""
 
@@ -44,7 +47,8 @@ def cart_reducer(deal: DealData, event: Event) -> None:
 
     It understands ``cart.updated``, ``cart.item_added``, ``cart.item_removed`` and
     ``cart.emptied``, what was bought in events whose type begins with ``order.``, the corrections
-    of ``deal.edited``, and the deal's own fields at the top of any event's data.
+    of ``deal.edited``, what another system says with ``ladder.told``, and the deal's own fields at
+    the top of any event's data.
 
     Raises:
         InvalidEventError: a part it knows is not what it should be.
@@ -55,7 +59,7 @@ def cart_reducer(deal: DealData, event: Event) -> None:
         change(deal, event)
     elif kind.startswith(ORDER):
         _take_order(deal, event)
-    elif kind == EDITED and _whole_cart(event) is not None:
+    elif kind in _CORRECTS and _whole_cart(event) is not None:
         _replace_cart(deal, event)
     if data:
         for name in data:
@@ -66,7 +70,7 @@ def cart_reducer(deal: DealData, event: Event) -> None:
 
 def corrects(event: Event) -> bool:
     """Return whether what *event* says of cart and amounts counts on a closed deal."""
-    return event.type.startswith(ORDER) or event.type == EDITED
+    return event.type.startswith(ORDER) or event.type in _CORRECTS
 
 
 def keep_correction_aside(deal: DealData, event: Event, currency: str | None) -> None:

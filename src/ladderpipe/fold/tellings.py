@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ..ladder.ladder import Ladder
-from ..model.event import DISCARDED, EDITED, RESERVED, Event
+from ..model.event import DISCARDED, EDITED, RESERVED, TOLD, Event
 from .cart import CartDraft
 from .deal_data import DealData
 from .order import Cause, OrderKey, order_key
@@ -80,12 +80,17 @@ def parts_told(event: Event) -> Iterator[str]:
     cart = data.get(CART)
     if isinstance(cart, Mapping) and cart.get("currency") is not None:
         yield "currency"
-    is_by_hand = event.type == EDITED or event.type.startswith(RESERVED)
+    is_by_hand = event.type == EDITED or _is_own(event)
     for slot in _FIELDS:
         fields = data.get(slot)
         for name, value in fields.items() if isinstance(fields, Mapping) else ():
             if slot != "contact" or is_by_hand or value not in (None, ""):
                 yield f"{slot}.{name}"
+
+
+def _is_own(event: Event) -> bool:
+    """Return whether the board wrote an event itself; then only its properties say anything."""
+    return event.type.startswith(RESERVED) and event.type != TOLD
 
 
 def tells_whole_cart(event: Event) -> bool:
@@ -164,7 +169,7 @@ def last_told(
     for event in events:
         if event.type == DISCARDED:
             continue
-        if not event.type.startswith(RESERVED):
+        if not _is_own(event):
             with contextlib.suppress(Exception):
                 ladder.reducer(begin, event)
         after = parts_of(begin, cart=False)

@@ -13,7 +13,7 @@ import attrs
 from ..errors import EventConflictError
 from ..ladder.ladder import Ladder
 from ..model.clock import instant
-from ..model.event import BASELINE, WITHDRAW, Event
+from ..model.event import BASELINE, TOLD, WITHDRAW, Event
 from ..model.history import History
 from ..model.move import Move
 from ..model.receipt import Outcome
@@ -174,7 +174,7 @@ class Unfolding:
     def _goes_last(self, event: Event) -> bool:
         """Whether an event changes nothing of what was before it, wherever it sorts."""
         named = (event.source, event.id) in self._draft.withdrawn
-        return event.type not in (BASELINE, WITHDRAW) and not named
+        return event.type not in (BASELINE, TOLD, WITHDRAW) and not named
 
     def _append(self, event: Event, hold: bool) -> Change:
         count = len(self._moves)

@@ -22,6 +22,7 @@ from ..model.event import (
     OVERRIDE,
     RESERVED,
     STANDARD_TYPES,
+    TOLD,
     Event,
     checked_name,
 )
@@ -116,6 +117,23 @@ class Ladder:
         """
         return self._rung_of_type.get(event_type, -1)
 
+    def rung_of_event(self, event: Event) -> int:
+        """Return the rung of an event: of what another system told, its stage's; else its type's.
+
+        A stage that the ladder does not have stands below all others.
+        """
+        if event.type != TOLD:
+            return self._rung_of_type.get(event.type, -1)
+        return self.place_of(event.data.get("stage"))
+
+    def place_of(self, stage: object) -> int:
+        """Return the position of the stage with this key, or −1."""
+        return self._places.get(stage, -1)
+
+    @functools.cached_property
+    def _places(self) -> dict[object, int]:
+        return {stage.key: index for index, stage in enumerate(self.stages)}
+
     def may_close(self, event_type: str) -> bool:
         """Return whether a rule for this type leads into a closed stage."""
         return event_type in self._closing
@@ -126,9 +144,12 @@ class Ladder:
         return frozenset(kind for t in triggers if isinstance(t, OnEvents) for kind in t.types)
 
     def is_activity(self, event_type: str) -> bool:
-        """Return whether an event of this type is a sign of life; what corrects a deal is none."""
+        """Return whether an event of this type is a sign of life; what corrects a deal is none.
+
+        Nor is what another system tells of it, beyond the visit that this begins.
+        """
         if self._activity is None:
-            return event_type != EDITED
+            return event_type not in (EDITED, TOLD)
         return event_type in self._activity
 
     def declares(self, event_type: str) -> bool:
@@ -149,14 +170,21 @@ class Ladder:
         """Return the way past the rules into a stage; ``None`` if the stage is gone."""
         return self._overrides.get(into)
 
+    def told_candidate(self, into: str) -> Candidate | None:
+        """Return the way into a stage that another system told; ``None`` if there is no such."""
+        return self._told.get(into)
+
     @functools.cached_property
     def _overrides(self) -> dict[str, Candidate]:
-        return {
-            stage.key: Candidate(
-                Rule(ByHand(), stage, ANY, reenter=True, key=OVERRIDE), -1, self.rungs[stage.key]
-            )
-            for stage in self.stages
-        }
+        return {stage.key: self._past_the_rules(stage, OVERRIDE) for stage in self.stages}
+
+    @functools.cached_property
+    def _told(self) -> dict[str, Candidate]:
+        return {stage.key: self._past_the_rules(stage, TOLD) for stage in self.stages}
+
+    def _past_the_rules(self, stage: Stage, key: str) -> Candidate:
+        rule = Rule(ByHand(), stage, ANY, reenter=key == OVERRIDE, key=key)
+        return Candidate(rule, -1, self.rungs[stage.key])
 
     def _rungs_of_types(self) -> dict[str, int]:
         position = {stage.key: index for index, stage in enumerate(self.stages)}

@@ -14,7 +14,7 @@ from transitions import Machine, State
 from transitions.core import Transition
 
 from ..errors import DefinitionError
-from ..model.event import OVERRIDE
+from ..model.event import OVERRIDE, TOLD
 from ..model.stage import Stage
 from .guards import Facts, Guard, is_filled
 from .rules import ByHand, OnEvents, Rule, Timer
@@ -72,7 +72,10 @@ class Candidate:
         self.guard: Guard | None = rule.when
         self.into = into
         self.requires = rule.into.requires
-        self.unconditional = (self.guard is None and not self.requires) or rule.key == OVERRIDE
+        self.unconditional = (self.guard is None and not self.requires) or rule.key in (
+            OVERRIDE,
+            TOLD,
+        )
 
 
 class Rung:

@@ -20,7 +20,7 @@ import attrs
 
 from ..errors import DefinitionError
 from ..model.canonical import plain_text
-from ..model.event import BASELINE, OVERRIDE, RESERVED
+from ..model.event import BASELINE, OVERRIDE, RESERVED, TOLD
 from ..model.stage import Stage
 from .guards import Guard, GuardFunction, guard
 from .import_path import built_from, import_path
@@ -42,6 +42,9 @@ class _Any:
 
 ANY: Final = _Any()
 """For ``out_of``: every stage, closed ones included."""
+
+_TAKEN: Final = (OVERRIDE, BASELINE, TOLD)
+"""What moves of no rule are known by."""
 
 OutOf = Stage | Iterable[Stage] | _Any | None
 
@@ -332,7 +335,7 @@ def _rule(
     text = trigger_text(trigger)
     if not isinstance(into, Stage):
         raise DefinitionError(f"rule '{text}': {_no_stage('into', into)}")
-    if key is not None and (not isinstance(key, str) or not key or key in (OVERRIDE, BASELINE)):
+    if key is not None and (not isinstance(key, str) or not key or key in _TAKEN):
         raise DefinitionError(f"rule '{text} into {into}': key={key!r} is not usable as a name")
     return Rule(
         trigger,

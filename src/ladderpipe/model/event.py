@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from ..errors import InvalidEventError
+from ..errors import InstantError, InvalidEventError
 from .canonical import canonical, canonical_text, check_text, plain_int, plain_text
 from .clock import instant, instant_text
 from .sameness import same_data
@@ -35,8 +35,16 @@ EDITED: Final = "deal.edited"
 """Corrects what is known of a deal; a hand, so it comes last in its instant, and no activity."""
 WITHDRAW: Final = "ladder.withdraw"
 """Takes back one event of its own deal: ``data`` has its ``source`` and ``id``."""
+TOLD: Final = "ladder.told"
+"""What another system says: that the deal was in the stage ``data["stage"]`` since then (S13a).
+
+``timers_from`` says from when on the timers of that visit may fire, ``sequence_from`` from when
+what is asked for there counts; instants, as text.
+"""
 MERGED: Final = "cart.merged"
 """Says that a deal went on in another one, which ``data["into"]`` names."""
+TIMERS_FROM: Final = "timers_from"
+SEQUENCE_FROM: Final = "sequence_from"
 RESERVED: Final = "ladder."
 OWN_SOURCE: Final = "ladderpipe"
 """Source of the events that the board writes itself: hands, overrides and baselines."""
@@ -348,6 +356,36 @@ def _checked_withdrawal(event: Event) -> Event:
     return event
 
 
+def _checked_telling(event: Event) -> Event:
+    """Refuse what another system tells if it names no stage, or says no time where it should.
+
+    Raises:
+        InvalidEventError: it does.
+    """
+    stage = event.data.get("stage")
+    if stage is not None and (not isinstance(stage, str) or not stage):
+        raise InvalidEventError(
+            f"event {event.id!r} ({TOLD}) must say in which stage the deal was: its data has "
+            f'"stage": {stage!r}, where the key of a stage was expected'
+        )
+    for name in (TIMERS_FROM, SEQUENCE_FROM):
+        told_instant(event, name)
+    return event
+
+
+def told_instant(event: Event, name: str) -> dt.datetime | None:
+    """Return an instant that another system's telling carries; ``None`` if it says none.
+
+    Raises:
+        InvalidEventError: what it says is no instant.
+    """
+    told = event.data.get(name)
+    try:
+        return None if told is None else instant(told)
+    except InstantError as error:
+        raise InvalidEventError(f"event {event.id!r} ({TOLD}): {name}: {error}") from None
+
+
 def discarded(event: Event, by: str, reason: str) -> Event:
     """Return the event as it stands from now on: known, so that no copy is taken, and inert."""
     note = {"type": event.type, "by": by, "reason": reason}
@@ -381,6 +419,8 @@ def from_outside(event: Event) -> Event:
         event = Event(**{field.name: getattr(event, field.name) for field in attrs.fields(Event)})
     if event.type == WITHDRAW:
         return _checked_withdrawal(event)
+    if event.type == TOLD:
+        return _checked_telling(event)
     if event.type.startswith(RESERVED):
         raise InvalidEventError(
             f"event {event.id!r} has the type {event.type!r}: types beginning with "

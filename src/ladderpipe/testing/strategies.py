@@ -28,12 +28,15 @@ from ladderpipe.ladder.guards import (
     value_at_most,
 )
 from ladderpipe.ladder.rules import After, ByHand, OnEvents
+from ladderpipe.model.clock import instant_text
 from ladderpipe.model.event import (
     BY_HAND,
     EDITED,
     MERGED,
     OVERRIDE,
     OWN_SOURCE,
+    TIMERS_FROM,
+    TOLD,
     WITHDRAW,
     Identity,
 )
@@ -115,7 +118,10 @@ def events_and_hands(
     min_size: int = 0,
     max_size: int = 20,
 ) -> st.SearchStrategy[list[Event]]:
-    """Return :func:`events` mixed with hands: moves, overrides, edits, and what is taken back."""
+    """Return :func:`events` mixed with hands: moves, overrides, edits, and what is taken back.
+
+    What another system tells is among them, too.
+    """
     return _streams(Subject(pipeline), deal, start, min_size, max_size, None, hands=True)
 
 
@@ -255,8 +261,10 @@ def _streams(
         at = _next_instant(pick, at, dues)
         dues = _dues_after(at, dues, subject.delays)
         if hands and pick([False, False, False, True]):
-            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE, EDITED, WITHDRAW]), OWN_SOURCE
+            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE, EDITED, WITHDRAW, TOLD]), OWN_SOURCE
             content = _by_hand(pick, subject, kind, found)
+            if kind == TOLD:
+                content |= _counting_from(pick, at)
         else:
             kind, content = _fact(draw, pick, subject, data)
             source = pick(["", "", "shop"])
@@ -290,11 +298,20 @@ def hands(draw: st.DrawFn, subject: Subject) -> tuple[str, dict[str, Any]]:
 def _by_hand(pick: Pick, subject: Subject, kind: str, told: list[Event]) -> dict[str, Any]:
     if kind == EDITED:
         return {**_standard_data(pick, subject, EDITED), "by": "Ada"}
+    if kind == TOLD:
+        content = _standard_data(pick, subject, TOLD)
+        return {**content, "stage": pick([*subject.targets, None])}
     if kind == WITHDRAW:
         unknown = Identity("", "nothing")
         target = pick([*(event.identity for event in reversed(told)), unknown])
         return {**target._asdict(), "by": "Ada"}
     return _hand(pick, subject)
+
+
+def _counting_from(pick: Pick, at: dt.datetime) -> dict[str, Any]:
+    """Return from when on the timers of what another system told may fire, if that is said."""
+    days = pick([None, None, -1, 0, 3])
+    return {} if days is None else {TIMERS_FROM: instant_text(at + dt.timedelta(days=days))}
 
 
 def _fact(
@@ -337,7 +354,9 @@ def _standard_data(pick: Pick, subject: Subject, kind: str) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if kind in ("cart.item_added", "cart.item_removed"):
         data["line"] = _line(pick, subject, pick("ABC"))
-    elif kind == "cart.updated" or (kind in (*ORDER_TYPES, EDITED) and pick([False, False, True])):
+    elif kind == "cart.updated" or (
+        kind in (*ORDER_TYPES, EDITED, TOLD) and pick([False, False, True])
+    ):
         skus = pick(["", "A", "B", "AB", "CBA", "AA", "ABA", "AAA"])
         data["cart"] = {"lines": [_line(pick, subject, sku) for sku in skus]}
         if pick([False, True]):

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("typer")
 
 from ladderpipe import Board, ManualClock
-from ladderpipe.templates import sales_management
+from ladderpipe.templates import kanban, sales_management
 from tests.commands import SALES, START, filled, run, shop
 
 AS_OF = ("--as-of", "2026-01-07T10:00Z")
@@ -35,6 +35,33 @@ def test_a_store_becomes_a_page(url: str, tmp_path: Path) -> None:
     assert again.code == 0, again.err
     assert '<html lang="en">' in out.read_text("utf-8")
     assert not list(tmp_path.glob(".report*"))
+
+
+def test_several_pipelines_stand_on_one_page(url: str, tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    with Board.open(kanban("en"), url, clock) as board:
+        board.move("d1", board.pipeline.stages[0], by="ann")
+    other = shop(tmp_path / "other.db")
+    out, png = tmp_path / "report.html", tmp_path / "png"
+    ran = run("report", url, other, "--out", out, "--png", png, *BRIEF)
+    assert ran.code == 0, ran.err
+    told = [line.partition(":")[0] for line in ran.out.splitlines() if " reports on " in line]
+    assert told == ["sales-management", "kanban", "sales-management"]
+    page = out.read_text("utf-8")
+    assert page.count('id="p1-summary"') == page.count('id="p3-summary"') == 1
+    assert {path.name for path in png.iterdir()} == {
+        "1-sales-management",
+        "kanban",
+        "3-sales-management",
+    }
+    found = run("report", url, other, "--json", *BRIEF).json()
+    assert [one["pipeline"] for one in found["pipelines"]] == [
+        "sales-management",
+        "kanban",
+        "sales-management",
+    ]
+    named = run("report", url, "--name", "kanban", "--json", *BRIEF).json()
+    assert named["pipeline"] == "kanban"
 
 
 def test_a_file_that_is_no_report_is_never_overwritten(url: str, tmp_path: Path) -> None:

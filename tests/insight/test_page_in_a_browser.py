@@ -132,6 +132,35 @@ def test_the_page_turns_dark_with_the_system_and_with_its_button(
     assert colours() == light
 
 
+def test_an_amount_is_told_as_the_tables_tell_it(opened: tuple[Page, list[str]]) -> None:
+    page, _ = opened
+    bars = page.locator("#summary .chart svg .mark-rect path")
+    told = bars.evaluate_all("all => all.map(bar => bar.getAttribute('aria-label'))")
+    assert any("Valore: 1.234,56\N{NO-BREAK SPACE}€" in text for text in told)
+
+
+def test_names_take_room_from_the_bars_and_not_from_the_page(browser: Any, tmp_path: Path) -> None:
+    """Nothing is decided yet, and the timer that will decide has a long name."""
+    path = tmp_path / "report.html"
+    tables = few(owner="Alessandra Castelbarco-Montefeltro of the third office").at(
+        "2026-01-06T20:00:00Z"
+    )
+    path.write_text(insight.page(tables, forecasts=False), "utf-8")
+    context = browser.new_context(offline=True, viewport={"width": 900, "height": 900})
+    page, heard = context.new_page(), []
+    page.on("console", lambda message: heard.append(message.text))
+    page.goto(path.as_uri())
+    page.locator("html[data-drawn]").wait_for()
+    assert heard == []
+    assert page.locator(".chart svg").count() == page.locator(".chart").count() > 2
+    wider = page.locator(".chart svg").evaluate_all(
+        "all => all.filter(s => s.getBoundingClientRect().width > "
+        "s.closest('.chart').clientWidth + 1).map(s => s.closest('article').id)"
+    )
+    assert wider == []
+    context.close()
+
+
 def test_on_a_telephone_nothing_is_wider_than_the_screen(browser: Any, file: Path) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(file.as_uri())

@@ -26,6 +26,7 @@ __all__ = [
     "find_modules_here",
     "imported",
     "loaded_pipeline",
+    "pipelines_in",
     "reading_board",
     "stored_pipeline",
 ]
@@ -174,6 +175,13 @@ def stored_pipeline(
         )
     find_modules_here()
     return Pipeline.from_dict(whole, allow or ())
+
+
+def pipelines_in(url: str) -> list[str | None]:
+    """Return the names of the pipelines that a store holds; of none, nothing that is named."""
+    with existing_store(url) as store, store.transaction(write=False) as transaction:
+        names: list[str | None] = [row.name for row in transaction.pipelines()]
+    return names or [None]
 
 
 def _row_of(store: Store, name: str | None) -> PipelineRow:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..errors import DefinitionError, StoreError
-from .loading import reading_board
+from .loading import pipelines_in, reading_board
 from .options import Allow, Json, Name, StoredPipeline
 from .printing import console, counted, printable, progress, write_json
 
 if TYPE_CHECKING:
     from ..insight import Rates, Report, Tables
     from ..insight.report_page import Contents
+    from ..insight.words import Language
 
 __all__ = ["report"]
 
@@ -29,7 +32,8 @@ def report(
         list[str],
         typer.Argument(
             metavar="URL",
-            help="where the deals are, for example sqlite:///shop.db; with --crm, its files",
+            help="where the deals are, for example sqlite:///shop.db, or several; with --crm, "
+            "its files",
         ),
     ],
     out: Annotated[
@@ -93,10 +97,11 @@ def report(
 ) -> None:
     """Write every report on one page that can be shown, mailed and printed.
 
-    A file that is no such page is never overwritten. With --json, standard output gets every table
+    Several stores, and all pipelines of a store if none is named, stand one below the other. A
+    file that is no such page is never overwritten. With --json, standard output gets every table
     whole, with its definition.
     """
-    from ..insight.report_page import contents, record_of, rendered, write_charts
+    from ..insight.report_page import contents, record_of, rendered_together
 
     if not (out or png or pdf or json):
         raise typer.BadParameter("say what to write: --out report.html, --png, --pdf or --json")
@@ -105,25 +110,50 @@ def report(
     known = _rates(rates, currency, rate_age)
     wanted = None if targets is None else _targets(targets)
     with progress() as bar:
-        tables, present = _read(
-            sources, crm, as_of, pipeline, allow, name, _shown_on(bar, "reading")
-        )
-        found = contents(
-            tables,
-            rates=known,
-            zone=zone,
-            forecasts=forecast,
-            targets=wanted,
-            present=present,
-            progress=_shown_on(bar, "working out the reports"),
-        )
-        written = [] if out is None else [_write_page(out, rendered(found, language))]
-        written += [] if png is None else write_charts(found, png, "png", language)
-        written += [] if pdf is None else write_charts(found, pdf, "pdf", language)
+        found = [
+            contents(
+                tables,
+                rates=known,
+                zone=zone,
+                forecasts=forecast,
+                targets=wanted,
+                present=present,
+                progress=_shown_on(bar, "working out the reports"),
+            )
+            for tables, present in _read(
+                sources, crm, as_of, pipeline, allow, name, _shown_on(bar, "reading")
+            )
+        ]
+        written = [] if out is None else [_write_page(out, rendered_together(found, language))]
+        written += [] if png is None else _draw(found, png, "png", language)
+        written += [] if pdf is None else _draw(found, pdf, "pdf", language)
     if json:
-        write_json(record_of(found))
+        records = [record_of(one) for one in found]
+        write_json(records[0] if len(records) == 1 else {"pipelines": records})
     else:
         _show(found, written)
+
+
+def _draw(
+    found: Sequence[Contents], folder: Path, kind: Literal["png", "pdf"], language: Language
+) -> list[Path]:
+    """Write every chart; those of several pipelines each into a folder of its own."""
+    from ..insight.report_page import write_charts
+
+    if len(found) == 1:
+        return write_charts(found[0], folder, kind, language)
+    names = Counter(one.tables.pipeline for one in found)
+    return [
+        path
+        for place, one in enumerate(found, start=1)
+        for path in write_charts(one, folder / _folder(one, place, names), kind, language)
+    ]
+
+
+def _folder(one: Contents, place: int, names: Counter[str]) -> str:
+    """Return a folder's name; pipelines of one name, of two stores, are numbered."""
+    name = re.sub(r"[^\w.-]+", "-", one.tables.pipeline).strip(".-") or "pipeline"
+    return name if names[one.tables.pipeline] == 1 else f"{place}-{name}"
 
 
 def _shown_on(bar: Any, what: str) -> Callable[[int, int], None]:
@@ -143,20 +173,22 @@ def _read(
     allow: list[str] | None,
     name: str | None,
     show: Callable[[int, int], None],
-) -> tuple[Tables, Sequence[Report]]:
-    """Return the tables, and what only a board tells, if it is looked at as it is now."""
+) -> Iterator[tuple[Tables, Sequence[Report]]]:
+    """Yield tables, each with what only a board tells, if it is looked at as it is now."""
     from .. import insight
     from ..insight.report_page import at_present
 
     if crm is not None:
         if pipeline is not None or name is not None:
             raise typer.BadParameter("--crm says what the stages are: leave out --pipeline, --name")
-        return insight.read_crm(sources, crm, as_of=as_of), ()
-    if len(sources) > 1:
-        raise typer.BadParameter("one store at a time; several files need --crm MAP")
-    with reading_board(sources[0], pipeline, allow, name) as board:
-        tables = insight.tables(board, as_of=as_of, progress=show)
-        return tables, at_present(board) if as_of is None else ()
+        yield insight.read_crm(sources, crm, as_of=as_of), ()
+        return
+    for url in sources:
+        names = [name] if name or pipeline else pipelines_in(url)
+        for one in names:
+            with reading_board(url, pipeline, allow, one) as board:
+                tables = insight.tables(board, as_of=as_of, progress=show)
+                yield tables, at_present(board) if as_of is None else ()
 
 
 def _rates(path: Path | None, currency: str | None, age: int) -> Rates | None:
@@ -230,12 +262,14 @@ def _umask() -> int:
     return umask
 
 
-def _show(found: Contents, written: list[Path]) -> None:
+def _show(found: Sequence[Contents], written: list[Path]) -> None:
     out = console()
     for path in written:
         out.print(printable(str(path)), soft_wrap=True)
-    tables = found.tables
-    deals = counted(tables.deals.height, "deal")
-    out.print(f"{counted(sum(1 for _ in found.entries), 'report')} on {deals}")
-    for note in tables.notes:
-        out.print(f"* {note['en']}", soft_wrap=True)
+    for one in found:
+        tables = one.tables
+        deals = counted(tables.deals.height, "deal")
+        of = "" if len(found) == 1 else f"{printable(tables.pipeline)}: "
+        out.print(f"{of}{counted(sum(1 for _ in one.entries), 'report')} on {deals}")
+        for note in tables.notes:
+            out.print(f"* {note['en']}", soft_wrap=True)

@@ -107,6 +107,16 @@ class Format:
         # Italian has no short word for thousands: then it is the number, whole.
         return short if any(letter.isalpha() for letter in short) else self.number(exact)
 
+    def short_words(self) -> dict[int, str]:
+        """Return the short words for powers of ten, as :meth:`short` writes them: ``3: "K"``."""
+        locale = _locale(self.language)
+        written = {power: format_compact_decimal(10**power, locale=locale) for power in (3, 6, 9)}
+        return {
+            power: text.lstrip("1")
+            for power, text in written.items()
+            if any(letter.isalpha() for letter in text)
+        }
+
     def share(self, value: float | None, digits: int = 1) -> str:
         """Return a share of one in percent: ``63.2%`` or ``63,2%``."""
         if value is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 import polars as pl
 
-from ..formats import ENGLISH
+from ..formats import ENGLISH, Format
 from ..model.notebook import table
 from .words import Labels, Language, Words, called, titles_of
 
@@ -88,8 +88,11 @@ class Report:
         """Return the chart, or ``None`` where there is none to draw."""
         if self.draw is None or self.table.is_empty():
             return None
+        from .report_page.cells import told_amounts
+
         titles = {column: words[language] for column, words in self.columns.items()}
-        return self.draw(called(self.table, self.labels, language), titles, language)
+        told = told_amounts(self.table, Format(language))
+        return self.draw(called(told, self.labels, language), titles, language)
 
     def printed(self, language: Language = "en") -> pl.DataFrame:
         """Return the table as people read it: columns and values called by their titles."""

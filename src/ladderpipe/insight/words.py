@@ -13,6 +13,7 @@ __all__ = [
     "NOTHING",
     "OUTCOMES",
     "STATUSES",
+    "TOLD",
     "Labels",
     "Language",
     "Words",
@@ -22,6 +23,9 @@ __all__ = [
     "said",
     "titles_of",
 ]
+
+TOLD: Final = "_told"
+"""What a column is called that holds another's figures as they are printed, for charts."""
 
 Language: TypeAlias = Literal["en", "it"]
 

@@ -42,7 +42,7 @@ def draw_forecast(table: pl.DataFrame, titles: Titles, language: Language) -> An
 def _forecast(table: pl.DataFrame, code: str, titles: Titles, language: Language) -> Any:
     y = charts.listed("within", table["within"], None)
     money = titles["expected"] + ("" if code == NOTHING else f" ({code})")
-    amounts = dict.fromkeys(("expected", *ENDS, "weighted_value"), ",.2f")
+    amounts = dict.fromkeys(("expected", *ENDS, "weighted_value"), charts.AMOUNT)
     tooltip = charts.hover(titles, "within", **amounts)
     names = [titles["weighted_value"], titles["expected"]]
     names += [COVERED[share][language] for share in (80, 95)]
@@ -56,7 +56,7 @@ def _forecast(table: pl.DataFrame, code: str, titles: Titles, language: Language
 
     def bar(share: int, thick: float) -> Any:
         drawn = layer(COVERED[share][language]).mark_bar(height={"band": thick}, opacity=1)
-        axis = charts.money_axis(money)
+        axis = charts.money_axis(money, language)
         lower = alt.X(f"lower_{share}:Q", axis=axis, scale=alt.Scale(zero=True))
         return drawn.encode(x=lower, x2=f"upper_{share}:Q")
 
@@ -151,7 +151,7 @@ def _money(table: pl.DataFrame, code: str, titles: Titles, language: Language) -
     scale = alt.Scale(domain=names, range=colours)
     tooltip = [
         alt.Tooltip("at:T", title=titles["at"], format="%-d %b %Y"),
-        *charts.hover(titles, **dict.fromkeys(("expected", "actual", *ENDS), ",.2f")),
+        *charts.hover(titles, **dict.fromkeys(("expected", "actual", *ENDS), charts.AMOUNT)),
     ]
 
     method = table["method"][0]
@@ -166,7 +166,7 @@ def _money(table: pl.DataFrame, code: str, titles: Titles, language: Language) -
             )
 
         def bar(share: int, thick: int) -> Any:
-            lower = alt.Y(f"lower_{share}:Q", axis=charts.money_axis(money))
+            lower = alt.Y(f"lower_{share}:Q", axis=charts.money_axis(money, language))
             drawn = layer(COVERED[share][language]).mark_bar(size=thick, opacity=1)
             return drawn.encode(y=lower, y2=f"upper_{share}:Q")
 

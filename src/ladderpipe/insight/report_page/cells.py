@@ -13,7 +13,7 @@ import polars as pl
 import polars.selectors as cs
 
 from ...formats import Format
-from ..words import NOTHING, Labels, Words, called
+from ..words import NOTHING, TOLD, Labels, Words, called
 
 __all__ = ["Cell", "Cells", "Column", "cells_of", "printable"]
 
@@ -110,6 +110,22 @@ def cells_of(report: Printed, form: Format) -> Cells:
         for raw, shown in zip(table.iter_rows(named=True), names.iter_rows(named=True), strict=True)
     )
     return Cells(columns, rows, report.table.height - table.height)
+
+
+def told_amounts(table: pl.DataFrame, form: Format) -> pl.DataFrame:
+    """Add ``<name>_told`` for each column of amounts: as they are printed, for charts."""
+    names = [name for name, kind in table.schema.items() if kind.is_decimal()]
+    amounts = [name for name in names if name not in NUMBERS]
+    digits = _digits(table)
+    rows = table.select(*amounts, pl.col("^currency.*$")).rows(named=True) if amounts else ()
+    return table.with_columns(
+        pl.Series(
+            f"{name}{TOLD}",
+            [_writer(name, table.schema[name], digits, form)(row[name], row) for row in rows],
+            dtype=pl.String,
+        )
+        for name in amounts
+    )
 
 
 def _heading(name: str, report: Printed, form: Format) -> str:

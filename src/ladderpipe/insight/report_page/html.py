@@ -172,7 +172,7 @@ def _figure(entry: Entry, form: Format, language: Language, told: dict[str, str]
 
 def for_script(value: Any) -> str:
     """Return JSON that no text in it can break out of a script element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Escaped, not removed: JSON reads them back, and no parser of HTML sees the end of the script.
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")

@@ -131,8 +131,8 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
             most,
             charts.MAIN,
             y=charts.listed("article", most["article"], titles["article"]),
-            x=alt.X("sum(value):Q", axis=charts.money_axis(money)),
-            tooltip=charts.hover(titles, "article", deals=",", quantity=",", value=",.2f"),
+            x=alt.X("sum(value):Q", axis=charts.money_axis(money, language)),
+            tooltip=charts.hover(titles, "article", deals=",", quantity=",", value=charts.AMOUNT),
         ).properties(**charts.parted(rows, "article", language))
 
     return charts.by_currency(shown, panel, size="value")

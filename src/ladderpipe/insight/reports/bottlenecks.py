@@ -228,14 +228,14 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By | N
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
         tooltip = charts.hover(
-            titles, "stage", visits=",.3~s", deal_days=",.3~s", value_days=",.3~s", share=".0%"
+            titles, "stage", visits=",", deal_days=",.1f", value_days=",.0f", share=".0%"
         )
         base = charts.listing(alt.Chart(rows), width=charts.WIDTH / 2)
 
         def bars(name: str, title: str, colour: str, y: alt.Y) -> Any:
             return base.mark_bar(color=colour, height={"band": 0.7}).encode(
                 y=y,
-                x=alt.X(f"{name}:Q", axis=charts.money_axis(title)),
+                x=alt.X(f"{name}:Q", axis=charts.money_axis(title, language)),
                 tooltip=tooltip,
             )
 
@@ -261,9 +261,9 @@ def _by_group(rows: pl.DataFrame, titles: Titles, language: Language, by: By, cu
     return charts.bars(
         shown,
         y=charts.listed(by, order[by], titles[by]),
-        x=alt.X("value_days:Q", axis=charts.money_axis(money)),
+        x=alt.X("value_days:Q", axis=charts.money_axis(money, language)),
         color=alt.Color("stage:N", sort=stages, title=titles["stage"]),
-        tooltip=charts.hover(titles, by, "stage", visits=",", value_days=",.3~s", share=".0%"),
+        tooltip=charts.hover(titles, by, "stage", visits=",", value_days=",.0f", share=".0%"),
     )
 
 
@@ -273,7 +273,9 @@ def _draw_back(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         shown,
         charts.COLOURS["turned_back"],
         y=charts.listed("way", shown["way"], None),
-        x=alt.X("moves:Q", axis=charts.number_axis(titles["moves"], shown["moves"].max())),
+        x=alt.X(
+            "moves:Q", axis=charts.number_axis(titles["moves"], shown["moves"].max(), language)
+        ),
         tooltip=charts.hover(
             {**titles, "way": titles["moves"]}, "way", moves=",", deals=",", share=".0%"
         ),

@@ -15,9 +15,10 @@ import polars as pl
 from ...formats import Format
 from ..optional import alt
 from ..report import Titles
-from ..words import NOTHING, Language, Words, said
+from ..words import NOTHING, TOLD, Language, Words, said
 
 __all__ = [
+    "AMOUNT",
     "COLOURS",
     "INK",
     "MAIN",
@@ -66,11 +67,14 @@ COLOURS: Final[Mapping[str, str]] = {
 }
 """What an outcome is drawn in, everywhere; told apart without red against green."""
 
+AMOUNT: Final = "amount"
+
 SERIES: Final = (
     "#2a9d8f", "#e0a33a", "#7aa6d8", "#9b7fc7", "#d2603f", "#4c9f38", "#c77fa5", "#8a8f98",
 )  # fmt: skip
 
 MOST_ROWS: Final = 20
+CLOCK: Final = ("hours", "minutes", "seconds")
 MOST_CURRENCIES: Final = 4
 MOST_GROUPS: Final = 6
 MOST_MARKS: Final = 8
@@ -200,11 +204,16 @@ def durations_told(table: pl.DataFrame, language: Language, *names: str) -> pl.D
 
 
 def hover(titles: Titles, *names: str, **figures: str) -> list[alt.Tooltip]:
-    """Return what is shown beside the pointer: names, then figures, each by its format."""
+    """Return what is shown beside the pointer: names, then figures, each by its format.
+
+    ``AMOUNT`` as a format means an amount as the table tells it, with its currency.
+    """
     return [
         *(alt.Tooltip(f"{name}:N", title=titles[name]) for name in names),
         *(
-            alt.Tooltip(f"{name}:Q", title=titles[name], format=pattern)
+            alt.Tooltip(f"{name}{TOLD}:N", title=titles[name])
+            if pattern == AMOUNT
+            else alt.Tooltip(f"{name}:Q", title=titles[name], format=pattern)
             for name, pattern in figures.items()
         ),
     ]
@@ -229,6 +238,7 @@ def parted_bars(
     whole: str,
     parts: Mapping[str, str],
     title: str,
+    language: Language,
 ) -> Any:
     """Return a bar for each category, parted by what became of those in it.
 
@@ -246,7 +256,7 @@ def parted_bars(
     return bars(
         long.filter(pl.col("count") > 0),
         y=listed(category, table[category], titles[category]),
-        x=alt.X("count:Q", axis=number_axis(titles[whole], table[whole].max())),
+        x=alt.X("count:Q", axis=number_axis(titles[whole], table[whole].max(), language)),
         color=outcome_colours(parts, title),
         order="place:Q",
         tooltip=hover(
@@ -255,14 +265,26 @@ def parted_bars(
     )
 
 
-def money_axis(title: str) -> alt.Axis:
-    """Return an axis of amounts: 1.2k, 3M."""
-    return alt.Axis(title=title, format="~s", tickCount=5)
+def money_axis(title: str, language: Language) -> alt.Axis:
+    """Return an axis of amounts: 1.2K, 3M; in Italian 1.200, 3 Mln."""
+    return alt.Axis(title=title, labelExpr=_short(language), tickCount=5)
 
 
-def number_axis(title: str, most: Any) -> alt.Axis:
+def number_axis(title: str, most: Any, language: Language) -> alt.Axis:
     """Return an axis of counts up to *most*, without halves."""
-    return alt.Axis(title=title, format="~s", tickMinStep=1, tickCount=max(1, min(5, most or 1)))
+    ticks = max(1, min(5, most or 1))
+    return alt.Axis(title=title, labelExpr=_short(language), tickMinStep=1, tickCount=ticks)
+
+
+def _short(language: Language) -> str:
+    """Return Vega's expression for a number in few letters; signs are its locale's."""
+    told = "format(datum.value, ',~r')"
+    for power, word in sorted(Format(language).short_words().items()):
+        least = 10**power
+        part = f"format(datum.value / {least}, ',.6~r') + '{word}'"
+        # What is larger is asked first.
+        told = f"abs(datum.value) >= {least} ? {part} : {told}"
+    return told
 
 
 def outcome_colours(names: Mapping[str, str], title: str) -> alt.Color:
@@ -280,7 +302,17 @@ def calendar(column: str, begins: pl.Series, title: str, pattern: str = "%b %Y")
     """Return a horizontal axis with a mark where months (or other stretches) begin."""
     days = sorted(set(begins.to_list()))
     marked = days[:: max(1, -(-len(days) // MOST_MARKS))]
-    values = [alt.DateTime(year=day.year, month=day.month, date=day.day) for day in marked]
+    values = [
+        alt.DateTime(
+            year=day.year,
+            month=day.month,
+            date=day.day,
+            # To the second: a mark before the first figure would lie outside the axis.
+            **{part: getattr(day, part[:-1]) for part in CLOCK if isinstance(day, dt.datetime)},
+            **({"utc": True} if isinstance(day, dt.datetime) and day.tzinfo else {}),
+        )
+        for day in marked
+    ]
     axis = alt.Axis(values=values, format=pattern, labelOverlap=True, grid=False)
     return alt.X(f"{column}:T", title=title, axis=axis)
 

@@ -26,7 +26,7 @@ def draw_funnel(
 
 def _steps(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     names = {part: OUTCOMES[part][language] for part in PARTS}
-    bars = charts.parted_bars(table, titles, "stage", "entered", names, BECAME[language])
+    bars = charts.parted_bars(table, titles, "stage", "entered", names, BECAME[language], language)
     texts = (
         alt.Chart(table.select("stage", "entered", "conversion"))
         .mark_text(align="left", dx=5)

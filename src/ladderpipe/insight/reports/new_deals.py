@@ -107,7 +107,9 @@ def _draw(
         .encode(
             x=charts.calendar("start", piled["start"], titles["start"], PATTERNS[every]),
             x2="until:T",
-            y=alt.Y("low:Q", axis=charts.number_axis(titles["deals"], piled["high"].max())),
+            y=alt.Y(
+                "low:Q", axis=charts.number_axis(titles["deals"], piled["high"].max(), language)
+            ),
             y2="high:Q",
             color=alt.Color("source:N", scale=colours, sort=order, title=titles["source"]),
             # The stretch that is not over is pale.

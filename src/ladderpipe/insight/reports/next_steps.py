@@ -116,7 +116,7 @@ TASKS: Final[dict[str, Any]] = {
 def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     shown = charts.crowded(table, "owner", "tasks")
     parts = {name: titles[name] for name in ("overdue", "due_soon", "due_later")}
-    bars = charts.parted_bars(shown, titles, "owner", "tasks", parts, DUE[language])
+    bars = charts.parted_bars(shown, titles, "owner", "tasks", parts, DUE[language], language)
     return charts.themed(bars.properties(**charts.parted(table, "owner", language)))
 
 

@@ -164,7 +164,9 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
     bars = charts.bars(
         long,
         y=charts.listed("stage", summed["stage"], titles["stage"]),
-        x=alt.X("count:Q", axis=charts.number_axis(titles["deals"], summed["deals"].max())),
+        x=alt.X(
+            "count:Q", axis=charts.number_axis(titles["deals"], summed["deals"].max(), language)
+        ),
         color=alt.Color("part:N", scale=scale, sort=None, title=None),
         order=alt.Order("part:N", sort="descending" if rotten > fresh else "ascending"),
         tooltip=[

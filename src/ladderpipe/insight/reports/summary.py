@@ -161,20 +161,20 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, by: By) ->
     shown = charts.crowded(table, by, "deals").with_columns(cs.decimal().cast(pl.Float64))
     title = charts.parted(table, by, language)
     return charts.by_currency(
-        shown, lambda rows, code: _panels(rows, titles, by, code).properties(**title)
+        shown, lambda rows, code: _panels(rows, titles, language, by, code).properties(**title)
     )
 
 
-def _panels(rows: pl.DataFrame, titles: Titles, by: By, currency: str) -> Any:
+def _panels(rows: pl.DataFrame, titles: Titles, language: Language, by: By, currency: str) -> Any:
     order = rows[by].to_list()
-    tooltip = charts.hover(titles, by, deals=",", value=",", weighted_value=",")
+    tooltip = charts.hover(titles, by, deals=",", value=charts.AMOUNT, weighted_value=charts.AMOUNT)
     named = rows.with_columns(
         pl.lit(titles[name]).alias(f"{name}_called") for name in ("value", "weighted_value")
     )
     base = charts.listing(alt.Chart(named), width=charts.WIDTH / 2)
     counts = base.mark_bar(color=charts.INK, height={"band": 0.7}).encode(
         y=charts.listed(by, rows[by], titles[by]),
-        x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], rows["deals"].max())),
+        x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], rows["deals"].max(), language)),
         tooltip=tooltip,
     )
     colours = alt.Scale(
@@ -184,7 +184,9 @@ def _panels(rows: pl.DataFrame, titles: Titles, by: By, currency: str) -> Any:
     def bar(name: str, height: float) -> Any:
         return base.mark_bar(height={"band": height}).encode(
             y=alt.Y(f"{by}:N", sort=order, axis=None),
-            x=alt.X(f"{name}:Q", axis=charts.money_axis(f"{titles['value']} ({currency})")),
+            x=alt.X(
+                f"{name}:Q", axis=charts.money_axis(f"{titles['value']} ({currency})", language)
+            ),
             color=alt.Color(f"{name}_called:N", scale=colours, title=None),
             tooltip=tooltip,
         )

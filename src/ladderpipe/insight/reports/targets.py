@@ -175,7 +175,12 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Spa
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
         tooltip = charts.hover(
-            titles, "owner", target=",.2f", won_value=",.2f", share=".0%", won=","
+            titles,
+            "owner",
+            target=charts.AMOUNT,
+            won_value=charts.AMOUNT,
+            share=".0%",
+            won=",",
         )
         named = rows.with_columns(part=pl.lit(titles["won_value"]), mark=pl.lit(titles["target"]))
         base = charts.listing(alt.Chart(named))
@@ -184,7 +189,9 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language, *, every: Spa
         colours = alt.Scale(domain=names, range=[charts.MAIN, charts.COLOURS["abandoned"]])
         came = base.mark_bar(height={"band": 0.6}).encode(
             y=y,
-            x=alt.X("won_value:Q", axis=charts.money_axis(f"{titles['won_value']} ({code})")),
+            x=alt.X(
+                "won_value:Q", axis=charts.money_axis(f"{titles['won_value']} ({code})", language)
+            ),
             color=alt.Color("part:N", scale=colours, title=None),
             tooltip=tooltip,
         )

@@ -57,7 +57,7 @@ def _times(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
 
     spread = base.mark_bar(color=charts.PALE, height={"band": 0.35}).encode(
         y=y,
-        x=alt.X("q25_days:Q", title=f"{TIME[language]} ({unit})", scale=alt.Scale(zero=True)),
+        x=alt.X("q25_days:Q", axis=_plain_axis(unit, language), scale=alt.Scale(zero=True)),
         x2="until:Q",
         tooltip=tooltip,
     )
@@ -84,6 +84,10 @@ def draw_curve(
     return charts.themed(alt.layer(band, line, touch))
 
 
+def _plain_axis(unit: str, language: Language) -> Any:
+    return alt.Axis(title=f"{TIME[language]} ({unit})", tickCount=8, labelOverlap=True)
+
+
 def _time_axis(steps: pl.DataFrame, language: Language) -> tuple[Any, pl.DataFrame]:
     """Return the horizontal axis and the steps in its unit.
 
@@ -94,7 +98,7 @@ def _time_axis(steps: pl.DataFrame, language: Language) -> tuple[Any, pl.DataFra
     half = steps.filter(pl.col("survival") <= 0.5)["days"]
     if half.is_empty() or not 0 < float(half[0]) < longest / WIDE:
         factor, unit = charts.in_days(longest, language)
-        x = alt.X("days:Q", title=f"{TIME[language]} ({unit})")
+        x = alt.X("days:Q", axis=_plain_axis(unit, language))
         return x, steps.with_columns(pl.col("days") * factor)
     seconds = steps.with_columns(days=pl.col("days") * 86_400)
     first = float(seconds.filter(pl.col("days") > 0)["days"].min())  # type: ignore[arg-type]

@@ -71,7 +71,9 @@ def _draw(table: pl.DataFrame, titles: Titles, language: Language) -> Any:
         timer=pl.format("{} → {}", "rule", "into")
     )
     called = {**titles, "timer": titles["rule"]}
-    return charts.themed(charts.parted_bars(shown, called, "timer", "fired", names, NEXT[language]))
+    return charts.themed(
+        charts.parted_bars(shown, called, "timer", "fired", names, NEXT[language], language)
+    )
 
 
 NEXT: Final = said("What came next", "Che cosa è seguito")

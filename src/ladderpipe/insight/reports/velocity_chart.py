@@ -13,7 +13,7 @@ from ..optional import alt
 from ..report import Titles
 from ..words import Language
 from . import charts
-from .velocity_words import A_DAY, CYCLE, SPEED, WON_PER_DAY
+from .velocity_words import A_DAY, SPEED, WON_PER_DAY
 
 __all__ = ["draw_velocity"]
 
@@ -27,7 +27,7 @@ def draw_velocity(
     """Draw the factors as figures; by groups, a bar for what is expected and one for what came."""
     shown = table.drop_nulls("velocity")
     if by is not None:
-        return _by_group(shown, titles, by)
+        return _by_group(shown, titles, language, by)
     form = Format(language)
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
@@ -37,7 +37,9 @@ def draw_velocity(
             _figure([titles["deals"], " "], form.number(row["deals"])),
             _figure([titles["win_rate"], " "], form.share(row["win_rate"])),
             _figure([titles["average_value"], f"({code})"], form.short(row["average_value"])),
-            _figure([CYCLE[language], " "], form.duration(dt.timedelta(days=row[cycle]))),
+            _figure(
+                [titles[cycle].split(" (")[0], " "], form.duration(dt.timedelta(days=row[cycle]))
+            ),
             _figure([SPEED[language], per_day], form.short(row["velocity"]), charts.MAIN),
             _figure(
                 [WON_PER_DAY[language].split(" (")[0], per_day], form.short(row["won_per_day"])
@@ -60,12 +62,17 @@ def _figure(title: list[str], text: str, colour: str = charts.INK) -> Any:
     )  # fmt: skip
 
 
-def _by_group(table: pl.DataFrame, titles: Titles, by: str) -> Any:
+def _by_group(table: pl.DataFrame, titles: Titles, language: Language, by: str) -> Any:
     shown = charts.crowded(table, by, "deals").with_columns(cs.decimal().cast(pl.Float64))
 
     def panel(rows: pl.DataFrame, code: str) -> Any:
         tooltip = charts.hover(
-            titles, by, deals=",", win_rate=".1%", velocity=",.3~s", won_per_day=",.3~s"
+            titles,
+            by,
+            deals=",",
+            win_rate=".1%",
+            velocity=charts.AMOUNT,
+            won_per_day=charts.AMOUNT,
         )
         base = charts.listing(alt.Chart(rows), width=charts.WIDTH / 2)
         most: Any = rows.select(pl.max_horizontal(pl.col("velocity", "won_per_day").max())).item()
@@ -75,7 +82,7 @@ def _by_group(table: pl.DataFrame, titles: Titles, by: str) -> Any:
             title = f"{titles[name].split(' (')[0]} ({code})"
             return base.mark_bar(color=colour, height={"band": 0.7}).encode(
                 y=y,
-                x=alt.X(f"{name}:Q", axis=charts.money_axis(title), scale=same),
+                x=alt.X(f"{name}:Q", axis=charts.money_axis(title, language), scale=same),
                 tooltip=tooltip,
             )
 

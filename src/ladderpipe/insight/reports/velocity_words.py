@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from ..words import Words, said
 
-__all__ = ["A_DAY", "CYCLE", "DAYS", "OPEN_DAYS", "SPEED", "WON", "WON_PER_DAY", "definition_of"]
+__all__ = ["A_DAY", "DAYS", "OPEN_DAYS", "SPEED", "WON", "WON_PER_DAY", "definition_of"]
 
 SPEED: Final = said("Velocity", "Velocità")
 A_DAY: Final = said("per day", "al giorno")
-CYCLE: Final = said("Cycle", "Ciclo")
 WON: Final = said("Won in the period", "Vinte nel periodo")
 DAYS: Final = said("Days of the period", "Giorni del periodo")
 OPEN_DAYS: Final = said("Mean time open (days)", "Tempo medio aperta (giorni)")

@@ -84,6 +84,7 @@ def win_rate(
     else:
         table = table.sort(keys, nulls_last=True) if keys else table.drop("all")
     table = table.drop("band", strict=False)
+    is_no_rate = seldom_lost(tables, deals)
     labels: dict[str, Any] = {key: {} for key in keys if table.schema.get(key) == pl.String}
     if by == "value_band":
         labels["value_band"] = band_labels(bands, table["value_band"])
@@ -95,12 +96,15 @@ def win_rate(
         table=table,
         labels=labels,
         notes=(
-            *seldom_lost(tables, deals),
+            *is_no_rate,
             *(unfinished(tables, table["month"], "month", zone) if by == "month" else ()),
             *_undecided(tables, abandoned_as_lost),
             *(unvalued(deals) if by == "value_band" else ()),
         ),
-        draw=functools.partial(_draw, by=by, running=running(tables, "month", zone)),
+        # Bars at 100 % would be taken for a rate of success, whatever the note says.
+        draw=None
+        if is_no_rate or not deals.height
+        else functools.partial(_draw, by=by, running=running(tables, "month", zone)),
     )
 
 
@@ -155,7 +159,7 @@ def _in_full(groups: Any, won: pl.Expr) -> pl.DataFrame:
         won.sum().cast(pl.Int64).alias("won"),
         (~won).sum().cast(pl.Int64).alias("lost"),
         pl.len().cast(pl.Int64).alias("closed"),
-    ).with_columns(win_rate=pl.col("won") / pl.col("closed"))
+    ).with_columns(win_rate=pl.when(pl.col("closed") > 0).then(pl.col("won") / pl.col("closed")))
     return table
 
 
@@ -296,7 +300,9 @@ def _draw_reasons(table: pl.DataFrame, titles: Titles, language: Language) -> An
         shown,
         charts.COLOURS["lost"],
         y=charts.listed("loss_reason", shown["loss_reason"], titles["loss_reason"]),
-        x=alt.X("deals:Q", axis=charts.number_axis(titles["deals"], shown["deals"].max())),
+        x=alt.X(
+            "deals:Q", axis=charts.number_axis(titles["deals"], shown["deals"].max(), language)
+        ),
         tooltip=charts.hover(titles, "loss_reason", deals=","),
     )
     return charts.themed(bars.properties(**charts.parted(summed, "loss_reason", language)))

@@ -123,11 +123,20 @@
     for (const place of document.querySelectorAll(".chart")) {
       const isNarrow = place.clientWidth < ROOMY;
       const shorter = (key, value) => (key === "labelLimit" && isNarrow ? 110 : value);
-      const chart = JSON.parse(place.querySelector("script").textContent, shorter);
       const canvas = document.createElement("div");
       place.append(canvas);
       try {
-        await vegaEmbed(canvas, fitted(chart, place.clientWidth), options);
+        const chart = JSON.parse(place.querySelector("script").textContent, shorter);
+        const room = place.clientWidth;
+        const fit = fitted(chart, room);
+        await vegaEmbed(canvas, fit, options);
+        // Names longer than LABELS take from the bars, not from the page.
+        const over = canvas.querySelector("svg").getBoundingClientRect().width - room;
+        const wide = natural(fit);
+        if (over > 0 && wide > 0) {
+          const factor = Math.max(wide - over - 2, LEAST) / wide;
+          if (factor < 1) await vegaEmbed(canvas, widened(fit, factor), options);
+        }
       } catch (error) {
         canvas.textContent = place.dataset.failed;
         console.error(place.closest("article").id, error);

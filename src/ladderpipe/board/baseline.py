@@ -100,6 +100,7 @@ def write_baseline(
     unit.add_event(stored, event)
     carried = Draft.from_baseline(unit.pipeline.ladder, event)
     reschedule(carried)
+    carried.load(lambda: draft.document)
     carried.changed = True
     carried.withdrawn = draft.withdrawn
     unit.note_baseline(stored, carried)

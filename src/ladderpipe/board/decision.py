@@ -192,7 +192,9 @@ class Decision:
     def _document(self) -> str | None:
         if not self.draft.changed:
             return None
-        return _encode(self.draft.data.to_dict())
+        text = _encode(self.draft.data.to_dict())
+        # Most of what is told again says the same, and a document takes as long to write as a deal.
+        return None if text == (self.before or self.draft).document else text
 
     def _replace_past(self, change: DealChange) -> None:
         kept = self.kept or 0

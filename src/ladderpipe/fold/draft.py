@@ -57,6 +57,7 @@ class Draft:
     __slots__ = (
         "_cursor",
         "_data",
+        "_document",
         "_last_event_at",
         "_load_document",
         "activity_at",
@@ -129,15 +130,23 @@ class Draft:
         self._cursor: OrderKey | None = None
         self._last_event_at: dt.datetime | None = None
         self._data: DealData | None = None
+        self._document: str | None = None
         self._load_document: Callable[[], str | None] | None = None
 
     @property
     def data(self) -> DealData:
         """The deal's data, decoded from its document when first asked for."""
         if self._data is None:
-            document = self._load_document() if self._load_document else None
+            document = self.document
             self._data = DealData.from_dict(json.loads(document)) if document else DealData()
         return self._data
+
+    @property
+    def document(self) -> str | None:
+        """The document that a store has, whatever was told since; read when first asked for."""
+        if self._load_document is not None:
+            self._document, self._load_document = self._load_document(), None
+        return self._document
 
     @property
     def stage(self) -> Stage | None:
@@ -191,7 +200,7 @@ class Draft:
         self._last_event_at = last_event_at
 
     def load(self, document: Callable[[], str | None]) -> None:
-        """Take the data from *document*, once somebody asks for it."""
+        """Take the document from *document*, once somebody asks for it, and the data from that."""
         self._load_document = document
 
     def enter_stored(self, stage: str) -> None:

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .ladder.check import Finding
     from .ladder.files import schema
     from .logs.replay import ReplayReport, replay
+    from .model.deal_import import ImportReport, OverdueDeal, Stay, ToldDeal
     from .observability.backlog import Backlog
     from .stores import MemoryStore
     from .stores import PostgresStore as PostgresStore
@@ -113,6 +114,7 @@ __all__ = [
     "History",
     "HookContext",
     "Identity",
+    "ImportReport",
     "LadderError",
     "Later",
     "ManualClock",
@@ -121,6 +123,7 @@ __all__ = [
     "Move",
     "Option",
     "Outcome",
+    "OverdueDeal",
     "Pipeline",
     "Purpose",
     "Reason",
@@ -137,11 +140,13 @@ __all__ = [
     "Stage",
     "StageTotal",
     "Status",
+    "Stay",
     "Step",
     "SystemClock",
     "Task",
     "TickReport",
     "Timer",
+    "ToldDeal",
     "UndeliverableError",
     "Unfolding",
     "Unread",
@@ -176,15 +181,19 @@ _LOADED_WHEN_ASKED_FOR = {
     "ForgetReport": ".board.forget",
     "Health": ".board.findings",
     "HealthFinding": ".board.findings",
+    "ImportReport": ".model.deal_import",
     "MemoryStore": ".stores",
     "MigrationReport": ".board.migrate",
     "Option": ".fold.options",
+    "OverdueDeal": ".model.deal_import",
     "PostgresStore": ".stores",
     "Reason": ".fold.explain",
     "Refusal": ".fold.explain",
     "ReplayReport": ".logs.replay",
     "RestoreReport": ".board.retention.restore",
+    "Stay": ".model.deal_import",
     "Step": ".fold.explain",
+    "ToldDeal": ".model.deal_import",
     "Unfolding": ".fold.unfolding",
     "VerifyReport": ".board.verify",
     "replay": ".logs.replay",

@@ -155,6 +155,7 @@ class AsyncBoard:
 
     handle = awaited(Board.handle)
     handle_many = awaited(Board.handle_many)
+    import_deals = awaited(Board.import_deals)
     held = awaited(Board.held)
     release = awaited(Board.release)
     discard = awaited(Board.discard)

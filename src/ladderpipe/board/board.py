@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..fold.explain import Explanation
     from ..fold.options import Option
+    from ..model.deal_import import ImportReport, OverdueDeal, ToldDeal
     from . import forget, migrate, worker
     from .findings import Health
     from .retention import archive, restore
@@ -198,6 +199,52 @@ class Board:
         """
         refuse_inside_hook("board.handle_many")
         return handle.handle_many(self._session, events, quiet, batch, hold)
+
+    def import_deals(
+        self,
+        deals: Iterable[ToldDeal],
+        *,
+        source: str = "import",
+        grace: dt.timedelta | None = None,
+        start_sequences: bool = False,
+        dry_run: bool = False,
+        on_overdue: Callable[[OverdueDeal], None] | None = None,
+        on_refused: Callable[[str, str], None] | None = None,
+    ) -> ImportReport:
+        """Bring deals over from another system, their past as it was (S13a).
+
+        Whatever the ladder would have made of it, what is told of the past is taken as it was; no
+        hook runs for it and nothing of it is sent. From this instant on the ladder's rules hold:
+        timers that are overdue fire with the next tick, dated now. Done again it changes nothing;
+        with a newer export it adds what is new.
+
+        Args:
+            deals: for example :func:`ladderpipe.logs.told_deals` of a CRM's export. They are read
+                two hundred at a time, each two hundred in a transaction.
+            source: who tells: of the events, and so of what is known again.
+            grace: let what is overdue move that much later instead of now.
+            start_sequences: count the sequences of the open deals' stages from now, instead of
+                from when they were entered; what was due by now is expired then.
+            dry_run: write nothing; only say what would come of it.
+            on_overdue: told of every deal of which a timer is overdue.
+            on_refused: told of the place and the reason of every deal that is left out.
+
+        Raises:
+            ValueError: the grace is negative.
+        """
+        from . import deal_import
+
+        refuse_inside_hook("board.import_deals")
+        return deal_import.import_deals(
+            self._session,
+            deals,
+            source=source,
+            grace=grace,
+            start_sequences=start_sequences,
+            dry_run=dry_run,
+            on_overdue=on_overdue,
+            on_refused=on_refused,
+        )
 
     def held(self, deal: str | None = None) -> list[Held]:
         """Return the events that are held, of one deal or of all, the longest held first."""

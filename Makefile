@@ -119,6 +119,15 @@ build: $(DEV) ## build the sdist and the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
 
+# The script of the page's charts comes with the package: who only makes pages needs no converter.
+.PHONY: vega
+vega: $(DEV) ## pack the script of the charts again, after another vl-convert-python
+	$(BIN)/python docs/pack_vega.py src/ladderpipe/insight/report_page/assets/vega.js.gz
+
+.PHONY: pictures
+pictures: $(DEV) ## draw the pictures of the reports' pages again
+	$(BIN)/python docs/report_pictures.py
+
 # The development lock is held to the versions of the other two: they share an environment.
 LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \
     --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \

@@ -101,12 +101,14 @@ def report(
     file that is no such page is never overwritten. With --json, standard output gets every table
     whole, with its definition.
     """
-    from ..insight.report_page import contents, record_of, rendered_together
+    from ..insight.report_page import contents, converter, record_of, rendered_together
 
     if not (out or png or pdf or json):
         raise typer.BadParameter("say what to write: --out report.html, --png, --pdf or --json")
     if out is not None:
         _refuse_to_overwrite(out)
+    if png or pdf:
+        converter()  # before minutes of forecasts, not after
     known = _rates(rates, currency, rate_age)
     wanted = None if targets is None else _targets(targets)
     with progress() as bar:

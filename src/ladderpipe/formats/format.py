@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -18,6 +18,8 @@ from babel.numbers import (
     format_compact_decimal,
     get_currency_precision,
     get_currency_symbol,
+    get_decimal_symbol,
+    get_group_symbol,
     parse_pattern,
 )
 from babel.units import format_unit
@@ -116,6 +118,21 @@ class Format:
             for power, text in written.items()
             if any(letter.isalpha() for letter in text)
         }
+
+    def signs(self) -> tuple[str, str]:
+        """Return what stands before decimals, and between thousands."""
+        locale = _locale(self.language)
+        return get_decimal_symbol(locale), get_group_symbol(locale)
+
+    def months(self, width: Literal["wide", "abbreviated"]) -> list[str]:
+        """Return the months as a date names them, January first."""
+        names = _locale(self.language).months["format"][width]
+        return [names[number] for number in range(1, 13)]
+
+    def weekdays(self, width: Literal["wide", "abbreviated"]) -> list[str]:
+        """Return the days of the week as a date names them, Sunday first."""
+        names = _locale(self.language).days["format"][width]
+        return [names[(number - 1) % 7] for number in range(7)]
 
     def share(self, value: float | None, digits: int = 1) -> str:
         """Return a share of one in percent: ``63.2%`` or ``63,2%``."""

@@ -13,8 +13,8 @@ from ..extras import how_to_install
 __all__ = ["alt", "imported"]
 
 
-def imported(module: str, what: str) -> Any:
-    """Import a module of the extra.
+def imported(module: str, what: str, extra: str = "insight") -> Any:
+    """Import a module of an extra.
 
     Raises:
         ImportError: it is not installed.
@@ -25,7 +25,7 @@ def imported(module: str, what: str) -> Any:
         if error.name != module:
             raise
         raise ImportError(
-            f"ladderpipe.insight needs {what}, which is not installed: {how_to_install('insight')}"
+            f"ladderpipe.insight needs {what}, which is not installed: {how_to_install(extra)}"
         ) from error
 
 

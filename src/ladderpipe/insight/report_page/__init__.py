@@ -13,7 +13,7 @@ from ..words import Language
 from .contents import Contents, Entry, Section, at_present, contents
 from .html import MARK, rendered, rendered_together
 from .json import record_of
-from .vega import write_charts
+from .vega import converter, write_charts
 
 __all__ = [
     "MARK",
@@ -22,6 +22,7 @@ __all__ = [
     "Section",
     "at_present",
     "contents",
+    "converter",
     "page",
     "record_of",
     "rendered",
@@ -62,7 +63,7 @@ def page(
         DefinitionError: there is no such language or time zone.
         ClockError: the tables do not reach so far.
         RateError: a rate that is needed is missing.
-        ImportError: Altair, Jinja2 or vl-convert-python is not installed.
+        ImportError: Altair or Jinja2 is not installed.
     """
     refuse_unknown("language", language, ("en", "it"))
     sources = [source] if isinstance(source, Tables | Board) else list(source)

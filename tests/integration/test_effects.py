@@ -17,6 +17,7 @@ from ladderpipe import (
     ManualClock,
     MemoryStore,
     UndeliverableError,
+    verify,
 )
 from ladderpipe.errors import DefinitionError, EffectNotFoundError, PipelineChangedError
 from tests.shops import HOUR, START, Shop, assert_is_the_fold, contents, lead_ladder, register
@@ -371,6 +372,20 @@ def test_a_dead_letter_of_a_deal_that_moved_on_is_not_sent_again(store: Any):
     shop.tell("call")
     shop.board.send_again(shop.board.dead_letters()[0])
     assert shop.board.deliver().counts == {EffectState.CANCELLED: 1}
+
+
+def test_a_dead_letter_of_a_visit_that_a_late_event_did_away_with_is_cancelled(store: Any):
+    shop = shop_with(store, into_new=mail("hello"))
+    Flaky(shop, failures=1, error=UndeliverableError("no such address"))
+    shop.tell("lead")
+    shop.board.deliver()
+    shop.tell("lead", hours=-1)
+    (dead,) = shop.board.dead_letters()
+    with pytest.raises(EffectNotFoundError, match="did away with the visit"):
+        shop.board.send_again(dead)
+    assert shop.board.dead_letters() == []
+    assert verify(shop.board).agrees
+    assert shop.board.deliver().counts == {EffectState.DELIVERED: 1}
 
 
 def test_one_failing_handler_stops_no_other_delivery(store: Any):

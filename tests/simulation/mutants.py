@@ -81,6 +81,16 @@ def settles_without_the_lease(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def claims_without_the_customers_locks(patch: pytest.MonkeyPatch) -> None:
+    """Let two workers ask at the same time what one customer was sent, each about another cart."""
+    lock = postgres_transaction.PostgresTransaction.lock_customers
+    patch.setattr(
+        postgres_transaction.PostgresTransaction,
+        "lock_customers",
+        lambda self, keys, wait: lock(self, keys, wait) if wait else True,
+    )
+
+
 def commits_before_effects(patch: pytest.MonkeyPatch) -> None:
     """Write effects in a transaction of their own, after the move's."""
     save = SqliteTransaction.save
@@ -188,6 +198,13 @@ MUTANTS = (
         3000,
         # It is seen while another delivers, or when what another has delivered is sent once more.
         "had it|after it had been delivered",
+    ),
+    Mutant(
+        "claims without the customers' locks",
+        "postgres",
+        claims_without_the_customers_locks,
+        500,
+        "within 16 hours",
     ),
     Mutant("commits before effects", "sqlite", commits_before_effects, 500, "without the effects"),
     Mutant("begins before it locks", "sqlite", begins_before_it_locks, 500, "locked"),

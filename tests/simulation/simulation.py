@@ -12,25 +12,28 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from unittest import mock
 
-from ladderpipe import Board
+from ladderpipe import Board, Event
 from ladderpipe.board.verify import verify
 
 from .checks import check_end, check_ledger
-from .ladder import NAMES, busy_ladder
+from .ladder import NAMES, PEOPLE, busy_ladder
 from .ledger import Ledger
 from .observer import Observer, Violation, must
 from .scheduler import CALM, Mischief, Scheduler
 from .seams import Injected, Points, Seam
-from .worker import LEASE, MOODS, Worker
+from .worker import LEASE, MOODS, RUSH, Worker
 
 __all__ = ["Simulation"]
 
 START: Final = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
+DEALS: Final = ("cart-1", "cart-2", "cart-3")
 WORKERS: Final = 4
 ROUNDS: Final = 200
 """More rounds of sweeping and delivering than any schedule's end takes."""
 LEAPS: Final = tuple(dt.timedelta(minutes=m) for m in (1, 6, 11, 61, 420, 1500, 2900))
 SKEWS: Final = tuple(dt.timedelta(minutes=m) for m in (-10, 0, 10))
+RUSHES: Final = 0.15
+"""The share of schedules that begin with the carts of one person and workers that mail promos."""
 MISCHIEF: Final = Mischief(crash=0.01, error=0.01, lost_reply=0.1, most=4)
 
 
@@ -53,6 +56,7 @@ class Simulation:
         self.ledger = Ledger()
         self.scheduler = Scheduler(self.dice)
         self._alone = "nobody"
+        self._is_cut_short = False
         self.pipeline = busy_ladder(self._inside_hook)
         self.seam = make_seam(self)
         self.seam.empty()  # of what another simulation has left in the same database
@@ -67,6 +71,8 @@ class Simulation:
 
     def committed(self) -> None:
         """Let the observer look, since what everybody sees may have changed."""
+        if self._is_cut_short:
+            return
         thread = self.scheduler.running
         name = self._alone if thread is None else thread.name
         now = next((worker.now() for worker in self._workers if worker.name == name), self.time)
@@ -136,9 +142,9 @@ class Simulation:
 
     def _set_up(self, trace: Callable[[str, str], None] | None) -> None:
         dice = self.dice
-        self.time, self._alone = START, "nobody"
+        self.time, self._alone, self._is_cut_short = START, "nobody", False
         self.numbers = itertools.count(1)
-        self._deals = ("cart-1", "cart-2", "cart-3")[: dice.randint(1, 3)]
+        self._deals = DEALS[: dice.randint(1, 3)]
         self.mood = dice.choice(MOODS)
         self.ledger = Ledger()
         self.scheduler = Scheduler(dice)
@@ -151,14 +157,36 @@ class Simulation:
             meanwhile=self._meanwhile,
             trace=trace,
         )
+        is_rush = dice.random() < RUSHES
+        if is_rush:
+            self._open_carts_of_one()
         skewed = dice.random() < 0.3
         at_work = self._workers[: dice.randint(2, len(self._workers))]
         for worker in at_work:
             skew = dice.choice(SKEWS) if skewed else dt.timedelta()
-            worker.begin(dice.randint(1, 5 - len(at_work) // 2), skew)
+            calls = dice.randint(1, 5 - len(at_work) // 2)
+            worker.begin(calls, skew, ("promo",) if is_rush else NAMES)
+
+    def _open_carts_of_one(self) -> None:
+        """Begin with every cart open, all of them one person's, and workers that go for the mails.
+
+        It happens by itself, but too seldom for two to be at one customer in the same moment.
+        """
+        self.mood = RUSH
+        self._deals = DEALS
+        for deal in DEALS:
+            data = {"contact": {"email": PEOPLE[0]}}
+            event = Event("lead", deal=deal, id=f"e{next(self.numbers)}", at=START, data=data)
+            self.ledger.tell(event)
+            self._board.handle(event)
+            self.ledger.acknowledged.add(event.id)
 
     def _clean_up(self) -> None:
-        """After a schedule that was cut short, let everybody begin anew."""
+        """After a schedule that was cut short, let everybody begin anew.
+
+        What was wrong then is wrong still, and whoever looked would say so in the middle of this.
+        """
+        self._is_cut_short = True
         self.scheduler.abandon()
         self.scheduler = Scheduler(self.dice)
         for worker in self._workers:
@@ -172,6 +200,7 @@ class Simulation:
         """Sweep and deliver, with nothing going wrong, until there is nothing left to wait for."""
         worker = self._workers[0]
         worker.skew = dt.timedelta()
+        worker.take_on(NAMES)
         self._alone = worker.name
         for _ in range(ROUNDS):
             worker.board.tick()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ladderpipe import Backoff, Board, Delivery, Event
@@ -25,7 +25,7 @@ from .seams import Injected
 if TYPE_CHECKING:
     from .simulation import Simulation
 
-__all__ = ["LEASE", "MOODS", "Worker"]
+__all__ = ["LEASE", "MOODS", "RUSH", "Worker"]
 
 LEASE: Final = dt.timedelta(minutes=10)
 BACKOFF: Final = Backoff(first=60, factor=2, tries=3)
@@ -44,6 +44,7 @@ class Worker:
     def __init__(self, name: str, simulation: Simulation) -> None:
         self.name = name
         self.skew = dt.timedelta()
+        self._names: Sequence[str] = NAMES
         self._simulation = simulation
         self._calls_left = 0
         self._call: Call | None = None
@@ -57,16 +58,23 @@ class Worker:
         self.board = Board(
             simulation.pipeline, store=self.store, clock=self, lease=LEASE, backoff=BACKOFF
         )
-        for name in NAMES:
+        self.take_on(self._names)
+
+    def take_on(self, names: Sequence[str]) -> None:
+        """Deliver the effects of these names, and leave the others to somebody else."""
+        self._names = names
+        self.board._session.handlers.clear()
+        for name in names:
             self.board.handles(name)(self._deliver)
 
     def now(self) -> dt.datetime:
         """Tell the time, as far as this machine knows it."""
         return self._simulation.time + self.skew
 
-    def begin(self, calls: int, skew: dt.timedelta) -> None:
+    def begin(self, calls: int, skew: dt.timedelta, names: Sequence[str]) -> None:
         """Take part in a schedule."""
         self.skew = skew
+        self.take_on(names)
         # What a process remembers of a store must not depend on the schedules before.
         self.board._session.is_indexed = False
         self._calls_left, self._call = calls, None
@@ -245,6 +253,7 @@ _CALLS: Final = (
 )
 MIXED: Final = (40, 12, 10, 12, 24, 2)
 DELIVERING: Final = (22, 6, 4, 6, 60, 2)
+RUSH: Final = (10, 2, 2, 4, 80, 2)
 MOODS: Final = (MIXED, MIXED, DELIVERING)
 """How often what is asked for, on different days."""
 

@@ -731,7 +731,8 @@ class Board:
         """Give a dead letter all its tries again.
 
         Raises:
-            EffectNotFoundError: it is no dead letter.
+            EffectNotFoundError: it is no dead letter, or an event that came late did away with the
+                visit that asked for it; then it is cancelled.
         """
         refuse_inside_hook("board.send_again")
         deliver.send_again(self._session, effect if isinstance(effect, str) else effect.key)

@@ -307,17 +307,30 @@ def send_again(session: Session, key: str) -> None:
     """Put a dead letter back in the queue, with all its tries before it.
 
     Raises:
-        EffectNotFoundError: there is no dead letter of that key.
+        EffectNotFoundError: there is no dead letter of that key, or its visit is gone.
     """
     with session.writing() as unit:
         row = _row_of(unit, key)
+        if row is not None:
+            unit.transaction.load_by_id(row.deal_id)
+            row = _row_of(unit, key)  # as it is now that nobody else is at its deal
         if row is None or row.state != EffectState.DEAD:
             state = "there is none" if row is None else f"it is {row.state}"
             raise EffectNotFoundError(
                 f"no dead letter has the key {key!r} ({state}): see board.dead_letters()"
             )
-        unit.transaction.claim_effect(key, "again", unit.now, 0)
-        unit.transaction.settle_effect(key, "pending", unit.now)
+        visits = {move.visit_key for move in unit.transaction.moves(row.deal_id)}
+        is_gone = row.phase == "into" and row.visit_key not in visits
+        if is_gone:
+            unit.transaction.settle_effect(key, EffectState.CANCELLED.value)
+        else:
+            unit.transaction.claim_effect(key, "again", unit.now, 0)
+            unit.transaction.settle_effect(key, "pending", unit.now)
+    if is_gone:
+        raise EffectNotFoundError(
+            f"the dead letter {key!r} is not sent again, and cancelled: an event that came late "
+            f"did away with the visit of deal {row.deal!r} that asked for it"
+        )
 
 
 def tasks(

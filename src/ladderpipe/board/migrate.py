@@ -22,7 +22,7 @@ from ..stores.base import PipelineRow, StoredDeal
 from .baseline import Past, folded_anew, past_of, pasts_of, write_baseline
 from .boundary import as_failure, go_on_or_raise, words
 from .decision import draft_of
-from .session import Session, definition_text
+from .session import Session, customer_told, definition_text
 from .unit import Unit
 
 __all__ = ["MigrationReport"]
@@ -210,7 +210,8 @@ def _carry_these(
     unit.flush()
     if len(deals) < batch:
         pipeline = unit.pipeline
-        definition = definition_text(pipeline)
+        row = unit.transaction.pipeline(pipeline.name)
+        definition = definition_text(pipeline, None if row is None else customer_told(row))
         unit.transaction.save_pipeline(pipeline.name, pipeline.fingerprint, definition, None)
 
 
@@ -239,7 +240,7 @@ def _begin(session: Session, mapping: Mapping[str, Stage] | None, batch: int) ->
         transaction.save_pipeline(
             pipeline.name,
             pipeline.fingerprint,
-            definition_text(pipeline),
+            definition_text(pipeline, customer_told(row)),
             json.dumps(renamed, sort_keys=True),
         )
         deals = transaction.unadopted(session.number, pipeline.fingerprint, 0, batch)

@@ -11,8 +11,9 @@ from typing import Final, TypeVar
 import attrs
 
 from ..errors import DefinitionError, PipelineChangedError, StoreError
-from ..ladder.fingerprint import differences, fold_definition
+from ..ladder.fingerprint import differences, fold_definition, function_name
 from ..model.clock import Clock, instant
+from ..model.customer import contact_keys
 from ..model.effect import Backoff, Handler, StaleEffects
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
@@ -49,6 +50,8 @@ class Session:
             reads it may be empty.
         has_held: whether events were held when effects to deliver were looked for.
         is_indexed: whether every deal's customer is known to have been worked out.
+        renewed_to: up to which deal this process has worked out the customers once more, since
+            the store knows of another ``customer=``; ``None`` where it knows of this one.
     """
 
     pipeline: Pipeline
@@ -65,6 +68,7 @@ class Session:
     stale_sent: list[dt.datetime] = attrs.field(factory=list)
     secret: bytes = attrs.field(default=b"", repr=False)
     is_indexed: bool = False
+    renewed_to: int | None = None
     has_held: bool = False
     observer: Observer = attrs.field(
         default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
@@ -146,21 +150,36 @@ class Session:
                 f"the store holds no pipeline {self.pipeline.name!r}: check which one is meant"
             )
         if row is None:
-            definition = definition_text(self.pipeline)
+            definition = definition_text(self.pipeline, customer_named(self.pipeline))
             with self.store.transaction() as transaction:
                 name = self.pipeline.name
                 row = transaction.pipeline(name, change=True) or transaction.save_pipeline(
                     name, fingerprint, definition, None
                 )
-        elif row.migrating is None and row.fingerprint == fingerprint and not self.read_only:
-            self._refresh(row)
+        elif not self.read_only:
+            if customer_told(row) != customer_named(self.pipeline):
+                self.renewed_to = 0
+            if row.migrating is None and row.fingerprint == fingerprint:
+                self._refresh(row, customer_told(row))
         self.number = row.id
         if refuse and (row.migrating is not None or row.fingerprint != fingerprint):
             raise PipelineChangedError(self._what_changed(row))
 
-    def _refresh(self, row: PipelineRow) -> None:
-        """Keep titles, probabilities and sequences up to date, which no history depends on."""
-        definition = definition_text(self.pipeline)
+    def end_renewal(self) -> None:
+        """Note that every deal's customer is the one that this pipeline's ``customer=`` finds."""
+        with self.reading() as transaction:
+            row = transaction.pipeline(self.pipeline.name)
+        if row is not None and not row.migrating and row.fingerprint == self.pipeline.fingerprint:
+            self._refresh(row, customer_named(self.pipeline))
+            self.renewed_to = None
+
+    def _refresh(self, row: PipelineRow, customer: str | None) -> None:
+        """Keep titles, probabilities and sequences up to date, which no history depends on.
+
+        Args:
+            customer: what names the function that has worked out the customers.
+        """
+        definition = definition_text(self.pipeline, customer)
         if row.definition == definition:
             return
         with self.store.transaction() as transaction:
@@ -197,11 +216,27 @@ def _pause(number: int) -> float:
     return random.uniform(0, FIRST_PAUSE * 2**number)
 
 
-def definition_text(pipeline: Pipeline) -> str:
+def customer_named(pipeline: Pipeline) -> str | None:
+    """Return what names the way in which a pipeline finds customers; ``None`` for the usual one."""
+    if pipeline.customer is contact_keys:
+        return None
+    return "" if pipeline.customer is None else function_name(pipeline.customer)
+
+
+def customer_told(row: PipelineRow) -> str | None:
+    """Return the name of that way for the deals of a store, before a change of it is through."""
+    name: str | None = json.loads(row.definition).get("customer")
+    return name
+
+
+def definition_text(pipeline: Pipeline, customer: str | None = None) -> str:
     """Return what a store keeps of a definition.
 
     That is what matters to the fold, which events are expected and, if it has a plain form, all of
     it: so the command line can read a store by its URL alone.
+
+    Args:
+        customer: what names the function that has worked out the customers of the deals.
     """
     try:
         whole = pipeline.to_dict(hooks=False)
@@ -212,4 +247,4 @@ def definition_text(pipeline: Pipeline) -> str:
         "whole": whole,
         "events": pipeline.events,
     }
-    return json.dumps(kept)
+    return json.dumps(kept if customer is None else {**kept, "customer": customer})

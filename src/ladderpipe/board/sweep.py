@@ -15,7 +15,8 @@ from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from ..observability.observer import Observer, observed
 from ..stores.base import StoredDeal, Transaction
-from .boundary import UNREADABLE, as_failure, go_on_or_raise
+from .boundary import as_failure, go_on_or_raise
+from .customer_index import index, renew
 from .release import try_again
 from .session import Session
 from .unit import Unit
@@ -59,7 +60,11 @@ def tick(session: Session, limit: int | None, until: dt.datetime | str | None = 
     if is_held:
         report = attrs.evolve(report, released=try_again(session, limit))
     if not session.is_indexed and not session.read_only:
-        session.retried(functools.partial(_index, session))
+        session.retried(functools.partial(index, session))
+    if session.renewed_to is not None:
+        session.renewed_to = session.retried(functools.partial(renew, session, session.renewed_to))
+        if session.renewed_to is None:
+            session.end_renewal()
     return report
 
 
@@ -76,18 +81,6 @@ def _ahead(session: Session, now: dt.datetime, latest: dt.datetime) -> Which:
     return lambda transaction, limit: transaction.swept_ahead(
         session.number, now, limit, now, now, latest
     )
-
-
-def _index(session: Session) -> None:
-    """Work out the customers of deals from before customers were known, a batch in each sweep."""
-    with session.writing() as unit:
-        unit.check_pipeline()
-        for stored, document in unit.transaction.unindexed(session.number, BATCH):
-            # One that cannot be read is left without a customer, and does not keep the others back.
-            try:
-                unit.note_customer(stored, document)
-            except UNREADABLE:
-                unit.note_nobody(stored)
 
 
 @observed("ladderpipe.tick", Observer.swept)

@@ -26,7 +26,7 @@ from ..stores.base import (
     StoredDeal,
     Transaction,
 )
-from .customers import NOBODY, customer_text, has_said, keys_of, source_of, unsubscribes_all
+from .customers import has_said, is_reached_anew, keys_of
 from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import QuietTo, effects_asked
 from .remarks import remarks_on
@@ -430,20 +430,17 @@ class Unit:
         decision = Decision(stored, carried, (), (), None)
         self._changes.append(decision.change(self.pipeline, self.now, stored.has_effects))
 
-    def note_customer(self, stored: StoredDeal, document: str | None) -> None:
+    def note_customer(self, stored: StoredDeal, customer: str | None) -> None:
         """Note the customer of a deal of which nothing else changes."""
-        told = [event for event, _ in self.transaction.events(stored.id)]
-        source = source_of(told)
-        draft = self.draft(stored, document)
-        customer = customer_text(
-            self.pipeline, draft, source or "", any(map(unsubscribes_all, told))
+        keys, before = keys_of(customer), keys_of(stored.customer)
+        change = DealChange(
+            stored._replace(customer=customer),
+            customer=keys,
+            no_customer=tuple(key for key in before if key not in keys),
+            wakes=is_reached_anew(stored.customer, customer),
         )
-        row = stored._replace(customer=customer)
-        self._changes.append(DealChange(row, customer=keys_of(customer), wakes=True))
-
-    def note_nobody(self, stored: StoredDeal) -> None:
-        """Note that a deal which cannot be read has no customer that anybody knows."""
-        self._changes.append(DealChange(stored._replace(customer=NOBODY), customer=()))
+        self._changes.append(change)
+        self._customers.update(keys, before)
 
     def note_removal(self, stored: StoredDeal) -> None:
         """Note that only a tombstone stays of a deal."""

@@ -18,7 +18,7 @@ from .ladder import Ladder
 from .plain import duration, plain
 from .rules import ANY, After, ByHand, OnEvents, Rule, Timer, timer_arguments
 
-__all__ = ["differences", "fingerprint", "fold_definition"]
+__all__ = ["differences", "fingerprint", "fold_definition", "function_name"]
 
 
 def fingerprint(ladder: Ladder) -> str:
@@ -41,7 +41,7 @@ def fold_definition(ladder: Ladder) -> dict[str, Any]:
         DefinitionError: an argument of a timer or a partial function has no plain form.
     """
     told = {
-        "reducer": _function_name(ladder.reducer),
+        "reducer": function_name(ladder.reducer),
         "stages": [_stage(stage) for stage in ladder.stages],
         "rules": [_rule(rule, ladder.stages) for rule in ladder.rules],
     }
@@ -102,13 +102,14 @@ def _guard(guard: Guard) -> Any:
     if isinstance(guard, Not):
         return {"not": _guard(guard.inner)}
     if isinstance(guard, FunctionGuard):
-        return {"function": _function_name(guard.function)}
+        return {"function": function_name(guard.function)}
     return guard.definition()
 
 
-def _function_name(function: Callable[..., Any]) -> str:
+def function_name(function: Callable[..., Any]) -> str:
+    """Return what stands for a function in a definition: what is inside of it is not seen."""
     if isinstance(function, functools.partial):
-        name = _function_name(function.func)
+        name = function_name(function.func)
         given = plain([function.args, function.keywords], name)
         return name + json.dumps(given, sort_keys=True)
     return str(getattr(function, "__qualname__", type(function).__qualname__))

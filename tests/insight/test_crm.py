@@ -12,6 +12,7 @@ import pytest
 from ladderpipe import insight
 from ladderpipe.errors import DefinitionError
 from ladderpipe.insight.frames.crm_map import crm_map, crm_map_from_dict, shipped_crm_maps
+from ladderpipe.insight.frames.tables import Problem, unread
 from ladderpipe.model.clock import instant
 
 from .boards import assert_same_tables
@@ -206,3 +207,14 @@ def test_every_row_of_the_export_is_read(sales: insight.Tables) -> None:
     engaged = sales.visits.filter(stage="engaging")
     assert (engaged.height, engaged["left_at"].null_count()) == (8300, 1589)
     assert "GTXPro" not in sales.deals["product"].to_list()
+
+
+def test_what_could_not_be_read_is_told_by_the_reason_with_an_example() -> None:
+    problems = [
+        *(Problem("x.csv", n, f"it is in '{n}', and nothing says since when") for n in (4, 5)),
+        Problem("deal 'a'", None, "its guard raised"),
+    ]
+    one, other = unread(problems)
+    assert "2, for example x.csv, line 4: it is in '4', and nothing says" in one["en"]
+    assert one["it"].startswith("Righe o trattative che non è stato possibile leggere: 2")
+    assert "deal 'a': its guard raised" in other["en"]

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ..model.refusals import grouped
 from .loading import reading_board
 from .options import Allow, Json, Name, StoredPipeline, Url
 from .printing import console, counted, printable, progress, write_json
 from .replay import replay
+from .replay_told import show_groups
 
 __all__ = ["mine"]
 
@@ -75,8 +77,11 @@ def _show(path: Path, report: Any) -> None:
     out.print(f"{printable(str(path))}: {cases}, {activities}", soft_wrap=True)
     if report.removed:
         out.print(f"not in it: {counted(report.removed, 'deal')} removed from the store")
-    for problem in report.problems:
-        out.print(printable(f"stands as it is stored: {problem}"), soft_wrap=True)
+    show_groups(
+        out,
+        "deals stand as they are stored",
+        grouped((problem.where, problem.reason) for problem in report.problems),
+    )
 
 
 def _record(path: Path, report: Any) -> dict[str, Any]:

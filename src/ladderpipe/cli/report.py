@@ -274,4 +274,4 @@ def _show(found: Sequence[Contents], written: list[Path]) -> None:
         of = "" if len(found) == 1 else f"{printable(tables.pipeline)}: "
         out.print(f"{of}{counted(sum(1 for _ in one.entries), 'report')} on {deals}")
         for note in tables.notes:
-            out.print(f"* {note['en']}", soft_wrap=True)
+            out.print(printable(f"* {note['en']}"), soft_wrap=True)

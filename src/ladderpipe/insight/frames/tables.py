@@ -6,7 +6,7 @@ Where they come from (a board, a CRM's export) and what is made of them is elsew
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -15,12 +15,13 @@ import polars as pl
 from ...errors import ClockError
 from ...model.clock import instant
 from ...model.notebook import MOST, table
+from ...model.refusals import grouped
 from ...model.stage import Stage
 from ..words import Words
 from .derive import deals_of, visits_of
 from .schema import DEALS
 
-__all__ = ["Problem", "Tables"]
+__all__ = ["Problem", "Tables", "unread"]
 
 
 @attrs.frozen
@@ -36,9 +37,13 @@ class Problem:
     line: int | None
     reason: str
 
+    @property
+    def where(self) -> str:
+        """The file and the line, or the deal."""
+        return self.place if self.line is None else f"{self.place}, line {self.line}"
+
     def __str__(self) -> str:
-        line = "" if self.line is None else f", line {self.line}"
-        return f"{self.place}{line}: {self.reason}"
+        return f"{self.where}: {self.reason}"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -130,17 +135,31 @@ class Tables:
     @property
     def notes(self) -> tuple[Words, ...]:
         """What is missing from the tables, in words, for reports to say so."""
-        told = (
-            (self.removed, _REMOVED),
-            (self.undated, _UNDATED),
-            (len(self.problems), _PROBLEMS),
-        )
-        return tuple(
-            {language: text.format(count=count) for language, text in words.items()}
-            for count, words in told
-            if count
+        told = ((self.removed, _REMOVED), (self.undated, _UNDATED))
+        return (
+            *(
+                {language: text.format(count=count) for language, text in words.items()}
+                for count, words in told
+                if count
+            ),
+            *unread(self.problems),
         )
 
+
+def unread(problems: Iterable[Problem]) -> Iterator[Words]:
+    """Yield in words what could not be read, by the reason, each with an example."""
+    groups = grouped((problem.where, problem.reason) for problem in problems)
+    for group in groups[:MOST_GROUPS]:
+        yield {
+            language: text.format(count=group.count, example=f"{group.where}: {group.reason}")
+            for language, text in _PROBLEMS.items()
+        }
+    rest = sum(group.count for group in groups[MOST_GROUPS:])
+    if rest:
+        yield {language: text.format(count=rest) for language, text in _OTHERS.items()}
+
+
+MOST_GROUPS: Final = 10
 
 _REMOVED: Final[Words] = {
     "en": "Deals removed from the store, with their history, and not counted: {count}.",
@@ -151,6 +170,10 @@ _UNDATED: Final[Words] = {
     "it": "Trattative senza alcuna data, contate solo nello stato finale: {count}.",
 }
 _PROBLEMS: Final[Words] = {
-    "en": "Rows or deals that could not be read: {count}.",
-    "it": "Righe o trattative che non è stato possibile leggere: {count}.",
+    "en": "Rows or deals that could not be read: {count}, for example {example}.",
+    "it": "Righe o trattative che non è stato possibile leggere: {count}, ad esempio {example}.",
+}
+_OTHERS: Final[Words] = {
+    "en": "Rows or deals that could not be read for other reasons: {count}.",
+    "it": "Righe o trattative che non è stato possibile leggere per altri motivi: {count}.",
 }

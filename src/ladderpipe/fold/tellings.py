@@ -56,10 +56,8 @@ class Tellings:
 
     def is_older(self, part: str, key: OrderKey) -> bool:
         """Return whether what has that place in S9 is older than what *part* is known to be."""
-        return any(
-            last is not None and last > key
-            for last in (self._keys.get(part), self._keys.get(EVERYTHING))
-        )
+        last, of_all = self._keys.get(part), self._keys.get(EVERYTHING)
+        return (last is not None and last > key) or (of_all is not None and of_all > key)
 
     def note(self, event: Event, changed: Collection[str]) -> None:
         """Note what an event tells and has *changed*."""
@@ -67,10 +65,11 @@ class Tellings:
         told = {EVERYTHING} if self._is_own else {*parts_told(event), *changed} - {CART}
         if not self._is_own and tells_whole_cart(event):
             told.add(CART)
+        cause = Cause.of(event)
         for part in told:
             if not self.is_older(part, key):
                 self._keys[part] = key
-                self.told[part] = Cause.of(event)
+                self.told[part] = cause
 
 
 def parts_told(event: Event) -> Iterator[str]:

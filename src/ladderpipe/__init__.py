@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .board.board import Board
 from .board.clock_watch import ClockDifference
+from .board.listing import Changes, Page
 from .board.read import StageTotal
 from .errors import LadderError, UndeliverableError
 from .fold.cart import CartDraft
@@ -54,6 +55,7 @@ from .model.visit import Visit
 from .pipeline import Pipeline, dump, load
 from .public import publish
 from .stores import SqliteStore
+from .stores.listing import Scope
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard
@@ -88,6 +90,7 @@ __all__ = [
     "CartDraft",
     "CartLine",
     "Change",
+    "Changes",
     "Clock",
     "ClockDifference",
     "Consequence",
@@ -124,6 +127,7 @@ __all__ = [
     "Option",
     "Outcome",
     "OverdueDeal",
+    "Page",
     "Pipeline",
     "Purpose",
     "Reason",
@@ -134,6 +138,7 @@ __all__ = [
     "ReplayReport",
     "RestoreReport",
     "Rule",
+    "Scope",
     "SendDecision",
     "SetAside",
     "SqliteStore",

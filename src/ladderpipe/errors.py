@@ -5,6 +5,7 @@ Each is also the built-in error that it is closest to::
     LadderError
     ├── ArchiveError              ValueError
     ├── ClockError                ValueError
+    ├── CursorError               ValueError
     ├── DealNotFoundError         LookupError
     ├── DefinitionError           ValueError
     ├── EffectNotFoundError       LookupError
@@ -34,6 +35,7 @@ from typing import Any, Final
 __all__ = [
     "ArchiveError",
     "ClockError",
+    "CursorError",
     "DealNotFoundError",
     "DefinitionError",
     "EffectNotFoundError",
@@ -96,6 +98,10 @@ class InstantError(LadderError, ValueError):
 
 class ClockError(LadderError, ValueError):
     """A clock asked to go back, a sweep beyond its time, or one by a machine's wrong clock."""
+
+
+class CursorError(LadderError, ValueError):
+    """A text that says where to read on, and is none that a board has given for this."""
 
 
 class InvalidEventError(LadderError, ValueError):

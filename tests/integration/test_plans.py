@@ -15,8 +15,10 @@ import pytest
 
 from ladderpipe import SqliteStore
 from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.listing import FIRST_HEARD, ORDERS
 from ladderpipe.stores.postgres.names import Names
-from ladderpipe.stores.postgres.statements import Many, statements
+from ladderpipe.stores.postgres.statements import Many, spelled, statements
+from ladderpipe.stores.sql_listing import count_text, sums_text, walk_text
 from ladderpipe.stores.sqlite import statements as sqlite_statements
 
 pytestmark = pytest.mark.slow
@@ -26,7 +28,6 @@ DEALS: Final = 200_000
 COLD: Final = {
     "COUNT_DEALS": "counts all deals, for how far an archive or a check has come",
     "CLOSED_DEALS": "archiving goes through the deals once",
-    "TOTALS": "sums up what every open deal is worth",
     "EFFECTS": "lists the effects of a whole store, whatever their state",
     "COUNT_HELD": "counts what is held, which is little, or somebody should look at it",
     "EVENTS_WITH_CONTACT": "forgetting a person looks into every event once",
@@ -86,6 +87,11 @@ HOT: Final = frozenset(
         "SAVE_DOCUMENT",
         "SAVE_DEAL",
         "SAVE_SWEPT_DEAL",
+        "SAVE_TOLD_DEAL",
+        "SAVE_SEARCH",
+        "DEALS_BY_ID",
+        "CHANGED_DEALS",
+        "DEALS_OF_COMPANY",
         "NOTE_FAILURE",
         "DUE_DEALS",
         "LOCK_DUE_DEALS",
@@ -165,17 +171,32 @@ HOT: Final = frozenset(
 ) | set(WHOLE_INDEX)
 """Statements that have to find what they want by an index, however many deals there are."""
 
-LARGE: Final = ("deals", "documents", "events", "moves", "effects", "held", "customers")
+LARGE: Final = (
+    "deals",
+    "documents",
+    "events",
+    "moves",
+    "effects",
+    "held",
+    "customers",
+    "search",
+)
 
 FILL: Final = (
     """INSERT INTO ladder_pipelines (name, fingerprint, definition) VALUES
         ('large', 'f', '{}'), ('small', 'f', '{}')""",
     """INSERT INTO ladder_deals (pipeline, deal, stage, visit, visit_key, entered_at, activity_at,
-            opened_at, due_at, swept_to, horizon, owner, currency, value, definition, customer)
+            opened_at, due_at, swept_to, horizon, owner, currency, value, definition, customer,
+            units, fraction, title, source, last_event_at, touched_at)
         SELECT CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, 'deal-' || n,
             CASE WHEN n % 5000 = 1 THEN 'rare' WHEN n % 3 = 0 THEN 'won' ELSE 'open' END,
             1, 'v' || n, AT, AT, AT, CASE WHEN n % 3 > 0 THEN AT END, AT, AT,
-            CASE WHEN n % 2 = 0 THEN 'owner-' || (n % 500) END, 'EUR', '5', 'f', 'c' FROM series""",
+            CASE WHEN n % 2 = 0 THEN 'owner-' || (n % 500) END, 'EUR', '5', 'f', 'c',
+            CASE WHEN n % 4 > 0 THEN n % 7000 END, CASE WHEN n % 4 > 0 THEN 0 END,
+            't' || (n % 50000), 's' || (n % 5), AT, AT FROM series""",
+    """INSERT INTO ladder_search (deal, pipeline, company, text)
+        SELECT n, CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, 'acme-' || (n % 1000), 't' || n
+        FROM series""",
     """INSERT INTO ladder_customers (key, deal) SELECT 'email:' || (n / 2), n FROM series""",
     """INSERT INTO ladder_documents (deal, data) SELECT n, '{"title": "t"}' FROM series""",
     """INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest,
@@ -203,6 +224,21 @@ def test_every_statement_is_known_to_be_hot_or_cold() -> None:
     names = set(sqlite_texts()) | set(postgres_texts())
     assert names == known
     assert not HOT & set(COLD)
+
+
+WALKS: Final = {
+    f"{order.name} {place}{filters}": walk_text(order, place, filters)
+    for order in (FIRST_HEARD, *ORDERS.values())
+    for place in ("first", "known", "unknown")
+    if order.columns or place != "unknown"
+    for filters in ("", " AND +d.owner = ?")
+}
+"""Every way along a column."""
+
+INDEXED: Final = {order.name: f"ladder_deals_by_{order.name}" for order in ORDERS.values()}
+
+COUNTED: Final = (count_text(" AND d.owner = ?"), sums_text())
+"""What adds up a stage, or all of them, without reading the deals themselves."""
 
 
 # -- SQLite -----------------------------------------------------------------------------------
@@ -251,6 +287,24 @@ def test_sqlite_finds_by_an_index_what_a_hot_statement_wants(
     assert not found
 
 
+@pytest.mark.parametrize("analysed", [False, True])
+def test_sqlite_goes_along_an_index_through_a_column(sqlite_file: Path, analysed: bool) -> None:
+    with contextlib.closing(sqlite3.connect(sqlite_file)) as connection:
+        connection.execute("ANALYZE" if analysed else "DROP TABLE IF EXISTS sqlite_stat1")
+        for name, text in WALKS.items():
+            plan = sqlite_plan(connection, text)
+            assert "TEMP B-TREE" not in plan, (name, plan)
+            index = INDEXED.get(name.split()[0], "ladder_deals_stage")
+            assert f"{index} (pipeline=? AND stage=?" in plan, (name, plan)
+        for text in COUNTED:
+            assert "USING COVERING INDEX" in sqlite_plan(connection, text), text
+
+
+def sqlite_plan(connection: sqlite3.Connection, text: str) -> str:
+    values = [1] * text.count("?")
+    return "; ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
+
+
 def sqlite_faults(connection: sqlite3.Connection, name: str, text: str) -> Iterator[str]:
     numbered = [int(number) for number in re.findall(r"\?(\d)", text)]
     values = [None] * max(numbered, default=text.count("?"))
@@ -268,7 +322,15 @@ def sqlite_faults(connection: sqlite3.Connection, name: str, text: str) -> Itera
         yield from (line for line in plan if "TEMP B-TREE" in line)
 
 
-PAGED: Final = ("EVERY_DEAL", "DEALS", "DEALS_OF_OWNER", "UNADOPTED", "DUE_DEALS", "HELD_DUE")
+PAGED: Final = (
+    "EVERY_DEAL",
+    "DEALS",
+    "DEALS_OF_OWNER",
+    "UNADOPTED",
+    "DUE_DEALS",
+    "HELD_DUE",
+    "CHANGED_DEALS",
+)
 """Statements that have to find their page in order: sorting would read all the others, too."""
 
 
@@ -312,6 +374,19 @@ def test_postgresql_finds_by_an_index_what_a_hot_statement_wants(
         for text in texts if name in HOT else ():
             found += [(name, *fault) for fault in postgres_faults(connection, name, text)]
     assert not found
+
+
+def test_postgresql_goes_along_an_index_through_a_column(
+    postgres_tables: psycopg.Connection[Any],
+) -> None:
+    connection = postgres_tables
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    for name, text in WALKS.items():
+        if "owner" in name:
+            continue  # it may know from its statistics that the owner has few
+        plan = plan_of(connection, spelled(text, Names("public", "ladder_")).decode())
+        kinds = {node["Node Type"] for node in nodes(plan)}
+        assert not kinds & {"Sort", "Seq Scan"}, (name, plan)
 
 
 def postgres_faults(

@@ -14,6 +14,7 @@ from ladderpipe import Board, Event, ManualClock, SqliteStore
 from ladderpipe.board.verify import verify
 from ladderpipe.policy import Policy, unsubscribed
 from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.listing import ORDERS
 from ladderpipe.stores.postgres import schema as postgres_schema
 from tests.carts import ADA, carts
 from tests.postgres import rows_by_table
@@ -118,7 +119,19 @@ def test_a_board_works_on_with_tables_that_a_former_version_made_on_postgresql(
         works_on(board)
 
 
+AS_IN_VERSION_10 = (
+    "DROP TABLE ladder_search",
+    *(
+        f"DROP INDEX ladder_deals_{index}"
+        for index in ("touched", "worth", *(f"by_{order}" for order in ORDERS))
+    ),
+    *(
+        f"ALTER TABLE ladder_deals DROP COLUMN {column}"
+        for column in ("units", "fraction", "title", "source", "touched_at")
+    ),
+)
 AS_IN_VERSION_9 = (
+    *AS_IN_VERSION_10,
     "CREATE TABLE former AS SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions",
     "DROP TABLE ladder_subscriptions",
     "CREATE TABLE ladder_subscriptions AS SELECT * FROM former",
@@ -214,6 +227,13 @@ def told_undeclared(version: int) -> dict[str, int]:
 
 def works_on(board: Board) -> None:
     assert verify(board).agrees
+    assert {deal.id for deal in board.page(search="ADA").deals} == {"ada"}
+    by_title = [deal.id for deal in board.deals(sort="title", status="open")]
+    assert by_title == sorted(by_title, key=lambda id: board.deal(id).title or "z")
+    assert sum(row.value for row in board.summary()) == sum(d.value or 0 for d in board.deals())
+    changes = board.changes()
+    assert {deal.id for deal in changes.deals} == {deal.id for deal in board.deals()}
+    assert changes.gone == ("eve",)
     assert [deal.id for deal in board.deals(stage="cold")] == ["ada"]
     assert [deal.id for deal in board.deals(status="open", owner="Dan")] == ["cyd"]
     assert [task.deal for task in board.tasks(owner="Dan")] == ["cyd"]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 from ..board.board import DEFAULT_POLL, Board
-from ..board.read import PAGE
+from ..board.listing import PAGE
 from ..board.session import Session
 from ..board.worker import Round
 from ..model.clock import Clock
@@ -231,6 +231,8 @@ class AsyncBoard:
 
     deal = awaited(Board.deal)
     deals = iterated(Board.deals)
+    page = awaited(Board.page)
+    changes = awaited(Board.changes)
     customer = awaited(Board.customer)
     history = awaited(Board.history)
     events = awaited(Board.events)

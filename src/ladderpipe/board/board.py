@@ -23,7 +23,8 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
-from . import deliver, edit, hand, handle, hold, options, read, release, sweep, withdraw
+from ..stores.listing import Scope
+from . import deliver, edit, hand, handle, hold, listing, options, read, release, sweep, withdraw
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .edit import KEEP
 from .handle import BATCH
@@ -651,25 +652,124 @@ class Board:
         stage: Stage | str | None = None,
         status: Status | None = None,
         owner: str | None = None,
+        source: str | None = None,
+        search: str | None = None,
+        customer: str | None = None,
+        scope: Scope | None = None,
+        sort: listing.Sort | None = None,
     ) -> Iterator[Deal]:
         """Yield the deals that match, in the order in which they were first heard of.
 
         One that cannot be read is left out and logged; :func:`~ladderpipe.verify` names it.
+
+        Args are those of :meth:`page`.
+
+        Raises:
+            ValueError: there is no such *sort*.
         """
         refuse_inside_hook("board.deals")
-        return read.deals(self._session, stage, status, owner)
+        wanted = listing.filter_of(
+            self._session,
+            stage=stage,
+            status=status,
+            owner=owner,
+            source=source,
+            search=search,
+            customer=customer,
+            scope=scope,
+        )
+        return listing.deals(self._session, wanted, sort)
+
+    def page(
+        self,
+        stage: Stage | str | None = None,
+        *,
+        sort: listing.Sort = "age",
+        after: str | None = None,
+        limit: int = 50,
+        status: Status | None = None,
+        owner: str | None = None,
+        source: str | None = None,
+        search: str | None = None,
+        customer: str | None = None,
+        scope: Scope | None = None,
+    ) -> listing.Page:
+        """Return a page of deals: a column of a board, or what a search finds.
+
+        A page goes on where the one before it ended, so that no deal is left out or told twice
+        because others have moved meanwhile. Only one that has itself got another place in the
+        order since, further on, is met there again.
+
+        Args:
+            stage: only deals in this stage; every stage when left out.
+            sort: ``age`` has the longest in their stage first, ``value`` the most valuable,
+                whatever the currency, ``recent`` those that something happened to last, ``due``
+                those whose timer is due next, ``title`` goes by the first 64 letters, large and
+                small ones alike. What is not known comes last. Equals are in the order in which
+                they were first heard of, with ``value`` and ``recent`` the other way round.
+            after: ``next`` of the page before; the first page when left out.
+            limit: the most deals to return, from 1 to 1,000.
+            status: only deals in a stage of this status.
+            owner: only this owner's deals.
+            source: only deals that came from there.
+            search: words that must all stand in title, contact, company or id, each anywhere in
+                them; the first ten count. Large and small letters are the same on every store,
+                and so are the ways of writing an accent; no sign has a meaning of its own.
+            customer: only deals with this key, as :meth:`customer` takes it.
+            scope: what whoever asks may see.
+
+        Raises:
+            CursorError: *after* is no cursor, or one of another *sort* (a ``ValueError``).
+            ValueError: there is no such *sort*, or *limit* is out of range.
+        """
+        refuse_inside_hook("board.page")
+        wanted = listing.filter_of(
+            self._session,
+            stage=stage,
+            status=status,
+            owner=owner,
+            source=source,
+            search=search,
+            customer=customer,
+            scope=scope,
+        )
+        return listing.page(self._session, wanted, sort, after, limit)
+
+    def changes(self, after: str | None = None, *, limit: int = 500) -> listing.Changes:
+        """Return deals that were written since, whatever wrote them, as they are now.
+
+        Every change is told at least once, and a deal that was written often perhaps only once.
+        What was recorded in the last minute and a half is told again together with what comes
+        after it, because a transaction may commit later than another that recorded later. Whoever
+        keeps one open for longer than that after the board has written in it
+        (:meth:`using`), or has clocks further apart, may have changes go unnoticed.
+
+        Ask until fewer than *limit* deals come back, and then again after a while.
+
+        Args:
+            after: ``cursor`` of the last answer; from the very first deal when left out.
+            limit: the most deals to return, to 1,000. With 0 there are none, and the cursor, if
+                *after* is left out, is for what is written from now on.
+
+        Raises:
+            CursorError: *after* is no cursor (a ``ValueError``).
+            ValueError: *limit* is out of range.
+        """
+        refuse_inside_hook("board.changes")
+        return listing.changes(self._session, after, limit)
 
     def customer(self, key: str) -> list[Deal]:
-        """Return the deals of this pipeline whose customer is known by a key, the oldest first.
+        """Return the deals of this pipeline with a customer or a company, the oldest first.
 
         Of a key that stands for nobody, because too many deals hold it, the first 201.
 
         Args:
             key: an e-mail address, or a key as ``Pipeline(customer=...)`` works them out, for
-                example ``"id:shop:7"``.
+                example ``"id:shop:7"``; or ``"company:"`` with the name of a company, large and
+                small letters alike.
         """
         refuse_inside_hook("board.customer")
-        return read.deals_of_customer(self._session, key)
+        return listing.deals_of_customer(self._session, key)
 
     def history(self, deal: str) -> History:
         """Return everything a deal has been through.
@@ -694,14 +794,14 @@ class Board:
         refuse_inside_hook("board.explain")
         return read.explain(self._session, deal)
 
-    def summary(self) -> list[read.StageTotal]:
+    def summary(self, scope: Scope | None = None) -> list[read.StageTotal]:
         """Return count, value and weighted value per stage and currency, in ladder order.
 
-        A deal whose value cannot be read is left out and logged; :func:`~ladderpipe.verify`
-        names it.
+        Args:
+            scope: what whoever asks may see.
         """
         refuse_inside_hook("board.summary")
-        return read.summary(self._session)
+        return read.summary(self._session, scope)
 
     def health(self, *, thorough: bool = False) -> Health:
         """Say how board and store are doing, and what a person should look at; writes nothing.

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from ..errors import DealNotFoundError, PipelineChangedError
+from ..errors import DealNotFoundError
 from ..fold.draft import order_key
 from ..fold.fold import in_order
 from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
-from ..model.customer import CHANNELS
 from ..model.deal import Deal
 from ..model.effect import Effect, EffectState, decisions_of
 from ..model.event import Event
 from ..model.history import History, SetAside
-from ..model.money import product, stored_amount, total
-from ..model.stage import Purpose, Stage, Status
-from ..stores.base import CROWD, DealFilter, EffectRow, StoredDeal, Transaction
-from .boundary import UNREADABLE
+from ..model.money import product
+from ..model.stage import Purpose, Stage
+from ..stores.base import EffectRow, StoredDeal, Transaction
+from ..stores.listing import Scope, StageSum, sums_of
 from .decision import draft_of, move_of, stored_until
+from .listing import filter_of
 from .session import Session
 
 if TYPE_CHECKING:
     from ..fold.explain import Explanation
 
 __all__ = ["StageTotal"]
-
-PAGE: Final = 500
 
 
 @attrs.frozen
@@ -43,7 +40,7 @@ class StageTotal:
         currency: ``None`` for deals whose events named none; never summed with others.
         value: sum of the values that are known.
         weighted_value: value times the stage's probability; ``None`` when it has none.
-        unvalued: how many of them have a value that is not known.
+        unvalued: how many of them have a value that is not known, or cannot be read.
     """
 
     stage: Stage
@@ -59,48 +56,6 @@ def deal(session: Session, deal_id: str) -> Deal:
     with session.reading() as transaction:
         stored, document = _find(session, transaction, deal_id)
         return draft_of(session.pipeline, stored, lambda: document).as_deal()
-
-
-def deals(
-    session: Session,
-    stage: Stage | str | None,
-    status: Status | None,
-    owner: str | None,
-) -> Iterator[Deal]:
-    """Yield deals page by page, so that a long list needs little memory."""
-    owner = None if owner is None else plain_text(owner)
-    wanted = DealFilter(stages=_stages(session, stage, status), owner=owner)
-    if owner is not None and not is_storable(owner):
-        return
-    after = 0
-    while True:
-        with session.reading() as transaction:
-            page = transaction.deals(session.number, wanted, after, PAGE)
-        for stored, document in page:
-            try:
-                found = _deal(session, stored, document)
-            except PipelineChangedError:
-                raise
-            except UNREADABLE as error:
-                session.observer.unreadable(stored.deal, error)
-            else:
-                yield found
-        if len(page) < PAGE:
-            return
-        after = page[-1][0].id
-
-
-def _deal(session: Session, stored: StoredDeal, document: str | None) -> Deal:
-    return draft_of(session.pipeline, stored, lambda: document).as_deal()
-
-
-def _stages(
-    session: Session, stage: Stage | str | None, status: Status | None
-) -> tuple[str, ...] | None:
-    if stage is None and status is None:
-        return None
-    found = session.pipeline.stages if stage is None else (session.pipeline.stage(stage),)
-    return tuple(s.key for s in found if status is None or s.status == status)
 
 
 def history(session: Session, deal_id: str) -> History:
@@ -129,24 +84,6 @@ def history(session: Session, deal_id: str) -> History:
         withdrawn=withdrawn,
         effects=effects,
     )
-
-
-def deals_of_customer(session: Session, key: str) -> list[Deal]:
-    """Return the open and closed deals whose customer has a key, in the order of their numbers."""
-    key = key if ":" in key else f"email:{key}"
-    if not is_storable(key):
-        return []
-    kind, _, rest = key.partition(":")
-    wanted = f"{kind}:{rest.strip().lower()}" if kind in CHANNELS else key
-    found = []
-    with session.reading() as transaction:
-        rows = transaction.deals_of_customer([plain_text(wanted)], CROWD + 1)
-        for row in rows:
-            is_own = row.pipeline == session.number
-            loaded = transaction.load_by_id(row.id) if is_own else None
-            if loaded is not None and loaded[0].stage is not None:
-                found.append(_deal(session, *loaded))
-    return found
 
 
 def events(session: Session, deal_id: str) -> list[Event]:
@@ -191,38 +128,33 @@ def effect_of(row: EffectRow) -> Effect:
     )
 
 
-def summary(session: Session) -> list[StageTotal]:
+def summary(session: Session, scope: Scope | None) -> list[StageTotal]:
     """Return count, value and weighted value per stage and currency, in ladder order."""
+    wanted = filter_of(session, scope=scope)
+    if wanted is None:
+        return []
     with session.reading() as transaction:
-        return totals(session, transaction.totals(session.number))
+        sums = transaction.stage_sums(session.number, wanted)
+    return _in_order(session, sums)
 
 
 def totals(
-    session: Session, deals: Iterable[tuple[str, str | None, str | Decimal | None]]
+    session: Session, deals: Iterable[tuple[str, str | None, Decimal | None]]
 ) -> list[StageTotal]:
     """Return what deals come to, each told by its stage's key, currency and value."""
-    counts: Counter[tuple[str, str | None]] = Counter()
-    unvalued: Counter[tuple[str, str | None]] = Counter()
-    sums: dict[tuple[str, str | None], Decimal] = {}
-    for stage, currency, value in deals:
-        key = stage, currency
-        try:
-            found = stored_amount(value) if isinstance(value, str) else value or Decimal()
-        except InvalidOperation as error:
-            session.observer.unreadable(None, error)
-            continue
-        counts[key] += 1
-        unvalued[key] += value is None
-        sums[key] = total((sums.get(key, Decimal()), found))
+    return _in_order(session, sums_of(deals))
+
+
+def _in_order(session: Session, sums: list[StageSum]) -> list[StageTotal]:
+    places = {stage.key: place for place, stage in enumerate(session.pipeline.stages)}
     rows = []
-    for stage in session.pipeline.stages:
-        of_stage = [(code, summed) for (key, code), summed in sums.items() if key == stage.key]
-        for currency, summed in sorted(of_stage, key=lambda pair: pair[0] or ""):
-            weight = stage.probability
-            weighted = None if weight is None else product(summed, Decimal(str(weight)))
-            key = stage.key, currency
-            total_of = StageTotal(stage, currency, counts[key], summed, weighted, unvalued[key])
-            rows.append(total_of)
+    known = (found for found in sums if found.stage in places)
+    for found in sorted(known, key=lambda one: (places[one.stage], one.currency or "")):
+        stage = session.pipeline.stages[places[found.stage]]
+        weight = stage.probability
+        weighted = None if weight is None else product(found.value, Decimal(str(weight)))
+        unvalued = found.deals - found.valued
+        rows.append(StageTotal(stage, found.currency, found.deals, found.value, weighted, unvalued))
     return rows
 
 

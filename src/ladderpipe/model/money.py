@@ -18,6 +18,7 @@ __all__ = [
     "currency_code",
     "may_be_too_much",
     "product",
+    "shortest",
     "stored_amount",
     "total",
 ]
@@ -102,13 +103,13 @@ def _exact(value: str | float | Decimal) -> Decimal:
         raise ValueError("an amount must be finite")
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -MOST_PLACES and number.adjusted() <= _MANY_DIGITS:
-        number = _shortest(number.quantize(_FINEST, context=_EXACT))
+        number = shortest(number.quantize(_FINEST, context=_EXACT))
     if number.adjusted() > _MANY_DIGITS:
         raise ValueError(f"amounts are below {LARGEST:.0e}")
     return number
 
 
-def _shortest(number: Decimal) -> Decimal:
+def shortest(number: Decimal) -> Decimal:
     """Return the number without zeros at its end, and without an exponent."""
     if not number:
         return Decimal()

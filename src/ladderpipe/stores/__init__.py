@@ -13,7 +13,6 @@ from ..extras import how_to_install
 from ..public import publish
 from .base import (
     DealChange,
-    DealFilter,
     EffectRow,
     MoveRecord,
     NewEffect,
@@ -25,6 +24,14 @@ from .base import (
     Structure,
     Transaction,
 )
+from .listing import (
+    Changed,
+    DealFilter,
+    Listed,
+    Order,
+    Place,
+    StageSum,
+)
 from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -32,16 +39,21 @@ if TYPE_CHECKING:
     from .postgres.store import PostgresStore as PostgresStore
 
 __all__ = [
+    "Changed",
     "DealChange",
     "DealFilter",
     "EffectRow",
+    "Listed",
     "MemoryStore",
     "MoveRecord",
     "NewEffect",
     "NewEvent",
+    "Order",
     "PipelineRow",
+    "Place",
     "RemarkCount",
     "SqliteStore",
+    "StageSum",
     "Store",
     "StoredDeal",
     "Structure",

@@ -16,11 +16,12 @@ import attrs
 
 from ..model.event import Event
 from ..model.held import HeldKind, held_key
+from .listing import DealFilter, Listing
+from .stored_deal import StoredDeal
 
 __all__ = [
     "CustomerDeal",
     "DealChange",
-    "DealFilter",
     "EffectRow",
     "HeldRow",
     "KnownEvent",
@@ -60,61 +61,6 @@ class PipelineRow(NamedTuple):
     fingerprint: str
     definition: str
     migrating: str | None
-
-
-class StoredDeal(NamedTuple):
-    """The narrow row of a deal. ``stage`` is ``None`` while no rule has opened it.
-
-    ``cursor_*`` is the place in the deal's one order up to which events were folded,
-    ``horizon`` when its last timer was tried, ``timers`` the fold's notes as JSON: on timers, and
-    on events that were taken back.
-    Timers due up to ``quiet_to`` are the past of a replay: whoever notices them sends nothing.
-    ``merged_into`` is the deal that a merged one went on in. ``customer`` is JSON of the customer's
-    keys, see :mod:`ladderpipe.board.customers`; ``None`` where nobody has worked them out yet.
-    """
-
-    id: int
-    deal: str
-    stage: str | None = None
-    visit: int = 0
-    visit_key: str | None = None
-    entered_at: dt.datetime | None = None
-    activity_at: dt.datetime | None = None
-    opened_at: dt.datetime | None = None
-    closed_at: dt.datetime | None = None
-    lost_from: str | None = None
-    due_at: dt.datetime | None = None
-    horizon: dt.datetime | None = None
-    swept_to: dt.datetime | None = None
-    quiet_to: dt.datetime | None = None
-    last_event_at: dt.datetime | None = None
-    cursor_at: dt.datetime | None = None
-    cursor_phase: int = 0
-    cursor_seq: int = 0
-    cursor_rung: int = 0
-    cursor_source: str = ""
-    cursor_id: str = ""
-    timers: str | None = None
-    owner: str | None = None
-    currency: str | None = None
-    value: str | None = None
-    has_effects: bool = False
-    baseline_at: dt.datetime | None = None
-    definition: str | None = None
-    failures: int = 0
-    retry_at: dt.datetime | None = None
-    removed_at: dt.datetime | None = None
-    customer: str | None = None
-    merged_into: str | None = None
-
-
-SWEPT_FIELDS: Final = tuple(
-    name
-    for name in StoredDeal._fields[2:]
-    if not name.startswith("cursor_")
-    and name not in ("last_event_at", "owner", "currency", "value", "customer")
-)
-"""What timers can change of a deal's row: nothing that only events say."""
 
 
 class NewEvent(NamedTuple):
@@ -363,14 +309,6 @@ class DealChange:
     remarks: Mapping[tuple[str, str], str | None] = attrs.field(factory=dict)
 
 
-@attrs.frozen(kw_only=True)
-class DealFilter:
-    """Which deals to list; ``None`` means any."""
-
-    stages: tuple[str, ...] | None = None
-    owner: str | None = None
-
-
 class Structure(NamedTuple):
     """What a database's tables are, beside what this version of the library expects.
 
@@ -382,7 +320,7 @@ class Structure(NamedTuple):
     missing_indexes: Mapping[str, str]
 
 
-class Transaction(Protocol):
+class Transaction(Listing, Protocol):
     """One unit of work on a store. Everything in it happens or nothing does."""
 
     @property
@@ -563,7 +501,10 @@ class Transaction(Protocol):
     def deals(
         self, pipeline: int, wanted: DealFilter, after: int, limit: int
     ) -> list[tuple[StoredDeal, str | None]]:
-        """Return open deals with an id above *after*, in the order of their ids."""
+        """Return open deals with an id above *after*, in the order of their ids.
+
+        Of the filter, only stages and owner count.
+        """
 
     def every_deal(
         self, pipeline: int, after: int, limit: int
@@ -591,9 +532,6 @@ class Transaction(Protocol):
 
         A deal of which no event was decided yet does not count.
         """
-
-    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str | None]]:
-        """Yield (stage, currency, value) of every open deal; a value of ``None`` is not known."""
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
         """Return ids of deals whose data or events name this contact, by a text or a number."""

@@ -26,7 +26,6 @@ from .base import (
     FROM_THE_FIRST,
     CustomerDeal,
     DealChange,
-    DealFilter,
     EffectRow,
     HeldRow,
     KnownEvent,
@@ -38,6 +37,9 @@ from .base import (
     StoredDeal,
     Subscription,
 )
+from .listing import DealFilter, told_of
+from .memory_listing import MemoryListing
+from .memory_tables import Tables
 
 __all__ = ["MemoryStore"]
 
@@ -52,7 +54,7 @@ class MemoryStore:
     """Deals in this process's memory. One transaction at a time; gone when it is closed."""
 
     def __init__(self) -> None:
-        self._tables = _Tables()
+        self._tables = Tables()
         self._lock = threading.RLock()
 
     @contextlib.contextmanager
@@ -93,40 +95,19 @@ class MemoryStore:
     def close(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._tables = _Tables()
+            self._tables = Tables()
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._tables.deals)} deals)"
 
 
-class _Tables:
-    def __init__(self) -> None:
-        self.pipelines: dict[str, PipelineRow] = {}
-        self.deals: dict[int, tuple[int, StoredDeal]] = {}
-        self.deal_ids: dict[tuple[int, str], int] = {}
-        self.documents: dict[int, str] = {}
-        self.events: dict[tuple[int, str, str], NewEvent] = {}
-        self.events_of: dict[int, tuple[tuple[int, str, str], ...]] = {}
-        self.remarks: dict[tuple[int, str, str], str] = {}
-        self.moves: dict[int, tuple[MoveRecord, ...]] = {}
-        self.effects: dict[str, tuple[int, EffectRow]] = {}
-        self.held: dict[tuple[int, str], HeldRow] = {}
-        self.held_customers: dict[tuple[int, str], tuple[str, ...]] = {}
-        self.customers: dict[str, tuple[int, ...]] = {}
-        self.customer_of: dict[int, Sequence[str]] = {}
-        self.secrets: dict[str, bytes] = {}
-        self.subscriptions: dict[str, frozenset[Subscription]] = {}
-        self.arms: dict[str, tuple[str, dt.datetime]] = {}
-        self.next_id = 1
-
-
-class MemoryTransaction:
+class MemoryTransaction(MemoryListing):
     """One unit of work on the tables."""
 
     connection = None
     is_usable = True
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._undo: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
 
@@ -288,6 +269,7 @@ class MemoryTransaction:
         self._drop(self._tables.events_of, deal_id)
         self._drop(self._tables.moves, deal_id)
         self._drop(self._tables.documents, deal_id)
+        self._drop(self._tables.told, deal_id)
         self._set_customer(deal_id, ())
         for effect in [e for _, e in self._tables.effects.values() if e.deal_id == deal_id]:
             self._drop(self._tables.effects, effect.key)
@@ -394,11 +376,14 @@ class MemoryTransaction:
             self._put(self._tables.deals, change.deal.id, (pipeline, change.deal))
             if change.document is not None:
                 self._put(self._tables.documents, change.deal.id, change.document)
+                told = told_of(change.deal.deal, change.deal.value, change.document)
+                self._put(self._tables.told, change.deal.id, told)
             for identity, remark in change.remarks.items():
                 if remark is None:
                     self._drop(self._tables.remarks, (pipeline, *identity))
                 else:
                     self._put(self._tables.remarks, (pipeline, *identity), remark)
+            self._put(self._tables.touched, change.deal.id, now)
             self._save_effects(pipeline, change, now)
             if change.customer is not None:
                 self._set_customer(change.deal.id, change.customer)
@@ -603,11 +588,6 @@ class MemoryTransaction:
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
         deals = [deal for deal in self._deals_of(pipeline) if deal.definition is not None]
         return sum(deal.failures > 0 for deal in deals), sum(deal.stage is None for deal in deals)
-
-    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str | None]]:
-        for deal in self._deals_of(pipeline):
-            if deal.stage is not None:
-                yield deal.stage, deal.currency, deal.value
 
     def deals_with_contact(self, pipeline: int, key: str, value: str) -> list[int]:
         documents: dict[int, list[str]] = defaultdict(list)

@@ -19,10 +19,8 @@ from .base import (
     CROWD,
     EVER,
     FROM_THE_FIRST,
-    SWEPT_FIELDS,
     CustomerDeal,
     DealChange,
-    DealFilter,
     EffectRow,
     HeldRow,
     MoveRecord,
@@ -33,19 +31,22 @@ from .base import (
     Structure,
     Subscription,
 )
+from .listing import DealFilter, told_of
+from .sql_listing import SqlListing
+from .stored_deal import SWEPT_FIELDS
 
 __all__ = ["Row"]
 
 Row = tuple[Any, ...]
 
-_swept: Final = itemgetter(*(StoredDeal._fields[2:].index(name) for name in SWEPT_FIELDS), -1)
-"""Takes the values of SAVE_SWEPT_DEAL from those of SAVE_DEAL."""
+_swept: Final = itemgetter(*(StoredDeal._fields[2:].index(name) for name in SWEPT_FIELDS))
+"""Takes the fields that SAVE_SWEPT_DEAL writes from those that SAVE_DEAL does."""
 
 _CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
 _DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(\w+)"
 
 
-class SqlTransaction:
+class SqlTransaction(SqlListing):
     """The named statements of a dialect, run on one connection."""
 
     def __init__(self, statements: Any) -> None:
@@ -55,10 +56,6 @@ class SqlTransaction:
 
     def _read(self, statement: Any, values: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return all its rows."""
-        raise NotImplementedError
-
-    def _stream(self, statement: Any, values: Sequence[Any]) -> Iterator[Row]:
-        """Run a statement and yield its rows, of which there may be more than memory holds."""
         raise NotImplementedError
 
     def _write(self, statement: Any, values: Sequence[Any]) -> int:
@@ -90,8 +87,8 @@ class SqlTransaction:
         return StoredDeal._make(row)
 
     def _deal_values(self, deal: StoredDeal) -> Row:
-        """Return the values of SAVE_DEAL: all fields from the third on, and the number."""
-        return (*deal[2:], deal.id)
+        """Return the values of all fields from the third on."""
+        return tuple(deal[2:])
 
     def _move(self, row: Row) -> MoveRecord:
         return MoveRecord._make(row)
@@ -216,9 +213,6 @@ class SqlTransaction:
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
         ((failing, waiting),) = self._read(self._sql.TROUBLED_DEALS, (pipeline,))
         return failing, waiting
-
-    def totals(self, pipeline: int) -> Iterator[tuple[str, str | None, str | None]]:
-        yield from self._stream(self._sql.TOTALS, (pipeline,))
 
     def _with_document(self, row: Row) -> tuple[StoredDeal, str | None]:
         return self._deal(row[1:]), row[0]
@@ -367,8 +361,15 @@ class SqlTransaction:
         if change.close is not None:
             n, at = change.close
             yield sql.CLOSE_VISIT, (self._instant(at), deal, n)
-        row = self._deal_values(change.deal)
-        yield (sql.SAVE_SWEPT_DEAL, _swept(row)) if change.only_swept else (sql.SAVE_DEAL, row)
+        row, written = self._deal_values(change.deal), (recorded_at, deal)
+        if change.document is not None:
+            told = told_of(change.deal.deal, change.deal.value, change.document)
+            yield sql.SAVE_TOLD_DEAL, (*row, *told[:4], *written)
+            yield sql.SAVE_SEARCH, (deal, pipeline, *told[4:])
+        elif change.only_swept:
+            yield sql.SAVE_SWEPT_DEAL, (*_swept(row), *written)
+        else:
+            yield sql.SAVE_DEAL, (*row, *written)
         for move in change.moves:
             yield sql.ADD_MOVE, self._move_values(deal, move)
         if change.document is not None:

@@ -33,6 +33,7 @@ from ladderpipe.public import publish
 from ladderpipe.stores import Store
 
 from .assertions import expect
+from .listing_contract import LISTING
 from .machine import ladder_state_machine
 from .shop import HOUR, Shop, contract_ladder, refused, same
 from .strategies import START
@@ -535,6 +536,7 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _keeps_tasks,
     _separates_pipelines,
     _lists_deals,
+    *LISTING,
     _reads_many_deals_at_once,
     _keeps_bad_events_from_good_ones,
     _adopts_a_changed_ladder,

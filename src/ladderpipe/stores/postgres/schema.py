@@ -19,12 +19,19 @@ from typing import Any, Final
 import psycopg
 
 from ...errors import StoreError
+from ..base import chunks
+from ..listing import told_again
 from .names import Names
 from .partitions import check_number, check_partitions, partitioned
 
 __all__ = ["MIGRATIONS", "column_types", "migrate"]
 
 OLDEST_SERVER: Final = 140_000
+
+FILLED_AT_ONCE: Final = 1_000
+
+LISTS: Final = 11
+"""The step that makes room for what lists are sorted by, which is then worked out of the data."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -276,6 +283,41 @@ ALTER TABLE {tables}subscriptions DROP CONSTRAINT {prefix}subscriptions_pkey;
 ALTER TABLE {tables}subscriptions
     ADD PRIMARY KEY (address, at, seq, source, id, pipeline, wanted);
 """,
+    """
+ALTER TABLE {tables}deals ADD COLUMN units bigint;
+ALTER TABLE {tables}deals ADD COLUMN fraction bigint;
+ALTER TABLE {tables}deals ADD COLUMN title text COLLATE "C";
+ALTER TABLE {tables}deals ADD COLUMN source text;
+ALTER TABLE {tables}deals ADD COLUMN touched_at timestamptz;
+UPDATE {tables}deals SET touched_at = coalesce(
+    greatest(last_event_at, entered_at, removed_at), to_timestamp(0))
+    WHERE definition IS NOT NULL OR removed_at IS NOT NULL;
+DROP INDEX IF EXISTS {tables}deals_owner;
+CREATE INDEX {prefix}deals_owner ON {tables}deals (pipeline, owner, id, stage)
+    WHERE owner IS NOT NULL;
+CREATE INDEX {prefix}deals_touched ON {tables}deals (pipeline, touched_at, id);
+CREATE INDEX {prefix}deals_by_age ON {tables}deals (pipeline, stage, entered_at, id)
+    WHERE stage IS NOT NULL;
+CREATE INDEX {prefix}deals_by_value ON {tables}deals (pipeline, stage, units, fraction, id)
+    WHERE stage IS NOT NULL;
+CREATE INDEX {prefix}deals_by_recent ON {tables}deals (pipeline, stage, last_event_at, id)
+    WHERE stage IS NOT NULL;
+CREATE INDEX {prefix}deals_by_due ON {tables}deals (pipeline, stage, due_at, id)
+    WHERE stage IS NOT NULL;
+CREATE INDEX {prefix}deals_by_title ON {tables}deals (pipeline, stage, title, id)
+    WHERE stage IS NOT NULL;
+CREATE INDEX {prefix}deals_worth ON {tables}deals
+    (pipeline, stage, currency, units, fraction, owner, source) WHERE stage IS NOT NULL;
+
+CREATE TABLE {tables}search (
+    deal bigint PRIMARY KEY REFERENCES {tables}deals (id),
+    pipeline integer NOT NULL,
+    company text COLLATE "C",
+    text text COLLATE "C" NOT NULL
+);
+CREATE INDEX {prefix}search_company ON {tables}search (pipeline, company, deal)
+    WHERE company IS NOT NULL;
+""",
 )
 
 
@@ -335,8 +377,31 @@ def _bring_up_to_date(
             makes_tables = number == 0 and partitions
             text = partitioned(script, partitions) if makes_tables else script
             connection.execute(names.fill(text))
+            if number + 1 == LISTS:
+                _fill_lists(connection, names)
         statement = names.fill("UPDATE {tables}schema SET version = %s")
         connection.execute(statement, (len(MIGRATIONS),))
+
+
+def _fill_lists(connection: psycopg.Connection[Any], names: Names) -> None:
+    """Work out of every deal's data what its lists are sorted by and searched in."""
+    rows = connection.execute(
+        names.fill(
+            "SELECT d.pipeline, d.id, d.deal, d.value, c.data::text FROM {tables}deals d "
+            "JOIN {tables}documents c ON c.deal = d.id"
+        )
+    )
+    update = names.fill(
+        "UPDATE {tables}deals SET units = %s, fraction = %s, title = %s, source = %s WHERE id = %s"
+    )
+    insert = names.fill(
+        "INSERT INTO {tables}search (company, text, pipeline, deal) VALUES (%s, %s, %s, %s)"
+    )
+    with connection.cursor() as cursor:
+        for some in chunks(told_again(rows), FILLED_AT_ONCE):
+            cursor.executemany(update, [(*told[:4], number) for _, number, told in some])
+            found = [(*told[4:], pipeline, number) for pipeline, number, told in some]
+            cursor.executemany(insert, found)
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:

@@ -31,13 +31,16 @@ _SHARED: Final = (
     "COUNT_DEALS",
     "SAVE_DEAL",
     "SAVE_SWEPT_DEAL",
+    "SAVE_TOLD_DEAL",
     "NOTE_FAILURE",
     "DUE_DEALS",
     "SWEPT_AHEAD",
     "DEALS",
     "COUNT_STAGE",
     "TROUBLED_DEALS",
-    "TOTALS",
+    "CHANGED_DEALS",
+    "DEALS_OF_COMPANY",
+    "SAVE_SEARCH",
     "DOCUMENT",
     "SAVE_DOCUMENT",
     "ADD_EVENT",
@@ -108,7 +111,9 @@ _DOCUMENT: Final = (
     "LEFT JOIN LATERAL (SELECT data FROM {tables}documents WHERE deal = d.id OFFSET 0) c ON true"
 )
 _TRANSLATION: Final = (
+    ("%", "%%"),
     (r"\?", "%s"),
+    (r"\binstr\(", "strpos("),
     (r"iif\((.+?), (.+?), (.+?)\)", r"CASE WHEN \1 THEN \2 ELSE \3 END"),
     (r"IN \(SELECT value FROM json_each\(%s\)\)", "= ANY(%s)"),
     # A hint to SQLite's planner.
@@ -117,7 +122,7 @@ _TRANSLATION: Final = (
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (
         r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
-        r"secrets|subscriptions|arms|held_customers)\b",
+        r"secrets|subscriptions|arms|held_customers|search)\b",
         r"{tables}\1",
     ),
 )
@@ -241,6 +246,11 @@ SELECT c.data, {_DEAL} FROM (
 CROSS JOIN LATERAL (SELECT * FROM {{tables}}deals WHERE id = page.id OFFSET 0) d
 {_DOCUMENT}
 ORDER BY d.id
+""",
+    "DEALS_BY_ID": f"""
+SELECT c.data, {_DEAL} FROM unnest(%s::bigint[]) wanted (number)
+CROSS JOIN LATERAL (SELECT * FROM {{tables}}deals WHERE id = number OFFSET 0) d
+{_DOCUMENT}
 """,
     "DEALS_OF_OWNER": f"""
 SELECT c.data, {_DEAL} FROM {{tables}}deals d {_DOCUMENT}
@@ -389,6 +399,12 @@ def statements(names: Names) -> Any:
     many = [*texts["SAVING"], *(texts[name] for name in _MANY)]
     found["MANY"] = {names.fill(text): Many.of(text, names) for text in many}
     return SimpleNamespace(**found)
+
+
+@functools.lru_cache(maxsize=512)
+def spelled(text: str, names: Names) -> bytes:
+    """Return a statement that was put together in SQLite's words, for these tables."""
+    return names.fill(str(translated(text)))
 
 
 def translated(text: str | tuple[str, ...]) -> str | tuple[str, ...]:

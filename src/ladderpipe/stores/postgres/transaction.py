@@ -28,17 +28,13 @@ from ..base import (
 from ..sql import Row, SqlTransaction
 from .names import Names
 from .schema import MIGRATIONS
-from .statements import statements
+from .statements import spelled, statements
 from .wire import PlainConnection, Wire, for_many
 
 __all__ = ["NOTICE"]
 
 NOTICE: Final = dt.timedelta(seconds=60)
 """Workers are told of what is due within this time; they look by themselves at least as often."""
-
-
-PAGE: Final = 2_000
-"""How many rows of a long answer are fetched at once."""
 
 
 class PostgresTransaction(SqlTransaction):
@@ -55,7 +51,6 @@ class PostgresTransaction(SqlTransaction):
         self._writes_rows = writes
         self._joined = joined
         self._depth = 0
-        self._streams = 0
         self._swept: list[int] = []
         self._documents: dict[int, str] = {}
         self.brings_work = False
@@ -80,17 +75,8 @@ class PostgresTransaction(SqlTransaction):
     def _read(self, statement: bytes, values: Sequence[Any] = ()) -> list[Row]:
         return self._wire.ask(statement, values).fetchall()
 
-    def _stream(self, statement: bytes, values: Sequence[Any]) -> Iterator[Row]:
-        """Yield rows from a cursor on the server, which sees one instant of the database."""
-        self._streams += 1
-        name = b"ladderpipe_%d" % self._streams
-        self._wire.send(b"DECLARE %s NO SCROLL CURSOR FOR %s" % (name, statement), values)
-        try:
-            while rows := self._read(b"FETCH %d FROM %s" % (PAGE, name)):
-                yield from rows
-        finally:
-            if not self.has_failed:
-                self._wire.send(b"CLOSE " + name)
+    def _spelled(self, text: str) -> bytes:
+        return spelled(text, self._names)
 
     def _write(self, statement: bytes, values: Sequence[Any]) -> int:
         return self._wire.ask(statement, values).rowcount

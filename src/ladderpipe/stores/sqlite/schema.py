@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MIGRATIONS"]
+__all__ = ["LISTS", "MIGRATIONS"]
+
+LISTS: Final = 11
+"""The step that makes room for what lists are sorted by, which is then worked out of the data."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -298,5 +301,39 @@ CREATE TABLE ladder_subscriptions (
 INSERT INTO ladder_subscriptions (address, wanted, at, seq, source, id)
 SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions_9;
 DROP TABLE ladder_subscriptions_9;
+""",
+    """
+ALTER TABLE ladder_deals ADD COLUMN units INTEGER;
+ALTER TABLE ladder_deals ADD COLUMN fraction INTEGER;
+ALTER TABLE ladder_deals ADD COLUMN title TEXT;
+ALTER TABLE ladder_deals ADD COLUMN source TEXT;
+ALTER TABLE ladder_deals ADD COLUMN touched_at INTEGER;
+UPDATE ladder_deals SET touched_at = max(coalesce(last_event_at, 0), coalesce(entered_at, 0),
+    coalesce(removed_at, 0)) WHERE definition IS NOT NULL OR removed_at IS NOT NULL;
+DROP INDEX IF EXISTS ladder_deals_owner;
+CREATE INDEX ladder_deals_owner ON ladder_deals (pipeline, owner, id, stage)
+    WHERE owner IS NOT NULL;
+CREATE INDEX ladder_deals_touched ON ladder_deals (pipeline, touched_at);
+CREATE INDEX ladder_deals_by_age ON ladder_deals (pipeline, stage, entered_at)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_value ON ladder_deals (pipeline, stage, units, fraction)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_recent ON ladder_deals (pipeline, stage, last_event_at)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_due ON ladder_deals (pipeline, stage, due_at)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_title ON ladder_deals (pipeline, stage, title)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_worth ON ladder_deals
+    (pipeline, stage, currency, units, fraction, owner, source) WHERE stage IS NOT NULL;
+
+CREATE TABLE ladder_search (
+    deal INTEGER PRIMARY KEY REFERENCES ladder_deals (id),
+    pipeline INTEGER NOT NULL,
+    company TEXT,
+    text TEXT NOT NULL
+);
+CREATE INDEX ladder_search_company ON ladder_search (pipeline, company)
+    WHERE company IS NOT NULL;
 """,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from ..base import SWEPT_FIELDS, EffectRow, HeldRow, MoveRecord, StoredDeal
+from ..base import EffectRow, HeldRow, MoveRecord, StoredDeal
+from ..stored_deal import SWEPT_FIELDS
 
 # CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
 # goes through the table. A plus before a column keeps it from an index that would need sorting.
@@ -80,12 +82,16 @@ SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.dea
 WHERE +d.pipeline = ? AND d.closed_at < ? AND d.id > ? ORDER BY d.id LIMIT ?
 """
 COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
-SAVE_DEAL: Final = (
-    "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in _DEAL_FIELDS) + " WHERE id = ?"
-)
-SAVE_SWEPT_DEAL: Final = (
-    "UPDATE ladder_deals SET " + ", ".join(f"{f} = ?" for f in SWEPT_FIELDS) + " WHERE id = ?"
-)
+
+
+def _update_deal(fields: Sequence[str]) -> str:
+    written = ", ".join(f"{field} = ?" for field in (*fields, "touched_at"))
+    return f"UPDATE ladder_deals SET {written} WHERE id = ?"
+
+
+SAVE_DEAL: Final = _update_deal(_DEAL_FIELDS)
+SAVE_SWEPT_DEAL: Final = _update_deal(SWEPT_FIELDS)
+SAVE_TOLD_DEAL: Final = _update_deal((*_DEAL_FIELDS, "units", "fraction", "title", "source"))
 NOTE_FAILURE: Final = "UPDATE ladder_deals SET failures = ?, retry_at = ? WHERE id = ?"
 DUE_DEALS: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d
@@ -123,9 +129,23 @@ SELECT count(CASE WHEN failures > 0 THEN 1 END), count(CASE WHEN stage IS NULL T
 FROM ladder_deals
 WHERE pipeline = ? AND (failures > 0 OR (stage IS NULL AND definition IS NOT NULL))
 """
-TOTALS: Final = """
-SELECT stage, currency, value FROM ladder_deals
-WHERE pipeline = ? AND stage IS NOT NULL
+DEALS_BY_ID: Final = f"""
+SELECT c.data, {_DEAL} FROM json_each(?) wanted
+CROSS JOIN ladder_deals d ON d.id = wanted.value
+LEFT JOIN ladder_documents c ON c.deal = d.id
+"""
+CHANGED_DEALS: Final = f"""
+SELECT d.touched_at, c.data, {_DEAL} FROM ladder_deals d
+LEFT JOIN ladder_documents c ON c.deal = d.id
+WHERE d.pipeline = ? AND (d.touched_at, d.id) > (?, ?) ORDER BY d.touched_at, d.id LIMIT ?
+"""
+DEALS_OF_COMPANY: Final = """
+SELECT deal FROM ladder_search WHERE pipeline = ? AND company = ? ORDER BY deal LIMIT ?
+"""
+SAVE_SEARCH: Final = """
+INSERT INTO ladder_search (deal, pipeline, company, text) VALUES (?, ?, ?, ?)
+ON CONFLICT (deal) DO UPDATE SET company = excluded.company, text = excluded.text
+WHERE ladder_search.text <> excluded.text
 """
 
 DOCUMENT: Final = "SELECT data FROM ladder_documents WHERE deal = ?"
@@ -209,15 +229,20 @@ REMOVE_UNUSED_DEAL: Final = """
 DELETE FROM ladder_deals WHERE id = ? AND definition IS NULL AND removed_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM ladder_events WHERE deal = ladder_deals.id)
 """
-REMOVE_DEAL: Final = tuple(
-    f"DELETE FROM {table} WHERE deal = ?"
-    for table in (
-        "ladder_effects",
-        "ladder_moves",
-        "ladder_events",
-        "ladder_documents",
-        "ladder_customers",
-    )
+REMOVE_DEAL: Final = (
+    *(
+        f"DELETE FROM {table} WHERE deal = ?"
+        for table in (
+            "ladder_effects",
+            "ladder_moves",
+            "ladder_events",
+            "ladder_documents",
+            "ladder_customers",
+            "ladder_search",
+        )
+    ),
+    "UPDATE ladder_deals SET units = NULL, fraction = NULL, title = NULL, source = NULL "
+    "WHERE id = ?",
 )
 
 ADD_EFFECT: Final = """
@@ -484,9 +509,11 @@ SAVING: Final = (
     CLOSE_VISIT,
     SAVE_SWEPT_DEAL,
     SAVE_DEAL,
+    SAVE_TOLD_DEAL,
     ADD_MOVE,
     SAVE_DOCUMENT,
     REMARK_EVENT,
+    SAVE_SEARCH,
     VANISH_VISIT_EFFECTS,
     END_VISIT_EFFECTS,
     UNDO_LEAVING_EFFECTS,

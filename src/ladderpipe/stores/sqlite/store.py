@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 from ...errors import StoreError
 from ..hook_guard import refuse_closing, refuse_ending
 from ..joined import is_closed, is_in_transaction, unwrap
-from .schema import MIGRATIONS
+from ..listing import told_again
+from .schema import LISTS, MIGRATIONS
 from .transaction import SqliteTransaction
 
 if TYPE_CHECKING:
@@ -467,16 +468,35 @@ def migrate(connection: sqlite3.Connection) -> None:
                 f"this file has schema version {version} and this ladderpipe knows "
                 f"{len(MIGRATIONS)}: install a later ladderpipe"
             )
-        for script in MIGRATIONS[version:]:
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
             for statement in script.split(";\n"):
                 if statement.strip():
                     connection.execute(statement)
+            if number == LISTS:
+                _fill_lists(connection)
         connection.execute("DELETE FROM ladder_schema")
         connection.execute("INSERT INTO ladder_schema VALUES (?)", (len(MIGRATIONS),))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _fill_lists(connection: sqlite3.Connection) -> None:
+    """Work out of every deal's data what its lists are sorted by and searched in."""
+    rows = connection.execute(
+        "SELECT d.pipeline, d.id, d.deal, d.value, c.data FROM ladder_deals d "
+        "JOIN ladder_documents c ON c.deal = d.id"
+    ).fetchall()
+    for pipeline, number, told in told_again(rows):
+        connection.execute(
+            "UPDATE ladder_deals SET units = ?, fraction = ?, title = ?, source = ? WHERE id = ?",
+            (*told[:4], number),
+        )
+        connection.execute(
+            "INSERT INTO ladder_search (company, text, pipeline, deal) VALUES (?, ?, ?, ?)",
+            (*told[4:], pipeline, number),
+        )
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -128,8 +128,8 @@ class SqliteTransaction(SqlTransaction):
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._execute(statement, values).fetchall()
 
-    def _stream(self, statement: str, values: Sequence[Any]) -> Iterator[Row]:
-        yield from self._execute(statement, values)
+    def _spelled(self, text: str) -> str:
+        return text
 
     def _write(self, statement: str, values: Sequence[Any]) -> int:
         return self._execute(statement, values).rowcount
@@ -165,7 +165,7 @@ class SqliteTransaction(SqlTransaction):
             at = values[index]
             if at is not None:
                 values[index] = to_micros(at)
-        return (*values[2:], values[0])
+        return tuple(values[2:])
 
     def _move(self, row: Row) -> MoveRecord:
         n, key, out_of, into, at, left_at, recorded_at, *cause = row

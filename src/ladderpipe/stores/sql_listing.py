@@ -1,0 +1,237 @@
+"""Lists of deals on SQL databases: statements put together from parts that stand here.
+
+What is asked for comes in as parameters and never as text. The parts are SQLite's; the dialects
+translate them as they do the statements that have names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final
+
+from .base import StoredDeal
+from .listing import (
+    COMPANY,
+    FEW,
+    Changed,
+    DealFilter,
+    Listed,
+    Order,
+    Place,
+    StageSum,
+    cut,
+    value_of,
+)
+
+__all__: list[str] = []
+
+Part = tuple[str, tuple[Any, ...]]
+"""A condition and its values."""
+
+_BILLION: Final = 10**9
+
+_IN_LIST: Final = "IN (SELECT value FROM json_each(?))"
+_OF_CUSTOMER: Final = "d.id IN (SELECT deal FROM ladder_customers WHERE key = ?)"
+_OF_COMPANY: Final = "d.id IN (SELECT deal FROM ladder_search WHERE pipeline = ? AND company = ?)"
+
+
+def walk_text(order: Order, place: str, filters: str = "") -> str:
+    """Return the statement that goes along the index of an order through one stage.
+
+    Args:
+        place: ``first`` for where the order begins, ``known`` for what is behind a place,
+            ``unknown`` for what is behind a number among the deals that have no place.
+    """
+    keys = [f"d.{column}" for column in order.columns]
+    way, beyond = ("DESC", "<") if order.is_descending else ("ASC", ">")
+    if place == "unknown":
+        where = " AND ".join([*(f"{key} IS NULL" for key in keys), f"d.id {beyond} ?"])
+    elif place == "known" and keys:
+        marks = ", ".join("?" * (len(keys) + 1))
+        where = f"({', '.join([*keys, 'd.id'])}) {beyond} ({marks})"
+    elif place == "known":
+        where = f"d.id {beyond} ?"
+    else:
+        where = f"{keys[0]} IS NOT NULL" if keys else "d.id IS NOT NULL"
+    sorted_by = ", ".join(f"{key} {way}" for key in [*keys, "d.id"])
+    return (
+        f"SELECT {', '.join(['d.id', *keys])} FROM ladder_deals d "
+        f"WHERE d.pipeline = ? AND d.stage = ? AND {where}{filters} ORDER BY {sorted_by} LIMIT ?"
+    )
+
+
+def gather_text(order: Order, filters: str, *, by_number: bool) -> str:
+    """Return the statement that finds all deals that match, in no order.
+
+    Args:
+        by_number: whether the filter gives their numbers.
+    """
+    keys = "".join(f", d.{column}" for column in order.columns)
+    hint = "+" if by_number else ""
+    return (
+        f"SELECT d.id{keys} FROM ladder_deals d "
+        f"WHERE {hint}d.pipeline = ? AND {hint}d.stage {_IN_LIST}{filters}"
+    )
+
+
+def count_text(filters: str) -> str:
+    """Return the statement that counts deals that match."""
+    return (
+        f"SELECT count(*) FROM ladder_deals d WHERE d.pipeline = ? AND d.stage {_IN_LIST}{filters}"
+    )
+
+
+def sums_text(filters: str = "") -> str:
+    """Return the statement that sums up stages; in two halves, so that no sum is too large."""
+    return (
+        "SELECT d.stage, d.currency, count(*), count(d.units), "
+        f"sum(d.units / {_BILLION}), sum(d.units % {_BILLION}), sum(d.fraction) "
+        f"FROM ladder_deals d WHERE d.pipeline = ? AND d.stage IS NOT NULL{filters} "
+        "GROUP BY d.stage, d.currency"
+    )
+
+
+class SqlListing:
+    """What a SQL transaction answers when lists are asked for."""
+
+    _sql: Any
+
+    def _read(self, statement: Any, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def _list(self, values: Sequence[Any]) -> Any:
+        raise NotImplementedError
+
+    def _instant(self, at: dt.datetime | None) -> Any:
+        raise NotImplementedError
+
+    def _from_instant(self, at: Any) -> dt.datetime:
+        raise NotImplementedError
+
+    def _with_document(self, row: tuple[Any, ...]) -> tuple[StoredDeal, str | None]:
+        raise NotImplementedError
+
+    def _spelled(self, text: str) -> Any:
+        """Return a statement as the dialect spells it."""
+        raise NotImplementedError
+
+    def listed(
+        self, pipeline: int, wanted: DealFilter, order: Order, after: Place | None, limit: int
+    ) -> Listed:
+        stages = wanted.stages or ()
+        if not wanted.is_narrow:
+            count = self._count(pipeline, wanted)
+            if count > FEW or wanted.is_plain:
+                found = [
+                    place
+                    for stage in stages
+                    for place in self._walk(pipeline, stage, wanted, order, after, limit)
+                ]
+                return Listed(cut(found, order, None, limit), count)
+        filters, values = self._conditions(pipeline, wanted)
+        text = gather_text(order, filters, by_number=wanted.is_narrow)
+        rows = self._read(self._spelled(text), (pipeline, self._list(stages), *values))
+        places = [self._place(order, row) for row in rows]
+        return Listed(cut(places, order, after, limit), len(places))
+
+    def _count(self, pipeline: int, wanted: DealFilter) -> int:
+        stages = wanted.stages or ()
+        if wanted.is_plain:
+            counts = (self._read(self._sql.COUNT_STAGE, (pipeline, stage)) for stage in stages)
+            return sum(rows[0][0] for rows in counts)
+        filters, values = self._conditions(pipeline, wanted)
+        asked = (pipeline, self._list(stages), *values)
+        count: int = self._read(self._spelled(count_text(filters)), asked)[0][0]
+        return count
+
+    def _walk(
+        self,
+        pipeline: int,
+        stage: str,
+        wanted: DealFilter,
+        order: Order,
+        after: Place | None,
+        limit: int,
+    ) -> list[Place]:
+        filters, values = self._conditions(pipeline, wanted)
+        # The index of the order is to be gone along, and not that of a filter.
+        filters = filters.replace("d.", "+d.")
+
+        def asked(place: str, *where: Any) -> list[Place]:
+            text = self._spelled(walk_text(order, place, filters))
+            wanted_rows = (pipeline, stage, *where, *values, limit)
+            return [self._place(order, row) for row in self._read(text, wanted_rows)]
+
+        found = []
+        if after is None:
+            found = asked("first")
+        elif after.key is not None:
+            key = map(self._instant, after.key) if order.is_by_instant else after.key
+            found = asked("known", *key, after.id)
+        if order.columns and len(found) < limit:
+            last = after.id if after is not None and after.key is None else order.before_all
+            found += asked("unknown", last)
+        return found[:limit]
+
+    def _place(self, order: Order, row: tuple[Any, ...]) -> Place:
+        number, *key = row
+        if key and key[0] is None:
+            return Place(None, number)
+        if order.is_by_instant:
+            key = [self._from_instant(at) for at in key]
+        return Place(tuple(key), number)
+
+    def _conditions(self, pipeline: int, wanted: DealFilter) -> Part:
+        """Return what a filter asks for besides stages, each condition begun with AND."""
+        parts: list[Part] = []
+        for column, one in (("owner", wanted.owner), ("source", wanted.source)):
+            if one is not None:
+                parts.append((f"d.{column} = ?", (one,)))
+        for column, names in (("owner", wanted.owners), ("source", wanted.sources)):
+            if names is not None:
+                named = self._list([name for name in names if name is not None])
+                text = f"d.{column} {_IN_LIST}"
+                text = f"(d.{column} IS NULL OR {text})" if None in names else text
+                parts.append((text, (named,)))
+        if wanted.words:
+            each = " AND instr(text, ?) > 0" * len(wanted.words)
+            text = f"d.id IN (SELECT deal FROM ladder_search WHERE pipeline = ?{each})"
+            parts.append((text, (pipeline, *wanted.words)))
+        if wanted.customer is not None and wanted.customer.startswith(COMPANY):
+            parts.append((_OF_COMPANY, (pipeline, wanted.customer.removeprefix(COMPANY))))
+        elif wanted.customer is not None:
+            parts.append((_OF_CUSTOMER, (wanted.customer,)))
+        text = "".join(f" AND {condition}" for condition, _ in parts)
+        return text, tuple(value for _, values in parts for value in values)
+
+    def deals_by_id(self, ids: Sequence[int]) -> dict[int, tuple[StoredDeal, str | None]]:
+        if not ids:
+            return {}
+        rows = self._read(self._sql.DEALS_BY_ID, (self._list(ids),))
+        found = (self._with_document(row) for row in rows)
+        return {stored.id: (stored, document) for stored, document in found}
+
+    def changed(self, pipeline: int, after: tuple[dt.datetime, int], limit: int) -> list[Changed]:
+        values = (pipeline, self._instant(after[0]), after[1], limit)
+        rows = self._read(self._sql.CHANGED_DEALS, values)
+        return [Changed(self._from_instant(row[0]), *self._with_document(row[1:])) for row in rows]
+
+    def stage_sums(self, pipeline: int, wanted: DealFilter) -> list[StageSum]:
+        filters, values = self._conditions(pipeline, wanted)
+        rows = self._read(self._spelled(sums_text(filters)), (pipeline, *values))
+        return [
+            StageSum(
+                stage,
+                currency,
+                count,
+                valued,
+                value_of(int(large or 0) * _BILLION + int(small or 0), int(fraction or 0)),
+            )
+            for stage, currency, count, valued, large, small, fraction in rows
+            if wanted.stages is None or stage in wanted.stages
+        ]
+
+    def deals_of_company(self, pipeline: int, company: str, limit: int) -> list[int]:
+        rows = self._read(self._sql.DEALS_OF_COMPANY, (pipeline, company, limit))
+        return [number for (number,) in rows]

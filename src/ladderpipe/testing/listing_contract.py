@@ -1,0 +1,147 @@
+"""What every store must do when lists are asked for; a part of the store contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ladderpipe import Deal, Scope
+from ladderpipe.errors import CursorError
+
+from .shop import Shop, refused, same
+
+__all__: list[str] = []
+
+_VALUES: Final = ("9", "10", None, "10.00", "-1.5", "999999999999999.25", "-1.4999999999")
+_TITLES: Final = ("beta", "Alfa", None, "ALFA", "100%", "Étude", "é")
+
+
+def _open(shop: Shop) -> None:
+    for number, (value, title) in enumerate(zip(_VALUES, _TITLES, strict=True)):
+        data = {
+            "value": value,
+            "title": title,
+            "owner": ("Ada", None, "Bo%")[number % 3],
+            "source": "shop" if number % 2 else None,
+            "company": {"name": "Straße & Co"} if number < 3 else "Acme",
+            "contact": {"name": f"Ada Rossi {number}", "email": f"a_{number}@example.com"},
+        }
+        told = {name: part for name, part in data.items() if part is not None}
+        shop.handle("lead.came", f"d{number}", number % 4, data={"currency": "EUR", **told})
+    shop.handle("paid", "d5", hours=5)
+
+
+def _pages(shop: Shop, **asked: Any) -> Iterator[Deal]:
+    page = shop.board.page(limit=2, **asked)
+    yield from page.deals
+    while page.next is not None:
+        page = shop.board.page(limit=2, after=page.next, **asked)
+        yield from page.deals
+
+
+def _ids(shop: Shop, **asked: Any) -> str:
+    return " ".join(deal.id for deal in _pages(shop, **asked))
+
+
+def pages_deals(shop: Shop) -> None:
+    """Pages of every order go on where the last one ended: numbers as numbers, unknown last."""
+    _open(shop)
+    same(_ids(shop, sort="age"), "d0 d4 d1 d2 d6 d3 d5", "the longest in their stage first")
+    same(_ids(shop, sort="value"), "d5 d3 d1 d0 d6 d4 d2", "the most valuable first")
+    same(_ids(shop, sort="recent"), "d5 d3 d6 d2 d1 d4 d0", "what happened last first")
+    same(_ids(shop, sort="title"), "d4 d1 d3 d0 d2 d6 d5", "by title")
+    same(_ids(shop, sort="due", stage="new"), "d0 d4 d1 d2 d6 d3", "the next due first")
+    same(_ids(shop, sort="due"), "d0 d4 d1 d2 d6 d3 d5", "those without a timer last")
+    same(shop.board.page("new", limit=1).count, 6, "the number of deals in a stage")
+    same([d.id for d in shop.board.deals(sort="title")][:2], ["d4", "d1"], "all deals by title")
+    cursor = shop.board.page(sort="value", limit=1).next
+    for wrong in ("", "x", "é", f"{cursor}A", (cursor or "")[:-1], "A" * 5_000):
+        with refused(CursorError):
+            shop.board.page(sort="value", after=wrong)
+    with refused(CursorError):
+        shop.board.page(sort="age", after=cursor)
+
+
+def searches_deals(shop: Shop) -> None:
+    """A search means the same letters on every store, and no sign has a meaning of its own."""
+    _open(shop)
+    for search, expected in {
+        "ALFA": "d1 d3",
+        "%": "d4",
+        "_": "d0 d1 d2 d3 d4 d5 d6",
+        "\\": "",
+        "\x00": "",
+        "rossi ADA 4": "d4",
+        "STRASSE": "d0 d1 d2",
+        "É": "d5 d6",
+        "e\u0301tude": "d5",
+        "D3": "d3",
+        "a_2@": "d2",
+        " ": "d0 d1 d2 d3 d4 d5 d6",
+    }.items():
+        found = [deal.id for deal in shop.board.deals(search=search)]
+        same(" ".join(found), expected, f"what {search!r} finds")
+        same(shop.board.page(search=search).count, len(found), f"how many {search!r} finds")
+    shop.board.edit("d0", by="Ada", title="Gamma", contact={"name": None})
+    same(_ids(shop, search="beta"), "", "a title of former times")
+    same(_ids(shop, search="gamma"), "d0", "the title of today")
+
+
+def filters_deals(shop: Shop) -> None:
+    """What a scope leaves out is in no list, no count and no total."""
+    _open(shop)
+    other = shop.open(shop.board.pipeline)
+    same(_ids(shop, owner="Bo%"), "d2 d5", "the deals of an owner")
+    same(_ids(shop, source="shop", stage="new"), "d1 d3", "the deals of a source")
+    same(_ids(shop, customer="A_1@example.com"), "d1", "the deals of a customer")
+    same(_ids(shop, customer="company:ACME"), "d4 d6 d3 d5", "the deals of a company")
+    same([d.id for d in other.customer("company:straße & co")], ["d0", "d1", "d2"], "a company's")
+    nobodys = Scope(owners=[None])
+    same(_ids(shop, scope=nobodys), "d4 d1", "the deals that nobody owns")
+    same(sum(row.count for row in other.summary(nobodys)), 2, "the summary of these")
+    same(_ids(shop, scope=Scope(owners=["Ada", None], sources=["shop"])), "d1 d3", "a scope")
+    same(shop.board.page(scope=Scope(stages=["won"])).count, 1, "the deals of a scope's stages")
+    same(other.summary(Scope(owners=[])), [], "the summary of nothing")
+    same(_ids(shop, owner="\x00"), "", "the deals of a name that no store holds")
+    totals = [(row.stage.key, row.count, row.unvalued, str(row.value)) for row in other.summary()]
+    expected = [("new", 6, 1, "26.0000000001"), ("won", 1, 0, "999999999999999.25")]
+    same(totals, expected, "the summary")
+
+
+def tells_changes(shop: Shop) -> None:
+    """What changed is told, whatever changed it, and what is gone is told as such."""
+    board = shop.board
+    before = board.changes(limit=0).cursor
+    shop.handle("lead.came")
+    shop.handle("told", "waits")
+    first = board.changes(before)
+    same([deal.id for deal in first.deals], ["d"], "the open deals that changed")
+    same(first.gone, ("waits",), "the deals that are not open")
+    same(board.changes(first.cursor).deals, (), "what changed since")
+    shop.handle("told", data={"title": "x"})
+    again = board.changes(first.cursor)
+    same(again.deals, (board.deal("d"),), "a deal that was written at the same instant again")
+    shop.clock.advance(hours=47)
+    shop.handle("lead.came", "e", 47)
+    shop.clock.advance(hours=2)
+    second = board.changes(again.cursor)
+    same({deal.id for deal in second.deals} >= {"e"}, True, "a new deal")
+    board.tick()
+    third = board.changes(second.cursor)
+    same([deal.id for deal in third.deals], ["d"], "the deal that a timer moved")
+    shop.handle("paid", "e", 49)
+    board.remove("e")
+    shop.clock.advance(hours=1)
+    same(board.changes(third.cursor).gone, ("e",), "the deal that was removed")
+    every = board.changes()
+    same({deal.id for deal in every.deals} | set(every.gone), {"d", "e", "waits"}, "all deals")
+    with refused(CursorError):
+        board.changes(board.page(limit=1).next or "")
+
+
+LISTING: Final[tuple[Callable[[Shop], None], ...]] = (
+    pages_deals,
+    searches_deals,
+    filters_deals,
+    tells_changes,
+)

@@ -19,6 +19,7 @@ from . import (
     handling,
     handling_postgres,
     importing,
+    listing,
     policies,
     receiving,
     reporting,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "reports": reporting.run,
     "receive": receiving.run,
     "growth": growing.run,
+    "lists": listing.run,
     "policy": policies.run,
 }
 

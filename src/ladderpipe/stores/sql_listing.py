@@ -62,7 +62,7 @@ def walk_text(order: Order, place: str, filters: str = "") -> str:
 
 
 def gather_text(order: Order, filters: str, *, by_number: bool) -> str:
-    """Return the statement that finds all deals that match, in no order.
+    """Return the statement that finds deals that match, in no order.
 
     Args:
         by_number: whether the filter gives their numbers.
@@ -71,7 +71,7 @@ def gather_text(order: Order, filters: str, *, by_number: bool) -> str:
     hint = "+" if by_number else ""
     return (
         f"SELECT d.id{keys} FROM ladder_deals d "
-        f"WHERE {hint}d.pipeline = ? AND {hint}d.stage {_IN_LIST}{filters}"
+        f"WHERE {hint}d.pipeline = ? AND {hint}d.stage {_IN_LIST}{filters} LIMIT ?"
     )
 
 
@@ -119,21 +119,27 @@ class SqlListing:
     def listed(
         self, pipeline: int, wanted: DealFilter, order: Order, after: Place | None, limit: int
     ) -> Listed:
-        stages = wanted.stages or ()
-        if not wanted.is_narrow:
+        # A search is done once where it finds few; other filters are counted from an index alone.
+        count = None if wanted.is_narrow else self._count(pipeline, wanted)
+        if not wanted.is_plain and (count is None or count <= FEW):
+            few = self._gather(pipeline, wanted, order)
+            if len(few) <= FEW:
+                return Listed(cut(few, order, after, limit), len(few))
+        found = [
+            place
+            for stage in wanted.stages or ()
+            for place in self._walk(pipeline, stage, wanted, order, after, limit)
+        ]
+        if count is None:
             count = self._count(pipeline, wanted)
-            if count > FEW or wanted.is_plain:
-                found = [
-                    place
-                    for stage in stages
-                    for place in self._walk(pipeline, stage, wanted, order, after, limit)
-                ]
-                return Listed(cut(found, order, None, limit), count)
+        return Listed(cut(found, order, None, limit), count)
+
+    def _gather(self, pipeline: int, wanted: DealFilter, order: Order) -> list[Place]:
+        """Return the places of all that match, or of a few too many."""
         filters, values = self._conditions(pipeline, wanted)
         text = gather_text(order, filters, by_number=wanted.is_narrow)
-        rows = self._read(self._spelled(text), (pipeline, self._list(stages), *values))
-        places = [self._place(order, row) for row in rows]
-        return Listed(cut(places, order, after, limit), len(places))
+        asked = (pipeline, self._list(wanted.stages or ()), *values, FEW + 1)
+        return [self._place(order, row) for row in self._read(self._spelled(text), asked)]
 
     def _count(self, pipeline: int, wanted: DealFilter) -> int:
         stages = wanted.stages or ()
@@ -141,8 +147,9 @@ class SqlListing:
             counts = (self._read(self._sql.COUNT_STAGE, (pipeline, stage)) for stage in stages)
             return sum(rows[0][0] for rows in counts)
         filters, values = self._conditions(pipeline, wanted)
+        text = count_text(filters.replace("d.id", "+d.id"))
         asked = (pipeline, self._list(stages), *values)
-        count: int = self._read(self._spelled(count_text(filters)), asked)[0][0]
+        count: int = self._read(self._spelled(text), asked)[0][0]
         return count
 
     def _walk(
@@ -154,7 +161,7 @@ class SqlListing:
         after: Place | None,
         limit: int,
     ) -> list[Place]:
-        filters, values = self._conditions(pipeline, wanted)
+        filters, values = self._conditions(pipeline, wanted, one_by_one=True)
         # The index of the order is to be gone along, and not that of a filter.
         filters = filters.replace("d.", "+d.")
 
@@ -182,8 +189,12 @@ class SqlListing:
             key = [self._from_instant(at) for at in key]
         return Place(tuple(key), number)
 
-    def _conditions(self, pipeline: int, wanted: DealFilter) -> Part:
-        """Return what a filter asks for besides stages, each condition begun with AND."""
+    def _conditions(self, pipeline: int, wanted: DealFilter, *, one_by_one: bool = False) -> Part:
+        """Return what a filter asks for besides stages, each condition begun with AND.
+
+        Args:
+            one_by_one: whether deals are looked at until there are enough.
+        """
         parts: list[Part] = []
         for column, one in (("owner", wanted.owner), ("source", wanted.source)):
             if one is not None:
@@ -196,7 +207,9 @@ class SqlListing:
                 parts.append((text, (named,)))
         if wanted.words:
             each = " AND instr(text, ?) > 0" * len(wanted.words)
-            text = f"d.id IN (SELECT deal FROM ladder_search WHERE pipeline = ?{each})"
+            text = "SELECT deal FROM ladder_search WHERE"
+            own = f"EXISTS ({text} deal = d.id AND pipeline = ?{each})"
+            text = own if one_by_one else f"d.id IN ({text} pipeline = ?{each})"
             parts.append((text, (pipeline, *wanted.words)))
         if wanted.customer is not None and wanted.customer.startswith(COMPANY):
             parts.append((_OF_COMPANY, (pipeline, wanted.customer.removeprefix(COMPANY))))

@@ -35,6 +35,7 @@ FEW: Final = 1_000
 _TENTHS: Final = 10
 """Decimal places of a stored amount: its fraction is a whole number of 10^-10."""
 _EXACT: Final = Context(prec=60)
+_CENT: Final = Decimal("0.01")
 _LARGEST: Final = 2**63
 
 Names = tuple[str | None, ...]
@@ -299,8 +300,14 @@ def _parts_of(value: str | None) -> tuple[int | None, int | None]:
 
 
 def value_of(units: int, fraction: int) -> Decimal:
-    """Return the amount, or the sum of amounts, that has these parts; no zeros at its end."""
-    return shortest(total((Decimal(units), Decimal(fraction).scaleb(-_TENTHS, _EXACT))))
+    """Return the amount, or the sum of amounts, that has these parts, to two places or more."""
+    found = shortest(total((Decimal(units), Decimal(fraction).scaleb(-_TENTHS, _EXACT))))
+    return max(found, found.quantize(_CENT, context=_EXACT), key=_places)
+
+
+def _places(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
 
 
 def sums_of(deals: Iterable[tuple[str, str | None, Decimal | None]]) -> list[StageSum]:

@@ -249,7 +249,7 @@ class _Replay:
                 for kind, count in self._types.items()
                 if ladder.declares(kind) and ladder.rung_of(kind) < 0 and not _is_own(kind)
             },
-            timers={rule: count for rule, count in self._timers.items() if count},
+            timers={rule: count for rule, count in self._timers.items() if count > 0},
             first_at=self._times.first,
             last_at=self._times.last,
             warnings=tuple(self._times.warnings(written_at)),

@@ -21,6 +21,8 @@ BY_CONTENT: Final = "log"
 
 _SLOTS: Final = 1024
 
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode
+
 
 class Repeats:
     """Counts equal rows of one log.
@@ -69,6 +71,6 @@ def content_digest(told: Iterable[Any], scope: Scope, columns: Iterable[str]) ->
         columns: what else the map reads of it. Others, such as the running number that many
             programs write in front, are none of the event's.
     """
-    found = {name: value for name in sorted(columns) if (value := scope.find(name)) is not None}
-    text = json.dumps([*told, found], ensure_ascii=False, sort_keys=True, default=str)
+    found = {name: value for name in columns if (value := scope.find(name)) is not None}
+    text = _encode([*told, found])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

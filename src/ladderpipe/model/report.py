@@ -46,7 +46,7 @@ class BatchReport:
         held: events that are held, by the reason.
         unfilled: by type and reason, how many events would have moved their deal, had it what the
             stage requires.
-        timers: by rule, how many moves timers made in between.
+        timers: by rule, how many moves timers made in between, less those that a late event undid.
     """
 
     outcomes: Mapping[Outcome, int]

@@ -217,6 +217,33 @@ def test_an_archived_or_held_event_unsubscribes_too(store: Any):
     assert shop.reminded == ["taken"]
 
 
+def test_a_held_event_that_is_withdrawn_has_unsubscribed_nobody(store: Any):
+    shop = Shopper(carts(Policy(stop_when=[unsubscribed])), store)
+    early = shop.event("contact.unsubscribed", "a", hours=20, contact={"email": ADA})
+    shop.board.handle(early, hold=True)
+    (held,) = shop.board.held()
+    shop.board.withdraw(held, by="ann", reason="a test")
+    shop.cart("a")
+    shop.later(50)
+    assert shop.reminded == ["a"]
+
+
+@pytest.mark.parametrize("is_said_by_both", [False, True])
+def test_what_is_withdrawn_under_a_taken_name_was_not_said_by_it(store: Any, is_said_by_both: bool):
+    """What the event says that has the name stays."""
+    shop = Shopper(carts(Policy(stop_when=[unsubscribed])), store)
+    kind = "contact.unsubscribed"
+    first = kind if is_said_by_both else "cart"
+    shop.tell(first, "taken", id="name", contact={"email": ADA})
+    conflict = shop.event(kind, "taken", id="name", contact={"email": ADA}, channel="email")
+    shop.board.handle(conflict, hold=True)
+    (held,) = shop.board.held()
+    shop.board.withdraw(held, by="ann", reason="a test")
+    shop.cart("a")
+    shop.later(50)
+    assert ("a" in shop.reminded) is not is_said_by_both
+
+
 def test_somebody_talks_to_the_customer_so_the_program_is_silent(store: Any):
     shop = Shopper(carts(Policy(stop_when=[in_conversation], quiet=("00:00", "23:00"))), store)
     shop.cart("a")

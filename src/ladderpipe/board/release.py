@@ -16,6 +16,7 @@ from .boundary import go_on_or_raise
 from .handle import check_time, take
 from .hold import event_of, keep, reason_of
 from .session import Session
+from .subscriptions import take_back
 from .unit import Unit, receipt
 
 __all__ = ["discard", "release", "try_again"]
@@ -144,15 +145,19 @@ def _ask_anew(unit: Unit, row: HeldRow) -> Receipt:
     return answer
 
 
-def discard(session: Session, key: str, by: str, reason: str) -> None:
-    """Put a held event aside for good, on record."""
+def discard(session: Session, key: str, by: str, reason: str, is_withdrawn: bool = False) -> None:
+    """Put a held event aside for good, on record.
+
+    Args:
+        is_withdrawn: whether what it said of addresses was never said, either.
+    """
     for name, text in (("by", by), ("reason", reason)):
         if not isinstance(text, str) or not text.strip():
             raise InvalidEventError(f"{name}={text!r}: say it, so that whoever looks later knows")
-    session.retried(functools.partial(_discard_once, session, key, by, reason))
+    session.retried(functools.partial(_discard_once, session, key, by, reason, is_withdrawn))
 
 
-def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
+def _discard_once(session: Session, key: str, by: str, reason: str, is_withdrawn: bool) -> None:
     with session.writing() as unit:
         unit.check_pipeline()
         row = _found(unit, key)
@@ -169,6 +174,9 @@ def _discard_once(session: Session, key: str, by: str, reason: str) -> None:
                 ),
             )
             unit.transaction.note_held_customer(unit.number, key, ())
+            if is_withdrawn:
+                stored, _ = unit.load(row.deal, create=False)
+                take_back(unit, event_of(row), None if stored is None else stored.id)
             return
         stored, document = unit.load(row.deal, create=True)
         assert stored is not None

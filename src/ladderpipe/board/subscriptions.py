@@ -19,7 +19,7 @@ from ..pipeline import Pipeline
 from ..stores.base import Subscription, Transaction
 from .customers import addresses_told, unsubscribes_all, wants_mail
 
-__all__ = ["note_of", "subscription"]
+__all__ = ["note_of", "subscription", "take_back"]
 
 
 class Noting(Protocol):
@@ -72,6 +72,18 @@ def note_of(
             for known, _ in unit.transaction.events(deal_id):
                 if unsubscribes_all(known):
                     _note(unit, known, False, _of_channel(known, own))
+
+
+def take_back(unit: Noting, event: Event, deal_id: int | None) -> None:
+    """Note no more what an event said that has no place among its deal's, but what those say."""
+    wanted = wants_mail(event)
+    if wanted is None:
+        return
+    for key in sorted(addresses_told(event)):
+        unit.take_back_subscription(key, wanted, event)
+    if deal_id is not None:
+        # One of them may have the same name, time and address.
+        _note_anew(unit, [known for known, _ in unit.transaction.events(deal_id)])
 
 
 def _note_anew(unit: Noting, told: Sequence[Event]) -> None:

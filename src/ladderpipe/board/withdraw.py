@@ -120,7 +120,7 @@ def withdraw(session: Session, given: Any, asked: TakeBack) -> Receipt:
     """Take one event back."""
     if isinstance(given, Held) and given.kind in (HeldKind.CONFLICT, HeldKind.COPY):
         # Its identity is another event's, so no withdrawal can name it.
-        discard(session, given.key, asked.by, asked.reason or "withdrawn")
+        discard(session, given.key, asked.by, asked.reason or "withdrawn", is_withdrawn=True)
         return Receipt(Outcome.STAYED, None, event=asked.target)
     return session.retried(functools.partial(_withdraw_once, session, asked))
 

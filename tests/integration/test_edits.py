@@ -81,6 +81,14 @@ def test_an_edit_corrects_and_is_in_the_history(shop: Shop):
     assert_is_the_fold(shop.board)
 
 
+def test_the_explanation_says_who_corrected_what(shop: Shop):
+    shop.board.edit("d", by="ann", owner="dan", value="3", note="on holiday")
+    shop.board.edit("d", by="bea", note="she called")
+    told = str(shop.board.explain("d"))
+    assert "ann corrected owner, value: on holiday" in told
+    assert "bea left a note: she called" in told
+
+
 def test_what_is_not_said_stays_and_none_empties(shop: Shop):
     shop.board.edit("d", by="ann", owner=None)
     deal = shop.board.deal("d")

@@ -18,7 +18,16 @@ from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, OnEvents, Rule
 from ..model.clock import instant, instant_text
 from ..model.effect import Effect
-from ..model.event import BASELINE, BY_HAND, DISCARDED, OVERRIDE, TOLD, WITHDRAW, Event
+from ..model.event import (
+    BASELINE,
+    BY_HAND,
+    DISCARDED,
+    EDITED,
+    OVERRIDE,
+    TOLD,
+    WITHDRAW,
+    Event,
+)
 from ..model.history import Withdrawn
 from ..model.notebook import text_block
 from ..model.receipt import Outcome
@@ -447,6 +456,8 @@ class _Listener:
         if event.type == TOLD:
             stage = event.data.get("stage")
             return None if stage is None else f"the deal was in '{stage}' already"
+        if event.type == EDITED:
+            return _correction(event)
         if all(refusal.reason is Reason.TRIGGER for refusal in refusals):
             return f"no rule listens to {event.type}"
         return None
@@ -464,6 +475,15 @@ class _Listener:
                 continue
             reason, detail = why_not(draft, event, rule, tried.get(order), winner)
             yield Refusal(rule.key or "", reason, detail)
+
+
+def _correction(event: Event) -> str:
+    said = sorted(event.data.keys() - {"by", "note"})
+    what = f"corrected {', '.join(said)}" if said else "left a note"
+    # On one line, whatever it holds: no note shall look like a step.
+    note = " ".join(str(event.data.get("note") or "").split())
+    who = event.data.get("by") or event.source or "somebody"
+    return f"{who} {what}" + (f": {note}" if note else "")
 
 
 def _late_note(draft: Draft, winner: Candidate | None) -> str | None:

@@ -83,9 +83,11 @@ def test_every_event_is_explained_once(case: tuple[Pipeline, list[Event]]) -> No
 
 @given(ladders_and_events())
 def test_every_rule_of_the_same_kind_won_or_was_refused(case: tuple[Pipeline, list[Event]]) -> None:
+    """What another system tells of a stage goes past them all."""
     pipeline, events = case
     for step in pipeline.explain(events, END).steps:
-        if step.kind in ("event", "hand"):
+        is_told = step.event is not None and step.event.type == "ladder.told"
+        if step.kind in ("event", "hand") and not is_told:
             listening = [
                 rule.key
                 for rule in pipeline.rules

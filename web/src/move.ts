@@ -1,0 +1,62 @@
+/** Moving a deal: one request, asked for what it takes before, put back and told where it fails. */
+
+import { ask, sheet } from "./dialog";
+import { refresh } from "./live";
+import { type Problem, type Told, freshId, post, text } from "./server";
+import { toast } from "./toast";
+
+export interface Move {
+  deal: string;
+  into: string;
+  /** The stage in which the reader saw it. */
+  expecting: string;
+  properties?: Record<string, string>;
+  id?: string;
+  act?: string;
+}
+
+/** Move a deal, and return whether it was moved; where it was not, `back` has put its card back. */
+export async function move(asked: Move, back: () => void = () => {}): Promise<boolean> {
+  const { act = "move", ...told } = asked;
+  const answer = await post(act, { id: freshId(), ...told });
+  if (answer.ok) {
+    done(asked.deal, answer.told);
+    return true;
+  }
+  back();
+  return refused(asked, answer.problem);
+}
+
+export function done(deal: string, told: Told): void {
+  const event = told.undo;
+  const offer = event ? { label: text("undo"), act: () => void undo(deal, event) } : undefined;
+  toast(told.message ?? "", offer ? { offer } : {});
+  void refresh();
+}
+
+async function undo(deal: string, event: string): Promise<void> {
+  const answer = await post("undo", { deal, event, id: freshId() });
+  if (answer.ok) toast(answer.told.message ?? "");
+  else toast(answer.problem.detail, { bad: true });
+  void refresh();
+}
+
+async function refused(asked: Move, problem: Problem): Promise<boolean> {
+  if (problem.missing?.length) return sheet(asked.deal, asked.into);
+  if (problem.stale && problem.settled) {
+    toast(problem.detail);
+    void refresh();
+    return false;
+  }
+  if (problem.stale && problem.expecting) {
+    const expecting = problem.expecting;
+    void refresh();
+    if (!(await ask(problem.detail, text("anyway")))) return false;
+    return move({ ...asked, expecting });
+  }
+  const again = problem.status === 0 || problem.status === 503;
+  const offer = { label: text("again"), act: () => void move(asked) };
+  toast(problem.detail, again ? { bad: true, offer } : { bad: true });
+  if (!again) void refresh();
+  return false;
+}

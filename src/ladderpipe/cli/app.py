@@ -27,6 +27,7 @@ from .held import held
 from .mine import mine
 from .replay import replay
 from .report import report
+from .serve import serve
 from .subscriptions import subscribe, unsubscribe
 from .tasks import assign, tasks
 from .template import template
@@ -69,7 +70,7 @@ def program(
 for _group, _commands in {
     "Begin": (demo,),
     "Ladders": (template, check, diagram, schema),
-    "Deals": (board, deals, history, explain),
+    "Deals": (board, serve, deals, history, explain),
     "By hand": (move, edit, undo, withdraw, tasks, assign, unsubscribe, subscribe),
     "Insight": (report, what_if),
     "Operation": (worker, doctor, replay, verify),

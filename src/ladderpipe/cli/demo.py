@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import shlex
 import shutil
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
 
+import attrs
 import typer
 from rich.console import Console
 
@@ -35,6 +38,10 @@ def demo(
     path: Annotated[
         Path, typer.Option("--path", metavar="FILE", help="the SQLite file to play it in")
     ] = Path("ladderpipe-demo.db"),
+    serve: Annotated[
+        bool, typer.Option("--serve", help="show the board in a browser afterwards")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="for --serve")] = 8000,
 ) -> None:
     """Play a week of a B2B shop and tell what happens, in a minute of reading."""
     mails = path.with_suffix(".mbox")
@@ -60,7 +67,30 @@ def demo(
         f"\n{week.mails} mails went out, and no reminder to anybody who had ordered.\n"
         f"{tasks} tasks wait for Marta."
     )
-    _suggest(out, url, mails)
+    if serve:
+        _serve(url, port)
+    else:
+        _suggest(out, url, mails)
+
+
+@attrs.frozen
+class _Onward:
+    """Time that goes on from an instant as fast as the machine's."""
+
+    since: dt.datetime
+    started: float = attrs.field(factory=time.monotonic)
+
+    def now(self) -> dt.datetime:
+        return self.since + dt.timedelta(seconds=time.monotonic() - self.started)
+
+
+def _serve(url: str, port: int) -> None:
+    """Show the demo's board where its week ended: by today's clock its timers are long past."""
+    from .demo_script import END
+    from .serve import serve_board
+
+    with Board.open(ladder(), url, _Onward(END)) as board:
+        serve_board(board, port=port)
 
 
 def ladder() -> Pipeline:
@@ -83,6 +113,7 @@ def _suggest(out: Console, url: str, mails: Path) -> None:
     store = shlex.quote(url)
     out.print("\nTry next", style="bold")
     for what, command in (
+        ("the board in your browser", f"{program} demo --serve"),
         ("why Ada's deal is where it is", f"{program} history {store} cart-1"),
         ("every decision about Elena's", f"{program} explain {store} cart-5"),
         ("the board in Italian", f"{program} board {store} -l it --now 2026-01-11T18:00Z"),

@@ -1,8 +1,8 @@
 """A ladder-style pipeline state machine for deals: always in exactly one stage.
 
 Everything public is exported here, or by one of ``ladderpipe.connect``, ``.errors``, ``.guards``,
-``.insight``, ``.logs``, ``.mail``, ``.policy``, ``.stores``, ``.templates`` and ``.testing``. Any
-other module may change.
+``.insight``, ``.logs``, ``.mail``, ``.policy``, ``.stores``, ``.templates``, ``.testing`` and
+``.web``. Any other module may change.
 
 What few programs need is loaded when it is first asked for, so that the others begin quickly.
 ``PostgresStore`` is here too; it needs the extra ``postgres``, and so ``from ladderpipe import *``

@@ -17,6 +17,7 @@ PACKAGES: Final = (
     "ladderpipe.stores",
     "ladderpipe.templates",
     "ladderpipe.testing",
+    "ladderpipe.web",
 )
 
 NEED_AN_EXTRA: Final = {"ladderpipe": ("PostgresStore",), "ladderpipe.stores": ("PostgresStore",)}

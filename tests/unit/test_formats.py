@@ -158,3 +158,15 @@ def test_a_number_in_few_letters_never_trails_decimals(
     exact = Decimal(amount)
     assert Format("en").short(exact) == english
     assert Format("it").short(exact).replace("\N{NO-BREAK SPACE}", " ") == italian
+
+
+@pytest.mark.parametrize("language", ["en", "it", "de", "fr", "ja", "xx"])
+def test_a_card_tells_an_age_in_few_letters_of_the_language(language: str) -> None:
+    told = [Format(language).narrow(dt.timedelta(seconds=s)) for s in (0, 59, 3_600, 400_000)]
+    assert all(len(text) <= 12 and "duration" not in text for text in told), told
+    assert len(set(told)) == 4
+
+
+def test_a_card_tells_an_age_in_days_from_two_days_on() -> None:
+    assert Format("it").narrow(dt.timedelta(days=4, hours=20)) == "4gg"
+    assert Format("en").narrow(dt.timedelta(hours=47)) == "47h"

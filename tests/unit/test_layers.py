@@ -40,12 +40,14 @@ LAYERS = (
 door is no room: it hands on what others hold."""
 
 ROOMS_OF = {
+    "a2wsgi": {"web"},
     "altair": {"insight"},
     "babel": {"formats"},
     "asyncio": {"asynchronous", "connect", "stores"},
+    "django": {"web"},
     "greenlet": {"asynchronous"},
     "hypothesis": {"testing"},
-    "jinja2": {"mail"},
+    "jinja2": {"mail", "web"},
     "markupsafe": {"mail"},
     "numpy": {"insight"},
     "opentelemetry": {"observability"},
@@ -56,9 +58,11 @@ ROOMS_OF = {
     "rich": {"cli"},
     "sqlite3": {"cli", "stores"},
     "standardwebhooks": {"connect"},
+    "starlette": {"web"},
     "tomli_w": {"ladder"},
     "transitions": {"ladder"},
     "typer": {"cli"},
+    "uvicorn": {"cli"},
     "yaml": {"ladder"},
 }
 """Which rooms may know a dependency; ``attrs`` is everybody's."""

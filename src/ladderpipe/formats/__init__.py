@@ -13,11 +13,12 @@ except ModuleNotFoundError as _error:  # pragma: no cover - tested in a process 
     if _error.name != "babel":
         raise
     raise ModuleNotFoundError(
-        "amounts and dates are written by Babel, which is not installed; the extras mail, insight "
-        f"and cli bring it: {how_to_install('mail')}",
+        "amounts and dates are written by Babel, which is not installed; the extras mail, insight, "
+        f"cli and web bring it: {how_to_install('mail')}",
         name="babel",
     ) from _error
 
+from .catalogue import catalogue
 from .format import ENGLISH, ITALIAN, NOTHING, Format
 
-__all__ = ["ENGLISH", "ITALIAN", "NOTHING", "Format"]
+__all__ = ["ENGLISH", "ITALIAN", "NOTHING", "Format", "catalogue"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import cache
 from typing import Final, Literal
@@ -213,12 +213,7 @@ class Format:
         )
         number = _rounded(length / one, 1 if abs(length / one) < 1_000 else 0)
         number = number.quantize(Decimal(1)) if number == number.to_integral() else number
-        told = (
-            format_unit(number, f"duration-{name}", width, locale=_locale(self.language))
-            for width in (("short", "long") if brief else ("long", "short"))
-        )
-        # Where CLDR's long form is the short one, Babel does not find it and names the unit.
-        return next(text for text in told if "duration-" not in text)
+        return self._counted(number, name, ("short", "long") if brief else ("long", "short"))
 
     def age(self, length: dt.timedelta | None) -> str:
         """Return how long something has lasted, rounded down: ``3 d``, ``5 h``, ``12 min``."""
@@ -229,6 +224,22 @@ class Format:
             ("s", dt.timedelta(seconds=1)),
         )
         return f"{self.number(length // one)} {symbol}"
+
+    def narrow(self, length: dt.timedelta) -> str:
+        """Return how long something has lasted, rounded down and short: ``3d``, ``3gg``, ``2h``."""
+        name, one = next(
+            ((name, one) for name, _, one, least in _UNITS if length >= least), _LENGTHS[3]
+        )
+        return self._counted(length // one, name, ("narrow", "short", "long"))
+
+    def _counted(
+        self, number: Decimal | int, name: str, widths: Sequence[Literal["narrow", "short", "long"]]
+    ) -> str:
+        """Return a number of hours or the like in the first width that the language has."""
+        locale = _locale(self.language)
+        told = (format_unit(number, f"duration-{name}", width, locale=locale) for width in widths)
+        # Where CLDR's long form is the short one, Babel does not find it and names the unit.
+        return next(text for text in told if "duration-" not in text)
 
     def month(self, day: dt.date | None) -> str:
         """Return a month and its year: ``Mar 2026``."""

@@ -1,0 +1,329 @@
+"""The application: from a request to the page or the act it asks for, and back."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+from ..board.board import Board
+from ..errors import DefinitionError
+from ..extras import how_to_install
+from ..observability.log_records import record
+from .access import Access, User
+from .call import Answer, Call, Document, Done, Page, Unchanged
+from .query import MAX_BODY, Params, form_of, query_of
+from .refusal import Refusal, refusal_of
+from .render import Templates
+from .reports import Reports
+from .routes import ROUTES, Route
+from .words import LANGUAGES, Words, words_in
+
+if TYPE_CHECKING:
+    from ..asynchronous import AsyncBoard
+
+__all__ = ["BoardApp"]
+
+SERVED: Final = logging.getLogger("ladderpipe.web")
+STATIC: Final = "/static/"
+DJANGO_USER: Final = "ladderpipe.user"
+"""Where Django's view puts whom Django has signed in; no client can name it."""
+
+HEADERS: Final = (
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+)
+"""Nothing inline, nothing from elsewhere, in nobody else's frame."""
+
+Result = TypeVar("Result")
+
+
+class BoardApp:
+    """A board for people, as an ASGI application to serve or to mount.
+
+    It holds no session and no cookie: the host application says who is asking. Pages work without
+    JavaScript; the same addresses answer JSON to ``Accept: application/json``.
+
+    Args:
+        board: a ``Board``, used in threads, or an ``AsyncBoard``, awaited.
+        user: called with each request, plain or ``async``; returns who it is, ``None`` for nobody.
+            It is given Starlette's ``Request``, and by :func:`board_view` Django's ``HttpRequest``.
+        access: what they may see and do.
+        language: of the page, unless the user has one; the pipeline's own when left out.
+        login_url: where somebody is sent who is not signed in, with ``?next=``; they are refused
+            with 401 when left out.
+        trusted_origins: further origins, such as ``"https://crm.example.com"``, whose pages may
+            post here; the page's own always may.
+
+    Raises:
+        DefinitionError: there is no such language.
+    """
+
+    def __init__(
+        self,
+        board: Board | AsyncBoard,
+        *,
+        user: Callable[[Any], Any],
+        access: Access | None = None,
+        language: str | None = None,
+        login_url: str | None = None,
+        trusted_origins: Iterable[str] = (),
+    ) -> None:
+        if language is not None and language not in LANGUAGES:
+            raise DefinitionError(
+                f"BoardApp(language={language!r}): its pages speak {', '.join(LANGUAGES)}"
+            )
+        self._board = board
+        self._who = user
+        self._access = Access() if access is None else access
+        self._language = language
+        self._login_url = login_url
+        self._trusted = frozenset(trusted_origins)
+        self._templates = Templates(board.pipeline)
+        self._reports = Reports()
+        self._static = StaticFiles(directory=Path(__file__).parent / "static")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        if scope["type"] == "lifespan":
+            return await _live(receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1000})
+        path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                named = {name for name, _ in message["headers"]}
+                ours = [(k.encode(), v.encode()) for k, v in HEADERS]
+                message["headers"] += [each for each in ours if each[0] not in named]
+            await send(message)
+
+        if path.startswith(STATIC) and scope["method"] in ("GET", "HEAD"):
+            return await self._file(path, scope, receive, guarded)
+        try:
+            response = await self._answered(Request(scope, receive), path)
+        except ClientDisconnect:
+            return None
+        response.headers.setdefault("cache-control", "private, no-cache")
+        response.headers.setdefault("vary", "Accept, Accept-Language, Cookie")
+        return await response(scope, receive, guarded)
+
+    def wsgi(self) -> Any:
+        """Return it as a WSGI application, for Flask and any WSGI server.
+
+        Raises:
+            DefinitionError: the board is an ``AsyncBoard``, which has to be awaited.
+            ModuleNotFoundError: the extra ``wsgi`` is not installed.
+        """
+        if not isinstance(self._board, Board):
+            raise DefinitionError(
+                "an AsyncBoard has to be awaited, and WSGI awaits nothing: open a Board for it"
+            )
+        try:
+            from a2wsgi import ASGIMiddleware
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"app.wsgi() needs a2wsgi: {how_to_install('wsgi')}", name=error.name
+            ) from error
+        application: Any = self
+        return ASGIMiddleware(application)
+
+    def user_of(self, request: Any) -> User | None:
+        """Return whom the host application has signed in; Django's view asks it in its thread."""
+        found: User | None = self._who(request)
+        return found
+
+    # -- one request --------------------------------------------------------------------------
+
+    async def _file(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.exceptions import HTTPException
+
+        try:
+            response = await self._static.get_response(path.removeprefix(STATIC), scope)
+        except HTTPException as error:
+            response = Response(status_code=error.status_code)
+        await response(scope, receive, send)
+
+    async def _answered(self, request: Request, path: str) -> Response:
+        user, words = None, self._words(request, None)
+        try:
+            if path == "":
+                return RedirectResponse(f"{request.scope.get('root_path', '')}/")
+            route = _route(path, request.method, words)
+            if request.method == "POST":
+                self._refuse_other_sites(request, words)
+            user = await self._user(request)
+            words = self._words(request, user)
+            if user is None:
+                return self._unknown(request, words)
+            if not await run_in_threadpool(self._access.may, user, route.action, None):
+                raise Refusal(HTTPStatus.FORBIDDEN, words.gettext("You may not do this."))
+            answer = await self._done(route, request, user, words)
+            return await self._response(answer, request, user, words)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            refusal = refusal_of(error, words)
+            if refusal is None:
+                record(SERVED, logging.ERROR, "a page failed", error=error, path=path)
+                detail = words.gettext("Something went wrong here. It was written down.")
+                refusal = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+            return await self._refused(refusal, request, user, words)
+
+    async def _done(self, route: Route, request: Request, user: User, words: Words) -> Answer:
+        query = query_of(request.scope["query_string"], words)
+        form = Params({}, words)
+        if request.method == "POST":
+            kind = request.headers.get("content-type", "")
+            form = form_of(await _body(request, words), kind, words)
+        scope = await run_in_threadpool(self._access.scope, user)
+        etag = request.headers.get("if-none-match", "")
+
+        def work(board: Board) -> Answer:
+            reports, access = self._reports.page, self._access
+            call = Call(board, user, access, scope, query, form, words, reports, etag)
+            return route.view(call)
+
+        return await self._on_board(work)
+
+    async def _on_board(self, work: Callable[[Board], Result]) -> Result:
+        if isinstance(self._board, Board):
+            return await run_in_threadpool(work, self._board)
+        # As each of its methods is: the same plain code, in a strand.
+        board: Any = self._board
+        found: Result = await board._in_strand(functools.partial(work, board._board))
+        return found
+
+    async def _user(self, request: Request) -> User | None:
+        environ = request.scope.get("wsgi_environ", {})
+        if DJANGO_USER in environ:
+            known: User | None = environ[DJANGO_USER]
+            return known
+        if inspect.iscoroutinefunction(self._who):
+            awaited: User | None = await self._who(request)
+            return awaited
+        return await run_in_threadpool(self.user_of, request)
+
+    def _unknown(self, request: Request, words: Words) -> Response:
+        if self._login_url is None or request.method == "POST" or _wants_json(request):
+            raise Refusal(HTTPStatus.UNAUTHORIZED, words.gettext("Sign in first."))
+        from .call import link
+
+        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(link(self._login_url, next=asked), HTTPStatus.SEE_OTHER)
+
+    def _refuse_other_sites(self, request: Request, words: Words) -> None:
+        """Let only the page's own origin post here, and those that are trusted.
+
+        A browser says where a request comes from; what says nothing is no browser, and holds no
+        cookie that somebody else's page could use.
+        """
+        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        if origin in self._trusted:
+            return
+        if site is not None:
+            is_own = site == "same-origin"
+        else:
+            is_own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        if not is_own:
+            raise Refusal(HTTPStatus.FORBIDDEN, words.gettext("This came from another site."))
+
+    def _words(self, request: Request, user: User | None) -> Words:
+        pipeline = self._board.pipeline
+        told = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0]
+        own = next((each for each in pipeline.titles if each in LANGUAGES), None)
+        language = (user and user.language) or self._language or own or told.strip() or "en"
+        return words_in(language[:20], pipeline.zone)
+
+    async def _response(
+        self, answer: Answer, request: Request, user: User, words: Words
+    ) -> Response:
+        if isinstance(answer, Unchanged):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED)
+        if isinstance(answer, Document):
+            own = {"content-security-policy": answer.policy}
+            return Response(answer.text, media_type="text/html", headers=own)
+        headers = {"etag": answer.etag} if isinstance(answer, Page) and answer.etag else None
+        is_data = isinstance(answer, Page) and not answer.template
+        if is_data or _wants_json(request):
+            return JSONResponse(answer.record, headers=headers)
+        if isinstance(answer, Done):
+            return RedirectResponse(answer.to, HTTPStatus.SEE_OTHER)
+        text = await run_in_threadpool(self._shown, answer, user, words)
+        return Response(text, media_type="text/html", headers=headers)
+
+    def _shown(self, page: Page, user: User | None, words: Words) -> str:
+        has_reports = (
+            user is not None
+            and Reports.are_offered(self._board)
+            and self._access.may(user, "reports", None)
+        )
+        return self._templates.rendered(page, user, words, has_reports)
+
+    async def _refused(
+        self, refusal: Refusal, request: Request, user: User | None, words: Words
+    ) -> Response:
+        if _wants_json(request):
+            kind = "application/problem+json"
+            return JSONResponse(refusal.problem(), refusal.status, refusal.headers, kind)
+        page = Page("refused.html", {"refusal": refusal}, {})
+        text = await run_in_threadpool(self._shown, page, user, words)
+        return Response(text, refusal.status, refusal.headers, "text/html")
+
+
+def _route(path: str, method: str, words: Words) -> Route:
+    at_path = ROUTES.get(path)
+    if at_path is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, words.gettext("There is no such page."))
+    route = at_path.get("GET" if method == "HEAD" else method)
+    if route is None:
+        allowed = {"Allow": ", ".join(at_path)}
+        detail = words.gettext("This address takes no such request.")
+        raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers=allowed)
+    return route
+
+
+def _wants_json(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "text/html" not in accepted
+
+
+async def _body(request: Request, words: Words) -> bytes:
+    """Return what was posted.
+
+    Raises:
+        Refusal: 413, it is too large.
+    """
+    body, length = bytearray(), request.headers.get("content-length", "0")
+    too_large = Refusal(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words.gettext("This is too much at once.")
+    )
+    if not (length.isascii() and length.isdigit() and int(length[:20]) <= MAX_BODY):
+        raise too_large
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise too_large
+    return bytes(body)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    for _ in ("startup", "shutdown"):
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})

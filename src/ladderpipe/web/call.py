@@ -1,0 +1,127 @@
+"""One request, signed in and read: what every page and act is given; and what they answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from ..board.board import Board
+from ..model.deal import Deal
+from ..pipeline import Pipeline
+from ..stores.listing import Scope
+from .access import Access, Action, User
+from .query import Params
+from .refusal import Refusal
+from .words import Words
+
+__all__ = ["Answer", "Call", "Document", "Done", "Page", "Unchanged", "link"]
+
+
+@attrs.frozen
+class Page:
+    """What is to be shown: a template with its values, or the same as JSON; ``""`` as JSON only."""
+
+    template: str
+    context: Mapping[str, Any]
+    record: Mapping[str, Any]
+    etag: str = ""
+
+
+@attrs.frozen
+class Done:
+    """Something that was done: where a form leads to, and what a program is told."""
+
+    to: str
+    record: Mapping[str, Any]
+
+
+@attrs.frozen
+class Document:
+    """A page that is whole as it is, with the policy under which a browser is to show it."""
+
+    text: str
+    policy: str
+
+
+@attrs.frozen
+class Unchanged:
+    """Nothing to say that was not said before."""
+
+
+Answer = Page | Done | Document | Unchanged
+
+
+@attrs.frozen
+class Call:
+    """One request: whose, for what, in which words.
+
+    Attributes:
+        scope: the deals that the user sees; ``None`` for all.
+        reports: makes the page of reports, or has it.
+        etag: what the browser holds already.
+    """
+
+    board: Board
+    user: User
+    access: Access
+    scope: Scope | None
+    query: Params
+    form: Params
+    words: Words
+    reports: Callable[[Call], Document]
+    etag: str = ""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The ladder."""
+        return self.board.pipeline
+
+    @property
+    def now(self) -> dt.datetime:
+        """The board's time."""
+        return self.board.clock.now()
+
+    def deal(self, action: Action, deal: str | None = None) -> Deal:
+        """Return the deal that is asked for, if it is the user's to see and to act on.
+
+        Args:
+            deal: its id; what the request names as ``deal`` when left out.
+
+        Raises:
+            Refusal: 404, there is none, or it is not theirs to see; 403, they may not do that.
+            DealNotFoundError: there is none.
+        """
+        named = deal or (self.form if "deal" in self.form else self.query).needed("deal")
+        found = self.board.deal(named)
+        if not self.sees(found):
+            raise Refusal(HTTPStatus.NOT_FOUND, self.words.gettext("There is no such deal."))
+        if not self.access.may(self.user, action, found):
+            raise Refusal(HTTPStatus.FORBIDDEN, self.words.gettext("You may not do this."))
+        return found
+
+    def sees(self, deal: Deal) -> bool:
+        """Return whether a deal that was found by its own key is among those the user sees."""
+        scope = self.scope
+        return scope is None or (
+            (scope.owners is None or deal.owner in scope.owners)
+            and (scope.sources is None or deal.source in scope.sources)
+            and (scope.stages is None or deal.stage.key in scope.stages)
+        )
+
+    def may(self, action: Action, deal: Deal | None = None) -> bool:
+        """Return whether the user may do something."""
+        return self.access.may(self.user, action, deal)
+
+
+def link(page: str, /, **params: Any) -> str:
+    """Return the address of a page, relative to any other: all stand in one folder.
+
+    Ids are in the query, since a deal may be called ``gid://shop/Cart/1``.
+    """
+    told = {name: value for name, value in params.items() if value not in (None, "", [])}
+    return f"{page}?{urlencode(told, doseq=True, quote_via=quote)}" if told else page

@@ -1,0 +1,60 @@
+"""The gate of a board that is served by itself, where no host application signs anybody in."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["TokenGate", "only_under"]
+
+COOKIE: Final = "ladderpipe_token"
+YEAR: Final = 365 * 24 * 3600
+"""Seconds that a browser remembers the token."""
+
+
+def only_under(application: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
+    """Let nobody in who asks for another host's name.
+
+    Another site's name may be made to lead a browser to this machine: what it asks for then looks
+    like the page's own requests, but for the name.
+    """
+    return TrustedHostMiddleware(application, list(hosts), www_redirect=False)
+
+
+class TokenGate:
+    """Lets in who knows the token: by the address once, then by a cookie."""
+
+    def __init__(self, application: ASGIApp, token: str) -> None:
+        self._application = application
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        request = Request(scope)
+        told = request.query_params.get("token", "")
+        response: Response
+        if request.method == "GET" and self._knows(told):
+            response = RedirectResponse("./", 303)
+            response.set_cookie(COOKIE, told, YEAR, httponly=True, samesite="strict")
+            await response(scope, receive, send)
+        elif self._knows(request.cookies.get(COOKIE, "")) or self._knows(_bearer(request)):
+            await self._application(scope, receive, send)
+        else:
+            response = PlainTextResponse("Open the address that the server has printed.\n", 401)
+            await response(scope, receive, send)
+
+    def _knows(self, told: str) -> bool:
+        return hmac.compare_digest(told.encode("utf-8", "surrogatepass"), self._token)
+
+
+def _bearer(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer ").strip()

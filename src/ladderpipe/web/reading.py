@@ -1,0 +1,149 @@
+"""Reading deals as the address says: filters, sort and cursor of kanban, list and column."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import attrs
+
+from ..board.listing import Page as Found
+from ..model.deal import Deal
+from ..model.stage import Stage
+from .call import Call
+
+__all__ = ["MOST", "PAGE", "Card", "Filters", "card_of", "filters_of", "found"]
+
+PAGE: Final = 50
+MOST: Final = 500
+"""Cards that a column shows at most; a list goes on from there."""
+SORTS: Final = ("age", "value", "recent", "due", "title")
+
+
+@attrs.frozen
+class Filters:
+    """Which deals are wanted, and in which order; the same for the kanban and the list."""
+
+    sort: str = "age"
+    owner: str = ""
+    source: str = ""
+    search: str = ""
+
+    def to_query(self) -> dict[str, str]:
+        """Return it as the address has it, without what goes without saying."""
+        told = attrs.asdict(self)
+        return {name: value for name, value in told.items() if value and value != "age"}
+
+    @property
+    def narrows(self) -> bool:
+        """Whether fewer than all deals are wanted."""
+        return bool(self.owner or self.source or self.search)
+
+
+@attrs.frozen
+class Card:
+    """A deal as a column or a list shows it.
+
+    Attributes:
+        id: of the element on the page, since a deal's own can hold anything.
+        initials: of its owner.
+        tint: one of eight colours, always the same for one owner.
+        due_in: how long until its next timer is due, within a day; empty otherwise.
+        is_held: whether something was told of it that cannot be used.
+        next_step: what somebody means to do.
+        digits: decimals of its value: none for a round amount, so that the eye finds the others.
+    """
+
+    deal: Deal
+    id: str
+    age: str
+    initials: str
+    tint: int
+    due_in: str
+    is_held: bool
+    next_step: str
+    digits: int | None
+
+    @property
+    def people(self) -> str:
+        """Contact and company, as far as they are known."""
+        return " · ".join(filter(None, (contact_name(self.deal), company_name(self.deal))))
+
+
+def filters_of(call: Call) -> Filters:
+    """Return what the address asks for.
+
+    Raises:
+        Refusal: 400, it asks for what there is not.
+    """
+    query = call.query
+    return Filters(
+        sort=query.choice("sort", SORTS, "age"),
+        owner=query.text("owner"),
+        source=query.text("source"),
+        search=query.text("search"),
+    )
+
+
+def found(
+    call: Call, filters: Filters, stage: Stage | None, *, after: str = "", limit: int = PAGE
+) -> Found:
+    """Return one page of deals.
+
+    Raises:
+        Refusal: 400, the cursor is none.
+    """
+    try:
+        return call.board.page(
+            stage=stage,
+            sort=filters.sort,  # type: ignore[arg-type]
+            after=after or None,
+            limit=limit,
+            owner=filters.owner or None,
+            source=filters.source or None,
+            search=filters.search or None,
+            scope=call.scope,
+        )
+    except ValueError as error:
+        detail = call.words.gettext("“%(name)s” cannot be “%(value)s”.", name="after", value=after)
+        raise call.query.refused(detail) from error
+
+
+def card_of(deal: Deal, call: Call, now: dt.datetime, held: Collection[str] = ()) -> Card:
+    """Return a deal as it is shown among others."""
+    owner = deal.owner or ""
+    digest = hashlib.blake2b(owner.encode(), digest_size=1).digest()[0]
+    words = owner.partition("@")[0].replace(".", " ").replace("_", " ").split()
+    return Card(
+        deal=deal,
+        id=f"d-{hashlib.blake2b(deal.id.encode(), digest_size=8).hexdigest()}",
+        age=call.words.age(deal.entered_at, now),
+        initials="".join(word[0] for word in words[:2]).upper(),
+        tint=digest % 8,
+        due_in=_due_in(deal, call, now),
+        is_held=deal.id in held,
+        next_step=str(deal.properties.get("next_step") or ""),
+        digits=0 if deal.value is not None and deal.value % 1 == 0 else None,
+    )
+
+
+def _due_in(deal: Deal, call: Call, now: dt.datetime) -> str:
+    if deal.due_at is None or deal.due_at - now >= dt.timedelta(days=1):
+        return ""
+    if deal.due_at <= now:
+        return call.words.gettext("now")
+    return call.words.format.narrow(deal.due_at - now)
+
+
+def contact_name(deal: Deal) -> str:
+    """Return what to call the person behind a deal."""
+    told = deal.contact
+    return str(told.get("name") or told.get("email") or told.get("phone") or "")
+
+
+def company_name(deal: Deal) -> str:
+    """Return what to call the company behind a deal."""
+    company = deal.company
+    return str((company.get("name") or "") if isinstance(company, Mapping) else company or "")

@@ -1,0 +1,151 @@
+"""What the page says, in the reader's language: a catalogue's texts, and how values are written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import gettext
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from ..fold.explain import Reason
+from ..fold.options import Consequence, Option
+from ..formats import Format, catalogue
+from ..model.event import EDITED, MERGED, WITHDRAW, Event
+from ..model.stage import Stage, Status
+
+__all__ = ["LANGUAGES", "Words", "words_in"]
+
+LOCALE: Final = Path(__file__).parent / "locale"
+LANGUAGES: Final = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
+"""Another language is one catalogue more."""
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name that gettext's tools look for
+    """Mark a text for the catalogues; it is looked up where it is shown."""
+    return text
+
+
+EVENTS: Final[Mapping[str, str]] = {
+    "cart.updated": N_("The cart changed"),
+    "cart.item_added": N_("Something was put into the cart"),
+    "cart.item_removed": N_("Something was taken out of the cart"),
+    "cart.emptied": N_("The cart was emptied"),
+    "cart.saved": N_("The cart was saved"),
+    MERGED: N_("The cart was merged into another"),
+    "checkout.started": N_("The checkout was started"),
+    "payment.failed": N_("The payment failed"),
+    "order.confirmed": N_("The order was confirmed"),
+    "order.edited": N_("The order was changed"),
+    "order.cancelled": N_("The order was cancelled"),
+    "order.refunded": N_("The order was refunded"),
+    "contact.subscribed": N_("The contact wants mails again"),
+    "contact.unsubscribed": N_("The contact wants no more mails"),
+    EDITED: N_("The deal was edited"),
+    WITHDRAW: N_("Something was taken back"),
+}
+FIELDS: Final[Mapping[str, str]] = {
+    "owner": N_("Owner"),
+    "value": N_("Value"),
+    "currency": N_("Currency"),
+    "title": N_("Title"),
+    "contact": N_("Contact"),
+    "company": N_("Company"),
+    "source": N_("Source"),
+    "properties": N_("Properties"),
+    "loss_reason": N_("Reason for the loss"),
+    "next_step": N_("Next step"),
+    "name": N_("Name"),
+    "email": N_("E-mail"),
+    "phone": N_("Phone"),
+}
+STATUSES: Final[Mapping[Status, str]] = {
+    "open": N_("open"),
+    "won": N_("won"),
+    "lost": N_("lost"),
+    "abandoned": N_("abandoned"),
+    "merged": N_("merged"),
+}
+REASONS: Final[Mapping[Reason, str]] = {
+    Reason.OUT_OF: N_("nothing leads there by hand from where it is."),
+    Reason.GUARD: N_("a condition of the pipeline is not met."),
+    Reason.REQUIRES: N_("something is missing."),
+    Reason.ACTOR: N_("this is not yours to do."),
+}
+
+
+@attrs.frozen
+class Words:
+    """The texts of one language, and the values written in it; ``%(name)s`` is filled in.
+
+    Attributes:
+        language: its ISO 639 code.
+    """
+
+    language: str
+    format: Format
+    _texts: gettext.NullTranslations
+
+    def gettext(self, text: str, **named: object) -> str:
+        """Return a text, filled in."""
+        found = self._texts.gettext(text)
+        return found % named if named else found
+
+    def ngettext(self, one: str, several: str, number: int, **named: object) -> str:
+        """Return the text for so many things; ``%(n)s`` is their number as it is written."""
+        named["n"] = self.format.number(number)
+        return self._texts.ngettext(one, several, number) % named
+
+    def stage(self, stage: Stage | str) -> str:
+        """Return a stage's title."""
+        return stage.title_in(self.language) if isinstance(stage, Stage) else str(stage)
+
+    def field(self, name: str) -> str:
+        """Return what people call a field or a property."""
+        known = FIELDS.get(name)
+        return self.gettext(known) if known else name.replace("_", " ").capitalize()
+
+    def status(self, status: Status) -> str:
+        """Return what a stage's status is called."""
+        return self.gettext(STATUSES[status])
+
+    def event(self, event: Event) -> str:
+        """Return what happened, as a short sentence; a type of the shop's own as it is."""
+        known = EVENTS.get(event.type)
+        return self.gettext(known) if known else event.type
+
+    def why_not(self, option: Option) -> str:
+        """Return why a deal cannot be moved somewhere by hand."""
+        for reason in (Reason.ACTOR, Reason.REQUIRES, Reason.GUARD):
+            if any(refusal.reason is reason for refusal in option.refusals):
+                return self.gettext(REASONS[reason])
+        return self.gettext(REASONS[Reason.OUT_OF])
+
+    def consequences(self, found: Iterable[Consequence]) -> str:
+        """Return what begins or ends with a move, and when each was to be due."""
+        return ", ".join(map(self._consequence, found))
+
+    def _consequence(self, found: Consequence) -> str:
+        name = found.name
+        if found.kind == "timer":
+            name = self.gettext("a timer")
+        elif found.kind == "effect" and name == "email":
+            name = self.gettext("an e-mail")
+        return name if found.due_at is None else f"{name} ({self.format.moment(found.due_at)})"
+
+    def age(self, since: dt.datetime | None, now: dt.datetime) -> str:
+        """Return how long ago something was: ``3d``, ``3g``; nothing for what never was."""
+        return "" if since is None else self.format.narrow(max(now - since, dt.timedelta()))
+
+
+@functools.cache
+def words_in(language: str, zone: str) -> Words:
+    """Return the words of a language that has a catalogue; English for any other."""
+    known = language if language in LANGUAGES else language.partition("-")[0]
+    if known not in LANGUAGES:
+        known = "en"
+    texts = gettext.NullTranslations() if known == "en" else catalogue(LOCALE / f"{known}.po")
+    return Words(known, Format(known, zone), texts)

@@ -1,0 +1,327 @@
+"""The board as people use it: in a real browser, by mouse, finger, keyboard, without a script."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+from tests.board_app.sites import KINDS, Site, site
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+    pytest.mark.xdist_group("browser"),
+]
+
+ONE_SERVER = pytest.mark.parametrize("team", KINDS[:1], indirect=True, ids="-".join)
+"""For what every server shows alike."""
+
+Open = Callable[..., Page]
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module", params=KINDS, ids="-".join)
+def team(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    kind, database = request.param
+    folder = tmp_path_factory.mktemp(f"{kind}-{database}")
+    url = f"sqlite:///{folder / 'team.db'}"
+    if database == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_database()
+    with site(kind, url, folder) as found:
+        yield found
+
+
+@pytest.fixture
+def opened(browser: Any, team: Site) -> Iterator[Open]:
+    """Return what opens the board for somebody, and watches over what the page does."""
+    contexts: list[BrowserContext] = []
+    failures: list[str] = []
+
+    def open_(path: str = "", user: str = "anna", language: str = "en", **settings: Any) -> Page:
+        size = {"viewport": {"width": 1500, "height": 800}}
+        context = browser.new_context(**{**size, **settings})
+        contexts.append(context)
+        told = {"user": user, "language": language}
+        context.add_cookies(
+            [{"name": name, "value": value, "url": team.address} for name, value in told.items()]
+        )
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.add_init_script(WATCH)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(team.address + path)
+        if settings.get("java_script_enabled", True):
+            page.wait_for_selector("html.js")
+        return page
+
+    yield open_
+    for context in contexts:
+        for page in context.pages:
+            if page.evaluate("document.documentElement.classList.contains('js')"):
+                assert page.evaluate("window.violations") == []
+        context.close()
+    assert failures == []
+
+
+def card(page: Page, deal: str) -> Any:
+    return page.locator(f'.columns .card[data-deal="{deal}"]')
+
+
+def in_stage(page: Page, deal: str, stage: str) -> Any:
+    return page.locator(f'.column[data-stage="{stage}"] .card[data-deal="{deal}"]')
+
+
+def drag(page: Page, deal: str, stage: str, meanwhile: Callable[[], None] | None = None) -> None:
+    """Drag a card with the mouse into the middle of a column."""
+    card(page, deal).scroll_into_view_if_needed()
+    start, end = card(page, deal).bounding_box(), column(page, stage)
+    assert start
+    x, y = start["x"] + 40, start["y"] + 50
+    page.mouse.move(x, y)
+    page.mouse.down()
+    with page.expect_response("**/options?*"):
+        page.mouse.move(x + 5, y + 12, steps=3)
+    if meanwhile:
+        meanwhile()
+    page.mouse.move(end[0], end[1], steps=12)
+    page.mouse.move(end[0] + 2, end[1] + 2, steps=3)
+    page.mouse.up()
+
+
+def column(page: Page, stage: str) -> tuple[float, float]:
+    box = page.locator(f'.cards[data-stage="{stage}"]').bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + 40
+
+
+def says(page: Page, text: str) -> None:
+    expect(page.locator("#toasts")).to_contain_text(text)
+
+
+def test_a_card_is_dragged_with_the_mouse_and_taken_back(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened()
+    drag(page, deal, "offer")
+    says(page, f"“{deal}” is in “Offer sent” now.")
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
+    assert team.stages(deal) == ["contact", "offer"]
+    page.get_by_role("button", name="Undo").click()
+    expect(in_stage(page, deal, "contact")).to_have_count(1)
+    assert team.stages(deal) == ["contact"]
+
+
+def test_a_drop_that_the_rules_do_not_allow_goes_back_and_says_why(
+    opened: Open, team: Site
+) -> None:
+    deal, page = team.deal(), opened()
+    drag(page, deal, "won")
+    says(page, "Won: nothing leads there by hand from where it is.")
+    expect(in_stage(page, deal, "contact")).to_have_count(1)
+    assert team.stages(deal) == ["contact"]
+
+
+def test_what_a_stage_requires_is_asked_for_before_one_request(opened: Open, team: Site) -> None:
+    deal, page, posts = team.deal(), opened(), []
+    page.on("request", lambda request: posts.append(request) if request.method == "POST" else None)
+    drag(page, deal, "lost")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason for the loss").fill("too dear")
+    page.keyboard.press("Enter")
+    expect(in_stage(page, deal, "lost")).to_have_count(1)
+    assert team.board.deal(deal).properties["loss_reason"] == "too dear"
+    assert len(posts) == 1
+    # Whoever closes the dialog has moved nothing.
+    other = team.deal()
+    page.reload()
+    drag(page, other, "lost")
+    dialog.get_by_role("button", name="Close").click()
+    expect(in_stage(page, other, "contact")).to_have_count(1)
+    assert team.stages(other) == ["contact"]
+
+
+def test_a_card_is_moved_by_keyboard_alone(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened()
+    card(page, deal).get_by_role("link", name=deal, exact=True).focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    focused = "document.activeElement.closest('dialog') !== null"
+    assert page.evaluate(focused)
+    page.get_by_role("dialog").get_by_role("button", name="Offer sent").focus()
+    page.keyboard.press("Enter")
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
+    card(page, deal).get_by_role("link", name=deal, exact=True).focus()
+    page.keyboard.press("m")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_finger_swipes_to_scroll_and_presses_long_to_drag(opened: Open, team: Site) -> None:
+    deal = team.deal()
+    for _ in range(12):
+        team.deal()
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    page = opened(f"?search={deal.split()[1]}".replace("?", "?sort=recent&"), **phone)
+    page.goto(team.address)
+    cdp = page.context.new_cdp_session(page)
+
+    def touch(kind: str, x: float = 0, y: float = 0) -> None:
+        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+        cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    cards = page.locator('.cards[data-stage="contact"]')
+    box = cards.bounding_box()
+    assert box
+    x, y = box["x"] + 120, box["y"] + 300
+    touch("touchStart", x, y)
+    for step in range(1, 9):
+        touch("touchMove", x, y - 25 * step)
+        page.wait_for_timeout(16)
+    touch("touchEnd")
+    page.wait_for_function("document.querySelector('.cards[data-stage=contact]').scrollTop > 20")
+    assert page.url == team.address
+    pressed = page.locator('.cards[data-stage="contact"] .card').nth(4)
+    pressed.scroll_into_view_if_needed()
+    name = pressed.get_attribute("data-deal") or ""
+    box = pressed.bounding_box()
+    assert box
+    x, y = box["x"] + 200, box["y"] + 45
+    touch("touchStart", x, y)
+    page.wait_for_timeout(400)
+    touch("touchMove", x + 10, y)
+    expect(page.locator("body.dragging")).to_have_count(1)
+    for step in range(1, 16):
+        touch("touchMove", min(x + 10 * step, 345), y)
+        page.wait_for_timeout(30)
+    touch("touchEnd")
+    says(page, f"“{name}” is in “Offer sent” now.")
+    assert team.stages(name)[-1] == "offer"
+    assert page.url == team.address
+
+
+def test_what_somebody_else_moves_appears_with_focus_and_scroll_kept(
+    opened: Open, team: Site
+) -> None:
+    deal, mine = team.deal(), team.deal()
+    for _ in range(8):
+        team.deal()
+    page = opened()
+    cards = page.locator('.cards[data-stage="contact"]')
+    card(page, mine).get_by_role("link", name=mine, exact=True).focus()
+    cards.evaluate("cards => cards.scrollTop = 150")
+    page.evaluate("window.focused = document.activeElement")
+    before = cards.evaluate("cards => cards.scrollTop")
+    team.board.move(deal, "offer", by="bea")
+    expect(in_stage(page, deal, "offer")).to_have_count(1, timeout=3_500)
+    assert page.evaluate("document.activeElement === window.focused")
+    assert cards.evaluate("cards => cards.scrollTop") == before
+
+
+def test_two_people_drag_one_card_and_the_second_is_asked(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened()
+    drag(page, deal, "offer", meanwhile=lambda: _move(team, deal, "lost"))
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("bea moved it into “Lost”")
+    expect(dialog).to_contain_text("Still move it into “Offer sent”?")
+    dialog.get_by_role("button", name="Close").click()
+    expect(in_stage(page, deal, "lost")).to_have_count(1)
+    assert team.stages(deal) == ["contact", "lost"]
+
+
+def _move(team: Site, deal: str, stage: str) -> None:
+    team.board.move(deal, stage, by="bea", properties={"loss_reason": "gone"})
+
+
+def test_a_server_that_is_gone_during_a_drag_changes_nothing_and_is_told(
+    opened: Open, team: Site
+) -> None:
+    deal, page = team.deal(), opened()
+    drag(page, deal, "offer", meanwhile=team.stop)
+    try:
+        says(page, "The server cannot be reached. Nothing was changed.")
+        expect(in_stage(page, deal, "contact")).to_have_count(1)
+    finally:
+        team.start()
+    page.get_by_role("button", name="Try again").click()
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
+    assert team.stages(deal) == ["contact", "offer"]
+
+
+def test_everything_can_be_done_without_a_script(opened: Open, team: Site) -> None:
+    deal = team.deal()
+    page = opened(java_script_enabled=False)
+    page.get_by_role("link", name=f"Move “{deal}”").click()
+    page.get_by_role("button", name="Offer sent").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(deal)
+    assert team.stages(deal) == ["contact", "offer"]
+    page.get_by_role("button", name="Undo the last change").click()
+    assert team.stages(deal) == ["contact"]
+    page.get_by_label("Note").fill("called")
+    page.get_by_role("button", name="Add the note").click()
+    expect(page.locator(".timeline")).to_contain_text("called")
+    page.get_by_label("Reason for the loss").fill("no budget")
+    page.get_by_role("button", name="Lost").click()
+    assert team.stages(deal) == ["contact", "lost"]
+
+
+def test_a_folded_column_takes_drops(opened: Open, team: Site) -> None:
+    deal = team.deal()
+    page = opened("?fold=offer")
+    expect(page.locator('.column[data-stage="offer"]')).to_have_class("column open folded")
+    drag(page, deal, "offer")
+    says(page, f"“{deal}” is in “Offer sent” now.")
+    assert team.stages(deal) == ["contact", "offer"]
+
+
+@ONE_SERVER
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_found_by_axe(opened: Open, team: Site, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    deal = team.deal(owner="anna")
+    team.board.move(deal, "offer", by="anna")
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for path in ("", "?view=list", f"deal?deal={deal}", f"options?deal={deal}", "tasks", "nowhere"):
+        page = opened(path, color_scheme=scheme, bypass_csp=True)
+        found = Axe().run(page, options={"runOnly": rules}).response["violations"]
+        told = [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in found]
+        assert told == [], path
+
+
+@ONE_SERVER
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_a_phone_scrolls_sideways_in_the_board_alone(
+    opened: Open, team: Site, language: str
+) -> None:
+    long = "Trattativa con un titolo molto lungo e unaparolachenonfiniscemaidavvero" * 2
+    deal = team.deal(
+        title=long, company="Donaudampfschifffahrtsgesellschaft" * 3, value="123456789.5"
+    )
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    for path in ("", "?view=list", f"deal?deal={deal}", f"options?deal={deal}", "tasks"):
+        page = opened(path, language=language, **phone)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+    heights = opened("", **phone).locator(".card").evaluate_all("c => c.map(e => e.offsetHeight)")
+    assert len(set(heights)) == 1

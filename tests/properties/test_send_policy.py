@@ -18,6 +18,8 @@ from ladderpipe import (
     MemoryStore,
     Pipeline,
     SqliteStore,
+    Stage,
+    on,
     verify,
 )
 from ladderpipe.policy import Policy, at_most, bought, unsubscribed
@@ -39,6 +41,7 @@ def lives(draw: st.DrawFn) -> list[Event | int]:
     for number in range(draw(st.integers(3, 14))):
         person = draw(st.sampled_from(PEOPLE))
         kinds = ["cart", "cart", "cart", "order", "contact.unsubscribed", "contact.subscribed"]
+        kinds += ["cart.merged", "cart.merged"]
         kind = draw(st.sampled_from(kinds))
         contact: dict[str, Any] = {"email": draw(st.sampled_from([person, person.upper()]))}
         if draw(st.booleans()) and kind == "cart":
@@ -46,6 +49,10 @@ def lives(draw: st.DrawFn) -> list[Event | int]:
         data = {"contact": contact} if draw(st.integers(0, 4)) else {}
         at = start + dt.timedelta(minutes=draw(st.integers(0, 60 * 24 * 5)))
         deal = f"{person[:3]}-{draw(st.integers(1, 3))}"
+        if kind == "cart.merged":
+            # Into another of the person's, into itself, or into one of the other person's.
+            into = draw(st.sampled_from([person, person, *PEOPLE]))
+            data = {**data, "into": f"{into[:3]}-{draw(st.integers(1, 4))}"}
         event = Event(kind, deal=deal, id=str(number), at=at, data=data)
         events += [event, *([draw(copies(event))] if draw(st.integers(0, 3)) == 0 else [])]
     steps: list[Event | int] = list(draw(st.permutations(events)))
@@ -117,8 +124,10 @@ def test_nothing_goes_to_who_bought_unsubscribed_or_had_enough_in_any_order(
     policy = Policy(
         stop_when=[bought, unsubscribed], caps=[at_most(1, hours=16), at_most(3, days=30)]
     )
-    pipeline = carts(policy)
+    merged = Stage("merged", status="merged")
+    pipeline = carts(policy).extended(stages=[merged], rules=[on("cart.merged", into=merged)])
     sent_by: list[list[Any]] = []
+    wrong: list[str | None] = []
     for store in (
         MemoryStore(),
         SqliteStore(":memory:"),
@@ -131,11 +140,17 @@ def test_nothing_goes_to_who_bought_unsubscribed_or_had_enough_in_any_order(
 
             @board.handles("email")
             def send(
-                delivery: Any, clock: Any = clock, sent: Any = sent, known: Any = reference
+                delivery: Any,
+                board: Any = board,
+                clock: Any = clock,
+                sent: Any = sent,
+                known: Any = reference,
             ) -> None:
                 to, template = delivery.payload["to"], delivery.payload["template"]
                 if template == "remind":
-                    assert known.why_not(delivery.deal.id, to, clock.now(), policy) is None
+                    wrong.append(known.why_not(delivery.deal.id, to, clock.now(), policy))
+                    stage = board.deal(delivery.deal.id).stage.key
+                    wrong.append(None if stage == "left" else f"reminded in {stage}")
                     known.sent.append((to.lower(), clock.now()))
                 sent.append((delivery.deal.id, template, to, clock.now()))
 
@@ -153,6 +168,7 @@ def test_nothing_goes_to_who_bought_unsubscribed_or_had_enough_in_any_order(
                 for e in board.effects()
                 if e.payload["template"] == "thanks" and e.state == EffectState.DELIVERED
             }
+            assert not any(wrong)
             assert not board.dead_letters()
             assert not verify(board).differences
         sent_by.append(sorted(sent))

@@ -1,0 +1,103 @@
+"""What every store must keep of effects and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ladderpipe import Delivery, EffectState, LadderError
+
+from .assertions import expect
+from .shop import Shop, refused, same
+
+__all__ = ["EFFECTS"]
+
+
+def _delivers_effects(shop: Shop) -> None:
+    """Effects wait, are claimed once, tried again, given up and sent again."""
+    said: list[str] = []
+
+    def note(delivery: Delivery) -> None:
+        said.append(delivery.key)
+        if len(said) < 3:
+            raise ConnectionError("nobody answers")
+
+    shop.handle("lead.came")
+    same(
+        shop.states(),
+        {"note": "pending", "task": "open", "letter": "pending"},
+        "the states of the effects of a new deal",
+    )
+    shop.board.handle_effect("note", note)
+    shop.board.deliver()
+    same((len(said), shop.states()["note"]), (1, "pending"), "a delivery that failed once")
+    shop.board.deliver()
+    same(len(said), 1, "deliveries before the next try is due")
+    shop.clock.advance(seconds=11)
+    shop.board.deliver()
+    same(shop.states()["note"], "dead", "an effect after its last try")
+    (dead,) = shop.board.dead_letters()
+    expect("nobody answers" in (dead.error or ""), "a dead letter does not say why")
+    shop.board.send_again(dead)
+    same(shop.board.deliver().delivered, 1, "a dead letter that was sent again")
+    same(set(said), {dead.key}, "the keys of the deliveries")
+    shop.clock.advance(hours=2)
+    same(shop.board.deliver().delivered, 0, "deliveries without a handler")
+    same(shop.states()["letter"], "pending", "an effect without a handler")
+
+
+def _cancels_effects(shop: Shop) -> None:
+    """Moving out cancels what waits, and a late event brings it back."""
+    shop.handle("lead.came")
+    shop.handle("called", hours=2, id="call")
+    states = {"note": "cancelled", "task": "cancelled", "letter": "cancelled", "survey": "pending"}
+    same(shop.states(), states, "the effects of a stage that was left")
+    shop.handle("told", hours=3)
+    shop.handle("paid", hours=4)
+    same(shop.states()["survey"], "pending", "an effect that runs to completion")
+
+    shop.handle("lead.came", "e", hours=5)
+    shop.clock.advance(hours=60)
+    shop.board.tick()
+    same(shop.stage("e"), "cold", "the stage after 48 hours")
+    shop.board.handle(shop.event("told", "e", hours=50))
+    same(shop.stage("e"), "new", "the stage, since there was activity after all")
+    states = {"note": "pending", "task": "open", "letter": "pending"}
+    same(shop.states("e"), states, "the effects of a visit that is current again")
+
+
+def _never_delivers_for_a_visit_that_ended(shop: Shop) -> None:
+    """A claim first fires the deal's timers, and then there may be nothing left to send."""
+    sent: list[str] = []
+    shop.handle("lead.came")
+    shop.board.handle_effect("letter", lambda delivery: sent.append(delivery.key))
+    shop.clock.advance(hours=49)
+    shop.board.deliver()
+    same((sent, shop.stage()), ([], "cold"), "deliveries for a visit that ended unnoticed")
+
+
+def _keeps_tasks(shop: Shop) -> None:
+    """A task is open until somebody completes it or the deal moves on."""
+    shop.handle("lead.came", data={"owner": "Ada"})
+    shop.handle("lead.came", "e", 0.1, data={"owner": "Bruno"})
+    same([task.deal for task in shop.board.tasks()], ["d", "e"], "the open tasks")
+    (mine,) = shop.board.tasks(owner="Ada")
+    shop.board.edit("d", by="Ada", owner="Carla")
+    same([task.owner for task in shop.board.tasks(deal="d")], ["Carla"], "tasks follow the deal")
+    shop.board.assign(mine, "Ada", by="Carla")
+    shop.board.edit("d", by="Ada", owner="Dora")
+    same([task.key for task in shop.board.tasks(owner="Ada")], [mine.key], "what is somebody's")
+    shop.board.complete(mine)
+    with refused(LadderError):
+        shop.board.complete(mine)
+    same(shop.board.effects("d", states=[EffectState.DELIVERED])[0].key, mine.key, "done tasks")
+    shop.handle("called", "e", hours=1)
+    same(shop.board.tasks(), [], "the open tasks of deals that moved on")
+
+
+EFFECTS: Final[tuple[Callable[[Shop], None], ...]] = (
+    _delivers_effects,
+    _cancels_effects,
+    _never_delivers_for_a_visit_that_ended,
+    _keeps_tasks,
+)

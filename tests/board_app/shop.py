@@ -23,7 +23,8 @@ TITLES = {
 def pipeline() -> Pipeline:
     """Return a ladder with every kind of move that a hand may try."""
     call = do("task", title="Call back", due_hours=4)
-    contact = Stage("contact", title=TITLES["contact"], probability=0.1)
+    week = dt.timedelta(days=7)
+    contact = Stage("contact", title=TITLES["contact"], probability=0.1, rots_after=week)
     offer = Stage("offer", title=TITLES["offer"], probability=0.5, sequence=[call])
     cold = Stage("cold", title=TITLES["cold"], status="abandoned")
     won = Stage("won", title=TITLES["won"], status="won")

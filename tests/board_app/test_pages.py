@@ -353,3 +353,14 @@ def test_reports_are_made_once_in_ten_minutes_and_only_for_whoever_may(
     assert anna.get("/reports").text == first.text
     clock.advance(minutes=11)
     assert anna.get("/reports").text != first.text
+
+
+def test_a_deal_that_is_too_long_in_its_stage_is_seen_to_rot(
+    client: Clients, board: Board, clock: ManualClock
+) -> None:
+    clock.advance(days=7)
+    assert "rotting" not in client().get("/").text
+    clock.advance(seconds=1)
+    assert client().get("/").text.count('class="card rotting"') == 4
+    told = client().get("/tasks", headers=JSON).json()
+    assert [deal["id"] for deal in told["rotting"]] == ["d-1", "d-2"]

@@ -97,6 +97,7 @@ def test_stages_keep_their_titles_sequences_and_requirements() -> None:
             other.probability,
         )
         assert (one.requires, one.sequence) == (other.requires, other.sequence)
+        assert one.rots_after == other.rots_after
 
 
 def test_hooks_are_registered_again_in_their_order() -> None:
@@ -405,7 +406,13 @@ def test_titles_probabilities_sequences_and_hooks_do_not_matter_to_the_fold() ->
     plain = _ladder()
     decorated = _ladder(
         stages=(
-            Stage("new", title="Neu", probability=0.3, sequence=[do("x"), wait(hours=1), do("y")]),
+            Stage(
+                "new",
+                title="Neu",
+                probability=0.3,
+                sequence=[do("x"), wait(hours=1), do("y")],
+                rots_after=dt.timedelta(days=14),
+            ),
             Stage("won", status="won", probability=0.8),
         ),
         title="Other",

@@ -54,11 +54,16 @@ def test_a_stage_never_changes() -> None:
 )
 def test_a_copy_keeps_everything(again: Any) -> None:
     stage = Stage(
-        "lost", title={"en": "Lost"}, status="lost", requires=["why"], sequence=[do("email")]
+        "lost",
+        title={"en": "Lost"},
+        status="lost",
+        requires=["why"],
+        sequence=[do("email")],
+        rots_after=dt.timedelta(days=14),
     )
     copied = again(stage)
     assert copied == stage
-    for name in ("titles", "status", "probability", "requires", "sequence"):
+    for name in ("titles", "status", "probability", "requires", "sequence", "rots_after"):
         assert getattr(copied, name) == getattr(stage, name)
 
 
@@ -78,6 +83,10 @@ def test_a_copy_keeps_everything(again: Any) -> None:
         {"title": ""},
         {"sequence": ["email"]},
         {"sequence": [do("email"), wait(hours=1)]},
+        {"rots_after": 14},
+        {"rots_after": dt.timedelta()},
+        {"rots_after": dt.timedelta(days=-1)},
+        {"rots_after": dt.timedelta(days=40_000)},
     ],
 )
 def test_what_a_stage_cannot_be_is_refused(wrong: dict[str, Any]) -> None:

@@ -103,6 +103,7 @@ def _write_stage(stage: Stage) -> dict[str, Any]:
             "probability": None if stage.probability == usual else stage.probability,
             "requires": list(stage.requires),
             "sequence": [_write_step(step) for step in stage.sequence],
+            "rots_after": None if stage.rots_after is None else duration(stage.rots_after),
         }
     )
 

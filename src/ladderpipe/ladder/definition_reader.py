@@ -105,9 +105,8 @@ class DefinitionReader:
 
     def stage(self, part: Part) -> Stage:
         """Return a stage as it is defined."""
-        stage = part.fields(
-            "key", "title", "status", "probability", "requires", "sequence", required=("key",)
-        )
+        names = ("key", "title", "status", "probability", "requires", "sequence", "rots_after")
+        stage = part.fields(*names, required=("key",))
         given: dict[str, Any] = {}
         if "status" in stage:
             given["status"] = stage["status"].text()
@@ -117,6 +116,8 @@ class DefinitionReader:
             given["requires"] = stage["requires"].texts()
         if "sequence" in stage:
             given["sequence"] = [_step(step) for step in stage["sequence"].items()]
+        if "rots_after" in stage:
+            given["rots_after"] = stage["rots_after"].delay()
         key, title = stage["key"].text(), _title(stage.get("title"))
         with part.named():
             return Stage(key, title=title, **given)

@@ -173,18 +173,29 @@ class Stage(str):
         probability: of winning from here, 0 to 1; defaults to 1 for won, 0 for lost and merged.
         requires: properties (or deal fields such as ``owner``) that must be filled to enter.
         sequence: effects and waits that start on moving in and are cancelled on moving out.
+        rots_after: how long a deal may be in it before people are shown that it rots. Nothing
+            else comes of it: a timer is what moves a deal.
 
     Raises:
         DefinitionError: any of these is not what it should be.
     """
 
-    __slots__ = ("hooked_by", "probability", "requires", "sequence", "status", "titles")
+    __slots__ = (
+        "hooked_by",
+        "probability",
+        "requires",
+        "rots_after",
+        "sequence",
+        "status",
+        "titles",
+    )
 
     titles: Mapping[str, str]
     status: Status
     probability: float | None
     requires: tuple[str, ...]
     sequence: tuple[DoStep | WaitStep, ...]
+    rots_after: dt.timedelta | None
     hooked_by: str | None
     """The pipeline whose hooks run at this very object: whoever takes it elsewhere loses them."""
 
@@ -197,6 +208,7 @@ class Stage(str):
         probability: float | None = None,
         requires: Iterable[str] = (),
         sequence: Iterable[DoStep | WaitStep] = (),
+        rots_after: dt.timedelta | None = None,
     ) -> Stage:
         """Check and build; a stage never changes afterwards."""
         if not isinstance(key, str) or not _KEY.fullmatch(key):
@@ -217,6 +229,7 @@ class Stage(str):
         assign(stage, "probability", _probability(key, status, probability))
         assign(stage, "requires", _names(key, requires))
         assign(stage, "sequence", _steps(key, sequence))
+        assign(stage, "rots_after", _span(key, rots_after))
         assign(stage, "hooked_by", None)
         return stage
 
@@ -264,6 +277,7 @@ def attrs_of(stage: Stage) -> dict[str, Any]:
         "probability": stage.probability,
         "requires": stage.requires,
         "sequence": stage.sequence,
+        "rots_after": stage.rots_after,
     }
 
 
@@ -313,6 +327,18 @@ def _names(key: str, requires: Iterable[str]) -> tuple[str, ...]:
     if not all(isinstance(name, str) and name for name in names):
         raise DefinitionError(f"stage {key!r}: requires={names!r} must list property names")
     return tuple(map(plain_text, names))
+
+
+def _span(key: str, span: dt.timedelta | None) -> dt.timedelta | None:
+    if span is None:
+        return None
+    try:
+        checked = checked_span(span, f"stage {key!r}: rots_after")
+    except InvalidEventError as error:
+        raise DefinitionError(str(error)) from None
+    if checked <= NOTHING:
+        raise DefinitionError(f"stage {key!r}: rots_after={span} must be longer than nothing")
+    return checked
 
 
 def _steps(key: str, sequence: Iterable[DoStep | WaitStep]) -> tuple[DoStep | WaitStep, ...]:

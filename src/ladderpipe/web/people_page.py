@@ -12,7 +12,7 @@ from ..model.deal import Deal
 from ..model.effect import Task
 from ..model.held import Held
 from .call import Call, Page
-from .reading import card_of
+from .reading import card_of, is_rotting
 
 __all__ = ["customer", "needs"]
 
@@ -40,7 +40,9 @@ def needs(call: Call) -> Page:
     now = call.now
     tasks = list(_tasks(call, owner, now))
     due = [deal for deal in _deals(call, owner, "due") if deal.due_at and deal.due_at - now < SOON]
-    idle = [deal for deal in _deals(call, owner, "age") if not _goes_on(call, deal)]
+    longest = _deals(call, owner, "age")
+    rotting = [deal for deal in longest if is_rotting(deal, now)]
+    idle = [deal for deal in longest if not _goes_on(call, deal)]
     held = list(_held(call, owner))
     context = {
         "everybody": everybody,
@@ -49,6 +51,7 @@ def needs(call: Call) -> Page:
         "today": [each for each in tasks if each[0].due_at >= now],
         "due": [card_of(deal, call, now) for deal in due],
         "held": held,
+        "rotting": [card_of(deal, call, now) for deal in rotting],
         "idle": [card_of(deal, call, now) for deal in idle],
     }
     record = {
@@ -56,6 +59,7 @@ def needs(call: Call) -> Page:
         "tasks": [task.to_dict() for task, _ in tasks],
         "due": [deal.to_dict() for deal in due],
         "held": [each.to_dict() for each, _ in held],
+        "rotting": [deal.to_dict() for deal in rotting],
         "no_next_step": [deal.to_dict() for deal in idle],
     }
     return Page("needs.html", context, record)

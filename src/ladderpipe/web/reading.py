@@ -51,6 +51,7 @@ class Card:
         initials: of its owner.
         tint: one of eight colours, always the same for one owner.
         due_in: how long until its next timer is due, within a day; empty otherwise.
+        is_rotting: whether it has been in its stage for longer than is good.
         is_held: whether something was told of it that cannot be used.
         next_step: what somebody means to do.
         digits: decimals of its value: none for a round amount, so that the eye finds the others.
@@ -62,6 +63,7 @@ class Card:
     initials: str
     tint: int
     due_in: str
+    is_rotting: bool
     is_held: bool
     next_step: str
     digits: int | None
@@ -123,10 +125,16 @@ def card_of(deal: Deal, call: Call, now: dt.datetime, held: Collection[str] = ()
         initials="".join(word[0] for word in words[:2]).upper(),
         tint=digest % 8,
         due_in=_due_in(deal, call, now),
+        is_rotting=is_rotting(deal, now),
         is_held=deal.id in held,
         next_step=str(deal.properties.get("next_step") or ""),
         digits=0 if deal.value is not None and deal.value % 1 == 0 else None,
     )
+
+
+def is_rotting(deal: Deal, now: dt.datetime) -> bool:
+    """Return whether a deal has been in its stage for longer than the stage says is good."""
+    return deal.stage.rots_after is not None and now - deal.entered_at > deal.stage.rots_after
 
 
 def _due_in(deal: Deal, call: Call, now: dt.datetime) -> str:

@@ -23,7 +23,7 @@ from ladderpipe.stores import PostgresStore, Store
 from ladderpipe.stores.postgres.wire import OwnConnection
 
 from .scheduler import Stuck
-from .seams import Injected, Points
+from .seams import Injected, Points, to_empty
 
 __all__ = ["PostgresSeam"]
 
@@ -52,6 +52,8 @@ class PostgresSeam:
         self._url = url + OPTIONS
         self._watching = PostgresStore.from_url(url + "&listen=false")
         self._control = psycopg.connect(url, autocommit=True)
+        known = self._control.execute("SELECT tablename FROM pg_tables").fetchall()
+        self._tables = to_empty(name for (name,) in known)
         self._open: list[_SteppingPostgresStore] = []
 
     def open(self) -> Store:
@@ -91,8 +93,8 @@ class PostgresSeam:
         return self._watching
 
     def empty(self) -> None:
-        for table in ("effects", "moves", "events", "documents", "customers", "deals"):
-            self._control.execute(f"DELETE FROM ladder_{table}")
+        for table in self._tables:
+            self._control.execute(f"DELETE FROM {table}")
 
     def is_blocked(self, connection: _SteppingConnection) -> bool:
         """Whether a connection's statement waits for another transaction."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -19,7 +19,10 @@ from ladderpipe.stores import Store
 
 from .scheduler import Scheduler
 
-__all__ = ["Injected", "MemorySeam", "Points", "Seam", "SqliteSeam"]
+__all__ = ["Injected", "MemorySeam", "Points", "Seam", "SqliteSeam", "to_empty"]
+
+KEPT: Final = {"ladder_pipelines", "ladder_schema", "ladder_secrets"}
+"""What stays in a database from one schedule to the next."""
 
 
 class Injected:
@@ -82,6 +85,12 @@ class Lock:
     def let_go(self, holder: object) -> None:
         if self.holder is holder:
             self.holder = None
+
+
+def to_empty(names: Iterable[str]) -> list[str]:
+    """Return those tables of a database that schedules fill, what others refer to last."""
+    filled = {name for name in names if name.startswith("ladder_")} - KEPT
+    return sorted(filled, key=lambda name: (name == "ladder_deals", name))
 
 
 # -- memory -------------------------------------------------------------------------------------
@@ -198,8 +207,10 @@ class SqliteSeam:
 
     def empty(self) -> None:
         with self._watching.transaction() as transaction:
-            for table in ("effects", "moves", "events", "documents", "customers", "deals"):
-                transaction.connection.execute(f"DELETE FROM ladder_{table}")
+            run = transaction.connection.execute
+            known = run("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for table in to_empty(name for (name,) in known):
+                run(f"DELETE FROM {table}")
 
     def settle(self) -> None:
         """Do nothing: nothing happens in a file by itself."""

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from .ladder.check import Finding
     from .ladder.files import schema
     from .logs.replay import ReplayReport, replay
-    from .model.deal_import import ImportReport, OverdueDeal, Stay, ToldDeal
+    from .model.deal_import import ImportReport, OverdueDeal, RefusedDeal, Stay, ToldDeal
     from .observability.backlog import Backlog
     from .stores import MemoryStore
     from .stores import PostgresStore as PostgresStore
@@ -135,6 +135,7 @@ __all__ = [
     "Reducer",
     "Refusal",
     "RefusalGroup",
+    "RefusedDeal",
     "ReplayReport",
     "RestoreReport",
     "Rule",
@@ -194,6 +195,7 @@ _LOADED_WHEN_ASKED_FOR = {
     "PostgresStore": ".stores",
     "Reason": ".fold.explain",
     "Refusal": ".fold.explain",
+    "RefusedDeal": ".model.deal_import",
     "ReplayReport": ".logs.replay",
     "RestoreReport": ".board.retention.restore",
     "Stay": ".model.deal_import",

@@ -56,7 +56,7 @@ ROOMS_OF = {
     "psycopg_pool": {"stores"},
     "pytest": {"testing"},
     "rich": {"cli"},
-    "sqlite3": {"cli", "stores"},
+    "sqlite3": {"cli", "logs", "stores"},
     "standardwebhooks": {"connect"},
     "starlette": {"web"},
     "tomli_w": {"ladder"},

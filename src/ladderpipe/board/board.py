@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ..fold.explain import Explanation
     from ..fold.options import Option
-    from ..model.deal_import import ImportReport, OverdueDeal, ToldDeal
+    from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, ToldDeal
     from . import forget, migrate, worker
     from .findings import Health
     from .retention import archive, restore
@@ -203,7 +203,7 @@ class Board:
 
     def import_deals(
         self,
-        deals: Iterable[ToldDeal],
+        deals: Iterable[ToldDeal | RefusedDeal],
         *,
         source: str = "import",
         grace: dt.timedelta | None = None,

@@ -13,7 +13,7 @@ from ..errors import InvalidEventError, LadderError
 from ..fold.fold import in_order
 from ..fold.unfolding import Unfolding
 from ..model.clock import instant_text
-from ..model.deal_import import ImportReport, OverdueDeal, Stay, ToldDeal
+from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, Stay, ToldDeal
 from ..model.event import SEQUENCE_FROM, TIMERS_FROM, TOLD, Event
 from ..model.refusals import Refusals
 from ..stores.base import chunks
@@ -43,7 +43,7 @@ class Asked:
 
 def import_deals(
     session: Session,
-    deals: Iterable[ToldDeal],
+    deals: Iterable[ToldDeal | RefusedDeal],
     *,
     source: str,
     grace: dt.timedelta | None,
@@ -88,8 +88,12 @@ class _Import:
         self._first: dt.datetime | None = None
         self._last: dt.datetime | None = None
 
-    def take(self, deals: Sequence[ToldDeal]) -> None:
+    def take(self, told: Sequence[ToldDeal | RefusedDeal]) -> None:
         """Bring some deals over, all in one transaction."""
+        deals = [each for each in told if isinstance(each, ToldDeal)]
+        for each in told:
+            if isinstance(each, RefusedDeal):
+                self._refuse(each.where, each.reason)
         known = self._known(deals)
         plans: dict[str, _Plan] = {}
         for deal in deals:
@@ -98,7 +102,7 @@ class _Import:
                     raise InvalidEventError(f"deal {deal.id!r} is told twice: it may be told once")
                 plans[deal.id] = _Plan(self._session, self._asked, deal, known.get(deal.id, []))
             except LadderError as error:
-                self._refuse(deal, str(error))
+                self._refuse(_place(deal), str(error))
         failed: set[str] = set()
         events = [event for plan in plans.values() for event in plan.events]
         if events and not self._dry_run:
@@ -107,7 +111,7 @@ class _Import:
             for failure in report.failures:
                 deal_id = failure.event.deal
                 if deal_id not in failed:
-                    self._refuse(plans[deal_id].deal, str(failure.error))
+                    self._refuse(_place(plans[deal_id].deal), str(failure.error))
                 failed.add(deal_id)
         for plan in plans.values():
             if plan.deal.id not in failed:
@@ -124,8 +128,7 @@ class _Import:
             found = transaction.events_of(list(rows)) if rows else {}
             return {rows[number]: [event for event, _ in told] for number, told in found.items()}
 
-    def _refuse(self, deal: ToldDeal, reason: str) -> None:
-        where = deal.where or f"deal {deal.id}"
+    def _refuse(self, where: str, reason: str) -> None:
         self._refused.note(where, reason)
         if self._on_refused is not None:
             self._on_refused(where, reason)
@@ -141,7 +144,7 @@ class _Import:
         self._owners[_text(data.get("owner"))] += 1
         self._currencies[_text(data.get("currency"))] += 1
         for doubt in (*deal.doubts, *plan.doubts):
-            self._doubts.note(deal.where or f"deal {deal.id}", doubt)
+            self._doubts.note(_place(deal), doubt)
         times = [stay.at for stay in deal.stays if stay.at is not None]
         if times:
             first, last = min(times), max(times)
@@ -354,6 +357,10 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         if all(isinstance(part, Mapping) for part in parts):
             both[name] = {**below[name], **above[name]}
     return both
+
+
+def _place(deal: ToldDeal) -> str:
+    return deal.where or f"deal {deal.id}"
 
 
 def _text(value: Any) -> str | None:

@@ -24,6 +24,7 @@ from .demo import demo
 from .doctor import doctor
 from .hands import edit, move, undo, withdraw
 from .held import held
+from .import_deals import import_deals
 from .mine import mine
 from .replay import replay
 from .report import report
@@ -77,6 +78,7 @@ for _group, _commands in {
 }.items():
     for _command in _commands:
         app.command(rich_help_panel=_group)(_command)
+app.command("import", rich_help_panel="Operation")(import_deals)
 app.add_typer(mine, rich_help_panel="Insight")
 app.add_typer(archive, rich_help_panel="Operation")
 app.add_typer(held, rich_help_panel="Operation")

@@ -12,14 +12,14 @@ import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import attrs
 
 from ..errors import InstantError, InvalidEventError, LadderError
 from ..model.clock import instant
 from ..model.event import Event
-from .placeholders import NOTHING, Scope, Template, columns_of, items_of, shown
+from .placeholders import NOTHING, Column, Scope, Template, chosen, columns_of, items_of, shown
 from .readers import Layout
 from .row_identity import Repeats, content_digest
 from .rows import BadLine, Row
@@ -32,6 +32,7 @@ __all__ = [
     "LogMap",
     "Mapped",
     "OwnXes",
+    "Span",
     "TimeFormat",
     "time_zone",
 ]
@@ -60,6 +61,17 @@ Mapped = Event | BadLine | None
 """What a row, or one item in it, becomes; ``None`` when it is ignored."""
 
 
+_OF_DAY: Final = re.compile(r"%[HIMSfpcXsTRrzj]")
+_DAY_IN_ISO: Final = 10
+
+
+class Span(NamedTuple):
+    """An instant as a log wrote it; of a day the midnight at which it begins."""
+
+    at: dt.datetime
+    is_day: bool
+
+
 @attrs.frozen
 class TimeFormat:
     """How the log writes an instant.
@@ -68,10 +80,30 @@ class TimeFormat:
         pattern: ``iso``, ``epoch-s``, ``epoch-ms``, ``epoch-us`` or a pattern of ``strptime``.
         zone: the zone of times that name none. Of an hour that summer time repeats, the first
             is meant.
+        columns: the patterns of columns that are written otherwise.
     """
 
     pattern: str = "iso"
     zone: dt.tzinfo | None = None
+    columns: Mapping[str, str] = attrs.field(factory=dict)
+
+    def read_from(self, template: Template, scope: Scope) -> Span | None:
+        """Return the instant that a template's column holds; ``None`` where that is empty.
+
+        Raises:
+            InstantError: it is written in another way, or names no zone and none is declared.
+        """
+        source = chosen(template, scope)
+        value = None if source is None else source.fill(scope)
+        if value is None:
+            return None
+        own = self.columns.get(source.name) if isinstance(source, Column) else None
+        written = self if own is None else attrs.evolve(self, pattern=own, columns={})
+        if written.pattern in EPOCH_UNITS:
+            return Span(written.read(value), is_day=False)
+        if written.pattern == "iso":
+            return Span(written.read(value), is_day=len(str(value).strip()) == _DAY_IN_ISO)
+        return Span(written.read(value), is_day=not _OF_DAY.search(written.pattern))
 
     def read(self, value: Any) -> dt.datetime:
         """Return the instant that the log wrote as *value*.
@@ -214,9 +246,10 @@ class LogMap:
         if kind is None:
             return None
         at = self.at.fill(scope)
-        if at is None:
+        written = self.time.read_from(self.at, scope)
+        if at is None or written is None:
             raise InvalidEventError("no time: the column that event.at refers to is empty")
-        deal, when = _text(self.deal.fill(scope), "deal"), self.time.read(at)
+        deal, when = _text(self.deal.fill(scope), "deal"), written.at
         data = {**(self.data.fill(scope) or {}), **(kind.data.fill(scope) or {})}
         if self.id is None:
             columns = self.data.columns | kind.data.columns

@@ -18,6 +18,7 @@ The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
     [time]
     format = "%d/%m/%Y %H:%M"     # iso when left out; epoch-s, epoch-ms, epoch-us; or strptime's
     zone = "Europe/Rome"          # of times that name none; without it such times are refused
+    columns = { "Close Date" = "%m/%d/%Y" }  # formats of single columns
 
     [event]
     deal = "{customer}/{cart}"    # columns in braces, {a.b} in nested JSON; {{ is a brace
@@ -46,8 +47,11 @@ The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
     [check]                       # bad unless the whole column is so, in ignored rows too
     customer = "[0-9]+"
 
-A column comes as the log has it, or converted: ``|text``, ``|amount`` (exact, as text) or
-``|number``.
+A column comes as the log has it, or converted: ``|text``, ``|amount`` (exact, as text),
+``|number``, ``|cents`` (an amount in hundredths), ``|money`` and ``|code`` (the amount and the
+currency of "USD 1,000.00"), ``|upper``. ``{a ?? b}`` is the first column that is not empty. A value
+may be ``{ sum = ["{net|amount}", "{tax|amount}"] }``, or depend on columns: ``{ when = { status =
+["Won", "Lost"] }, then = "{status}", else = "{stage}" }``; true is any text there, false none.
 """
 
 from __future__ import annotations
@@ -58,15 +62,36 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, cast
 
+import attrs
+
 from ..errors import DefinitionError, InvalidEventError
 from ..ladder.plain import Part, nearest
 from ..model.event import MAX_NAME
 from ..model.money import amount
 from .log_map import EPOCH_UNITS, IGNORED, CloudEvents, Kind, LogMap, TimeFormat, time_zone
-from .placeholders import NOTHING, Column, Constant, Each, Listing, Table, Template, Text
+from .placeholders import (
+    NOTHING,
+    Choice,
+    Column,
+    Constant,
+    Each,
+    First,
+    Listing,
+    Sum,
+    Table,
+    Template,
+    Text,
+)
 from .readers import Layout
 
-__all__ = ["READ_FIELDS", "TemplateReader", "map_from_dict", "read_layout", "read_time"]
+__all__ = [
+    "READ_FIELDS",
+    "TemplateReader",
+    "conditions",
+    "map_from_dict",
+    "read_layout",
+    "read_time",
+]
 
 KEPT: Final = "keep"
 """Where an event type is expected: the log's own name is the event's type."""
@@ -153,6 +178,10 @@ class TemplateReader:
             "text": _as_text,
             "amount": lambda value, name: str(self._number(value, name)),
             "number": lambda value, name: _as_number(self._number(value, name)),
+            "cents": lambda value, name: str(self._number(value, name).scaleb(-2)),
+            "upper": lambda value, name: _as_text(value, name).upper(),
+            "money": lambda value, name: str(self._number(_without_code(value), name)),
+            "code": _code,
         }
 
     def log_map(self, layout: Layout, top: Mapping[str, Part]) -> LogMap:
@@ -209,6 +238,11 @@ class TemplateReader:
         if isinstance(value, str):
             return self.text(part)
         if isinstance(value, Mapping):
+            if "sum" in value:
+                parts = part.fields("sum")["sum"].items()
+                return Sum(tuple(self.template(item) for item in parts))
+            if "when" in value:
+                return self.choice(part)
             if "each" not in value:
                 return self.table(part)
             each = part.fields("each", "item", required=("item",))
@@ -219,9 +253,15 @@ class TemplateReader:
             return Constant(value)
         raise part.refusal(f"{value!r} is no JSON value: write it as text, in quotes")
 
+    def choice(self, part: Part) -> Template:
+        """Return the template of a value that depends on columns."""
+        fields = part.fields("when", "then", "else", required=("when", "then"))
+        otherwise = self.template(fields["else"]) if "else" in fields else None
+        return Choice(conditions(fields["when"]), self.template(fields["then"]), otherwise)
+
     def text(self, part: Part) -> Template:
         """Return the template of a text with columns in braces."""
-        parts: list[str | Column] = []
+        parts: list[str | Column | First] = []
         text = part.text()
         end = 0
         for match in _REFERENCE.finditer(text):
@@ -236,13 +276,18 @@ class TemplateReader:
                     f"{found * 2} for a brace that is meant"
                 )
             else:
-                parts.append(self.column(part, match[1]))
+                parts.append(self.reference(part, match[1]))
         parts = [piece for piece in (*parts, text[end:]) if piece != ""]
-        if len(parts) == 1 and isinstance(parts[0], Column):
+        if len(parts) == 1 and not isinstance(parts[0], str):
             return parts[0]
-        if any(isinstance(piece, Column) for piece in parts):
+        if any(not isinstance(piece, str) for piece in parts):
             return Text(tuple(parts))
         return Constant("".join(cast("list[str]", parts)))
+
+    def reference(self, part: Part, reference: str) -> Column | First:
+        """Return what stands in braces: a column, or ``a ?? b``, the first that is not empty."""
+        named = [self.column(part, name) for name in reference.split("??")]
+        return named[0] if len(named) == 1 else First(tuple(named))
 
     def column(self, part: Part, reference: str) -> Column:
         """Return a reference to a column, ``name`` or ``name|conversion``."""
@@ -282,6 +327,31 @@ class TemplateReader:
                 f"{self._thousands or 'nothing'!r} between thousands: see [read] of the map"
             )
         return "".join(groups) + ("." if sign else "") + part
+
+
+def conditions(part: Part) -> dict[str, frozenset[str] | bool]:
+    """Return what columns must be: one of some texts, filled (true) or empty (false)."""
+    found: dict[str, frozenset[str] | bool] = {}
+    for column, wanted in part.mapping().items():
+        is_flag = isinstance(wanted.value, bool)
+        found[column] = wanted.flag() if is_flag else frozenset(wanted.texts())
+    if not found:
+        raise part.refusal('it names no column: write { "Deal - Status" = "Won" }')
+    return found
+
+
+def _without_code(value: Any) -> Any:
+    """Return an amount without the code of its currency before or after it."""
+    return _CODE.sub("", value) if isinstance(value, str) else value
+
+
+def _code(value: Any, name: str) -> str | None:
+    """Return the code of a currency that stands beside an amount, ``None`` if none does."""
+    found = _CODE.search(value) if isinstance(value, str) else None
+    return None if found is None else found[0].strip()
+
+
+_CODE: Final = re.compile(r"^\s*[A-Z]{3}(?=[\s\d.,-])\s*|(?<=[\d\s])\s*[A-Z]{3}\s*$")
 
 
 def _as_text(value: Any, name: str) -> str:
@@ -328,7 +398,20 @@ def _pattern(part: Part) -> re.Pattern[str]:
 
 def read_time(part: Part) -> TimeFormat:
     """Return how a file writes its times, out of ``[time]``."""
-    fields = part.fields("format", "zone")
+    fields = part.fields("format", "zone", "columns")
+    columns = fields["columns"].mapping() if "columns" in fields else {}
+    usual = _usual_time(fields)
+    own = {}
+    for name, each in columns.items():
+        pattern = each.text()
+        if usual.zone is None and pattern != "iso" and pattern not in EPOCH_UNITS:
+            _check_pattern(each, pattern)
+        own[name] = pattern
+    return attrs.evolve(usual, columns=own)
+
+
+def _usual_time(fields: Mapping[str, Part]) -> TimeFormat:
+    """Return how times are written unless their column is written otherwise."""
     pattern = fields["format"].text() if "format" in fields else "iso"
     if "zone" in fields:
         if pattern in EPOCH_UNITS:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 import attrs
 
 from ..errors import InvalidEventError
+from ..model.money import amount, total
 
-__all__ = ["NOTHING", "Column", "Constant", "Each", "Listing", "Scope", "Table", "Template", "Text"]
+__all__ = [
+    "NOTHING",
+    "Choice",
+    "Column",
+    "Constant",
+    "Each",
+    "First",
+    "Listing",
+    "Scope",
+    "Sum",
+    "Table",
+    "Template",
+    "Text",
+    "chosen",
+    "columns_of",
+    "holds",
+    "items_of",
+    "shown",
+]
 
 
 class Scope:
@@ -20,6 +39,11 @@ class Scope:
     def __init__(self, levels: tuple[Mapping[str, Any], ...], empty: frozenset[str]) -> None:
         self._levels = levels
         self._empty = empty
+
+    def names(self) -> Iterator[str]:
+        """Yield the columns there are."""
+        for level in self._levels:
+            yield from level
 
     def within(self, item: Mapping[str, Any]) -> Scope:
         """Return the scope of an item of a list."""
@@ -106,13 +130,13 @@ class Column:
 class Text:
     """Text with columns in it, such as ``{user}/{cart}``."""
 
-    parts: tuple[str | Column, ...]
+    parts: tuple[str | Column | First, ...]
 
     columns: frozenset[str] = attrs.field(init=False)
 
     @columns.default
     def _find_columns(self) -> frozenset[str]:
-        return columns_of(part for part in self.parts if isinstance(part, Column))
+        return columns_of(part for part in self.parts if not isinstance(part, str))
 
     def fill(self, scope: Scope) -> str | None:
         """Return the text, with nothing where a column is empty."""
@@ -120,6 +144,97 @@ class Text:
         if all(isinstance(p, str) or v is None for p, v in zip(self.parts, found, strict=True)):
             return None
         return "".join("" if value is None else str(value) for value in found)
+
+
+@attrs.frozen
+class First:
+    """``{a ?? b}``: the first of several columns that is not empty."""
+
+    parts: tuple[Template, ...]
+    columns: frozenset[str] = attrs.field(init=False)
+
+    @columns.default
+    def _find_columns(self) -> frozenset[str]:
+        return columns_of(self.parts)
+
+    def fill(self, scope: Scope) -> Any:
+        """Return the first value."""
+        return self.chosen(scope).fill(scope)
+
+    def chosen(self, scope: Scope) -> Template:
+        """Return the part whose value it is; the last where all are empty."""
+        return next((p for p in self.parts if p.fill(scope) is not None), self.parts[-1])
+
+
+@attrs.frozen
+class Sum:
+    """``{sum = [...]}``: amounts added up, exact, as text; what is empty adds nothing."""
+
+    parts: tuple[Template, ...]
+    columns: frozenset[str] = attrs.field(init=False)
+
+    @columns.default
+    def _find_columns(self) -> frozenset[str]:
+        return columns_of(self.parts)
+
+    def fill(self, scope: Scope) -> str | None:
+        """Return the sum, ``None`` when everything it refers to is empty."""
+        found = [value for part in self.parts if (value := part.fill(scope)) is not None]
+        return str(total(amount(value, "sum") for value in found)) if found else None
+
+
+@attrs.frozen
+class Choice:
+    """``{when = {...}, then = ..., else = ...}``: what a value is depends on columns.
+
+    Attributes:
+        conditions: by column, the texts of which it must be one; true for any, false for none.
+    """
+
+    conditions: Mapping[str, frozenset[str] | bool]
+    then: Template
+    otherwise: Template | None
+    columns: frozenset[str] = attrs.field(init=False)
+
+    @columns.default
+    def _find_columns(self) -> frozenset[str]:
+        ways = [part for part in (self.then, self.otherwise) if part is not None]
+        return columns_of(ways) | set(self.conditions)
+
+    def fill(self, scope: Scope) -> Any:
+        """Return the value on whose side the columns are; ``None`` where that has none."""
+        way = self.chosen(scope)
+        return None if way is None else way.fill(scope)
+
+    def chosen(self, scope: Scope) -> Template | None:
+        """Return the template on whose side the columns are."""
+        return self.then if holds(self.conditions, scope) else self.otherwise
+
+
+def holds(conditions: Mapping[str, frozenset[str] | bool], scope: Scope) -> bool:
+    """Return whether every column is what it must be."""
+    for column, wanted in conditions.items():
+        value = scope.find(column)
+        if isinstance(wanted, bool):
+            if (value is not None) != wanted:
+                return False
+        elif _as_written(value) not in wanted:
+            return False
+    return True
+
+
+def _as_written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def chosen(template: Template, scope: Scope) -> Template | None:
+    """Return the column, or the text, that a template's value comes from."""
+    while isinstance(template, First | Choice):
+        way = template.chosen(scope)
+        if way is None:
+            return None
+        template = way
+    return template
 
 
 @attrs.frozen
@@ -185,16 +300,23 @@ class Each:
 
 
 def columns_of(parts: Any) -> frozenset[str]:
+    """Return the columns that templates refer to."""
     return frozenset().union(*(part.columns for part in parts))
 
 
 def items_of(value: Any, path: str) -> list[Mapping[str, Any]]:
+    """Return the items of a list of objects.
+
+    Raises:
+        InvalidEventError: it is none.
+    """
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise InvalidEventError(f"{path} is {shown(value)}, not a list of objects")
     return value
 
 
 def shown(value: Any) -> str:
+    """Return a value as a message quotes it."""
     if value is None:
         return "empty"
     text = repr(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -14,11 +14,15 @@ from .clock import instant
 from .event import checked_name
 from .refusals import RefusalGroup
 
-__all__ = ["ImportReport", "OverdueDeal", "Stay", "ToldDeal"]
+__all__ = ["ImportReport", "OverdueDeal", "RefusedDeal", "Stay", "ToldDeal"]
 
 
 def _instant_if_known(at: dt.datetime | str | None) -> dt.datetime | None:
     return None if at is None else instant(at)
+
+
+def _all_doubts(doubts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(doubts)
 
 
 @attrs.frozen
@@ -32,6 +36,10 @@ class Stay:
 
     stage: str = attrs.field(converter=str)
     at: dt.datetime | None = attrs.field(default=None, converter=_instant_if_known)
+
+
+def _all_stays(stays: Iterable[Stay]) -> tuple[Stay, ...]:
+    return tuple(stays)
 
 
 @attrs.frozen
@@ -53,14 +61,27 @@ class ToldDeal:
     """
 
     id: str
-    stays: tuple[Stay, ...] = attrs.field(converter=tuple)
+    stays: tuple[Stay, ...] = attrs.field(converter=_all_stays)
     facts: Mapping[str, Any] = attrs.field(factory=dict, converter=canonical)
     closing: Mapping[str, Any] = attrs.field(factory=dict, converter=canonical)
     where: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = attrs.field(default=(), converter=_all_doubts)
 
     def __attrs_post_init__(self) -> None:
         checked_name(self.id, "deal")
+
+
+@attrs.frozen
+class RefusedDeal:
+    """A deal that cannot be told of.
+
+    Attributes:
+        where: the place it was read from.
+        reason: why, in words.
+    """
+
+    where: str
+    reason: str
 
 
 @attrs.frozen
@@ -131,4 +152,4 @@ class ImportReport:
         return sum(group.count for group in self.refused) > self.deals
 
 
-publish("ladderpipe", ImportReport, OverdueDeal, Stay, ToldDeal)
+publish("ladderpipe", ImportReport, OverdueDeal, RefusedDeal, Stay, ToldDeal)

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from ...errors import DefinitionError, LadderError
+from ...logs.crm_map import CrmMap, Join, crm_map
+from ...logs.crm_rows import Opportunity, read_row
 from ...logs.readers import LogFile
 from ...logs.rows import BadLine, Row
 from ...model.clock import instant
-from .crm_map import CrmMap, Join, crm_map
-from .crm_rows import Opportunity, read_row
 from .derive import deals_of, visits_of
 from .schema import CHANGES, DEALS, MOVES
 from .table_builder import Columns
@@ -76,6 +76,8 @@ class _Export:
         for row in self._rows(file, self._crm.columns):
             try:
                 found = read_row(self._crm, row.values, joined)
+                if found is None:
+                    continue
                 if found.id in self._seen:
                     raise DefinitionError(f"deal {found.id!r} has a row already: it may have one")
             except LadderError as error:
@@ -106,7 +108,8 @@ class _Export:
     def _add(self, found: Opportunity, file: str, line: int) -> None:
         self._seen.add(found.id)
         self._also.add([(found.id, *found.also)])
-        if not found.stays:
+        self._problems += [Problem(file, line, doubt) for doubt in found.doubts]
+        if not found.is_dated:
             self._undated.append(_undated(found))
             return
         left = None

@@ -170,8 +170,8 @@ _UNDATED: Final[Words] = {
     "it": "Trattative senza alcuna data, contate solo nello stato finale: {count}.",
 }
 _PROBLEMS: Final[Words] = {
-    "en": "Rows or deals that could not be read: {count}, for example {example}.",
-    "it": "Righe o trattative che non è stato possibile leggere: {count}, ad esempio {example}.",
+    "en": "Rows or deals that could not be read, or not wholly: {count}, for example {example}.",
+    "it": "Righe o trattative non lette, o non del tutto: {count}, ad esempio {example}.",
 }
 _OTHERS: Final[Words] = {
     "en": "Rows or deals that could not be read for other reasons: {count}.",

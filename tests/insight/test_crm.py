@@ -233,5 +233,5 @@ def test_what_could_not_be_read_is_told_by_the_reason_with_an_example() -> None:
     ]
     one, other = unread(problems)
     assert "2, for example x.csv, line 4: it is in '4', and nothing says" in one["en"]
-    assert one["it"].startswith("Righe o trattative che non è stato possibile leggere: 2")
+    assert one["it"].startswith("Righe o trattative non lette, o non del tutto: 2")
     assert "deal 'a': its guard raised" in other["en"]

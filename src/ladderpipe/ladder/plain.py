@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import enum
+import functools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ import attrs
 
 from ..errors import DefinitionError
 
-__all__ = ["Part", "closest", "did_you_mean", "duration", "nearest", "plain"]
+__all__ = ["Part", "did_you_mean", "duration", "nearest", "plain"]
 
 UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DAY: Final = dt.timedelta(days=1)
@@ -196,22 +197,23 @@ def plain(value: Any, where: str) -> Any:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a refusal of *name*: what was probably meant, and what there is."""
-    known = list(known)
-    meant = closest(name, known)
+    known = tuple(known)
+    meant = _closest(name, known)
     return (f": did you mean {meant!r}? There is " if meant else ": there is ") + _listed(known)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return in words what was probably meant by *name*; nothing, if nothing comes close."""
-    meant = closest(name, known)
+    meant = _closest(name, tuple(known))
     return f" (did you mean {meant!r}?)" if meant else ""
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
+@functools.lru_cache(maxsize=256)  # it takes longer than a fold, and a shop's types come again
+def _closest(name: str, known: tuple[str, ...]) -> str | None:
     """Return what was probably meant by *name*, if anything comes close."""
     import difflib  # only what is not known needs it
 
-    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
+    return next(iter(difflib.get_close_matches(name, known, 1)), None)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -168,6 +168,41 @@ def test_a_types_own_data_goes_over_what_all_have():
     assert made.data == {"owner": "Bea", "source": "cart"}
 
 
+PAID = {"type": "order.confirmed", "at": "{paid}"}
+
+
+def test_a_row_may_mean_several_events_each_with_its_time():
+    row = {"cart": "1", "when": "2026-01-05T09:00Z", "what": "opened", "paid": "2026-01-06"}
+    time = {"columns": {"paid": "%Y-%m-%d"}, "zone": "UTC"}
+    sections = {"types": {"opened": "cart.saved", "order.confirmed": "keep"}, "time": time}
+    both = mapped(row, events=[PAID], **sections)
+    assert [(event.type, f"{event.at:%d %H}") for event in both] == [
+        ("cart.saved", "05 09"),
+        ("order.confirmed", "06 00"),
+    ]
+    assert len({event.id for event in both}) == 2
+    unpaid = mapped({**row, "paid": ""}, events=[PAID], **sections)
+    assert [part and part.type for part in unpaid] == ["cart.saved", None]
+
+
+def test_further_events_of_rows_with_ids_have_ids_of_their_own():
+    named = {"deal": "{cart}", "type": "x", "at": "{when}", "id": "{n}", "source": "shop"}
+    assert "'id' is missing" in refusal({"event": named, "events": [PAID]})
+
+
+def test_only_some_rows_count():
+    row = {"cart": "1", "when": "2026-01-05T09:00Z", "what": "opened"}
+    assert mapped(row, only={"what": ["opened", "paid"], "gone": False})[0] is not None
+    assert mapped(row, only={"what": "paid"}) == [None]
+    assert mapped(row, only={"gone": True}) == [None]
+
+
+def test_the_first_column_that_is_not_empty_counts():
+    row = {"cart": "1", "when": "2026-01-05T09:00Z", "what": "opened", "a": "", "b": "1250"}
+    assert event(row, data={"value": "{a ?? b|cents}"}).data == {"value": "12.50"}
+    assert event(row, data={"x": "{what|upper} {a ?? b}"}).data == {"x": "OPENED 1250"}
+
+
 def test_types_of_the_board_itself_are_refused():
     assert "types.add" in refusal({"event": EVENT, "types": {"add": "ladder.by_hand"}})
 

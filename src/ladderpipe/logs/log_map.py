@@ -19,7 +19,17 @@ import attrs
 from ..errors import InstantError, InvalidEventError, LadderError
 from ..model.clock import instant
 from ..model.event import Event
-from .placeholders import NOTHING, Column, Scope, Template, chosen, columns_of, items_of, shown
+from .placeholders import (
+    NOTHING,
+    Column,
+    Scope,
+    Template,
+    chosen,
+    columns_of,
+    holds,
+    items_of,
+    shown,
+)
 from .readers import Layout
 from .row_identity import Repeats, content_digest
 from .rows import BadLine, Row
@@ -179,7 +189,10 @@ class LogMap:
             and its count among equals, whatever the file is called; see :class:`Repeats`.
         kinds: by foreign type; ``"*"`` stands for all that are not named.
         checks: what a column must look like in every row, ignored ones too.
+        only: what columns must be, for the rows that count; the others are ignored.
         explode: path of a list in the row, of which every item is an event.
+        further: what else a row means; each of these is an event if it has a time.
+        is_further: whether that is what this map is.
         empty: texts that stand for nothing.
     """
 
@@ -196,21 +209,32 @@ class LogMap:
     checks: Mapping[str, re.Pattern[str]] = attrs.field(factory=dict)
     explode: str | None = None
     empty: frozenset[str] = frozenset(("",))
+    only: Mapping[str, frozenset[str] | bool] = attrs.field(factory=dict)
+    further: tuple[LogMap, ...] = ()
+    is_further: bool = False
 
     @property
     def columns(self) -> frozenset[str]:
         """Every column that the map refers to."""
         named = (self.deal, self.type, self.at, self.id, self.seq, self.data)
         parts = [part for part in named if part is not None]
-        return columns_of([*parts, *(kind.data for kind in self.kinds.values())]) | set(self.checks)
+        found = columns_of([*parts, *(kind.data for kind in self.kinds.values())])
+        return found.union(self.checks, self.only, *(other.columns for other in self.further))
 
     def events(self, row: Row, source: str, repeats: Repeats | None = None) -> Iterator[Mapped]:
         """Yield what the row becomes: one thing, or with ``explode`` one for every item.
+
+        What the map has ``further`` comes after that.
 
         Args:
             repeats: counts the log's equal rows, of which each is an event; without it they
                 share one identity, as copies of one event do. One for each log.
         """
+        yield from self._own(row, source, repeats)
+        for other in self.further:
+            yield from other.events(row, source, repeats)
+
+    def _own(self, row: Row, source: str, repeats: Repeats | None) -> Iterator[Mapped]:
         scope = Scope((row.values,), self.empty)
         if self.explode is None:
             yield self._mapped(row.number, row.number, scope, source, repeats)
@@ -241,11 +265,15 @@ class LogMap:
                 raise InvalidEventError(
                     f"{column} is {shown(value)}, which is not of the form {pattern.pattern!r}"
                 )
+        if not holds(self.only, scope):
+            return None
+        at = self.at.fill(scope)
+        if at is None and self.is_further:
+            return None
         foreign = _text(self.type.fill(scope), "type")
         kind = self._kind(foreign)
         if kind is None:
             return None
-        at = self.at.fill(scope)
         written = self.time.read_from(self.at, scope)
         if at is None or written is None:
             raise InvalidEventError("no time: the column that event.at refers to is empty")

@@ -28,6 +28,13 @@ The maps we ship, in ``ladderpipe/maps``, show the usual parts. All of them::
     seq = "{n}"                   # instead of the line's number; order within one instant
     source = "shop"               # who numbers these
 
+    [[events]]                    # what else a row means, if it has a time; its deal is the same
+    type = "order.confirmed"
+    at = "{paid_at}"
+
+    [only]                        # the rows that count: a text, or some; true is any, false none
+    channel = ["web", "app"]
+
     [types]                       # without it every row's type is the event's
     view = "ignore"
     saved = "cart.saved"
@@ -96,7 +103,17 @@ __all__ = [
 KEPT: Final = "keep"
 """Where an event type is expected: the log's own name is the event's type."""
 
-_SECTIONS: Final = ("extends", "read", "time", "event", "types", "data", "check")
+_SECTIONS: Final = (
+    "extends",
+    "read",
+    "time",
+    "event",
+    "events",
+    "only",
+    "types",
+    "data",
+    "check",
+)
 READ_FIELDS: Final = (
     "format",
     "delimiter",
@@ -199,7 +216,7 @@ class TemplateReader:
                 "an id of the log's own needs a source beside it that says who numbers these, "
                 'for example source = "shop": the file may be called otherwise tomorrow'
             )
-        return LogMap(
+        found = LogMap(
             layout=layout,
             deal=self.text(event["deal"]),
             type=self.text(event["type"]),
@@ -213,7 +230,17 @@ class TemplateReader:
             checks={name: _pattern(part) for name, part in _mapping(top, "check").items()},
             explode=self._read["explode"].text() if "explode" in self._read else None,
             empty=self.empty,
+            only=conditions(top["only"]) if "only" in top else {},
         )
+        further = top["events"].items() if "events" in top else []
+        return attrs.evolve(found, further=tuple(self.further(part, found) for part in further))
+
+    def further(self, part: Part, first: LogMap) -> LogMap:
+        """Return the map of another event of the same row."""
+        needed = ("type", "at") if first.id is None else ("type", "at", "id")
+        fields = part.fields("deal", "type", "at", "id", "seq", required=needed)
+        given: dict[str, Any] = {name: self.text(value) for name, value in fields.items()}
+        return attrs.evolve(first, **given, is_further=True)
 
     @property
     def empty(self) -> frozenset[str]:
@@ -238,10 +265,10 @@ class TemplateReader:
         if isinstance(value, str):
             return self.text(part)
         if isinstance(value, Mapping):
-            if "sum" in value:
+            if value.keys() == {"sum"} and isinstance(value["sum"], list):
                 parts = part.fields("sum")["sum"].items()
                 return Sum(tuple(self.template(item) for item in parts))
-            if "when" in value:
+            if isinstance(value.get("when"), Mapping):
                 return self.choice(part)
             if "each" not in value:
                 return self.table(part)

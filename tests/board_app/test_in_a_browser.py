@@ -296,6 +296,76 @@ def test_a_folded_column_takes_drops(opened: Open, team: Site) -> None:
 
 
 @ONE_SERVER
+def test_a_long_column_is_read_on_and_keeps_what_was_read_when_others_move(
+    opened: Open, team: Site
+) -> None:
+    deals = [team.deal(source="fair") for _ in range(60)]
+    page = opened("?source=fair")
+    cards = page.locator('.column[data-stage="contact"] .card')
+    expect(cards).to_have_count(50)
+    page.get_by_role("link", name="Show more").click()
+    expect(cards).to_have_count(60)
+    last = cards.last.get_attribute("data-deal") or ""
+    first = cards.first.get_attribute("data-deal") or ""
+    team.board.move(first, "offer", by="bea")
+    expect(in_stage(page, first, "offer")).to_have_count(1)
+    expect(cards).to_have_count(59)
+    expect(in_stage(page, last, "contact")).to_have_count(1)
+    # Other tests look for their cards on the first page.
+    team.board.move_many(deals, "lost", by="anna", properties={"loss_reason": "a test"})
+
+
+@ONE_SERVER
+def test_arrows_walk_from_card_to_card(opened: Open, team: Site) -> None:
+    one, two, three = (team.deal(source="arrows") for _ in range(3))
+    team.board.move(three, "offer", by="anna")
+    page = opened("?source=arrows")
+    focused = "document.activeElement.closest('.card')?.dataset.deal"
+    card(page, one).get_by_role("link", name=one, exact=True).focus()
+    for key, deal in (("ArrowDown", two), ("ArrowRight", three), ("ArrowLeft", one)):
+        page.keyboard.press(key)
+        assert page.evaluate(focused) == deal
+
+
+@ONE_SERVER
+def test_nothing_is_left_with_a_move_under_way_unasked(opened: Open, team: Site) -> None:
+    deal, page, asked = team.deal(), opened(), []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    waiting: list[Any] = []
+    page.route("**/move", lambda route: waiting.append(route))
+    drag(page, deal, "offer")
+    page.wait_for_timeout(50)
+    page.evaluate("location.reload()")
+    page.wait_for_event("load")
+    assert asked == ["beforeunload"]
+
+
+@ONE_SERVER
+def test_several_deals_are_chosen_in_the_list(opened: Open, team: Site) -> None:
+    deals = [team.deal(source="several") for _ in range(3)]
+    page = opened("?view=list&source=several")
+    for deal in deals[:2]:
+        page.get_by_label(f"Choose “{deal}”").check()
+    page.get_by_label("Move into").select_option("lost")
+    page.get_by_label("Reason for the loss").fill("all at once")
+    page.get_by_role("button", name="Move", exact=True).click()
+    expect(page.locator(".notice")).to_contain_text("2 deals were changed.")
+    assert [team.stages(deal)[-1] for deal in deals] == ["lost", "lost", "contact"]
+
+
+@ONE_SERVER
+def test_a_filter_that_is_chosen_counts_at_once_and_stands_in_the_address(
+    opened: Open, team: Site
+) -> None:
+    team.deal(owner="bea")
+    page = opened()
+    page.get_by_label("Sort by").select_option("value")
+    page.wait_for_url("**/?sort=value")
+    page.get_by_role("link", name="Mine").click()
+    page.wait_for_url("**/?*owner=anna*")
+
+
+@ONE_SERVER
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_found_by_axe(opened: Open, team: Site, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe

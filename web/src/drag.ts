@@ -37,7 +37,6 @@ export function draggable(): void {
       delay: LONG_PRESS,
       delayOnTouchOnly: true,
       touchStartThreshold: SLOP,
-      animation: 120,
       onStart: (event) => start(event.item),
       onMove: (event) => mayEnter(event.to),
       onEnd: (event) => void drop(event),
@@ -49,7 +48,7 @@ export function draggable(): void {
 document.addEventListener(
   "click",
   (event) => {
-    if (justDropped) {
+    if (justDropped && (event.target as Element).closest(".columns")) {
       event.preventDefault();
       event.stopPropagation();
     }

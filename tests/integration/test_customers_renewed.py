@@ -37,7 +37,7 @@ _numbers = itertools.count()
 
 
 def by_company(deal: Deal, source: str) -> list[str]:
-    return [f"company:{deal.company}"] if deal.company else []
+    return [f"firm:{deal.company}"] if deal.company else []
 
 
 def by_half(deal: Deal, source: str, half: str) -> list[str]:
@@ -52,7 +52,7 @@ WAYS: Final[Sequence[Any]] = (
     functools.partial(by_half, half="right"),
 )
 KEYS: Final = [f"{what}:{who}" for what in ("email", "left", "right") for who in (ADA, BOB)]
-KEYS_OF_ALL: Final = [*KEYS, "company:Rossi", "company:Verdi", "id:shop:7", "id::7"]
+KEYS_OF_ALL: Final = [*KEYS, "firm:Rossi", "firm:Verdi", "id:shop:7", "id::7"]
 
 
 def ladder(customer: Any, grown: bool = False) -> Pipeline:

@@ -179,3 +179,16 @@ def test_an_awaited_board_brings_them_over_as_well(clock: ManualClock, url: str)
             assert (await board.deal("cold")).stage == "offer"
 
     asyncio.run(functools.partial(moved)())
+
+
+def test_a_deal_that_says_only_where_it_is_moves_when_it_says_otherwise(
+    board: Board, clock: ManualClock
+):
+    for stage in ("lead", "offer", "lead", "lead"):
+        board.import_deals([deal("d", (stage, None))])
+        clock.advance(days=1)
+    assert stays_of(board, "d") == [
+        ("lead", NOW),
+        ("offer", NOW + DAY),
+        ("lead", NOW + 2 * DAY),
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import Pipeline, RefusedDeal, Stage, ToldDeal, by_hand
+from ladderpipe import Pipeline, RefusedDeal, Stage, ToldDeal, by_hand, insight
 from ladderpipe.errors import DefinitionError
 from ladderpipe.logs import CrmMap, crm_map, shipped_crm_maps, told_deals
 from ladderpipe.logs.crm_map import crm_map_from_dict
@@ -109,6 +109,14 @@ def test_a_stage_history_is_told_as_it_is_in_whatever_order(tmp_path: Path):
         [("lead", "2026-01-05 10:00"), ("offer", "2026-01-07 10:00"), ("lead", "2026-01-09 10:00")],
         [("offer", "2026-01-05 10:00"), ("lost", "2026-01-07 10:00")],
     ]
+
+
+def test_a_map_of_a_stage_history_alone_needs_no_more_than_that(tmp_path: Path):
+    crm = crm_map_from_dict({"history": HISTORY["history"], "time": HISTORY["time"]})
+    found = list(told_deals(written(tmp_path, CHANGES), crm, ladder()))
+    assert [stays(deal)[-1][0] for deal in found] == ["lead", "lost"]
+    with pytest.raises(DefinitionError, match=r"no \[deal\]"):
+        insight.read_crm(tmp_path / "export.csv", crm)
 
 
 def test_a_wide_export_and_a_stage_history_are_joined(tmp_path: Path):

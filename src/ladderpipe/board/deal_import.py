@@ -255,12 +255,17 @@ class _Plan:
         return found
 
     def _id(self, stay: Stay) -> str:
-        at = "?" if stay.at is None or stay.at > self._asked.now + _SKEW else instant_text(stay.at)
-        return f"{self.deal.id}/{stay.stage}/{at}"
+        if self._is_undated(stay):
+            return f"{self.deal.id}/{stay.stage}/?{instant_text(self._asked.now)}"
+        assert stay.at is not None
+        return f"{self.deal.id}/{stay.stage}/{instant_text(stay.at)}"
+
+    def _is_undated(self, stay: Stay) -> bool:
+        return stay.at is None or stay.at > self._asked.now + _SKEW
 
     def _stands_there(self, stay: Stay, is_last: bool) -> bool:
         """Return whether nothing more is known than what was told: the stage it is in."""
-        if not is_last or not self._id(stay).endswith("/?"):
+        if not is_last or not self._is_undated(stay):
             return False
         staged = [event for event in self._mine if event.data.get("stage") is not None]
         if not staged:

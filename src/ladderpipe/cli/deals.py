@@ -15,7 +15,7 @@ from ..board.as_of import deals_at, history_at
 from ..board.board import Board
 from ..model.clock import Clock, ManualClock
 from ..model.deal import Deal
-from ..model.event import BASELINE, BY_HAND, OVERRIDE
+from ..model.event import BASELINE, BY_HAND, OVERRIDE, TOLD
 from ..model.history import History
 from ..model.move import Move
 from ..model.stage import Status
@@ -178,6 +178,8 @@ def _because(found: Board, move: Move | None) -> str:
         how = "by hand" if event.type == BY_HAND else "past the rules"
         reason = event.data.get("reason")
         return f"{how}: {event.data.get('by')}" + (f", {reason}" if reason else "")
+    if event.type == TOLD:
+        return f"told by {event.source}"
     return "migrated" if event.type == BASELINE else event.type
 
 

@@ -4,13 +4,13 @@ The maps we ship, in ``ladderpipe/logs/crm_maps``, show the usual parts. ``[read
 what stands in braces are those of :mod:`ladderpipe.logs.map_reader`. The others::
 
     extends = "hubspot"  # a shipped map or a file: say only what is different
-    pipeline = "our-crm"  # what the tables call the ladder
+    pipeline = "our-crm"  # what the tables call the ladder, and who tells of the deals
     any_columns = true  # columns that a file lacks are empty; id and stage are needed
 
     [only]  # the rows that count: one pipeline of several
     Pipeline = "Sales Pipeline"  # or a list; true for any text, false for none
 
-    [deal]  # columns in braces; id and stage are needed
+    [deal]  # columns in braces; id and stage are needed. Left out where only [history] is read
     id = "{opportunity_id}"
     stage = "{deal_stage}"
     since = "{Last stage change}"  # since when it is in that stage, unless the stage has a date
@@ -30,7 +30,7 @@ what stands in braces are those of :mod:`ladderpipe.logs.map_reader`. The others
     closing_value = "{final}"  # from when it closed; value when empty
     loss_reason = "{why}"  # from when it was lost
 
-    [stages.engaging]  # from the bottom of the ladder to the top
+    [stages.engaging]  # from the bottom of the ladder to the top; may be left out of an import
     called = ["Engaging", "In corso"]  # what the export calls it; the key when left out
     title = "Engaging"  # what the export calls it when left out
     status = "open"  # or won, lost, abandoned
@@ -301,7 +301,7 @@ class CrmMap:
     def columns(self) -> frozenset[str]:
         """Every column of the export itself that a file must have."""
         if self.any_columns:
-            needed = (self.deal["id"], self.deal["stage"])
+            needed = (self.deal.get("id"), self.deal.get("stage"))
             return columns_of([part for part in needed if isinstance(part, Column)])
         joined = tuple(f"{join.name}." for join in self.joins)
         return frozenset(
@@ -345,16 +345,19 @@ def crm_map_from_dict(data: Mapping[str, Any]) -> CrmMap:
     Raises:
         DefinitionError: it is malformed; the message begins with the place.
     """
-    top = Part("", data).fields(*_SECTIONS, required=("pipeline", "deal", "stages"))
+    needed = () if "history" in data else ("deal",)
+    top = Part("", data).fields(*_SECTIONS, required=needed)
     read = top["read"].fields(*READ_FIELDS) if "read" in top else {}
     if "explode" in read:
         raise read["explode"].refusal("a row of an export is one deal: leave it out")
     reader = TemplateReader(read)
-    deal = top["deal"].fields(*_DEAL, *_DATES, "entered_columns", required=("id", "stage"))
+    deal = {}
+    if "deal" in top:
+        deal = top["deal"].fields(*_DEAL, *_DATES, "entered_columns", required=("id", "stage"))
     entered_columns = deal.pop("entered_columns", None)
     time = read_time(top["time"]) if "time" in top else TimeFormat()
     return CrmMap(
-        pipeline=top["pipeline"].text(),
+        pipeline=top["pipeline"].text() if "pipeline" in top else "crm",
         layout=read_layout(read),
         time=time,
         deal={name: reader.template(part) for name, part in deal.items() if name not in _DATES},
@@ -363,7 +366,7 @@ def crm_map_from_dict(data: Mapping[str, Any]) -> CrmMap:
         only=conditions(top["only"]) if "only" in top else {},
         any_columns="any_columns" in top and top["any_columns"].flag(),
         history=_history(reader, top["history"], time) if "history" in top else None,
-        stages=_stages(reader, top["stages"]),
+        stages=_stages(reader, top["stages"]) if "stages" in top else (),
         also=_also(reader, top),
         joins=tuple(_join(name, part) for name, part in _mapping(top, "join").items()),
         renames={

@@ -90,8 +90,8 @@ def _is_history(path: Path, crm: CrmMap) -> bool:
         return False
     with LogFile(path, crm.layout) as file:
         row = next((row for row in file if isinstance(row, Row)), None)
-    if row is None:
-        return False
+    if row is None or not crm.deal:
+        return not crm.deal
     scope = Scope((row.values,), crm.empty)
     change = (crm.history.deal, crm.history.stage, crm.history.at)
     is_change, is_deal = (

@@ -14,7 +14,7 @@ import attrs
 from ..fold.explain import Reason
 from ..fold.options import Consequence, Option
 from ..formats import Format, catalogue
-from ..model.event import EDITED, MERGED, WITHDRAW, Event
+from ..model.event import EDITED, MERGED, TOLD, WITHDRAW, Event
 from ..model.stage import Stage, Status
 
 __all__ = ["LANGUAGES", "Words", "words_in"]
@@ -39,6 +39,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "checkout.started": N_("The checkout was started"),
     "payment.failed": N_("The payment failed"),
     "order.confirmed": N_("The order was confirmed"),
+    TOLD: N_("As another system told"),
     "order.edited": N_("The order was changed"),
     "order.cancelled": N_("The order was cancelled"),
     "order.refunded": N_("The order was refunded"),

@@ -23,7 +23,7 @@ from ...fold.draft import Draft
 from ...fold.order import order_key
 from ...fold.withdrawals import is_told, standing
 from ...ladder.ladder import Ladder
-from ...model.event import BASELINE, BY_HAND, DISCARDED, EDITED, OVERRIDE, PHASE_TIMER, Event
+from ...model.event import BASELINE, BY_HAND, DISCARDED, EDITED, OVERRIDE, PHASE_TIMER, TOLD, Event
 from ...model.money import MOST_PLACES
 from ...model.move import Move
 from ...pipeline import Pipeline
@@ -322,7 +322,7 @@ def _follow(
             stage = stages.get(ahead.pop(0).into)
         kept = copy.deepcopy(draft.data) if careful else None
         left, into = stage, None
-        is_frozen = left is not None and left.is_closed and event.type != EDITED
+        is_frozen = left is not None and left.is_closed and event.type not in (EDITED, TOLD)
         frozen = folding.freeze(draft) if is_frozen else None
         try:
             folding.take_in(draft, event)

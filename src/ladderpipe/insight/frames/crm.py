@@ -50,6 +50,11 @@ def read_crm(
         OSError: a file cannot be opened.
     """
     crm = map if isinstance(map, CrmMap) else crm_map(map)
+    if not crm.deal or not crm.stages:
+        raise DefinitionError(
+            "the map has no [deal], or no [stages.key]: a table of deals needs both, since no "
+            "ladder says which stages there are"
+        )
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     export = _Export(crm)
     for file in files:

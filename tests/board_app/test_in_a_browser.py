@@ -123,7 +123,7 @@ def says(page: Page, text: str) -> None:
 def test_a_card_is_dragged_with_the_mouse_and_taken_back(opened: Open, team: Site) -> None:
     deal, page = team.deal(), opened()
     drag(page, deal, "offer")
-    says(page, f"“{deal}” is in “Offer sent” now.")
+    says(page, f"“{deal}” is in “Offer sent” now. Starts: Call back (")
     expect(in_stage(page, deal, "offer")).to_have_count(1)
     assert team.stages(deal) == ["contact", "offer"]
     page.get_by_role("button", name="Undo").click()
@@ -139,6 +139,20 @@ def test_a_drop_that_the_rules_do_not_allow_goes_back_and_says_why(
     says(page, "Won: nothing leads there by hand from where it is.")
     expect(in_stage(page, deal, "contact")).to_have_count(1)
     assert team.stages(deal) == ["contact"]
+
+
+def test_a_drop_counts_where_the_hand_let_go_however_quick_it_was(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened()
+    start, end = card(page, deal).bounding_box(), column(page, "offer")
+    assert start
+    page.mouse.move(start["x"] + 40, start["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 45, start["y"] + 62, steps=3)
+    expect(page.locator("body.dragging")).to_have_count(1)
+    page.mouse.move(*end)
+    page.mouse.up()
+    says(page, f"“{deal}” is in “Offer sent” now.")
+    assert team.stages(deal) == ["contact", "offer"]
 
 
 def test_what_a_stage_requires_is_asked_for_before_one_request(opened: Open, team: Site) -> None:

@@ -5,7 +5,7 @@ import Sortable from "sortablejs";
 import { sheet } from "./dialog";
 import { hold } from "./live";
 import { move } from "./move";
-import { type Option, optionsOf, text } from "./server";
+import { type Option, optionsOf } from "./server";
 import { toast } from "./toast";
 
 /** Pixels that a hand may tremble before it is a drag, or before a long press is a swipe. */
@@ -100,24 +100,31 @@ async function drop(event: Sortable.SortableEvent): Promise<void> {
 }
 
 async function settle(now: Dragged, event: Sortable.SortableEvent): Promise<void> {
-  const into = event.to.dataset["stage"] ?? "";
   const back = (): void => {
     event.from.insertBefore(event.item, event.from.children[event.oldIndex ?? 0] ?? null);
   };
-  // On its way over stages that take it to one that does not, the card stays in the last that did.
+  // Where the hand let go counts. The library may not have got there yet, or have left the card in
+  // the last stage on its way that takes it.
   const column = under(event);
-  const stage = column?.dataset["stage"] ?? "";
-  if (event.to === event.from || stage !== into) {
+  const into = column?.dataset["stage"] ?? "";
+  if (!column || into === now.stage) {
     back();
-    if (column && stage !== now.stage) sayWhyNot(now, column, stage);
     return;
   }
-  if (now.options?.get(into)?.missing.length) {
+  const option = now.options?.get(into);
+  if (option && !option.possible) {
+    back();
+    const title = column.querySelector("h2")?.textContent ?? "";
+    toast(`${title}: ${option.because ?? ""}`, { bad: true });
+    return;
+  }
+  if (option?.missing.length) {
     back();
     await sheet(now.deal, into);
     return;
   }
-  await move({ deal: now.deal, into, expecting: now.stage }, back);
+  if (event.to.dataset["stage"] !== into) column.querySelector(".cards")?.prepend(event.item);
+  await move({ deal: now.deal, into, expecting: now.stage, hint: option?.hint ?? "" }, back);
 }
 
 /** Return the column in which the pointer or the finger let go. */
@@ -127,11 +134,4 @@ function under(event: Sortable.SortableEvent): HTMLElement | null {
   const at = touch ?? (pointer instanceof MouseEvent ? pointer : undefined);
   const found = at && document.elementFromPoint(at.clientX, at.clientY);
   return found?.closest<HTMLElement>(".column") ?? null;
-}
-
-function sayWhyNot(now: Dragged, column: HTMLElement, stage: string): void {
-  const option = now.options?.get(stage);
-  const title = column.querySelector("h2")?.textContent ?? "";
-  if (option?.because) toast(`${title}: ${option.because}`, { bad: true });
-  else if (!option) toast(text("unreachable"), { bad: true });
 }

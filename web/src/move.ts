@@ -13,24 +13,26 @@ export interface Move {
   properties?: Record<string, string>;
   id?: string;
   act?: string;
+  /** What is told beside the result. */
+  hint?: string;
 }
 
 /** Move a deal, and return whether it was moved; where it was not, `back` has put its card back. */
 export async function move(asked: Move, back: () => void = () => {}): Promise<boolean> {
-  const { act = "move", ...told } = asked;
+  const { act = "move", hint = "", ...told } = asked;
   const answer = await post(act, { id: freshId(), ...told });
   if (answer.ok) {
-    done(asked.deal, answer.told);
+    done(asked.deal, answer.told, hint);
     return true;
   }
   back();
   return refused(asked, answer.problem);
 }
 
-export function done(deal: string, told: Told): void {
+function done(deal: string, told: Told, hint: string): void {
   const event = told.undo;
   const offer = event ? { label: text("undo"), act: () => void undo(deal, event) } : undefined;
-  toast(told.message ?? "", offer ? { offer } : {});
+  toast(`${told.message ?? ""} ${hint}`.trim(), offer ? { offer } : {});
   void refresh();
 }
 

@@ -29,6 +29,8 @@ export interface Option {
   possible: boolean;
   missing: string[];
   because: string | null;
+  /** What starts and stops with it, in words. */
+  hint: string;
 }
 
 export type Answer = { ok: true; told: Told } | { ok: false; problem: Problem };

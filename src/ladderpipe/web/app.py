@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -70,6 +70,7 @@ class BoardApp:
             with 401 when left out.
         trusted_origins: further origins, such as ``"https://crm.example.com"``, whose pages may
             post here; the page's own always may.
+        beside: other pipelines' boards, mounted beside this one: their addresses by name.
 
     Raises:
         DefinitionError: there is no such language.
@@ -84,6 +85,7 @@ class BoardApp:
         language: str | None = None,
         login_url: str | None = None,
         trusted_origins: Iterable[str] = (),
+        beside: Mapping[str, str] | None = None,
     ) -> None:
         if language is not None and language not in LANGUAGES:
             raise DefinitionError(
@@ -95,7 +97,7 @@ class BoardApp:
         self._language = language
         self._login_url = login_url
         self._trusted = frozenset(trusted_origins)
-        self._templates = Templates(board.pipeline)
+        self._templates = Templates(board.pipeline, beside or {})
         self._reports = Reports()
         self._static = StaticFiles(directory=Path(__file__).parent / "static")
 

@@ -75,7 +75,12 @@ def options(call: Call) -> Page:
         "deal": shown.id,
         "stage": shown.stage.key,
         "options": [
-            {**each.to_dict(), "possible": each.is_possible, "because": because(call, each)}
+            {
+                **each.to_dict(),
+                "possible": each.is_possible,
+                "because": because(call, each),
+                "hint": call.words.hint(each),
+            }
             for each in found
         ],
     }

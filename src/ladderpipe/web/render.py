@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ FOLDER: Final = Path(__file__).parent / "templates"
 class Templates:
     """The pages of one application."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, beside: Mapping[str, str]) -> None:
         self._pipeline = pipeline
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
@@ -32,7 +33,11 @@ class Templates:
             auto_reload=False,
         )
         self._environment.globals.update(
-            link=link, contact_name=contact_name, company_name=company_name, pipeline=pipeline
+            link=link,
+            contact_name=contact_name,
+            company_name=company_name,
+            pipeline=pipeline,
+            beside=dict(beside),
         )
 
     def rendered(self, page: Page, user: User | None, words: Words, has_reports: bool) -> str:

@@ -125,8 +125,16 @@ class Words:
                 return self.gettext(REASONS[reason])
         return self.gettext(REASONS[Reason.OUT_OF])
 
-    def consequences(self, found: Iterable[Consequence]) -> str:
-        """Return what begins or ends with a move, and when each was to be due."""
+    def hint(self, option: Option) -> str:
+        """Return what would start and stop with a move, in a sentence or two; empty for nothing."""
+        told = []
+        if option.starts:
+            told.append(self.gettext("Starts: %(what)s.", what=self._consequences(option.starts)))
+        if option.stops:
+            told.append(self.gettext("Stops: %(what)s.", what=self._consequences(option.stops)))
+        return " ".join(told)
+
+    def _consequences(self, found: Iterable[Consequence]) -> str:
         return ", ".join(map(self._consequence, found))
 
     def _consequence(self, found: Consequence) -> str:

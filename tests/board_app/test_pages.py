@@ -381,3 +381,23 @@ def test_a_company_has_a_page_of_its_deals(client: Clients, board: Board) -> Non
     assert [deal["id"] for deal in told["deals"]] == ["d-3", "d-1"]
     seen = client("bea").get(link[1], headers=JSON).json()
     assert [deal["id"] for deal in seen["deals"]] == ["d-3"]
+
+
+def test_several_deals_with_long_names_are_moved_with_one_id(
+    client: Clients, board: Board, clock: ManualClock
+) -> None:
+    names = ["x" * 300 + end for end in ("a", "b")]
+    for name in names:
+        tell(board, name, clock.now(), owner="anna")
+    for _ in range(2):
+        told = client().post("/moves", json={"deal": names, "into": "offer", "id": "one"})
+        assert told.headers["location"] == "./?view=list&done=2"
+    assert [stages(board, name) for name in names] == [["contact", "offer"]] * 2
+
+
+def test_handing_over_what_somebody_has_already_tells_nothing(
+    client: Clients, board: Board
+) -> None:
+    before = len(board.events("d-1"))
+    client().post("/edits", data={"deal": ["d-1", "d-3"], "owner": "anna"})
+    assert (len(board.events("d-1")), board.deal("d-3").owner) == (before, "anna")

@@ -83,6 +83,11 @@ def test_another_sites_name_for_this_machine_is_not_served(url: str) -> None:
         assert client.get("/", headers={"Host": "localhost"}).status_code == 200
 
 
+def test_this_machine_has_an_address_in_either_protocol(url: str) -> None:
+    with serving("serve", PIPELINE, url, "--host", "::1") as client:
+        assert client.get("/").status_code == 200
+
+
 def test_others_are_let_in_by_the_token_alone(url: str) -> None:
     with serving("serve", PIPELINE, url, "--host", "0.0.0.0", "--token", "s3cret") as printed:
         address = printed.base_url.copy_with(host="127.0.0.1")

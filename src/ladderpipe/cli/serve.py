@@ -92,9 +92,8 @@ def serve_board(
     application = _application(board, host, token, language)
     with contextlib.closing(socket.create_server((host, port), family=_family(host))) as listening:
         bound = listening.getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
         query = "" if token is None else f"?token={token}"
-        typer.echo(f"The board is at http://{shown}:{bound}/{query} (Ctrl-C stops it)")
+        typer.echo(f"The board is at http://{_in_address(host)}:{bound}/{query} (Ctrl-C stops it)")
         settings = uvicorn.Config(application, log_level="warning", server_header=False)
         with _working(board):
             uvicorn.Server(settings).run(sockets=[listening])
@@ -116,7 +115,7 @@ def _application(board: Board, host: str, token: str | None, language: str | Non
     )
     if token is not None:
         return TokenGate(application, token)
-    return only_under(application, [host, "localhost", "127.0.0.1", "[::1]"])
+    return only_under(application, [_in_address(host), "localhost", "127.0.0.1", "[::1]"])
 
 
 @contextlib.contextmanager
@@ -145,6 +144,10 @@ def _is_here(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ..board.edit import KEEP
 from ..errors import LadderError, MoveNotAllowedError
 from ..model.deal import Deal
+from ..model.event import OWN_SOURCE
 from ..model.receipt import Receipt
 from ..model.stage import Stage
 from .call import Call, Done, link
@@ -100,10 +102,17 @@ def moves(call: Call) -> Done:
             by=call.user.id,
             reason=form.text("reason") or None,
             properties=form.properties() or None,
-            id=f"{form.text('id')} {deal.id}"[:200] if form.text("id") else None,
+            id=_id_for(form.text("id"), deal),
         )
 
     return _each(call, "move", one)
+
+
+def _id_for(told: str, deal: Deal) -> str | None:
+    """Return the id of one deal's hand, of a request that is about several."""
+    if not told:
+        return None
+    return f"{told[:100]}-{hashlib.blake2b(deal.id.encode(), digest_size=12).hexdigest()}"
 
 
 def edits(call: Call) -> Done:
@@ -113,7 +122,8 @@ def edits(call: Call) -> Done:
 
 
 def _give(call: Call, deal: Deal, owner: str | None) -> None:
-    call.board.edit(deal.id, by=call.user.id, owner=owner)
+    if owner != deal.owner:
+        call.board.edit(deal.id, by=call.user.id, owner=owner)
 
 
 def _each(call: Call, action: Any, act: Callable[[Deal], None]) -> Done:
@@ -142,7 +152,7 @@ def undo(call: Call) -> Done:
     deal = call.deal("undo")
     named = call.form.needed("event")
     _ = call.words.gettext
-    told = next((e for e in call.board.events(deal.id) if e.id == named), None)
+    told = next((e for e in call.board.events(deal.id) if e.identity == (OWN_SOURCE, named)), None)
     if told is not None and call.now - told.at > UNDO:
         raise Refusal(HTTPStatus.CONFLICT, _("It is too late to take this back."))
     receipt = call.board.undo(

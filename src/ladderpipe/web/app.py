@@ -160,6 +160,8 @@ class BoardApp:
             response = await self._static.get_response(path.removeprefix(STATIC), scope)
         except HTTPException as error:
             response = Response(status_code=error.status_code)
+        # Asked about each time, so that an upgrade's pages never meet an older script.
+        response.headers["cache-control"] = "no-cache"
         await response(scope, receive, send)
 
     async def _answered(self, request: Request, path: str) -> Response:

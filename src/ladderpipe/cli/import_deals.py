@@ -234,10 +234,11 @@ def _counted(counts: Mapping[str | None, int]) -> str:
 
 
 def _show_overdue(out: Console, board: Board, report: ImportReport, language: str | None) -> None:
-    """Tell what will move, when, and what of it has been due the longest."""
+    """Tell what will move, when, and some of it; nothing where nothing was told anew."""
     total = sum(report.overdue.values())
     if not total:
-        out.print("no timer is overdue: nothing moves at the first sweep")
+        if report.events:
+            out.print("no timer of these is overdue: they stay where they are at the first sweep")
         return
     at = report.overdue_deals[0].moves_at
     when = "at the first sweep" if at <= report.at else f"on {moment(at)} UTC"

@@ -42,9 +42,9 @@ def test_at_one_instant_what_leads_higher_comes_later_and_hands_come_last(case: 
         if one.at == next_one.at:
             places = [
                 (
-                    e.type.startswith("ladder."),
+                    e.type in ("ladder.by_hand", "ladder.override"),
                     e.seq,
-                    pipeline.ladder.rung_of(e.type),
+                    pipeline.ladder.rung_of_event(e),
                     e.source,
                     e.id,
                 )

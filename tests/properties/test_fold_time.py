@@ -50,7 +50,10 @@ def test_a_deal_is_in_one_stage_at_every_instant(case: Case, data: st.DataObject
 @given(ladders_and_events(min_size=1), st.data())
 def test_what_was_visible_at_an_instant_stays_true(case: Case, data: st.DataObject) -> None:
     """A later look at the same events finds the same moves up to the earlier one."""
-    pipeline, events = case
+    pipeline, told = case
+    # No timer fires before what another system tells, so that this changes what was seen before.
+    events = [event for event in told if event.type != "ladder.told"]
+    assume(events)
     moments = data.draw(sweeps(events))
     final = pipeline.fold(events, moments[-1])
     for at in moments:

@@ -70,8 +70,9 @@ class Card:
 
     @property
     def people(self) -> str:
-        """Contact and company, as far as they are known."""
-        return " · ".join(filter(None, (contact_name(self.deal), company_name(self.deal))))
+        """Contact and company, as far as they are known; once, where both are called the same."""
+        names = dict.fromkeys((contact_name(self.deal), company_name(self.deal)))
+        return " · ".join(filter(None, names))
 
 
 def filters_of(call: Call) -> Filters:

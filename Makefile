@@ -133,8 +133,9 @@ vega: $(DEV) ## pack the script of the charts again, after another vl-convert-py
 	$(BIN)/python docs/pack_vega.py src/ladderpipe/insight/report_page/assets/vega.js.gz
 
 .PHONY: pictures
-pictures: $(DEV) ## draw the pictures of the reports' pages again
+pictures: $(DEV) system ## draw the pictures of the docs again
 	$(BIN)/python docs/report_pictures.py
+	$(BIN)/python docs/screenshots.py
 
 # The development lock is held to the versions of the other two: they share an environment.
 LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \

@@ -1,4 +1,4 @@
-"""Draw the pictures of the reports' pages: `make pictures`, with the extra `pictures` installed.
+"""Draw the pictures of the reports' pages: `make pictures`, with the extra `pictures` and Chromium.
 
 Most are of two thousand made-up deals, always the same; those of forecasts are of the CRM export
 that the tests of real data read, and are left as they are where LADDERPIPE_DATA does not name it.
@@ -7,16 +7,20 @@ that the tests of real data read, and are left as they are where LADDERPIPE_DATA
 import datetime as dt
 import os
 import random
+import shutil
 import tempfile
 from pathlib import Path
 
 import vl_convert
+from playwright.sync_api import sync_playwright
 
 from ladderpipe import Board, Event, ManualClock, Pipeline, Stage, after, do, insight, on, wait
 from ladderpipe.insight.report import Report
 from ladderpipe.insight.report_page.vega import locales, on_paper
 
 FOLDER = Path(__file__).parent / "insight" / "reports" / "pictures"
+ASSETS = Path(__file__).parent / "assets"
+PAGES = {"report-page": ("en", "light"), "report-page-dark": ("it", "dark")}
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DEALS = 2_000
 SOURCES = ("web", "web", "web", "fair", "referral", "newsletter", "cold call", None)
@@ -111,8 +115,26 @@ def draw(name: str, report: Report) -> None:
     (FOLDER / f"{name}.svg").write_text(picture + "\n", "utf-8")
 
 
+def photograph(tables: insight.Tables) -> None:
+    """Take the first screen of the page as a browser shows it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as work:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, (language, scheme) in PAGES.items():
+            page = Path(work) / f"{name}.html"
+            page.write_text(insight.page(tables, language=language, forecasts=False), "utf-8")
+            shown = browser.new_page(
+                viewport={"width": 1240, "height": 900}, color_scheme=scheme, locale=language
+            )
+            shown.goto(page.as_uri())
+            shown.wait_for_selector("svg, canvas")
+            shown.screenshot(path=ASSETS / f"{name}.png")
+        browser.close()
+
+
 def main() -> None:
     tables = insight.tables(made_up())
+    photograph(tables)
     reports = {
         "arrivals": insight.arrivals(tables),
         "bottlenecks": insight.bottlenecks(tables),

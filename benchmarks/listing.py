@@ -1,7 +1,8 @@
-"""(k) Lists for people among 50,000 deals, against the same figures asked for in SQL by hand."""
+"""(k) Lists and the page for people, of 50,000 deals, against the same asked for in SQL by hand."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
@@ -10,7 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from ladderpipe import Board, Event, ManualClock, Pipeline, Stage, on
+from ladderpipe.web import BoardApp, User
 
 from .harness import Report, Row, compare, timed
 from .ladders import END, SECOND, START
@@ -19,7 +23,8 @@ from .stores import open_board
 METHOD = """\
 One file of deals, most of them in one stage, and on both sides the same 50 deals, the same count
 and the same sums. By hand is one SQL statement for each of them, over the indexes that are there,
-and the JSON of the documents decoded; ours are whole records and a cursor.\
+and the JSON of the documents decoded; ours are whole records and a cursor. The board's page in the
+browser is answered by the application without a server, against the lists and sums that it shows.\
 """
 
 PAGE = 50
@@ -41,6 +46,7 @@ def run(quick: bool, folder: Path) -> Report:
 def _rows(board: Board, connection: sqlite3.Connection, rounds: int) -> Iterator[Row]:
     last = board.page("new", sort="value", limit=1_000).next
     before = board.changes(limit=0).cursor
+    app = BoardApp(board, user=lambda request: User("Ada"))
     cases: dict[str, tuple[Callable[[], Any], Callable[[], Any], float]] = {
         "a column's first page, by age": (
             lambda: board.page("new"),
@@ -63,11 +69,22 @@ def _rows(board: Board, connection: sqlite3.Connection, rounds: int) -> Iterator
             lambda: connection.execute(_CHANGES, (2**62,)).fetchall(),
             10.0,
         ),
+        "the board in the browser, over the lists it shows": (
+            lambda: asyncio.run(_shown(app)),
+            lambda: (board.summary(), [board.page(stage) for stage in board.pipeline.stages]),
+            3.0,
+        ),
     }
     for what, (ours, theirs, target) in cases.items():
         pair = compare(timed(ours), timed(theirs), rounds)
         measured = f"{pair.ours * 1e3:.1f} : {pair.theirs * 1e3:.1f} ms"
         yield Row(f"{what}: time over that by hand", measured, 1 / pair.speed, target, at_most=True)
+
+
+async def _shown(app: BoardApp) -> None:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://board") as client:
+        (await client.get("/")).raise_for_status()
 
 
 _CHANGES = "SELECT deal FROM ladder_deals WHERE pipeline = 1 AND touched_at > ?"

@@ -107,9 +107,9 @@ def small_disk(folder: Path, size: int, owner: int | None = None) -> Iterator[Pa
 
 
 def test_sqlite_on_a_disk_that_is_full(tmp_path: Path):
-    with small_disk(tmp_path / "disk", 3 * MEBIBYTE) as disk:
+    with small_disk(tmp_path / "disk", 6 * MEBIBYTE) as disk:
         ballast = disk / "ballast"
-        ballast.write_bytes(b"\0" * (2 * MEBIBYTE))
+        ballast.write_bytes(b"\0" * (5 * MEBIBYTE))
         with contextlib.closing(SqliteStore(disk / "shop.db")) as store:
             shop = Shop(lead_ladder(), store)
             check_full_and_freed(shop, sqlite3.OperationalError, ballast.unlink)

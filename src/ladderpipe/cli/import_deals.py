@@ -23,6 +23,7 @@ from .loading import loaded_pipeline
 from .options import Allow, Json, Language
 from .printing import (
     console,
+    counted,
     instant_text,
     moment,
     printable,
@@ -202,7 +203,7 @@ def _show(board: Board, report: ImportReport, deals: DealExport, language: str |
     out = console()
     refused = sum(group.count for group in report.refused)
     would = "would be " if report.dry_run else ""
-    told = f"{report.deals:,} deals {would}brought over at {moment(report.at)} UTC"
+    told = f"{counted(report.deals, 'deal')} {would}brought over at {moment(report.at)} UTC"
     out.print(
         f"{told}: {report.new:,} new, {report.changed:,} changed, {report.unchanged:,} known as "
         f"they are; {refused:,} refused, {deals.left_out:,} left out by the map",
@@ -212,7 +213,8 @@ def _show(board: Board, report: ImportReport, deals: DealExport, language: str |
         out.print(f"from {moment(report.first_at)} to {moment(report.last_at)} UTC")
     if report.undated:
         out.print(
-            f"{report.undated:,} do not say since when they are in their stage: from now on",
+            f"{counted(report.undated, 'deal')} with no date of entry into the present stage: "
+            "it counts from now",
             soft_wrap=True,
         )
     rows = table("stage", "deals", right=("deals",))
@@ -242,7 +244,9 @@ def _show_overdue(out: Console, board: Board, report: ImportReport, language: st
         return
     at = report.overdue_deals[0].moves_at
     when = "at the first sweep" if at <= report.at else f"on {moment(at)} UTC"
-    out.print(f"\n{total:,} are overdue and move {when}, unless something happens before:")
+    out.print(
+        f"\n{counted(total, 'deal')} overdue, to move {when} unless something happens before:"
+    )
     for (stage, into), count in report.overdue.items():
         ways = [title_of(board.pipeline.stage(key), language) for key in (stage, into)]
         out.print(printable(f"  {count:,} from {ways[0]} into {ways[1]}"), soft_wrap=True)

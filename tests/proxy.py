@@ -223,7 +223,11 @@ class _Link:
                 if self._is_commit(kind, body):
                     fault = self._proxy.fault_of_commit()
                     if fault is Fault.COMMIT_LOST:
-                        self._cut()
+                        # The client hears of it last. Until the server has seen its end, it holds
+                        # the locks, and whoever tries again would pass over those rows.
+                        self._proxy.count_cut()
+                        self._server.shutdown(socket.SHUT_WR)
+                        self._threads[1].join()
                         return
                     self._swallows = fault is Fault.REPLY_LOST
                 if not self._pass("up", self._server, raw):

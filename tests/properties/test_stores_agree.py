@@ -12,7 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import Board, Event, Identity, ManualClock, MemoryStore, SqliteStore, Stage
+from ladderpipe import (
+    Board,
+    Event,
+    Identity,
+    ManualClock,
+    MemoryStore,
+    Pipeline,
+    SqliteStore,
+    Stage,
+    after,
+    on,
+)
 from ladderpipe.errors import LadderError
 from ladderpipe.model.canonical import is_storable
 from ladderpipe.stores import PostgresStore
@@ -142,6 +153,22 @@ def answer(step: Any, *arguments: Any) -> str:
         return repr(step(*arguments))
     except LadderError as error:
         return repr(error)
+
+
+@given(told=st.permutations(["slow", "late", "idle", "idle", "late", "late"]))
+def test_a_sweep_says_the_same_in_whatever_order_deals_are_listed(told: list[str]) -> None:
+    """Deals that are due at one instant are listed in the order in which each came."""
+    parked, *opened = (Stage(key) for key in ("parked", "slow", "late", "idle"))
+    rules = [on(stage.key, into=stage, opens=True) for stage in opened]
+    rules += [after(hours=1, out_of=stage, into=parked) for stage in opened]
+    clock = ManualClock(START)
+    pipeline = Pipeline("leads", stages=[*opened, parked], rules=rules)
+    with closing(Board(pipeline, store=MemoryStore(), clock=clock)) as board:
+        for number, kind in enumerate(told):
+            board.handle(Event(kind, deal=f"deal-{number}", id=f"{number}", at=clock.now()))
+        clock.advance(hours=2)
+        moves = list(board.tick().timers.items())
+    assert [count for _, count in moves] == [3, 2, 1]
 
 
 JSON = st.recursive(

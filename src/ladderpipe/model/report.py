@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -20,6 +20,11 @@ __all__ = [
     "EventFailure",
     "TickReport",
 ]
+
+
+def _most_first(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the counts, the largest first: stores list what is due at one instant in any order."""
+    return dict(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))
 
 
 @attrs.frozen
@@ -46,7 +51,8 @@ class BatchReport:
         held: events that are held, by the reason.
         unfilled: by type and reason, how many events would have moved their deal, had it what the
             stage requires.
-        timers: by rule, how many moves timers made in between, less those that a late event undid.
+        timers: by rule, how many moves timers made in between, less those that a late event undid;
+            the most first.
     """
 
     outcomes: Mapping[Outcome, int]
@@ -54,7 +60,7 @@ class BatchReport:
     undeclared: Mapping[str, int] = attrs.field(factory=dict)
     held: tuple[RefusalGroup, ...] = ()
     unfilled: Mapping[tuple[str, str], int] = attrs.field(factory=dict)
-    timers: Mapping[str, int] = attrs.field(factory=dict)
+    timers: Mapping[str, int] = attrs.field(factory=dict, converter=_most_first)
 
     @property
     def accepted(self) -> int:
@@ -71,6 +77,10 @@ class DealFailure:
     error: LadderError
 
 
+def _by_deal(failures: Iterable[DealFailure]) -> tuple[DealFailure, ...]:
+    return tuple(sorted(failures, key=lambda failure: failure.deal))
+
+
 @attrs.frozen
 class TickReport:
     """What a sweep did.
@@ -78,15 +88,16 @@ class TickReport:
     Attributes:
         deals: how many deals had a timer due.
         moves: how many moves the timers made.
+        failures: deals that could not be swept, by their ids.
         released: how many held events were taken, their time having come.
-        timers: by rule, how many moves that made.
+        timers: by rule, how many moves that made, the most first.
     """
 
     deals: int
     moves: int
-    failures: tuple[DealFailure, ...] = ()
+    failures: tuple[DealFailure, ...] = attrs.field(default=(), converter=_by_deal)
     released: int = 0
-    timers: Mapping[str, int] = attrs.field(factory=dict)
+    timers: Mapping[str, int] = attrs.field(factory=dict, converter=_most_first)
 
 
 @attrs.frozen

@@ -129,6 +129,7 @@ def _moves(random: np.random.Generator, names: pl.Series, lengths: np.ndarray) -
         event_type=pl.when(~timer).then(pl.lit("event")),
         event_source=pl.when(~timer).then(pl.lit("shop")),
         event_id=pl.when(~timer).then(pl.lit("e")),
+        event_seq=pl.when(~timer).then(pl.lit(0)),
     ).select(list(MOVES)).cast(pl.Schema(MOVES))  # fmt: skip
 
 
@@ -150,4 +151,5 @@ def _changes(random: np.random.Generator, names: pl.Series, opened: pl.Series) -
         "source": sources.gather(deal),
         "loss_reason": pl.repeat(None, deals * CHANGES_EACH, eager=True),
     }
+    columns["active_at"] = columns["at"]
     return pl.DataFrame(columns).select(list(CHANGES)).cast(pl.Schema(CHANGES))

@@ -18,7 +18,14 @@ from ladderpipe.stores import PostgresStore
 from ladderpipe.stores.listing import FIRST_HEARD, ORDERS
 from ladderpipe.stores.postgres.names import Names
 from ladderpipe.stores.postgres.statements import Many, spelled, statements
-from ladderpipe.stores.sql_listing import count_text, sums_text, walk_text
+from ladderpipe.stores.sql_listing import (
+    OF_COMPANY,
+    OF_CUSTOMER,
+    count_text,
+    gather_text,
+    sums_text,
+    walk_text,
+)
 from ladderpipe.stores.sqlite import statements as sqlite_statements
 
 pytestmark = pytest.mark.slow
@@ -91,7 +98,6 @@ HOT: Final = frozenset(
         "SAVE_SEARCH",
         "DEALS_BY_ID",
         "CHANGED_DEALS",
-        "DEALS_OF_COMPANY",
         "NOTE_FAILURE",
         "DUE_DEALS",
         "LOCK_DUE_DEALS",
@@ -240,6 +246,14 @@ INDEXED: Final = {order.name: f"ladder_deals_by_{order.name}" for order in ORDER
 COUNTED: Final = (count_text(" AND d.owner = ?"), sums_text())
 """What adds up a stage, or all of them, without reading the deals themselves."""
 
+SEEN: Final = " AND (d.owner IS NULL OR d.owner IN (SELECT value FROM json_each(?)))"
+OF_SOMEBODY: Final = tuple(
+    gather_text(FIRST_HEARD, f"{seen} AND {whose}", by_number=True)
+    for whose in (OF_CUSTOMER, OF_COMPANY)
+    for seen in ("", SEEN)
+)
+"""What finds the deals of a customer and of a company, whatever whoever asks may see."""
+
 
 # -- SQLite -----------------------------------------------------------------------------------
 
@@ -298,6 +312,15 @@ def test_sqlite_goes_along_an_index_through_a_column(sqlite_file: Path, analysed
             assert f"{index} (pipeline=? AND stage=?" in plan, (name, plan)
         for text in COUNTED:
             assert "USING COVERING INDEX" in sqlite_plan(connection, text), text
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_sqlite_finds_a_customers_deals_by_the_customer(sqlite_file: Path, analysed: bool) -> None:
+    with contextlib.closing(sqlite3.connect(sqlite_file)) as connection:
+        connection.execute("ANALYZE" if analysed else "DROP TABLE IF EXISTS sqlite_stat1")
+        for text in OF_SOMEBODY:
+            assert not list(sqlite_faults(connection, "", text)), text
+            assert "SEARCH d USING INTEGER PRIMARY KEY" in sqlite_plan(connection, text), text
 
 
 def sqlite_plan(connection: sqlite3.Connection, text: str) -> str:
@@ -387,6 +410,16 @@ def test_postgresql_goes_along_an_index_through_a_column(
         plan = plan_of(connection, spelled(text, Names("public", "ladder_")).decode())
         kinds = {node["Node Type"] for node in nodes(plan)}
         assert not kinds & {"Sort", "Seq Scan"}, (name, plan)
+
+
+def test_postgresql_finds_a_customers_deals_by_the_customer(
+    postgres_tables: psycopg.Connection[Any],
+) -> None:
+    connection = postgres_tables
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    for text in OF_SOMEBODY:
+        asked = spelled(text, Names("public", "ladder_")).decode()
+        assert not list(postgres_faults(connection, "", asked)), text
 
 
 def postgres_faults(

@@ -669,7 +669,7 @@ class Board:
         """
         refuse_inside_hook("board.deals")
         wanted = listing.filter_of(
-            self._session,
+            self.pipeline,
             stage=stage,
             status=status,
             owner=owner,
@@ -724,7 +724,7 @@ class Board:
         """
         refuse_inside_hook("board.page")
         wanted = listing.filter_of(
-            self._session,
+            self.pipeline,
             stage=stage,
             status=status,
             owner=owner,
@@ -758,8 +758,14 @@ class Board:
         refuse_inside_hook("board.changes")
         return listing.changes(self._session, after, limit)
 
-    def customer(self, key: str) -> list[Deal]:
-        """Return the deals of this pipeline with a customer or a company, the oldest first.
+    def customer(
+        self,
+        key: str,
+        *,
+        scope: Scope | None = None,
+        also: Mapping[Pipeline, Scope | None] | None = None,
+    ) -> list[Deal]:
+        """Return the deals with a customer or a company, in the order they were first heard of.
 
         Of a key that stands for nobody, because too many deals hold it, the first 201.
 
@@ -767,9 +773,16 @@ class Board:
             key: an e-mail address, or a key as ``Pipeline(customer=...)`` works them out, for
                 example ``"id:shop:7"``; or ``"company:"`` with the name of a company, large and
                 small letters alike.
+            scope: what whoever asks may see of this pipeline.
+            also: further pipelines of this store whose deals are wanted, each with what whoever
+                asks may see of it, ``None`` for all; none when left out. ``deal.pipeline`` says
+                whose a deal is.
+
+        Raises:
+            PipelineChangedError: the store holds another definition of one of them.
         """
         refuse_inside_hook("board.customer")
-        return listing.deals_of_customer(self._session, key)
+        return listing.deals_of_customer(self._session, key, scope, also or {})
 
     def history(self, deal: str) -> History:
         """Return everything a deal has been through.

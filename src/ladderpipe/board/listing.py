@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -14,6 +14,7 @@ from ..model.canonical import is_storable, plain_text
 from ..model.customer import CHANNELS
 from ..model.deal import Deal
 from ..model.stage import Stage, Status
+from ..pipeline import Pipeline
 from ..stores.base import CROWD, StoredDeal, Transaction
 from ..stores.listing import (
     COMPANY,
@@ -87,7 +88,7 @@ def page(
     place = None if after is None else place_of(after, order)
     if wanted is None:
         return Page((), None, 0)
-    wanted = _of_stages(session, wanted)
+    wanted = _of_stages(session.pipeline, wanted)
     with session.reading() as transaction:
         found = transaction.listed(session.number, wanted, order, place, limit + 1)
         rows = _rows(session, transaction, found.places[:limit], wanted)
@@ -103,7 +104,7 @@ def deals(session: Session, wanted: DealFilter | None, sort: Sort | None) -> Ite
         return iter(())
     if order is FIRST_HEARD and wanted == DealFilter(stages=wanted.stages, owner=wanted.owner):
         return _by_number(session, wanted)
-    return _pages(session, _of_stages(session, wanted), order)
+    return _pages(session, _of_stages(session.pipeline, wanted), order)
 
 
 def _by_number(session: Session, wanted: DealFilter) -> Iterator[Deal]:
@@ -138,10 +139,16 @@ def _rows(
     return [row for row in rows if row[0].stage in (wanted.stages or ())]
 
 
-def _readable(session: Session, rows: Iterable[tuple[StoredDeal, str | None]]) -> Iterator[Deal]:
+def _readable(
+    session: Session,
+    rows: Iterable[tuple[StoredDeal, str | None]],
+    *,
+    of: Pipeline | None = None,
+) -> Iterator[Deal]:
+    """Yield deals of a pipeline, the session's when left out; what cannot be read is noted."""
     for stored, document in rows:
         try:
-            found = _deal(session, stored, document)
+            found = _deal(of or session.pipeline, stored, document)
         except PipelineChangedError:
             raise
         except UNREADABLE as error:
@@ -150,8 +157,8 @@ def _readable(session: Session, rows: Iterable[tuple[StoredDeal, str | None]]) -
             yield found
 
 
-def _deal(session: Session, stored: StoredDeal, document: str | None) -> Deal:
-    return draft_of(session.pipeline, stored, lambda: document).as_deal()
+def _deal(pipeline: Pipeline, stored: StoredDeal, document: str | None) -> Deal:
+    return draft_of(pipeline, stored, lambda: document).as_deal()
 
 
 def changes(session: Session, after: str | None, limit: int) -> Changes:
@@ -196,25 +203,47 @@ def _digest(rows: Sequence[Changed]) -> str:
     return digest.hexdigest()
 
 
-def deals_of_customer(session: Session, key: str) -> list[Deal]:
+def deals_of_customer(
+    session: Session, key: str, scope: Scope | None, also: Mapping[Pipeline, Scope | None]
+) -> list[Deal]:
     """Return the deals whose customer or company has a key, in the order of their numbers."""
-    wanted = customer_key(key)
-    if wanted is None:
-        return []
+    found: dict[int, Pipeline] = {}
     with session.reading() as transaction:
-        if wanted.startswith(COMPANY):
-            company = wanted.removeprefix(COMPANY)
-            ids = transaction.deals_of_company(session.number, company, CROWD + 1)
-        else:
-            rows = transaction.deals_of_customer([wanted], CROWD + 1)
-            ids = [row.id for row in rows if row.pipeline == session.number]
+        for pipeline, seen in {**also, session.pipeline: scope}.items():
+            wanted = filter_of(pipeline, customer=key, scope=seen)
+            number = _number(session, transaction, pipeline)
+            if wanted is not None and number is not None:
+                wanted = _of_stages(pipeline, wanted)
+                listed = transaction.listed(number, wanted, FIRST_HEARD, None, CROWD + 1)
+                found |= dict.fromkeys((place.id for place in listed.places), pipeline)
+        ids = sorted(found)[: CROWD + 1]
         known = transaction.deals_by_id(ids)
-    found = (known[id] for id in ids if id in known)
-    return list(_readable(session, (row for row in found if row[0].stage is not None)))
+    return [
+        deal for id in ids if id in known for deal in _readable(session, [known[id]], of=found[id])
+    ]
+
+
+def _number(session: Session, transaction: Transaction, pipeline: Pipeline) -> int | None:
+    """Return the store's number for a pipeline; ``None`` when it holds no deals of it.
+
+    Raises:
+        PipelineChangedError: the store holds another definition of it.
+    """
+    if pipeline is session.pipeline:
+        return session.number
+    row = transaction.pipeline(pipeline.name)
+    if row is None:
+        return None
+    if row.migrating is not None or row.fingerprint != pipeline.fingerprint:
+        raise PipelineChangedError(
+            f"the store holds another definition of pipeline {pipeline.name!r}: read its deals "
+            "with the one that a board of it has adopted"
+        )
+    return row.id
 
 
 def filter_of(
-    session: Session,
+    pipeline: Pipeline,
     *,
     stage: Stage | str | None = None,
     status: Status | None = None,
@@ -226,7 +255,7 @@ def filter_of(
 ) -> DealFilter | None:
     """Return what a store is asked for; ``None`` when no deal can match."""
     scope = scope or Scope()
-    stages = _stages(session, stage, status, scope)
+    stages = _stages(pipeline, stage, status, scope)
     words = () if search is None else words_of(plain_text(search))
     key = None if customer is None else customer_key(customer)
     texts = [*words, *(text for text in (owner, source) if text is not None)]
@@ -245,19 +274,19 @@ def filter_of(
 
 
 def _stages(
-    session: Session, stage: Stage | str | None, status: Status | None, scope: Scope
+    pipeline: Pipeline, stage: Stage | str | None, status: Status | None, scope: Scope
 ) -> tuple[str, ...] | None:
     if stage is None and status is None and scope.stages is None:
         return None
-    found = session.pipeline.stages if stage is None else (session.pipeline.stage(stage),)
+    found = pipeline.stages if stage is None else (pipeline.stage(stage),)
     keys = [one.key for one in found if status is None or one.status == status]
     return tuple(key for key in keys if scope.stages is None or key in scope.stages)
 
 
-def _of_stages(session: Session, wanted: DealFilter) -> DealFilter:
+def _of_stages(pipeline: Pipeline, wanted: DealFilter) -> DealFilter:
     if wanted.stages is not None:
         return wanted
-    return attrs.evolve(wanted, stages=tuple(stage.key for stage in session.pipeline.stages))
+    return attrs.evolve(wanted, stages=tuple(stage.key for stage in pipeline.stages))
 
 
 def _storable(names: Names | None) -> Names | None:

@@ -130,7 +130,7 @@ def effect_of(row: EffectRow) -> Effect:
 
 def summary(session: Session, scope: Scope | None) -> list[StageTotal]:
     """Return count, value and weighted value per stage and currency, in ladder order."""
-    wanted = filter_of(session, scope=scope)
+    wanted = filter_of(session.pipeline, scope=scope)
     if wanted is None:
         return []
     with session.reading() as transaction:

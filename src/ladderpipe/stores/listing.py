@@ -218,9 +218,6 @@ class Listing(Protocol):
         Of a filter, only stages, owners and sources count.
         """
 
-    def deals_of_company(self, pipeline: int, company: str, limit: int) -> list[int]:
-        """Return the numbers of deals of a company, as :func:`short_key` has it."""
-
 
 def folded(text: str) -> str:
     """Return text as searches compare it: large letters as small ones, one blank between words.

@@ -95,7 +95,3 @@ class MemoryListing:
     def _value(self, deal: StoredDeal) -> Decimal | None:
         units, fraction = self._told(deal)[:2]
         return None if units is None or fraction is None else value_of(units, fraction)
-
-    def deals_of_company(self, pipeline: int, company: str, limit: int) -> list[int]:
-        wanted = DealFilter(customer=f"{COMPANY}{company}")
-        return [deal.id for deal in self._matching(pipeline, wanted)][:limit]

@@ -32,8 +32,8 @@ Part = tuple[str, tuple[Any, ...]]
 _BILLION: Final = 10**9
 
 _IN_LIST: Final = "IN (SELECT value FROM json_each(?))"
-_OF_CUSTOMER: Final = "d.id IN (SELECT deal FROM ladder_customers WHERE key = ?)"
-_OF_COMPANY: Final = "d.id IN (SELECT deal FROM ladder_search WHERE pipeline = ? AND company = ?)"
+OF_CUSTOMER: Final = "d.id IN (SELECT deal FROM ladder_customers WHERE key = ?)"
+OF_COMPANY: Final = "d.id IN (SELECT deal FROM ladder_search WHERE pipeline = ? AND company = ?)"
 
 
 def walk_text(order: Order, place: str, filters: str = "") -> str:
@@ -212,9 +212,9 @@ class SqlListing:
             text = own if one_by_one else f"d.id IN ({text} pipeline = ?{each})"
             parts.append((text, (pipeline, *wanted.words)))
         if wanted.customer is not None and wanted.customer.startswith(COMPANY):
-            parts.append((_OF_COMPANY, (pipeline, wanted.customer.removeprefix(COMPANY))))
+            parts.append((OF_COMPANY, (pipeline, wanted.customer.removeprefix(COMPANY))))
         elif wanted.customer is not None:
-            parts.append((_OF_CUSTOMER, (wanted.customer,)))
+            parts.append((OF_CUSTOMER, (wanted.customer,)))
         text = "".join(f" AND {condition}" for condition, _ in parts)
         return text, tuple(value for _, values in parts for value in values)
 
@@ -244,7 +244,3 @@ class SqlListing:
             for stage, currency, count, valued, large, small, fraction in rows
             if wanted.stages is None or stage in wanted.stages
         ]
-
-    def deals_of_company(self, pipeline: int, company: str, limit: int) -> list[int]:
-        rows = self._read(self._sql.DEALS_OF_COMPANY, (pipeline, company, limit))
-        return [number for (number,) in rows]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ladderpipe import Deal, Scope
-from ladderpipe.errors import CursorError
+from ladderpipe import Deal, Pipeline, Scope, Stage, on
+from ladderpipe.errors import CursorError, PipelineChangedError
 
-from .shop import Shop, refused, same
+from .shop import Shop, contract_ladder, refused, same
 
 __all__: list[str] = []
 
@@ -108,6 +108,40 @@ def filters_deals(shop: Shop) -> None:
     same(totals, expected, "the summary")
 
 
+def finds_customers(shop: Shop) -> None:
+    """A customer's deals are found in the pipelines that are named, as far as each is seen."""
+    board, renewals = shop.board, contract_ladder("renewals")
+    other = shop.open(renewals)
+    ours = {"contact": {"email": "ada@example.com"}, "company": "Acme"}
+    for told, deal, owner in ((board, "a", "Bo"), (other, "b", "Ada"), (board, "c", "Ada")):
+        told.handle(shop.event("lead.came", deal, data={**ours, "owner": owner}))
+    other.handle(shop.event("lead.came", "a", data=ours))
+    other.handle(shop.event("told", "waits", data=ours))
+
+    def found(key: str, **asked: Any) -> str:
+        return " ".join(f"{d.pipeline[0]}/{d.id}" for d in board.customer(key, **asked))
+
+    nothing, hers = Scope(owners=[]), Scope(owners=["Ada"])
+    nobodys, won = Scope(owners=[None]), Scope(stages=["won"])
+    for key in ("Ada@example.com", "company:ACME"):
+        same(found(key), "c/a c/c", "the deals of this pipeline alone")
+        same(found(key, also={renewals: None}), "c/a r/b c/c r/a", "those of both, in one order")
+        same(found(key, scope=hers, also={renewals: None}), "r/b c/c r/a", "a scope of the first")
+        same(found(key, scope=hers, also={renewals: nobodys}), "c/c r/a", "a scope of each")
+        same(found(key, also={renewals: won}), "c/a c/c", "the stages of a scope")
+        same(found(key, scope=nothing, also={renewals: nothing}), "", "nothing that is seen")
+        unheard = {contract_ladder("unheard"): None}
+        same(found(key, also=unheard), "c/a c/c", "a pipeline that the store does not know")
+    same(found("\x00", also={renewals: None}), "", "a key that no store holds")
+    shop.clock.advance(hours=1)
+    other.handle(shop.event("paid", "b", 1))
+    same(found("ada@example.com", scope=nothing, also={renewals: won}), "r/b", "a deal that moved")
+    new = Stage("new")
+    changed = Pipeline("renewals", stages=[new], rules=[on("lead.came", into=new, opens=True)])
+    with refused(PipelineChangedError):
+        board.customer("ada@example.com", also={changed: None})
+
+
 def tells_changes(shop: Shop) -> None:
     """What changed is told, whatever changed it, and what is gone is told as such."""
     board = shop.board
@@ -143,5 +177,6 @@ LISTING: Final[tuple[Callable[[Shop], None], ...]] = (
     pages_deals,
     searches_deals,
     filters_deals,
+    finds_customers,
     tells_changes,
 )

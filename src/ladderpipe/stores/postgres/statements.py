@@ -39,7 +39,6 @@ _SHARED: Final = (
     "COUNT_STAGE",
     "TROUBLED_DEALS",
     "CHANGED_DEALS",
-    "DEALS_OF_COMPANY",
     "SAVE_SEARCH",
     "DOCUMENT",
     "SAVE_DOCUMENT",

@@ -139,9 +139,6 @@ SELECT d.touched_at, c.data, {_DEAL} FROM ladder_deals d
 LEFT JOIN ladder_documents c ON c.deal = d.id
 WHERE d.pipeline = ? AND (d.touched_at, d.id) > (?, ?) ORDER BY d.touched_at, d.id LIMIT ?
 """
-DEALS_OF_COMPANY: Final = """
-SELECT deal FROM ladder_search WHERE pipeline = ? AND company = ? ORDER BY deal LIMIT ?
-"""
 SAVE_SEARCH: Final = """
 INSERT INTO ladder_search (deal, pipeline, company, text) VALUES (?, ?, ?, ?)
 ON CONFLICT (deal) DO UPDATE SET company = excluded.company, text = excluded.text

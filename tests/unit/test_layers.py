@@ -46,6 +46,7 @@ ROOMS_OF = {
     "asyncio": {"asynchronous", "connect", "stores"},
     "django": {"web"},
     "greenlet": {"asynchronous"},
+    "httpx": {"connect"},
     "hypothesis": {"testing"},
     "jinja2": {"mail", "web"},
     "markupsafe": {"mail"},

@@ -1,8 +1,9 @@
 """Shops and other systems, connected: their webhooks become events, once their signature holds.
 
 A connector is pure: ``verify`` says whether a delivery is authentic, ``events`` what it tells.
-``Receiver`` puts connectors before a board, as an ASGI or WSGI application. Only Standard Webhooks,
-and CloudEvents signed by them, need the extra ``connect``.
+``Receiver`` puts connectors before a board, as an ASGI or WSGI application. The other way,
+``Webhook`` tells another system. Standard Webhooks, and CloudEvents signed by them, webhooks and
+links need the extra ``connect``.
 """
 
 from ..public import publish
@@ -12,16 +13,19 @@ from .receiver import Receiver
 from .shopify import Shopify
 from .standard_webhooks import StandardWebhooks
 from .stripe import Stripe
+from .webhook import NotTaken, Webhook
 from .woocommerce import WooCommerce
 
 __all__ = [
     "CloudEvents",
     "Connector",
+    "NotTaken",
     "Receiver",
     "Refused",
     "Shopify",
     "StandardWebhooks",
     "Stripe",
+    "Webhook",
     "WooCommerce",
 ]
 

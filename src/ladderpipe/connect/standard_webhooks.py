@@ -100,6 +100,20 @@ class StandardWebhooks(Connector):
         )
         return [from_outside(event)]
 
+    def signed(self, id: str, body: bytes, now: dt.datetime) -> dict[str, str]:
+        """Return the headers that sign a message of your own, with each of the secrets.
+
+        Args:
+            id: the same whenever this message is sent again.
+            now: when it is sent; receivers refuse what is five minutes old.
+        """
+        sent = int(now.timestamp())
+        return {
+            "webhook-id": id,
+            "webhook-timestamp": str(sent),
+            "webhook-signature": " ".join(self._signed(key, id, sent, body) for key in self._keys),
+        }
+
     def _signed(self, key: bytes, id: str, sent: int, body: bytes) -> str:
         try:
             text = body.decode()

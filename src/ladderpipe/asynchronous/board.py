@@ -157,6 +157,7 @@ class AsyncBoard:
     handle_many = awaited(Board.handle_many)
     import_deals = awaited(Board.import_deals)
     held = awaited(Board.held)
+    held_among = awaited(Board.held_among)
     release = awaited(Board.release)
     discard = awaited(Board.discard)
     move = awaited(Board.move)
@@ -243,6 +244,7 @@ class AsyncBoard:
     # -- effects and tasks --------------------------------------------------------------------
 
     effects = awaited(Board.effects)
+    unsent = awaited(Board.unsent)
     dead_letters = awaited(Board.dead_letters)
     send_again = awaited(Board.send_again)
     tasks = awaited(Board.tasks)

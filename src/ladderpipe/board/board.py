@@ -252,6 +252,11 @@ class Board:
         refuse_inside_hook("board.held")
         return hold.held(self._session, deal)
 
+    def held_among(self, deals: Iterable[str]) -> set[str]:
+        """Return those of these deals of which something is held, by their ids."""
+        refuse_inside_hook("board.held_among")
+        return hold.held_among(self._session, deals)
+
     def release(self, held: Held | str, *, id: str | None = None) -> Receipt:
         """Try a held event again, now that what kept it back may be gone.
 
@@ -835,6 +840,19 @@ class Board:
         """Return effects, of one deal or of all, in some states or in any, by due time."""
         refuse_inside_hook("board.effects")
         return deliver.effects(self._session, deal, states)
+
+    def unsent(self, deals: Iterable[str]) -> dict[str, list[Effect]]:
+        """Return what these deals ask for and was not sent, by deal, those without left out.
+
+        That is what the send policy or a handler put off or dropped, what waits for an address,
+        and dead letters; :attr:`Effect.because` says why. Of what came to nothing only that
+        counts which was asked for when the deal came into the stage it is in.
+
+        Args:
+            deals: their ids; they are all looked up at once.
+        """
+        refuse_inside_hook("board.unsent")
+        return deliver.unsent(self._session, deals)
 
     def dead_letters(self) -> list[Effect]:
         """Return the effects whose last try failed."""

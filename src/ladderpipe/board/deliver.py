@@ -9,7 +9,7 @@ import inspect
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -39,7 +39,7 @@ from .claim import (
     put_off,
     why_not,
 )
-from .read import effect_of, stored_deal
+from .read import effect_of, storable_ids, stored_deal
 from .session import Session
 from .stale import Apart
 from .unit import Unit
@@ -301,6 +301,19 @@ def effects(
             deal_id = stored.id
         wanted = None if states is None else tuple(state.value for state in states)
         return [effect_of(row) for row in transaction.effects(session.number, deal_id, wanted)]
+
+
+def unsent(session: Session, deals: Iterable[str]) -> dict[str, list[Effect]]:
+    """Return what these deals ask for and was not sent, by deal."""
+    with session.reading() as transaction:
+        rows = transaction.unsent_effects(session.number, storable_ids(deals))
+    found: dict[str, list[Effect]] = {}
+    for effect in map(effect_of, rows):
+        # Decided on, and late all the same: nothing speaks against it that people could know.
+        was_to_be_sent = effect.decisions and effect.decisions[-1].outcome == "sent"
+        if effect.state is not EffectState.EXPIRED or not was_to_be_sent:
+            found.setdefault(effect.deal, []).append(effect)
+    return found
 
 
 def send_again(session: Session, key: str) -> None:

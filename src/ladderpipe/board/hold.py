@@ -21,7 +21,7 @@ from ..model.receipt import Outcome, Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow, StoredDeal, Transaction, new_held
 from .boundary import storable
 from .held_against import keys_in
-from .read import stored_deal
+from .read import storable_ids, stored_deal
 from .session import Session
 from .subscriptions import note_of
 from .unit import Unit
@@ -91,6 +91,12 @@ def held(session: Session, deal: str | None) -> list[Held]:
         stored = _stored(session, transaction, rows)
     found = [held_of(row, stored.get((row.source, row.id))) for row in rows]
     return sorted(found, key=lambda each: (each.since, each.event.at, each.event.id, each.key))
+
+
+def held_among(session: Session, deals: Iterable[str]) -> set[str]:
+    """Return those of these deals of which something is held."""
+    with session.reading() as transaction:
+        return transaction.held_among(session.number, storable_ids(deals))
 
 
 def held_rows(transaction: Transaction, number: int, deal: str | None) -> Iterator[HeldRow]:

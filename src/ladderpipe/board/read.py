@@ -177,6 +177,11 @@ def stored_deal(
     return stored, document
 
 
+def storable_ids(deals: Iterable[str]) -> list[str]:
+    """Return ids of deals as stores hold them, each once, without those that none can hold."""
+    return list(dict.fromkeys(plain_text(deal) for deal in deals if is_storable(deal)))
+
+
 def _not_found(
     session: Session, deal_id: str, stored: StoredDeal | None = None
 ) -> DealNotFoundError:

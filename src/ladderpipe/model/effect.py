@@ -150,6 +150,11 @@ class Effect:
     purpose: Purpose | None = None
     decisions: tuple[SendDecision, ...] = ()
 
+    @property
+    def because(self) -> str:
+        """Why it stands where it stands, as it was decided or as the last try failed."""
+        return (self.decisions[-1].because if self.decisions else "") or self.error or ""
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; the keys stay."""
         expires_at = self.expires_at

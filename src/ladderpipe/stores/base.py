@@ -423,6 +423,9 @@ class Transaction(Listing, Protocol):
     ) -> list[HeldRow]:
         """Return what is held and not discarded, of one deal or of all, by key, above *after*."""
 
+    def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:
+        """Return those of these deals of which something is held and not discarded."""
+
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         """Lock and return one of them, discarded or not."""
 
@@ -540,6 +543,14 @@ class Transaction(Listing, Protocol):
         self, pipeline: int, deal_id: int | None, states: Sequence[str] | None
     ) -> list[EffectRow]:
         """Return effects, optionally of one deal and in some states, by due time."""
+
+    def unsent_effects(self, pipeline: int, deals: Sequence[str]) -> list[EffectRow]:
+        """Return what of these deals is not sent, by due time.
+
+        That is what the deal's visit asked for and was dropped, is a dead letter, or expired while
+        it was put off; and what waits for an address or is put off on purpose, whichever visit
+        asked for it.
+        """
 
     def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
         """Return the open tasks of one owner, by due time."""

@@ -290,6 +290,10 @@ class MemoryTransaction(MemoryListing):
         ]
         return sorted(found)[:limit]
 
+    def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:
+        held = {row.deal for row in self._held_of(pipeline) if row.discarded_at is None}
+        return held.intersection(deals)
+
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         return self._tables.held.get((pipeline, key))
 
@@ -613,6 +617,13 @@ class MemoryTransaction(MemoryListing):
         ]
         return sorted(found, key=lambda effect: (effect.due_at, effect.key))
 
+    def unsent_effects(self, pipeline: int, deals: Sequence[str]) -> list[EffectRow]:
+        found = (self._tables.deal_ids.get((pipeline, deal)) for deal in deals)
+        visits = {id: self._tables.deals[id][1].visit_key for id in found if id is not None}
+        wanted = (e for e in self._effects_of(pipeline) if e.deal_id in visits)
+        unsent = [effect for effect in wanted if _is_unsent(effect, visits[effect.deal_id])]
+        return sorted(unsent, key=lambda effect: (effect.due_at, effect.key))
+
     def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
         return [task for task in self.effects(pipeline, None, ("open",)) if task.owner == owner]
 
@@ -841,6 +852,15 @@ def _failed_beyond(row: HeldRow, latest: dt.datetime) -> bool:
 
 def _is_put_off(retry_at: dt.datetime | None, now: dt.datetime, latest: dt.datetime) -> bool:
     return retry_at is not None and now < retry_at <= latest
+
+
+def _is_unsent(effect: EffectRow, visit_key: str | None) -> bool:
+    if effect.state == "pending":
+        return effect.delayed_until is not None
+    has_ended = effect.state in ("dropped", "dead")
+    if has_ended or (effect.state == "expired" and effect.decisions is not None):
+        return effect.visit_key == visit_key
+    return effect.state == "waiting"
 
 
 def _was_put_off(effect: EffectRow) -> bool:

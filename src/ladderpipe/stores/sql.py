@@ -258,6 +258,10 @@ class SqlTransaction(SqlListing):
             rows = self._read(self._sql.HELD_OF_DEAL, (pipeline, deal, after, limit))
         return [self._held(row) for row in rows]
 
+    def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:
+        rows = self._read(self._sql.HELD_AMONG, (self._list(deals), pipeline))
+        return {deal for (deal,) in rows}
+
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         rows = self._read(self._held_by_key_statement(), (pipeline, key))
         return self._held(rows[0]) if rows else None
@@ -410,6 +414,9 @@ class SqlTransaction(SqlListing):
         if deal_id is None:
             return self._effects(self._sql.EFFECTS, (pipeline, listed, listed))
         return self._effects(self._sql.EFFECTS_OF_DEAL, (pipeline, deal_id, listed, listed))
+
+    def unsent_effects(self, pipeline: int, deals: Sequence[str]) -> list[EffectRow]:
+        return self._effects(self._sql.UNSENT_EFFECTS, (self._list(deals), pipeline))
 
     def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
         return self._effects(self._sql.TASKS_OF_OWNER, (pipeline, owner))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ladderpipe import Delivery, EffectState, LadderError
+from ladderpipe import Delivery, EffectState, LadderError, drop, later
 
 from .assertions import expect
-from .shop import Shop, refused, same
+from .shop import HOUR, Shop, refused, same
 
 __all__ = ["EFFECTS"]
 
@@ -95,9 +95,58 @@ def _keeps_tasks(shop: Shop) -> None:
     same(shop.board.tasks(), [], "the open tasks of deals that moved on")
 
 
+def _tells_what_is_not_sent(shop: Shop) -> None:
+    """What was not sent is told of many deals at once, as long as the deal stands where it does."""
+    shop.board.handle_effect("note", lambda _: drop("not today"))
+    shop.board.handle_effect("letter", lambda _: later(shop.clock.now() + HOUR, "a holiday"))
+    for deal in ("d", "e", "f"):
+        shop.handle("lead.came", deal)
+    shop.board.deliver()
+    shop.clock.advance(hours=1.5)
+    shop.handle("called", "e", 1.5)
+    shop.board.deliver()
+
+    def told(*deals: str) -> dict[str, list[tuple[str, str]]]:
+        found = shop.board.unsent(deals).items()
+        return {deal: [(each.name, each.because) for each in unsent] for deal, unsent in found}
+
+    both = [("note", "not today"), ("letter", "a holiday")]
+    same(told("d", "e", "\x00", "nobody"), {"d": both}, "what is not sent of the deals asked for")
+    same(told(), {}, "what is not sent of no deal")
+    shop.clock.advance(hours=49)
+    shop.board.tick()
+    same(told("d", "e", "f"), {}, "what was not sent in a stage that was left")
+
+    def fail(_: Delivery) -> None:
+        raise ConnectionError("nobody answers")
+
+    shop.board.handle_effect("survey", fail)
+    shop.handle("lead.came", "g", 51)
+    shop.handle("called", "g", 51)
+    shop.board.deliver()
+    same(told("g"), {}, "what is tried again")
+    shop.clock.advance(hours=1)
+    shop.board.deliver()
+    ((_, because),) = told("g")["g"]
+    expect("nobody answers" in because, "a dead letter does not say why")
+
+
+def _tells_of_which_deals_something_is_held(shop: Shop) -> None:
+    """Of many deals at once it is known of which something is held."""
+    for deal in ("d", "e"):
+        shop.handle("lead.came", deal)
+    shop.board.handle(shop.event("told", "e", 10**6), hold=True)
+    same(shop.board.held_among(["d", "e", "\x00", "nobody"]), {"e"}, "deals with something held")
+    same(shop.board.held_among(["d"]), set(), "deals without anything held")
+    shop.board.discard(shop.board.held("e")[0], by="Ada", reason="a test")
+    same(shop.board.held_among(["d", "e"]), set(), "deals of which all was put aside")
+
+
 EFFECTS: Final[tuple[Callable[[Shop], None], ...]] = (
     _delivers_effects,
     _cancels_effects,
     _never_delivers_for_a_visit_that_ended,
     _keeps_tasks,
+    _tells_what_is_not_sent,
+    _tells_of_which_deals_something_is_held,
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import attrs
 
+from ..board.listing import Page as Found
 from ..board.read import StageTotal
 from ..model.clock import instant_text
 from ..model.money import amount_text
@@ -15,7 +17,7 @@ from ..stores.listing import Scope
 from .call import Call, Page, link
 from .changes import cursor_now
 from .deal_page import fresh_id
-from .reading import MOST, PAGE, Card, Filters, card_of, filters_of, found
+from .reading import MOST, PAGE, Card, Filters, cards_of, filters_of, found
 
 __all__ = ["board", "column"]
 
@@ -56,7 +58,7 @@ class Column:
                 }
                 for each in self.totals
             ],
-            "deals": [card.deal.to_dict() for card in self.cards],
+            "deals": [card.to_dict() for card in self.cards],
             "next": self.next,
         }
 
@@ -86,7 +88,8 @@ def column(call: Call) -> Page:
     call.query.choice("stage", [each.key for each in call.pipeline.stages])
     stage = call.pipeline.stage(call.query.needed("stage"))
     limit = call.query.number("limit", PAGE, MOST)
-    shown = _column(call, filters, stage, (), limit=limit, after=call.query.text("after"))
+    page = found(call, filters, stage, after=call.query.text("after"), limit=limit)
+    shown = _column(filters, stage, page, cards_of(call, page.deals))
     return Page("column.html", {"column": shown, "filters": filters}, shown.to_dict())
 
 
@@ -106,9 +109,11 @@ def _kanban(call: Call, filters: Filters) -> Page:
     folded = set(call.query.several("fold"))
     # Money is added up by the database, which adds up what a search finds nowhere.
     totals = [] if filters.search else call.board.summary(scope=_narrowed(call, filters))
-    held = {each.deal for each in call.board.held()}
+    pages = {stage: found(call, filters, stage) for stage in call.pipeline.stages}
+    shown = (page.deals for stage, page in pages.items() if stage.key not in folded)
+    cards = cards_of(call, itertools.chain.from_iterable(shown))
     columns = [
-        _column(call, filters, stage, totals, folded, held) for stage in call.pipeline.stages
+        _column(filters, stage, page, cards, totals, folded) for stage, page in pages.items()
     ]
     record = {
         "pipeline": call.pipeline.name,
@@ -131,23 +136,18 @@ def _narrowed(call: Call, filters: Filters) -> Scope | None:
 
 
 def _column(
-    call: Call,
     filters: Filters,
     stage: Stage,
-    totals: Iterable[StageTotal],
+    page: Found,
+    cards: Mapping[str, Card],
+    totals: Iterable[StageTotal] = (),
     folded: Set[str] = frozenset(),
-    held: Set[str] = frozenset(),
-    *,
-    limit: int = PAGE,
-    after: str = "",
 ) -> Column:
     is_folded = stage.key in folded
-    page = found(call, filters, stage, after=after, limit=limit)
-    now = call.now
     others = folded ^ {stage.key}
     return Column(
         stage=stage,
-        cards=() if is_folded else tuple(card_of(deal, call, now, held) for deal in page.deals),
+        cards=() if is_folded else tuple(cards[deal.id] for deal in page.deals),
         count=page.count,
         totals=tuple(each for each in totals if each.stage == stage),
         next=page.next,
@@ -164,10 +164,10 @@ def _list(call: Call, filters: Filters) -> Page:
     stage = call.pipeline.stage(key) if key else None
     limit = call.query.number("limit", PAGE, MOST)
     page = found(call, filters, stage, after=call.query.text("after"), limit=limit)
-    now = call.now
+    cards = tuple(cards_of(call, page.deals).values())
     told = {"view": "list", **filters.to_query(), "stage": key}
     context = {
-        "cards": [card_of(deal, call, now) for deal in page.deals],
+        "cards": cards,
         "count": page.count,
         "stage": key,
         "required": sorted({name for each in call.pipeline.stages for name in each.requires}),
@@ -182,9 +182,9 @@ def _list(call: Call, filters: Filters) -> Page:
     }
     record = {
         "pipeline": call.pipeline.name,
-        "at": instant_text(now),
+        "at": instant_text(call.now),
         "count": page.count,
-        "deals": [deal.to_dict() for deal in page.deals],
+        "deals": [card.to_dict() for card in cards],
         "next": page.next,
     }
     return Page("list.html", context, record)

@@ -12,7 +12,7 @@ from ..model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE, Event
 from ..model.history import History
 from .call import Call, Page
 from .reading import card_of
-from .timeline import effect_name, timeline
+from .timeline import timeline
 
 __all__ = ["UNDO", "deal", "fresh_id", "last_hand", "options"]
 
@@ -41,7 +41,6 @@ def deal(call: Call) -> Page:
         "others": others,
         "undoable": last_hand(history, board.events(shown.id), now),
         "fresh_id": fresh_id,
-        "effect_name": lambda effect: effect_name(call, effect),
         "may": {
             action: call.may(action, shown)
             for action in ("move", "undo", "edit", "task", "override", "release", "discard")

@@ -12,7 +12,7 @@ from ..model.deal import Deal
 from ..model.effect import Task
 from ..model.held import Held
 from .call import Call, Page
-from .reading import card_of, is_rotting
+from .reading import cards_of, is_rotting
 
 __all__ = ["customer", "needs"]
 
@@ -25,12 +25,13 @@ def customer(call: Call) -> Page:
     """Show the deals of one customer."""
     key = call.query.needed("key")
     seen = [deal for deal in call.board.customer(key) if call.sees(deal)][::-1]
+    cards = cards_of(call, seen).values()
     context = {
         "key": key,
-        "cards": [card_of(deal, call, call.now) for deal in seen],
+        "cards": cards,
         "may_unsubscribe": call.may("unsubscribe") and "@" in key,
     }
-    return Page("customer.html", context, {"key": key, "deals": [d.to_dict() for d in seen]})
+    return Page("customer.html", context, {"key": key, "deals": [card.to_dict() for card in cards]})
 
 
 def needs(call: Call) -> Page:
@@ -44,15 +45,16 @@ def needs(call: Call) -> Page:
     rotting = [deal for deal in longest if is_rotting(deal, now)]
     idle = [deal for deal in longest if not _goes_on(call, deal)]
     held = list(_held(call, owner))
+    cards = cards_of(call, {deal.id: deal for deal in (*due, *longest)}.values())
     context = {
         "everybody": everybody,
         "may": {"task": call.may("task")},
         "overdue": [each for each in tasks if each[0].due_at < now],
         "today": [each for each in tasks if each[0].due_at >= now],
-        "due": [card_of(deal, call, now) for deal in due],
+        "due": [cards[deal.id] for deal in due],
         "held": held,
-        "rotting": [card_of(deal, call, now) for deal in rotting],
-        "idle": [card_of(deal, call, now) for deal in idle],
+        "rotting": [cards[deal.id] for deal in rotting],
+        "idle": [cards[deal.id] for deal in idle],
     }
     record = {
         "at": instant_text(now),

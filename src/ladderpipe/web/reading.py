@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 
 from ..board.listing import Page as Found
 from ..model.deal import Deal
+from ..model.effect import Effect, EffectState
 from ..model.stage import Stage
 from .call import Call
 
-__all__ = ["MOST", "PAGE", "Card", "Filters", "card_of", "filters_of", "found"]
+__all__ = ["MOST", "PAGE", "Card", "Filters", "card_of", "cards_of", "filters_of", "found"]
 
 PAGE: Final = 50
 MOST: Final = 500
@@ -43,6 +44,31 @@ class Filters:
 
 
 @attrs.frozen
+class Unsent:
+    """What was to be sent and was not.
+
+    Attributes:
+        reason: in a word or two, as far as it fits.
+        sentence: what, whether it may still be sent, and why.
+    """
+
+    effect: Effect
+    reason: str
+    sentence: str
+
+    @property
+    def may_go_out(self) -> bool:
+        """Whether it only waits."""
+        return self.effect.state in (EffectState.PENDING, EffectState.WAITING)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        told = self.effect.to_dict()
+        kept = {name: told[name] for name in ("key", "name", "state", "due_at")}
+        return {**kept, "because": self.effect.because}
+
+
+@attrs.frozen
 class Card:
     """A deal as a column or a list shows it.
 
@@ -53,6 +79,7 @@ class Card:
         due_in: how long until its next timer is due, within a day; empty otherwise.
         is_rotting: whether it has been in its stage for longer than is good.
         is_held: whether something was told of it that cannot be used.
+        unsent: what was to be sent and was not.
         next_step: what somebody means to do.
         digits: decimals of its value: none for a round amount, so that the eye finds the others.
     """
@@ -65,6 +92,7 @@ class Card:
     due_in: str
     is_rotting: bool
     is_held: bool
+    unsent: tuple[Unsent, ...]
     next_step: str
     digits: int | None
 
@@ -73,6 +101,11 @@ class Card:
         """Contact and company, as far as they are known; once, where both are called the same."""
         names = dict.fromkeys((contact_name(self.deal), company_name(self.deal)))
         return " · ".join(filter(None, names))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the deal as JSON values, with what is beside it on the card; the keys stay."""
+        unsent = [each.to_dict() for each in self.unsent]
+        return {**self.deal.to_dict(), "is_held": self.is_held, "unsent": unsent}
 
 
 def filters_of(call: Call) -> Filters:
@@ -114,8 +147,23 @@ def found(
         raise call.query.refused(detail) from error
 
 
-def card_of(deal: Deal, call: Call, now: dt.datetime, held: Collection[str] = ()) -> Card:
-    """Return a deal as it is shown among others."""
+def cards_of(call: Call, deals: Iterable[Deal]) -> dict[str, Card]:
+    """Return deals as they are shown among others, by id; what is beside them is read at once."""
+    shown, now = list(deals), call.now
+    ids = [deal.id for deal in shown]
+    held = call.board.held_among(ids) if ids else ()
+    unsent = call.board.unsent(ids) if ids else {}
+    return {deal.id: card_of(deal, call, now, held, unsent.get(deal.id, ())) for deal in shown}
+
+
+def card_of(
+    deal: Deal,
+    call: Call,
+    now: dt.datetime,
+    held: Collection[str] = (),
+    unsent: Sequence[Effect] = (),
+) -> Card:
+    """Return a deal as it is shown."""
     owner = deal.owner or ""
     digest = hashlib.blake2b(owner.encode(), digest_size=1).digest()[0]
     words = owner.partition("@")[0].replace(".", " ").replace("_", " ").split()
@@ -128,6 +176,7 @@ def card_of(deal: Deal, call: Call, now: dt.datetime, held: Collection[str] = ()
         due_in=_due_in(deal, call, now),
         is_rotting=is_rotting(deal, now),
         is_held=deal.id in held,
+        unsent=tuple(Unsent(each, *call.words.unsent(each)) for each in unsent),
         next_step=str(deal.properties.get("next_step") or ""),
         digits=0 if deal.value is not None and deal.value % 1 == 0 else None,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
 
 import attrs
 
@@ -15,16 +14,9 @@ from ..model.held import Held
 from ..model.history import History
 from ..model.receipt import Outcome
 from .call import Call
+from .words import ENDS
 
 __all__ = ["Entry", "timeline"]
-
-DONE: Final = (
-    EffectState.DELIVERED,
-    EffectState.CANCELLED,
-    EffectState.EXPIRED,
-    EffectState.DEAD,
-    EffectState.DROPPED,
-)
 
 
 @attrs.frozen
@@ -53,7 +45,7 @@ def timeline(
     left = {visit.key: visit.left_at for visit in history.visits}
     entries = [
         *(_of_step(call, step) for step in explanation.steps),
-        *(_of_effect(call, each, left) for each in history.effects if each.state in DONE),
+        *(_of_effect(call, each, left) for each in history.effects if each.state in ENDS),
         *(_of_held(call, each) for each in held if each.kind.value != "aside"),
     ]
     return sorted(entries, key=lambda entry: entry.at)[::-1]
@@ -162,34 +154,12 @@ def _why(call: Call, step: Step) -> Iterator[str]:
 
 
 def _of_effect(call: Call, effect: Effect, left: Mapping[str, dt.datetime | None]) -> Entry:
-    _ = call.words.gettext
-    name = effect_name(call, effect)
-    last = effect.decisions[-1] if effect.decisions else None
-    because = last.because if last is not None else ""
-    titles = {
-        EffectState.DELIVERED: _("%(what)s – sent", what=name)
-        if effect.name != "task"
-        else _("%(what)s – done", what=name),
-        EffectState.CANCELLED: _("%(what)s – cancelled, the deal moved on", what=name),
-        EffectState.EXPIRED: _("%(what)s – too late to be of use", what=name),
-        EffectState.DEAD: _("%(what)s – could not be delivered", what=name),
-        EffectState.DROPPED: _("%(what)s – not sent", what=name),
-    }
-    at = last.at if last is not None else effect.due_at
+    at = effect.decisions[-1].at if effect.decisions else effect.due_at
     if effect.state is EffectState.CANCELLED:
         at = left.get(effect.visit_key) or at
-    why = tuple(filter(None, (because or effect.error or "",)))
     tone = "bad" if effect.state is EffectState.DEAD else ""
-    return Entry(at, "effect", titles[effect.state], "", why, tone)
-
-
-def effect_name(call: Call, effect: Effect) -> str:
-    """Return what to call an effect: a task's title, or its name and template."""
-    if effect.name == "task":
-        return str(effect.payload.get("title", effect.name))
-    template = effect.payload.get("template")
-    kind = call.words.gettext("E-mail") if effect.name == "email" else effect.name
-    return f"{kind} “{template}”" if template else kind
+    why = (effect.because,) if effect.because else ()
+    return Entry(at, "effect", call.words.end(effect), "", why, tone)
 
 
 def _of_held(call: Call, held: Held) -> Entry:

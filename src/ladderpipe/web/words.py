@@ -14,8 +14,9 @@ import attrs
 from ..fold.explain import Reason
 from ..fold.options import Consequence, Option
 from ..formats import Format, catalogue
+from ..model.effect import Effect, EffectState
 from ..model.event import EDITED, MERGED, TOLD, WITHDRAW, Event
-from ..model.stage import Stage, Status
+from ..model.stage import TASK, Stage, Status
 
 __all__ = ["LANGUAGES", "Words", "words_in"]
 
@@ -78,6 +79,16 @@ REASONS: Final[Mapping[Reason, str]] = {
 }
 
 
+ENDS: Final[Mapping[EffectState, str]] = {
+    EffectState.DELIVERED: N_("%(what)s – sent"),
+    EffectState.CANCELLED: N_("%(what)s – cancelled, the deal moved on"),
+    EffectState.EXPIRED: N_("%(what)s – too late to be of use"),
+    EffectState.DEAD: N_("%(what)s – could not be delivered"),
+    EffectState.DROPPED: N_("%(what)s – not sent"),
+}
+"""What is said of an effect that is over."""
+
+
 @attrs.frozen
 class Words:
     """The texts of one language, and the values written in it; ``%(name)s`` is filled in.
@@ -117,6 +128,31 @@ class Words:
         """Return what happened, as a short sentence; a type of the shop's own as it is."""
         known = EVENTS.get(event.type)
         return self.gettext(known) if known else event.type
+
+    def effect(self, effect: Effect) -> str:
+        """Return what to call an effect: a task's title, or its name and template."""
+        if effect.name == TASK:
+            return str(effect.payload.get("title", effect.name))
+        template = effect.payload.get("template")
+        kind = self.gettext("E-mail") if effect.name == "email" else effect.name
+        return f"{kind} “{template}”" if template else kind
+
+    def end(self, effect: Effect) -> str:
+        """Return what became of an effect that is over."""
+        if effect.name == TASK and effect.state is EffectState.DELIVERED:
+            return self.gettext("%(what)s – done", what=self.effect(effect))
+        return self.gettext(ENDS[effect.state], what=self.effect(effect))
+
+    def unsent(self, effect: Effect) -> tuple[str, str]:
+        """Return why an effect is not sent, or not yet, shortly and in a sentence."""
+        reason = effect.because or self.gettext("not sent")
+        if effect.state is EffectState.WAITING:
+            reason = self.gettext("waits for an address")
+            return reason, f"{self.effect(effect)} – {reason}"
+        if effect.state is EffectState.PENDING:
+            why = self.gettext("not sent yet: %(why)s", why=effect.because)
+            return reason, f"{self.effect(effect)} – {why}"
+        return reason, ": ".join(filter(None, (self.end(effect), effect.because)))
 
     def why_not(self, option: Option) -> str:
         """Return why a deal cannot be moved somewhere by hand."""

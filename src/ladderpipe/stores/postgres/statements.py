@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from ..sqlite import statements as shared
-from ..sqlite.statements import _DEAL, _EFFECT
+from ..sqlite.statements import _DEAL, _EFFECT, _UNSENT
 from .names import Names
 from .schema import column_types
 
@@ -299,6 +299,14 @@ ORDER BY e.ready_at, e.key LIMIT %s
 SELECT {_EFFECT} FROM {{tables}}effects e JOIN {{tables}}deals d ON d.id = e.deal
 WHERE e.pipeline = %s AND (%s::text[] IS NULL OR e.state = ANY(%s)) ORDER BY e.due_at, e.key
 """,
+    "UNSENT_EFFECTS": f"""
+SELECT {_EFFECT} FROM unnest(%s::text[]) wanted (of_deal)
+CROSS JOIN LATERAL (
+    SELECT * FROM {{tables}}deals WHERE pipeline = %s AND deal = of_deal OFFSET 0) d
+CROSS JOIN LATERAL (SELECT * FROM {{tables}}effects WHERE deal = d.id OFFSET 0) e
+WHERE {_UNSENT}
+ORDER BY e.due_at, e.key
+""",
     "EFFECTS_OF_DEAL": f"""
 SELECT {_EFFECT} FROM {{tables}}effects e JOIN {{tables}}deals d ON d.id = e.deal
 WHERE e.pipeline = %s AND e.deal = %s AND (%s::text[] IS NULL OR e.state = ANY(%s))
@@ -344,6 +352,11 @@ ORDER BY sent_at DESC LIMIT %s
     "ARMS": """
 SELECT a.key, a.arm, a.at FROM unnest(%s::text[]) wanted (of_key)
 CROSS JOIN LATERAL (SELECT * FROM {tables}arms WHERE key = of_key OFFSET 0) a
+""",
+    "HELD_AMONG": """
+SELECT of_deal FROM unnest(%s::text[]) wanted (of_deal) WHERE EXISTS (
+    SELECT FROM {tables}held
+    WHERE pipeline = %s AND deal = of_deal AND discarded_at IS NULL OFFSET 0)
 """,
     "MARK_CROWDS": """
 INSERT INTO {tables}crowds (pipeline, key)

@@ -283,6 +283,18 @@ SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.deal = ? AND (? IS NULL OR e.state IN (SELECT value FROM json_each(?)))
 ORDER BY e.due_at, e.key
 """
+_UNSENT: Final = """
+(e.state IN ('dropped', 'dead') OR e.state = 'expired' AND e.decisions IS NOT NULL)
+    AND e.visit_key = d.visit_key
+OR e.state = 'waiting' OR e.state = 'pending' AND e.delayed_until IS NOT NULL
+"""
+UNSENT_EFFECTS: Final = f"""
+SELECT {_EFFECT} FROM json_each(?) wanted
+CROSS JOIN ladder_deals d ON d.pipeline = ? AND d.deal = wanted.value
+CROSS JOIN ladder_effects e ON e.deal = d.id
+WHERE {_UNSENT}
+ORDER BY e.due_at, e.key
+"""
 OPEN_TASKS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state = 'open' ORDER BY e.due_at, e.key
@@ -464,6 +476,11 @@ WHERE pipeline = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
 HELD_OF_DEAL: Final = f"""
 SELECT {_HELD} FROM ladder_held
 WHERE pipeline = ? AND deal = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
+"""
+HELD_AMONG: Final = """
+SELECT wanted.value FROM json_each(?) wanted WHERE EXISTS (
+    SELECT 1 FROM ladder_held h
+    WHERE h.pipeline = ? AND h.deal = wanted.value AND h.discarded_at IS NULL)
 """
 HELD_BY_KEY: Final = f"SELECT {_HELD} FROM ladder_held WHERE pipeline = ? AND key = ?"
 HELD_DUE: Final = f"""

@@ -34,7 +34,8 @@ RUNGS = {
 COLUMNS = (
     "id", "deal", "stage", "visit", "visit_key", "entered_at", "activity_at", "opened_at",
     "closed_at", "due_at", "last_event_at", "cursor_at", "cursor_rung", "cursor_source",
-    "cursor_id", "currency", "value", "definition", "customer",
+    "cursor_id", "currency", "value", "definition", "customer", "units", "fraction", "title",
+    "touched_at",
 )  # fmt: skip
 LOAD = f"""
 SELECT {", ".join(f"d.{name}" for name in COLUMNS)}, c.data FROM json_each(?) wanted
@@ -60,6 +61,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 SAVE_DOCUMENT = """
 INSERT INTO ladder_documents (deal, data) VALUES (?, ?)
 ON CONFLICT (deal) DO UPDATE SET data = excluded.data
+"""
+SAVE_SEARCH = """
+INSERT INTO ladder_search (deal, pipeline, company, text) VALUES (?, 1, NULL, ?)
+ON CONFLICT (deal) DO UPDATE SET text = excluded.text WHERE ladder_search.text <> excluded.text
 """
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -114,7 +119,9 @@ class SalesByHand:
             row["cursor_source"], row["cursor_id"] = event.source, event.id
         for row, document in deals.values():
             row["currency"], row["value"] = document.get("currency"), _value(document)
-            row["definition"] = self._definition
+            row["units"], row["fraction"] = _parts(row["value"])
+            row["title"] = document.get("title", "").casefold() or None
+            row["definition"], row["touched_at"] = self._definition, self._recorded_at
             self._know_customer(row, document)
         self._write(rows, deals, documents)
 
@@ -224,6 +231,8 @@ class SalesByHand:
         documents: dict[int, dict[str, Any]],
     ) -> None:
         texts = [(deal, _text(document)) for deal, document in documents.items()]
+        names = {row["id"]: name for name, (row, _) in deals.items()}
+        found = [(deal, _found_by(names[deal], document)) for deal, document in documents.items()]
         rows = [(*list(row.values())[2:], row["id"]) for row, _ in deals.values()]
         self._commit(
             (ADD_EVENT, events),
@@ -231,6 +240,7 @@ class SalesByHand:
             (SAVE_DEAL, rows),
             (ADD_MOVE, list(self._moves.values())),
             (SAVE_DOCUMENT, texts),
+            (SAVE_SEARCH, found),
             (ADD_CUSTOMER, self._keys),
         )
 
@@ -306,6 +316,16 @@ def _value(document: dict[str, Any]) -> str:
     for line in document.get("cart", ()):
         total += Decimal(line["quantity"]) * Decimal(line["unit_price"])
     return str(total)
+
+
+def _parts(value: str) -> tuple[int, int]:
+    units = int(Decimal(value))
+    return units, int((Decimal(value) - units).scaleb(10))
+
+
+def _found_by(deal: str, document: dict[str, Any]) -> str:
+    texts = [deal, document.get("title"), *document.get("contact", {}).values()]
+    return "\n".join(text.casefold() for text in texts if text is not None)
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -12,7 +12,16 @@ from typing import Any
 from ladderpipe import Event, ManualClock, Pipeline, Stage, after, on
 from ladderpipe.model.visit import visit_key
 
-from .by_hand import ADD_CUSTOMER, ADD_EVENT, ADD_MOVE, CLOSE_VISIT, SAVE_DOCUMENT, encode, micros
+from .by_hand import (
+    ADD_CUSTOMER,
+    ADD_EVENT,
+    ADD_MOVE,
+    CLOSE_VISIT,
+    SAVE_DOCUMENT,
+    SAVE_SEARCH,
+    encode,
+    micros,
+)
 from .ladders import START
 from .stores import assert_same_rows, connect, open_board
 
@@ -69,12 +78,8 @@ def _write(path: Path, deals: int) -> None:
     for number, event in enumerate(opening_events(deals), 1):
         rows.append(rows_of(number, event, pipeline, micros, TWO_DAYS))
         if len(rows) == 10_000 or number == deals:
-            deal_rows, event_rows, move_rows, document_rows, keys = zip(*rows, strict=True)
-            connection.executemany(_ADD_OPEN_DEAL, deal_rows)
-            connection.executemany(ADD_EVENT, event_rows)
-            connection.executemany(ADD_MOVE, move_rows)
-            connection.executemany(SAVE_DOCUMENT, document_rows)
-            connection.executemany(ADD_CUSTOMER, keys)
+            for statement, of_table in zip(_ADD_ROWS, zip(*rows, strict=True), strict=True):
+                connection.executemany(statement, of_table)
             rows.clear()
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -83,28 +88,34 @@ def _write(path: Path, deals: int) -> None:
 
 _ADD_OPEN_DEAL = """
 INSERT INTO ladder_deals (id, pipeline, deal, stage, visit, visit_key, entered_at, activity_at,
-    opened_at, due_at, last_event_at, cursor_at, cursor_id, definition, customer)
-VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    opened_at, due_at, last_event_at, cursor_at, cursor_id, definition, customer, title, touched_at)
+VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_ADD_ROWS = (_ADD_OPEN_DEAL, ADD_EVENT, ADD_MOVE, SAVE_DOCUMENT, ADD_CUSTOMER, SAVE_SEARCH)
 
 
 def rows_of(
     number: int, event: Event, pipeline: Pipeline, instant: Callable[[dt.datetime], Any], wait: Any
 ) -> tuple[tuple[Any, ...], ...]:
-    """Return what an opening event leaves: a deal, event, move, document and key of a customer."""
+    """Return what an opening event leaves.
+
+    That is a deal, an event, a move, a document, the key of a customer, and what a search finds.
+    """
     at, recorded_at = instant(event.at), instant(RECORDED)
     rule = pipeline.rules[0].key or ""
     key = visit_key(None, "lead", rule, event)
     data = event.data_text()
     document = encode({"title": event.deal, **event.data})
-    email = f"email:{event.data['contact']['email']}"
-    known = (pipeline.fingerprint, encode(["", [email], ["email"]]))
+    address = event.data["contact"]["email"]
+    email = f"email:{address}"
+    known = (pipeline.fingerprint, encode(["", [email], ["email"]]), event.deal, recorded_at)
     return (
         (number, event.deal, key, at, at, at, at + wait, at, at, event.id, *known),
         (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at, False),
         (number, 1, key, None, "lead", at, None, recorded_at, rule, "", event.id),
         (number, document),
         (email, number),
+        (number, "\n".join((event.deal, event.deal, address))),
     )
 
 
@@ -114,7 +125,8 @@ WHERE pipeline = 1 AND due_at <= ? AND (retry_at IS NULL OR retry_at <= ?) ORDER
 """
 SAVE_DEAL = """
 UPDATE ladder_deals SET stage = ?, visit = ?, visit_key = ?, entered_at = ?, activity_at = ?,
-    due_at = NULL, horizon = ?, swept_to = ?, timers = ?, definition = ? WHERE id = ?
+    due_at = NULL, horizon = ?, swept_to = ?, timers = ?, definition = ?, touched_at = ?
+WHERE id = ?
 """
 
 
@@ -147,7 +159,7 @@ class SweepByHand:
             key = visit_key(left_key, "cold", rule, None)
             closed.append((at, number, visit))
             deals.append(
-                ("cold", visit + 1, key, at, at, at, now, timers, self._definition, number)
+                ("cold", visit + 1, key, at, at, at, now, timers, self._definition, now, number)
             )
             moves.append((number, visit + 1, key, stage, "cold", at, None, now, rule, None, None))
         self._connection.executemany(CLOSE_VISIT, closed)

@@ -20,15 +20,21 @@ from .postgres import assert_same_rows, drop, open_board
 
 COLUMNS = {
     "ladder_deals": "id, deal, visit_key, entered_at, activity_at, opened_at, due_at, "
-    "last_event_at, cursor_at, cursor_id, definition, customer, pipeline, stage, visit",
+    "last_event_at, cursor_at, cursor_id, definition, customer, title, touched_at, pipeline, "
+    "stage, visit",
     "ladder_events": "deal, source, id, type, at, seq, data, digest, recorded_at, undeclared, "
     "pipeline",
     "ladder_moves": "deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule, "
     "event_source, event_id",
     "ladder_documents": "deal, data",
     "ladder_customers": "key, deal",
+    "ladder_search": "deal, text, pipeline",
 }
-CONSTANTS: dict[str, tuple[Any, ...]] = {"ladder_deals": (1, "lead", 1), "ladder_events": (1,)}
+CONSTANTS: dict[str, tuple[Any, ...]] = {
+    "ladder_deals": (1, "lead", 1),
+    "ladder_events": (1,),
+    "ladder_search": (1,),
+}
 AT_ONCE = 50_000
 
 
@@ -91,7 +97,7 @@ WHERE m.deal = r.deal AND m.n = r.n
 SAVE_DEAL = """
 UPDATE ladder_deals d SET stage = 'cold', visit = r.visit, visit_key = r.key, entered_at = r.at,
     activity_at = r.at, closed_at = NULL, due_at = NULL, horizon = r.at, swept_to = %s,
-    timers = %s, definition = %s
+    timers = %s, definition = %s, touched_at = %s
 FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::timestamptz[]) r (id, visit, key, at)
 WHERE d.id = r.id
 """
@@ -135,6 +141,6 @@ class SweepByHand:
         with self._connection.pipeline():
             execute = self._cursor.execute
             execute(CLOSE_VISIT, (ids, visits, ats))
-            execute(SAVE_DEAL, (now, timers, self._definition, ids, after, keys, ats))
+            execute(SAVE_DEAL, (now, timers, self._definition, now, ids, after, keys, ats))
             execute(ADD_MOVE, (now, rule, ids, after, keys, stages, ats))
             execute("COMMIT")

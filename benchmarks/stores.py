@@ -11,7 +11,7 @@ from ladderpipe import Board, ManualClock, Pipeline, SqliteStore
 
 TABLES = (
     "ladder_deals", "ladder_documents", "ladder_events", "ladder_moves", "ladder_effects",
-    "ladder_customers",
+    "ladder_customers", "ladder_search",
 )  # fmt: skip
 
 Statement = tuple[str, Sequence[Any]]

@@ -33,7 +33,7 @@ def funnel(tables: Tables) -> pl.DataFrame:
     reached = (
         stays.group_by("deal")
         .agg(step.max().alias("furthest"), *been)
-        .join(tables.deals.select("deal", "status"), on="deal")
+        .join(tables.deals.select("deal", "stage", "status"), on="deal")
     )
     rows = [_step(reached, number, key) for number, key in enumerate(steps)]
     return pl.concat(rows).join(back, on="step", how="left").drop("step").fill_null(0)
@@ -43,8 +43,10 @@ def _step(reached: pl.DataFrame, number: int, key: str) -> pl.DataFrame:
     furthest, status = pl.col("furthest"), pl.col("status")
     ended = {
         name: (furthest == number) & (status == name)
-        for name in ("open", "won", "abandoned", "lost")
+        for name in ("won", "abandoned", "lost")
     }
+    unfinished, is_here = (furthest == number) & (status == "open"), pl.col("stage") == key
+    ended |= {"open": unfinished & is_here, "turned_back": unfinished & ~is_here}
     return reached.select(
         stage=pl.lit(key),
         step=pl.lit(number, dtype=pl.Int64),

@@ -41,10 +41,7 @@ def funnel(tables: Tables) -> pl.DataFrame:
 
 def _step(reached: pl.DataFrame, number: int, key: str) -> pl.DataFrame:
     furthest, status = pl.col("furthest"), pl.col("status")
-    ended = {
-        name: (furthest == number) & (status == name)
-        for name in ("won", "abandoned", "lost")
-    }
+    ended = {name: (furthest == number) & (status == name) for name in ("won", "abandoned", "lost")}
     unfinished, is_here = (furthest == number) & (status == "open"), pl.col("stage") == key
     ended |= {"open": unfinished & is_here, "turned_back": unfinished & ~is_here}
     return reached.select(

@@ -209,7 +209,6 @@ def test_a_host_that_says_nothing_is_given_up_after_the_timeout() -> None:
         "https://erp.example\\@evil.example/",
         "https://erp.example/a b",
         "https://erp.example/\r\nHost: evil",
-        "https://erp.example/#part",
         "https://[::1/",
         None,
         7,

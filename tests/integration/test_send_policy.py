@@ -17,7 +17,7 @@ from ladderpipe import (
     do,
     on,
 )
-from ladderpipe.errors import DefinitionError
+from ladderpipe.errors import DefinitionError, InvalidEventError
 from ladderpipe.ladder.policy import checked_zone, next_time, quiet_until
 from ladderpipe.policy import Policy, at_most, bought, in_conversation, unsubscribed
 from tests.carts import ADA, Shopper, carts
@@ -198,6 +198,31 @@ def test_a_customers_key_unsubscribes_the_addresses_of_the_customers_deals(store
     assert shop.reminded == []
     with pytest.raises(ValueError, match="no deal of a customer"):
         shop.board.unsubscribe("id::8")
+
+
+def test_what_a_delivery_names_unsubscribes_the_address_that_it_went_to(store: Any):
+    """And tells nobody the address, whatever the contact has by now."""
+    shop = Shopper(carts(Policy(stop_when=[unsubscribed])), store)
+    shop.cart("a")
+    shop.later(50)
+    assert shop.reminded == ["a"]
+    (delivery,) = shop.sent
+    assert ADA not in str(delivery.recipient)
+    shop.tell("cart", "a", contact={"email": "bob@example.com"})
+    shop.board.unsubscribe(str(delivery.recipient))
+    shop.later(50)
+    shop.cart("b")
+    shop.cart("c", email="bob@example.com")
+    shop.later(50)
+    assert shop.why("b") == ["dropped: unsubscribed"]
+    assert "c" in shop.reminded
+    shop.board.subscribe(str(delivery.recipient))
+    shop.cart("d")
+    shop.later(50)
+    assert "d" in shop.reminded
+    for odd in ("hashed:", "hashed:7", "hashed:" + "x" * 32):
+        with pytest.raises(InvalidEventError):
+            shop.board.unsubscribe(odd)
 
 
 def test_an_archived_or_held_event_unsubscribes_too(store: Any):

@@ -48,6 +48,7 @@ ROOMS_OF = {
     "greenlet": {"asynchronous"},
     "httpx": {"connect"},
     "hypothesis": {"testing"},
+    "itsdangerous": {"connect"},
     "jinja2": {"mail", "web"},
     "markupsafe": {"mail"},
     "numpy": {"insight"},

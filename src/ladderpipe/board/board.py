@@ -547,7 +547,8 @@ class Board:
         already is dropped when it would be sent, by a policy with ``unsubscribed``.
 
         Args:
-            key: the address; or a key of a customer, for the addresses of the customer's deals.
+            key: the address; a key of a customer, for the addresses of the customer's deals; or
+                what a delivery's ``recipient`` names.
             channel: ``"email"``, or ``"phone"`` (also ``"sms"``, ``"whatsapp"``).
 
         Raises:

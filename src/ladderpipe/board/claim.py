@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
-from ..model.customer import Channel, address_key, address_of, hashed
+from ..model.customer import HASHED, Channel, address_key, address_of, hashed
 from ..model.deal import Deal
 from ..model.effect import (
     Delivery,
@@ -169,6 +169,7 @@ def _lease(
         pipeline=session.pipeline.name,
         due_at=row.due_at,
         attempt=attempt,
+        recipient=None if address is None else f"{HASHED}{address}",
     )
     return Claim(delivery, lease, row.expires_at, decisions_of(row.decisions))
 

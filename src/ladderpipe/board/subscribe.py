@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import InvalidEventError
 from ..model.canonical import is_storable, plain_text
-from ..model.customer import CHANNELS, Channel, address_key, address_of, channel_of
+from ..model.customer import CHANNELS, HASHED, Channel, address_key, address_of, channel_of
 from ..model.event import OWN_SOURCE
-from ..stores.base import CROWD
+from ..stores.base import CROWD, Subscription
 from .session import Session
 from .unit import Unit
 
@@ -22,6 +23,8 @@ def set_subscription(session: Session, key: str, channel: str, wanted: bool) -> 
     """Note on the board that the holder of an address wants to be written to, or does not."""
     if not isinstance(key, str) or not key.strip() or not is_storable(key):
         raise InvalidEventError(f"{key!r} is no address and no customer's key: give one as text")
+    if key.startswith(HASHED):
+        return _set_by_hash(session, key.removeprefix(HASHED), wanted)
     with session.writing() as unit:
         unit.check_pipeline()
         addresses = set(_reached(unit, plain_text(key), channel_of(channel)))
@@ -32,6 +35,20 @@ def set_subscription(session: Session, key: str, channel: str, wanted: bool) -> 
             )
         for address in sorted(addresses):
             unit.note_subscription(address, wanted, unit.now, 0, OWN_SOURCE, os.urandom(8).hex())
+    return None
+
+
+def _set_by_hash(session: Session, address: str, wanted: bool) -> None:
+    """Note what the holder of an address wants of which only the hash is known.
+
+    Its keys cannot be locked, so a mail that is being claimed at this moment may still go out.
+    """
+    if not re.fullmatch(r"[0-9a-f]{32}", address, re.ASCII):
+        raise InvalidEventError(f"{address!r} is no name of an address: give what a delivery had")
+    with session.writing() as unit:
+        unit.check_pipeline()
+        place = unit.now, 0, OWN_SOURCE, os.urandom(8).hex(), unit.number
+        unit.transaction.note_subscription(Subscription(address, wanted, *place))
 
 
 def _reached(unit: Unit, key: str, channel: Channel) -> Iterator[str]:

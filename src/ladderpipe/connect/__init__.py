@@ -9,6 +9,7 @@ links need the extra ``connect``.
 from ..public import publish
 from .cloudevents import CloudEvents
 from .connector import Connector, Refused
+from .links import Clicked, RestoreLink, SignedLink, UnsubscribeLink
 from .receiver import Receiver
 from .shopify import Shopify
 from .standard_webhooks import StandardWebhooks
@@ -17,14 +18,18 @@ from .webhook import NotTaken, Webhook
 from .woocommerce import WooCommerce
 
 __all__ = [
+    "Clicked",
     "CloudEvents",
     "Connector",
     "NotTaken",
     "Receiver",
     "Refused",
+    "RestoreLink",
     "Shopify",
+    "SignedLink",
     "StandardWebhooks",
     "Stripe",
+    "UnsubscribeLink",
     "Webhook",
     "WooCommerce",
 ]

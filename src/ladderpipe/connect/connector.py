@@ -41,7 +41,9 @@ class Connector(abc.ABC):
     def __init__(
         self, *, secrets: Sequence[str], clock: Clock | None = None, max_bytes: int = MAX_BYTES
     ) -> None:
-        self._keys = tuple(self.key(secret) for secret in _checked(secrets, type(self).__name__))
+        self._keys = tuple(
+            self.key(secret) for secret in checked_secrets(secrets, type(self).__name__)
+        )
         self._clock = SystemClock() if clock is None else clock
         self.max_bytes = max_bytes
 
@@ -130,7 +132,12 @@ def as_bytes(body: Any) -> bytes:
     return bytes(body)
 
 
-def _checked(secrets: Any, name: str) -> Iterable[str]:
+def checked_secrets(secrets: Any, name: str) -> Iterable[str]:
+    """Return secrets, if whoever has none of them can sign nothing.
+
+    Raises:
+        DefinitionError: there is none, or one of them is empty.
+    """
     if isinstance(secrets, str) or not isinstance(secrets, Iterable):
         raise DefinitionError(f"{name}(secrets=…) takes a list, also of one: secrets=[secret]")
     found = tuple(secrets)

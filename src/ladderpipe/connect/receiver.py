@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qs
 
 import attrs
 
@@ -21,6 +21,9 @@ from ..errors import DefinitionError, InstantError, InvalidEventError
 from ..model.event import Event
 from ..observability.log_records import record
 from .connector import Connector, Refused
+from .links import SignedLink
+from .pages import Page, page
+from .reply import Reply
 from .request import Headers
 from .snapshot import Snapshots
 
@@ -41,29 +44,21 @@ WsgiApplication: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iter
 
 
 @attrs.frozen
-class _Reply:
-    """What is answered to one request."""
+class _Admitted:
+    """A request that somebody listens to: how long its body may be, and who answers it."""
 
-    status: HTTPStatus
-    content: Mapping[str, Any] = {}
-    headers: Mapping[str, str] = {}
-    body: bytes = attrs.field(init=False)
-
-    @body.default
-    def _written(self) -> bytes:
-        return json.dumps(self.content).encode()
-
-    def pairs(self) -> list[tuple[str, str]]:
-        own = {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
-        return [*own.items(), *self.headers.items()]
+    max_bytes: int
+    answer: Callable[[Any, bytes], Reply]
 
 
-def _refusal(status: HTTPStatus, error: str, **headers: str) -> _Reply:
+def _refusal(status: HTTPStatus, error: str, **headers: str) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return _Reply(status, {"error": error}, named)
+    return Reply.told(status, {"error": error}, named)
 
 
 _TOO_LARGE = _refusal(HTTPStatus.BAD_REQUEST, "the body is larger than this receiver reads")
+_LINK_BYTES: Final = 10_000
+"""What a browser or a mail program may post to a link; nothing of it is needed."""
 
 
 class _Gone(Exception):
@@ -85,18 +80,21 @@ class Receiver:
 
     Args:
         board: an ``AsyncBoard`` serves ``asgi`` only.
-        connectors: by the path that each is at, below where the application is mounted.
+        connectors: by the path that each is at, below where the application is mounted; links
+            in mails among them, whose answers are pages for people.
 
     Raises:
         DefinitionError: a path does not begin with ``/``, or something is no connector.
     """
 
-    def __init__(self, board: Board | AsyncBoard, connectors: Mapping[str, Connector]) -> None:
+    def __init__(
+        self, board: Board | AsyncBoard, connectors: Mapping[str, Connector | SignedLink]
+    ) -> None:
         for path, connector in connectors.items():
-            if not path.startswith("/") or not isinstance(connector, Connector):
+            if not path.startswith("/") or not isinstance(connector, Connector | SignedLink):
                 raise DefinitionError(
                     f"Receiver got {connector!r} at {path!r}: map paths such as '/shopify' to "
-                    "connectors such as Shopify(secrets=[…])"
+                    "connectors such as Shopify(secrets=[…]), or to links"
                 )
         self._board = board
         self._is_awaited = inspect.iscoroutinefunction(board.handle)
@@ -123,10 +121,11 @@ class Receiver:
             for name, value in environ.items()
             if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
         )
-        found = self._admitted(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), headers)
-        if isinstance(found, Connector):
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        found = self._admitted(method, path, environ.get("QUERY_STRING", ""), headers)
+        if isinstance(found, _Admitted):
             body = _read(environ, headers, found.max_bytes)
-            found = _TOO_LARGE if body is None else self._answer(self._board, found, headers, body)
+            found = _TOO_LARGE if body is None else found.answer(self._board, body)
         start_response(f"{found.status.value} {found.status.phrase}", found.pairs())
         return [found.body]
 
@@ -147,51 +146,72 @@ class Receiver:
             return await send({"type": "websocket.close", "code": 1000})
         headers = Headers.of(scope["headers"])
         path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
-        found = self._admitted(scope["method"], path, headers)
-        if isinstance(found, Connector):
+        query = scope.get("query_string", b"").decode("latin-1")
+        found = self._admitted(scope["method"], path, query, headers)
+        if isinstance(found, _Admitted):
             try:
                 body = await _received(receive, found.max_bytes)
             except _Gone:
                 return None
-            found = _TOO_LARGE if body is None else await self._awaited(found, headers, body)
+            found = _TOO_LARGE if body is None else await self._awaited(found, body)
         pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in found.pairs()]
         await send({"type": "http.response.start", "status": found.status, "headers": pairs})
         return await send({"type": "http.response.body", "body": found.body})
 
-    async def _awaited(self, connector: Connector, headers: Headers, body: bytes) -> _Reply:
+    async def _awaited(self, admitted: _Admitted, body: bytes) -> Reply:
         if self._is_awaited:
             # As each of its methods is: the same plain code, in a strand.
             board: Any = self._board
-            answer = functools.partial(self._answer, board._board, connector, headers, body)
-            reply: _Reply = await board._in_strand(answer)
+            answer = functools.partial(admitted.answer, board._board, body)
+            reply: Reply = await board._in_strand(answer)
             return reply
         from asyncio import to_thread
 
-        return await to_thread(self._answer, self._board, connector, headers, body)
+        return await to_thread(admitted.answer, self._board, body)
 
-    def _admitted(self, method: str, path: str, headers: Headers) -> Connector | _Reply:
+    def _admitted(self, method: str, path: str, query: str, headers: Headers) -> _Admitted | Reply:
         connector = self._connectors.get(path.rstrip("/"))
         if connector is None:
             return _refusal(HTTPStatus.NOT_FOUND, "nobody listens here")
+        if isinstance(connector, SignedLink):
+            if method not in ("GET", "HEAD", "POST"):
+                known = "GET, HEAD, POST"
+                return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "links are opened", Allow=known)
+            opened = functools.partial(self._open, connector, method, query, headers)
+            return _fitting(headers, _Admitted(_LINK_BYTES, opened))
         if method == "OPTIONS" and (allowed := connector.handshake(headers)):
-            return _Reply(HTTPStatus.OK, {}, allowed)
+            return Reply.told(HTTPStatus.OK, {}, allowed)
         if method != "POST":
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "webhooks are posted", Allow="POST")
-        length = headers.get("content-length", "0").strip()
-        if length.isascii() and length.isdigit() and int(length[:20]) <= connector.max_bytes:
-            return connector
-        return _TOO_LARGE
+        answer = functools.partial(self._answer, connector, headers)
+        return _fitting(headers, _Admitted(connector.max_bytes, answer))
 
-    def _answer(self, board: Any, connector: Connector, headers: Headers, body: bytes) -> _Reply:
+    def _open(
+        self, link: SignedLink, method: str, query: str, headers: Headers, board: Any, body: bytes
+    ) -> Reply:
+        """Answer who opens a link; nothing may escape here either."""
+        name = type(link).__name__
+        try:
+            reply = link.answer(board, method, _token(query), headers)
+            return reply if method != "HEAD" else attrs.evolve(reply, body=b"")
+        except Refused as error:
+            record(RECEIVED, logging.WARNING, "a link is not authentic", error=error, sender=name)
+            return page(Page.REFUSED, HTTPStatus.UNAUTHORIZED, headers)
+        except Exception as error:
+            record(RECEIVED, logging.ERROR, "a link is not answered", error=error, sender=name)
+            again = {"Retry-After": str(RETRY_AFTER)}
+            return page(Page.LATER, HTTPStatus.SERVICE_UNAVAILABLE, headers, again)
+
+    def _answer(self, connector: Connector, headers: Headers, board: Any, body: bytes) -> Reply:
         """Take one delivery; this is where nothing may escape as an error."""
         name = type(connector).__name__
         try:
             if connector.is_ping(headers, body):
-                return _Reply(HTTPStatus.OK, {"ping": True})
+                return Reply.told(HTTPStatus.OK, {"ping": True})
             events = connector.verify_and_parse(headers, body, board.clock.now())
             if not events:
-                return _Reply(HTTPStatus.ACCEPTED, {"ignored": True})
-            return _Reply(HTTPStatus.OK, {"taken": self._take(board, events)})
+                return Reply.told(HTTPStatus.ACCEPTED, {"ignored": True})
+            return Reply.told(HTTPStatus.OK, {"taken": self._take(board, events)})
         except Refused as error:
             record(RECEIVED, logging.WARNING, "a delivery is not authentic", sender=name)
             return _refusal(HTTPStatus.UNAUTHORIZED, str(error))
@@ -213,6 +233,19 @@ class Receiver:
         return taken
 
 
+def _fitting(headers: Headers, admitted: _Admitted) -> _Admitted | Reply:
+    length = headers.get("content-length", "").strip() or "0"
+    is_number = length.isascii() and length.isdigit()
+    return admitted if is_number and int(length[:20]) <= admitted.max_bytes else _TOO_LARGE
+
+
+def _token(query: str) -> str:
+    try:
+        return parse_qs(query, max_num_fields=20).get("token", [""])[-1]
+    except ValueError:
+        return ""
+
+
 def _store(board: Board, events: list[Event]) -> dict[str, int]:
     if len(events) == 1:
         return {board.handle(events[0], hold=True).outcome.value: 1}
@@ -224,7 +257,7 @@ def _store(board: Board, events: list[Event]) -> dict[str, int]:
 
 def _read(environ: Mapping[str, Any], headers: Headers, most: int) -> bytes | None:
     """Return a WSGI request's body, ``None`` if it is too large."""
-    length = headers.get("content-length")
+    length = headers.get("content-length") or None
     if length is None and not environ.get("wsgi.input_terminated"):
         return b""  # the server could wait for ever for an end that nobody has told
     body: bytes = environ["wsgi.input"].read(most + 1 if length is None else int(length))

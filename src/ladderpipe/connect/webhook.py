@@ -19,6 +19,7 @@ from ..extras import how_to_install
 from ..model.canonical import canonical
 from ..model.clock import Clock, SystemClock, instant_text
 from ..model.effect import Later, later
+from .address import checked_url
 from .standard_webhooks import StandardWebhooks
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ __all__ = ["NotTaken", "Webhook"]
 TIMEOUT: Final = 10.0
 LONGEST_WAIT: Final = dt.timedelta(days=1)
 """As long as a receiver may put a message off; it asks for more, and is asked again after this."""
-AT_HOME: Final = ("localhost", "127.0.0.1", "::1")
-"""Where plain ``http`` leaves no machine."""
 GONE: Final = 410
 TOO_MANY: Final = 429
 
@@ -81,7 +80,7 @@ class Webhook:
         clock: Clock | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._url = _checked_url(url, plain_http)
+        self._url = checked_url(url, plain_http)
         self._signer = StandardWebhooks(secrets=secrets, clock=clock)
         self._body = body or _usual_body
         self._clock = SystemClock() if clock is None else clock
@@ -167,30 +166,6 @@ def _usual_body(delivery: Delivery) -> dict[str, Any]:
         "pipeline": delivery.pipeline,
         "data": payload,
     }
-
-
-def _checked_url(url: str, plain_http: bool) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # which raises where it is no number
-    except (ValueError, AttributeError, TypeError):
-        host = None
-    if not host or not url.isprintable() or "\\" in url or " " in url:
-        raise DefinitionError(f"url={url!r} is no web address: write https://erp.example/hooks")
-    if "@" in parts.netloc or parts.fragment:
-        raise DefinitionError(
-            "the webhook's url holds a user, a password or a fragment: give what identifies you "
-            "in headers={'Authorization': …}"
-        )
-    is_fine = parts.scheme == "https" or (
-        parts.scheme == "http" and (plain_http or host in AT_HOME)
-    )
-    if not is_fine:
-        raise DefinitionError(
-            f"url={url!r} is not https, so others could read what is sent: write https://, or "
-            "plain_http=True for a network of your own"
-        )
-    return url
 
 
 def _library() -> Any:

@@ -9,24 +9,25 @@ import abc
 import email.errors
 import email.utils
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import attrs
 
 from ..errors import UndeliverableError
 from ..model.clock import Clock, SystemClock
+from ..model.effect import Delivery
 from .templating import Mail, MailTemplates
 
-if TYPE_CHECKING:
-    from ..model.effect import Delivery
-
 __all__ = ["EmailHandler"]
+
+Link: TypeAlias = Callable[[Delivery], str | None]
+"""Makes the link of one mail, or none."""
 
 LONGEST_NAME = 100
 LONGEST_SUBJECT = 250
@@ -82,13 +83,15 @@ class EmailHandler(abc.ABC):
         templates: a directory of your own templates, see :class:`MailTemplates`.
         language: of the mails, unless the effect or the contact names one.
         reply_to: where answers go, if not to the sender.
-        link: address of a deal's page, for the button, with ``{deal}`` for the deal's id;
-            ``payload["link"]``, which your own hooks write, comes before it.
+        link: address of a deal's page, for the button, with ``{deal}`` for the deal's id, or a
+            function of the delivery, such as ``RestoreLink(…).link``; ``payload["link"]``, which
+            your own hooks write, comes before it.
         allow_links_to: hosts, such as ``"shop.example"``, to which ``properties["link"]`` may
             lead where there is no other link. Properties are what events say, and whoever may
             send an event could lead your customers anywhere; so by default it leads nowhere.
         unsubscribe: ``https:`` or ``mailto:`` address for ``List-Unsubscribe``, with ``{deal}``
-            for the deal's id. An ``https`` one must accept the one-click POST of RFC 8058.
+            for the deal's id, or a function of the delivery, such as ``UnsubscribeLink(…).link``.
+            An ``https`` one must accept the one-click POST of RFC 8058.
         clock: what ``Date`` is taken from.
 
     Raises:
@@ -99,9 +102,9 @@ class EmailHandler(abc.ABC):
     templates: str | Path | None = None
     language: str = "it"
     reply_to: Address | None = attrs.field(default=None, converter=_reply_to)
-    link: str | None = None
+    link: str | Link | None = None
     allow_links_to: frozenset[str] = attrs.field(default=frozenset(), converter=_hosts)
-    unsubscribe: str | None = None
+    unsubscribe: str | Link | None = None
     clock: Clock = attrs.field(factory=SystemClock)
     _mails: MailTemplates = attrs.field(init=False, repr=False, eq=False)
 
@@ -232,7 +235,9 @@ def _with_parts(mail: Mail) -> EmailMessage:
     return message
 
 
-def _for_deal(pattern: str | None, delivery: Delivery) -> str | None:
+def _for_deal(pattern: str | Link | None, delivery: Delivery) -> str | None:
+    if callable(pattern):
+        return pattern(delivery)
     return pattern and pattern.replace("{deal}", quote(delivery.deal.id, safe=""))
 
 

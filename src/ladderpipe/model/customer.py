@@ -19,6 +19,9 @@ TO_CUSTOMER: Final = "customer"
 Channel: TypeAlias = Literal["email", "phone"]
 """A way to reach a person, called as the field of the contact that holds the address."""
 
+HASHED: Final = "hashed:"
+"""What the name of an address begins with that is known by its hash only."""
+
 CHANNELS: Final[tuple[Channel, ...]] = ("email", "phone")
 _BY_PHONE: Final = ("phone", "sms", "whatsapp")
 

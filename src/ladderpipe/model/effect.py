@@ -206,6 +206,8 @@ class Delivery:
             deal's contact has at the claim.
         deal: the deal as it stood at the claim.
         attempt: 1 for the first try.
+        recipient: of what is for the deal's customer, a name for the address that it goes to,
+            which tells nobody the address; ``board.unsubscribe`` takes it.
     """
 
     key: str
@@ -215,6 +217,7 @@ class Delivery:
     pipeline: str
     due_at: dt.datetime
     attempt: int
+    recipient: str | None = None
 
 
 @attrs.frozen(kw_only=True)

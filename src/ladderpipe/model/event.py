@@ -43,6 +43,9 @@ what is asked for there counts; instants, as text.
 """
 MERGED: Final = "cart.merged"
 """Says that a deal went on in another one, which ``data["into"]`` names."""
+LINK_CLICKED: Final = "link.clicked"
+"""Says that somebody followed the link back to the cart: ``data`` has the ``effect`` and the
+``template`` of the mail that it stood in."""
 TIMERS_FROM: Final = "timers_from"
 SEQUENCE_FROM: Final = "sequence_from"
 RESERVED: Final = "ladder."
@@ -64,6 +67,7 @@ STANDARD_TYPES: Final = (
     "order.refunded",
     "contact.subscribed",
     "contact.unsubscribed",
+    LINK_CLICKED,
 )
 """What a shop tells, from the first thing in a cart on; a ladder knows them unasked."""
 

@@ -44,7 +44,7 @@ ROOMS_OF = {
     "altair": {"insight"},
     "babel": {"formats"},
     "asyncio": {"asynchronous", "connect", "stores"},
-    "django": {"web"},
+    "django": {"mail", "web"},
     "greenlet": {"asynchronous"},
     "httpx": {"connect"},
     "hypothesis": {"testing"},

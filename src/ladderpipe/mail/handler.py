@@ -46,9 +46,9 @@ class _OnOneLine(UnstructuredHeader, BaseHeader):
         return f"{self.name}: {self}{policy.linesep}"
 
 
-_HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("list-unsubscribe", _OnOneLine)
-_POLICY = SMTP.clone(header_factory=_HEADERS)
+HEADERS = HeaderRegistry()
+HEADERS.map_to_type("list-unsubscribe", _OnOneLine)
+_POLICY = SMTP.clone(header_factory=HEADERS)
 
 
 def _sender(text: str) -> Address:

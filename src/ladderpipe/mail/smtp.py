@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import smtplib
 import ssl
+from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any, Literal, get_args
 
@@ -64,14 +65,8 @@ class Mailer(EmailHandler):
         sender, recipient = (message[field].addresses[0].addr_spec for field in ("From", "To"))
         server = self._connect()
         try:
-            server.send_message(message, sender, [recipient])
-        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-            refusal = _permanent_refusal(error)
-            if refusal is None:
-                raise
-            raise UndeliverableError(
-                f"mail {message['Message-ID']} is refused for good by {self.host}: {refusal}"
-            ) from error
+            with undeliverable_if_refused(message):
+                server.send_message(message, sender, [recipient])
         finally:
             # The server has taken the message or refused it: what comes after changes nothing.
             with contextlib.suppress(OSError):
@@ -95,6 +90,24 @@ class Mailer(EmailHandler):
             server.close()
             raise
         return server
+
+
+@contextlib.contextmanager
+def undeliverable_if_refused(message: EmailMessage) -> Iterator[None]:
+    """Give up what a server refuses for good while this message is handed to it.
+
+    Raises:
+        UndeliverableError: it refuses the recipient or the message.
+    """
+    try:
+        yield
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
+        refusal = _permanent_refusal(error)
+        if refusal is None:
+            raise
+        raise UndeliverableError(
+            f"mail {message['Message-ID']} is refused for good by the server: {refusal}"
+        ) from error
 
 
 def _permanent_refusal(

@@ -26,7 +26,9 @@ class Own(Access):
 
 def mounted(board: Board, asynchronous: AsyncBoard) -> None:
     app = BoardApp(board, user=plain, access=Own(), language="it", login_url="/login")
-    BoardApp(asynchronous, user=awaited, beside={"Leads": "/leads/"})
+    BoardApp(asynchronous, user=awaited)
+    BoardApp({"sales": board, "leads": board}, user=plain, access={"sales": Own(), "leads": Own()})
+    BoardApp({"sales": board, "leads": asynchronous}, user=plain, access=Own())
     BoardApp(board)  # type: ignore[call-arg]
     assert_type(app.user_of(None), User | None)
     wsgi: Any = app.wsgi()

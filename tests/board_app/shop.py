@@ -9,7 +9,7 @@ from typing import Any
 from ladderpipe import Board, Event, Pipeline, Scope, Stage, after, by_hand, do, on
 from ladderpipe.web import Access, Action, BoardApp, User, board_view
 
-__all__ = ["Team", "application", "pipeline", "tell", "who"]
+__all__ = ["Team", "application", "pipeline", "renewals", "tell", "who"]
 
 TITLES = {
     "contact": {"en": "First contact", "it": "Primo contatto"},
@@ -43,6 +43,23 @@ def pipeline() -> Pipeline:
     )
 
 
+def renewals() -> Pipeline:
+    """Return the ladder of customers who come back."""
+    due = Stage(
+        "due", title={"en": "To renew", "it": "Da rinnovare"}, sequence=[do("task", title="Write")]
+    )
+    renewed = Stage("renewed", title={"en": "Renewed", "it": "Rinnovata"}, status="won")
+    gone = Stage(
+        "gone", title={"en": "Gone", "it": "Persa"}, status="lost", requires=["loss_reason"]
+    )
+    return Pipeline(
+        "renewals",
+        title={"en": "Renewals", "it": "Rinnovi"},
+        stages=[due, renewed, gone],
+        rules=[on("lead", into=due, opens=True), by_hand(into=renewed), by_hand(into=gone)],
+    )
+
+
 def tell(board: Any, deal: str, at: dt.datetime, **data: Any) -> None:
     """Tell of a lead, which opens its deal."""
     told = {"title": f"Deal {deal}", "value": "1200", "currency": "EUR", **data}
@@ -67,13 +84,15 @@ def who(request: Any) -> User | None:
 
 
 def application(board: Any, **settings: Any) -> BoardApp:
-    """Return the team's board as an application."""
-    return BoardApp(board, user=who, access=Team(), **settings)
+    """Return the team's board, or several of its boards by name, as an application."""
+    return BoardApp(board, **{"user": who, "access": Team(), **settings})
 
 
-def serve(kind: str, url: str, port: int) -> None:
-    """Serve the board that is in a store until the process ends."""
-    board = Board.open(pipeline(), url)
+def serve(kind: str, url: str, port: int, *more: str) -> None:
+    """Serve the board that is in a store, or both of them by name, until the process ends."""
+    board: Any = Board.open(pipeline(), url)
+    if more == ("several",):
+        board = {"team": board, "renewals": Board.open(renewals(), url)}
     if kind == "uvicorn":
         import uvicorn
 
@@ -110,4 +129,4 @@ urlpatterns: list[Any] = []
 if __name__ == "__main__":
     # Django looks this module up by its name.
     sys.modules["tests.board_app.shop"] = sys.modules["__main__"]
-    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

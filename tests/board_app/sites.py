@@ -40,6 +40,7 @@ class Site:
     port: int
     folder: Path
     board: Board
+    more: tuple[str, ...] = ()
     _server: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack)
 
     @property
@@ -58,13 +59,13 @@ class Site:
             "stdout": log,
             "stderr": log,
         }
-        told = [self.kind, self.url, str(self.port)]
+        told = [self.kind, self.url, str(self.port), *self.more]
         running = self._server.enter_context(process([*command, *told], **started))
 
         def answers() -> bool:
             assert running.poll() is None, (self.folder / "log.txt").read_text("utf-8")
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(self.address, trust_env=False).status_code == 401
+                return httpx.get(f"{self.address}tasks", trust_env=False).status_code == 401
             return False
 
         wait_until(answers)
@@ -87,10 +88,10 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(kind: str, url: str, folder: Path) -> Iterator[Site]:
-    """Serve a board until the block ends."""
+def site(kind: str, url: str, folder: Path, *more: str) -> Iterator[Site]:
+    """Serve a board until the block ends; ``"several"``: and that of renewals beside it."""
     with Board.open(pipeline(), url) as board:
-        found = Site(kind, url, free_port(), folder, board)
+        found = Site(kind, url, free_port(), folder, board, more)
         found.start()
         try:
             yield found

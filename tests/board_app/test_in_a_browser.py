@@ -12,6 +12,8 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from ladderpipe import Board
+from tests.board_app.shop import renewals, tell
 from tests.board_app.sites import KINDS, Site, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -23,6 +25,11 @@ pytestmark = [
 
 ONE_SERVER = pytest.mark.parametrize("team", KINDS[:1], indirect=True, ids="-".join)
 """For what every server shows alike."""
+
+SEVERAL = pytest.mark.parametrize(
+    "team", [(*kind, "several") for kind in KINDS[1:]], indirect=True, ids="-".join
+)
+"""The team's board, and that of renewals beside it."""
 
 Open = Callable[..., Page]
 WATCH = """
@@ -44,12 +51,12 @@ def browser() -> Iterator[Any]:
 def team(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    kind, database = request.param
+    kind, database, *more = request.param
     folder = tmp_path_factory.mktemp(f"{kind}-{database}")
     url = f"sqlite:///{folder / 'team.db'}"
     if database == "postgresql":
         url = request.getfixturevalue("postgres_server").new_database()
-    with site(kind, url, folder) as found:
+    with site(kind, url, folder, *more) as found:
         yield found
 
 
@@ -409,3 +416,90 @@ def test_a_phone_scrolls_sideways_in_the_board_alone(
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     heights = opened("", **phone).locator(".card").evaluate_all("c => c.map(e => e.offsetHeight)")
     assert len(set(heights)) == 1
+
+
+# -- several pipelines ------------------------------------------------------------------------
+
+
+def renewal(team: Site) -> str:
+    """Open a deal of the other pipeline, of the customer whom all deals are with."""
+    with Board.open(renewals(), team.url) as board:
+        deal = f"renewal {team.deal()}"
+        now = board.clock.now()
+        contact = {"email": "ada@example.com"}
+        tell(board, deal, now, title=deal, owner="anna", contact=contact)
+    return deal
+
+
+def renewal_stages(team: Site, deal: str) -> list[str]:
+    with Board.open(renewals(), team.url, read_only=True) as board:
+        return [visit.stage.key for visit in board.history(deal).visits]
+
+
+@SEVERAL
+def test_people_go_over_to_another_pipeline_and_work_there(opened: Open, team: Site) -> None:
+    deal, page = renewal(team), opened("team/")
+    page.get_by_role("button", name="Team sales").click()
+    page.get_by_role("navigation", name="Pipelines").get_by_role("link", name="Renewals").click()
+    page.wait_for_url("**/renewals/")
+    drag(page, deal, "renewed")
+    says(page, f"“{deal}” is in “Renewed” now.")
+    assert renewal_stages(team, deal) == ["due", "renewed"]
+    page.get_by_role("button", name="Undo").click()
+    expect(in_stage(page, deal, "due")).to_have_count(1)
+    assert renewal_stages(team, deal) == ["due"]
+
+
+@SEVERAL
+def test_deals_of_any_pipeline_are_worked_on_from_one_page(opened: Open, team: Site) -> None:
+    deal = renewal(team)
+    page = opened("tasks")
+    page.get_by_role("link", name="Everybody's").click()
+    mine = team.deal(owner="anna")
+    page.goto(f"{team.address}team/deal?deal={mine}")
+    page.get_by_role("link", name=deal, exact=True).click()
+    page.wait_for_url("**/renewals/deal?*")
+    page.get_by_role("link", name="Other deals of this customer").click()
+    page.locator(".card", has_text=mine).get_by_role("link", name="Move").click()
+    page.get_by_role("dialog").get_by_role("button", name="Offer sent").click()
+    says(page, f"“{mine}” is in “Offer sent” now.")
+    assert team.stages(mine) == ["contact", "offer"]
+    page.get_by_role("button", name="Undo").click()
+    says(page, "Taken back")
+    assert team.stages(mine) == ["contact"]
+
+
+@SEVERAL
+def test_several_pipelines_need_no_script(opened: Open, team: Site) -> None:
+    deal = renewal(team)
+    page = opened("team/", java_script_enabled=False)
+    page.get_by_role("button", name="Team sales").click()
+    page.get_by_role("navigation", name="Pipelines").get_by_role("link", name="Renewals").click()
+    page.get_by_role("link", name="What needs me").click()
+    page.wait_for_url("**/tasks")
+    task = page.locator("li.on", has_text=deal).locator("+ li.task")
+    task.get_by_role("button", name="Done").click()
+    page.wait_for_url(f"{team.address}tasks")
+    expect(page.locator("li.on", has_text=deal)).to_have_count(0)
+    page.goto(f"{team.address}renewals/options?deal={deal}")
+    page.get_by_role("button", name="Renewed").click()
+    assert renewal_stages(team, deal) == ["due", "renewed"]
+
+
+@SEVERAL
+def test_axe_finds_nothing_where_there_are_several(opened: Open, team: Site) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    deal = renewal(team)
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for path in ("renewals/", "tasks", f"renewals/deal?deal={deal}", "nowhere/"):
+        page = opened(path, bypass_csp=True)
+        page.locator("button.brand").click()
+        expect(page.get_by_role("navigation", name="Pipelines")).to_be_visible()
+        found = Axe().run(page, options={"runOnly": rules}).response["violations"]
+        told = [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in found]
+        assert told == [], path
+        phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+        page = opened(path, language="it", **phone)
+        page.locator("button.brand").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path

@@ -366,11 +366,6 @@ def test_a_deal_that_is_too_long_in_its_stage_is_seen_to_rot(
     assert [deal["id"] for deal in told["rotting"]] == ["d-1", "d-2"]
 
 
-def test_other_pipelines_boards_are_named_where_there_are_some(client: Clients) -> None:
-    page = client(beside={"Leads <b>": "/leads/"}).get("/").text
-    assert '<a class="beside" href="/leads/">Leads &lt;b&gt;</a>' in page
-
-
 def test_a_company_has_a_page_of_its_deals(client: Clients, board: Board) -> None:
     for deal in ("d-1", "d-3"):
         board.edit(deal, by="anna", company="Rossi & Figli")

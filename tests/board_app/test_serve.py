@@ -17,7 +17,7 @@ import pytest
 
 from ladderpipe import Board, ManualClock
 from ladderpipe.cli.demo import ladder
-from tests.board_app.shop import pipeline, tell
+from tests.board_app.shop import pipeline, renewals, tell
 from tests.commands import run
 
 pytest.importorskip("uvicorn")
@@ -75,6 +75,51 @@ def test_a_worker_runs_beside_it(url: str) -> None:
                 return
             signal.sigtimedwait([], 0.1)
     pytest.fail("no timer fired")
+
+
+def test_several_pipelines_of_a_store_are_served_together(url: str) -> None:
+    with Board.open(renewals(), url) as board:
+        tell(board, "r-1", ManualClock("2026-03-02T09:00:00Z").now(), owner="anna")
+    more = "tests.board_app.shop:renewals"
+    with serving("serve", PIPELINE, more, url, "--language", "en") as client:
+        assert client.get("/").headers["location"] == "team/"
+        assert "Renewals" in client.get("/team/").text
+        moved = client.post("/renewals/move", json={"deal": "r-1", "into": "renewed"}, headers=JSON)
+        assert moved.json()["outcome"] == "moved"
+
+
+def test_every_pipeline_has_its_worker(url: str) -> None:
+    with serving("serve", "tests.board_app.shop:renewals", PIPELINE, url) as client:
+        with Board.open(pipeline(), url) as board:
+            board.move("d-1", "offer", by="anna", at="2026-03-02T10:00:00Z")
+        for _ in range(100):
+            if client.get("/team/deal?deal=d-1", headers=JSON).json()["deal"]["stage"] == "cold":
+                return
+            signal.sigtimedwait([], 0.1)
+    pytest.fail("no timer fired")
+
+
+def test_a_pipeline_that_is_named_twice_is_refused(url: str) -> None:
+    refused = run("serve", PIPELINE, PIPELINE, url)
+    assert refused.code == 2
+    assert "twice" in refused.err
+
+
+def test_pipelines_whose_names_cannot_stand_in_an_address_are_served(tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(
+        "from ladderpipe import Pipeline, Stage, on\n"
+        "new = Stage('new')\n"
+        "rules = [on('lead', into=new, opens=True)]\n"
+        "one, two, three = (Pipeline(n, stages=[new], rules=rules) for n in ('tasks', 'a/b', 'à'))"
+    )
+    url = f"sqlite:///{tmp_path / 'odd.db'}"
+    Board.open(pipeline(), url).close()
+    with serving("serve", "odd:one", "odd:two", "odd:three", url, folder=tmp_path) as client:
+        boards = client.get("/", headers=JSON).json()["boards"]
+        assert [board["pipeline"] for board in boards] == ["tasks", "a/b", "à"]
+        for board in boards:
+            assert client.get(f"/{board['at']}").status_code == 200
 
 
 def test_another_sites_name_for_this_machine_is_not_served(url: str) -> None:

@@ -26,8 +26,8 @@ document.addEventListener("click", (event) => {
   const menu = target.closest<HTMLElement>(".card .more");
   if (menu) {
     event.preventDefault();
-    const deal = menu.closest<HTMLElement>(".card")?.dataset["deal"] ?? "";
-    void sheet(deal).then(() => menu.isConnected && menu.focus());
+    const card = menu.closest<HTMLElement>(".card");
+    void sheet(card?.dataset["deal"] ?? "", "", card?.dataset["folder"]).then(() => menu.isConnected && menu.focus());
     return;
   }
   const next = target.closest<HTMLElement>(".next[data-column]");

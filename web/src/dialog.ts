@@ -10,16 +10,21 @@ function dialog(): HTMLDialogElement {
   return document.getElementById("dialog") as HTMLDialogElement;
 }
 
-/** Show where a deal may be moved, or what one stage takes; return whether it was moved. */
-export async function sheet(deal: string, into = ""): Promise<boolean> {
+/**
+ * Show where a deal may be moved, or what one stage takes; return whether it was moved.
+ *
+ * `folder` is where the deal's pages are, from this one: another pipeline's are elsewhere.
+ */
+export async function sheet(deal: string, into = "", folder = ""): Promise<boolean> {
   const query = new URLSearchParams(into ? { deal, into } : { deal });
   let found: Element | null = null;
   try {
-    found = (await page(`options?${query}`)).getElementById("sheet");
+    found = (await page(`${folder}options?${query}`)).getElementById("sheet");
   } catch {
     toast(text("unreachable"), { bad: true });
   }
   if (!found) return false;
+  for (const link of found.querySelectorAll("a")) link.setAttribute("href", folder + link.getAttribute("href"));
   const shown = dialog();
   shown.replaceChildren(found, closing());
   shown.setAttribute("aria-labelledby", "sheet-title");
@@ -29,7 +34,7 @@ export async function sheet(deal: string, into = ""): Promise<boolean> {
       const form = event.target as HTMLFormElement;
       shown.onclose = null;
       shown.close();
-      resolve(move(asked(form)));
+      resolve(move({ ...asked(form), folder }));
     };
     shown.onclose = () => resolve(false);
     shown.showModal();

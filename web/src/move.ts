@@ -13,38 +13,40 @@ export interface Move {
   properties?: Record<string, string>;
   id?: string;
   act?: string;
+  /** Where its pages are, from this one. */
+  folder?: string;
   /** What is told beside the result. */
   hint?: string;
 }
 
 /** Move a deal, and return whether it was moved; where it was not, `back` has put its card back. */
 export async function move(asked: Move, back: () => void = () => {}): Promise<boolean> {
-  const { act = "move", hint = "", ...told } = asked;
-  const answer = await post(act, { id: freshId(), ...told });
+  const { act = "move", folder = "", hint = "", ...told } = asked;
+  const answer = await post(folder + act, { id: freshId(), ...told });
   if (answer.ok) {
-    done(asked.deal, answer.told, hint);
+    done(asked.deal, answer.told, hint, folder);
     return true;
   }
   back();
   return refused(asked, answer.problem);
 }
 
-function done(deal: string, told: Told, hint: string): void {
+function done(deal: string, told: Told, hint: string, folder: string): void {
   const event = told.undo;
-  const offer = event ? { label: text("undo"), act: () => void undo(deal, event) } : undefined;
+  const offer = event ? { label: text("undo"), act: () => void undo(deal, event, folder) } : undefined;
   toast(`${told.message ?? ""} ${hint}`.trim(), offer ? { offer } : {});
   void refresh();
 }
 
-async function undo(deal: string, event: string): Promise<void> {
-  const answer = await post("undo", { deal, event, id: freshId() });
+async function undo(deal: string, event: string, folder: string): Promise<void> {
+  const answer = await post(`${folder}undo`, { deal, event, id: freshId() });
   if (answer.ok) toast(answer.told.message ?? "");
   else toast(answer.problem.detail, { bad: true });
   void refresh();
 }
 
 async function refused(asked: Move, problem: Problem): Promise<boolean> {
-  if (problem.missing?.length) return sheet(asked.deal, asked.into);
+  if (problem.missing?.length) return sheet(asked.deal, asked.into, asked.folder);
   if (problem.stale && problem.settled) {
     toast(problem.detail);
     void refresh();

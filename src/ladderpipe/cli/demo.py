@@ -87,10 +87,10 @@ class _Onward:
 def _serve(url: str, port: int) -> None:
     """Show the demo's board where its week ended: by today's clock its timers are long past."""
     from .demo_script import END
-    from .serve import serve_board
+    from .serve import serve_boards
 
     with Board.open(ladder(), url, _Onward(END)) as board:
-        serve_board(board, port=port)
+        serve_boards([board], port=port)
 
 
 def ladder() -> Pipeline:

@@ -17,6 +17,7 @@ __all__ = [
     "By",
     "DealId",
     "Definition",
+    "Definitions",
     "Expecting",
     "HandId",
     "Json",
@@ -36,6 +37,9 @@ Url = Annotated[
     str, typer.Argument(metavar="URL", help="where the deals are, for example sqlite:///shop.db")
 ]
 Definition = Annotated[str, typer.Argument(metavar="PIPELINE", help=_PIPELINE)]
+Definitions = Annotated[
+    list[str], typer.Argument(metavar="PIPELINE", help=f"{_PIPELINE}; several are shown together")
+]
 AsOf = Annotated[
     str | None,
     typer.Option(

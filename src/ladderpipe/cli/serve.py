@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import getpass
 import ipaddress
+import re
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import typer
@@ -17,9 +18,9 @@ from ..board.board import Board
 from ..extras import how_to_install
 from ..model.deal import Deal
 from .loading import called, existing_store, imported, loaded_pipeline
-from .options import Allow, Definition, Url
+from .options import Allow, Definitions, Url
 
-__all__ = ["serve", "serve_board"]
+__all__ = ["serve", "serve_boards"]
 
 TOKEN_VARIABLE: Final = "LADDERPIPE_TOKEN"
 HOST: Final = "127.0.0.1"
@@ -27,7 +28,7 @@ PORT: Final = 8000
 
 
 def serve(
-    pipeline: Definition,
+    pipelines: Definitions,
     url: Url,
     host: Annotated[
         str, typer.Option("--host", help="another address than this machine's own takes --token")
@@ -55,7 +56,8 @@ def serve(
 ) -> None:
     """Show the board in a browser, with a worker beside it, until Ctrl-C.
 
-    The history tells what is done there by the name of whoever runs this.
+    Several pipelines of the store are shown side by side. The history tells what is done there by
+    the name of whoever runs this.
     """
     if token is None and not _is_here(host):
         raise typer.BadParameter(
@@ -63,21 +65,29 @@ def serve(
             param_hint="--host",
         )
     with existing_store(url) as store:
-        board = Board(loaded_pipeline(pipeline, allow), store=store)
+        loaded = [loaded_pipeline(each, allow) for each in pipelines]
+        names = [each.name for each in loaded]
+        if len(set(names)) < len(names):
+            raise typer.BadParameter(
+                f"a pipeline is named twice: {', '.join(map(repr, names))}", param_hint="PIPELINE"
+            )
+        boards = [Board(each, store=store) for each in loaded]
         if handlers is not None:
-            called(handlers, imported(handlers), board)
-        serve_board(board, host=host, port=port, token=token, language=language)
+            function = imported(handlers)
+            for board in boards:
+                called(handlers, function, board)
+        serve_boards(boards, host=host, port=port, token=token, language=language)
 
 
-def serve_board(
-    board: Board,
+def serve_boards(
+    boards: Sequence[Board],
     *,
     host: str = HOST,
     port: int = PORT,
     token: str | None = None,
     language: str | None = None,
 ) -> None:
-    """Serve a board, with a worker beside it, until SIGINT or SIGTERM.
+    """Serve boards, with a worker beside each, until SIGINT or SIGTERM.
 
     Raises:
         OSError: nothing can be served at that address.
@@ -89,18 +99,23 @@ def serve_board(
         raise ModuleNotFoundError(
             f"a board is served by uvicorn: {how_to_install('serve')}", name=error.name
         ) from error
-    application = _application(board, host, token, language)
+    application = _application(boards, host, token, language)
     with contextlib.closing(socket.create_server((host, port), family=_family(host))) as listening:
         bound = listening.getsockname()[1]
         query = "" if token is None else f"?token={token}"
         typer.echo(f"The board is at http://{_in_address(host)}:{bound}/{query} (Ctrl-C stops it)")
         settings = uvicorn.Config(application, log_level="warning", server_header=False)
-        with _working(board):
+        with contextlib.ExitStack() as working:
+            for board in boards:
+                working.enter_context(_working(board))
             uvicorn.Server(settings).run(sockets=[listening])
 
 
-def _application(board: Board, host: str, token: str | None, language: str | None) -> Any:
+def _application(
+    boards: Sequence[Board], host: str, token: str | None, language: str | None
+) -> Any:
     from ..web import Access, Action, BoardApp, User
+    from ..web.app import TAKEN
     from ..web.gate import TokenGate, only_under
 
     class Everything(Access):
@@ -111,11 +126,31 @@ def _application(board: Board, host: str, token: str | None, language: str | Non
 
     name = _name()
     application = BoardApp(
-        board, user=lambda request: User(name), access=Everything(), language=language
+        boards[0] if len(boards) == 1 else _by_name(boards, TAKEN),
+        user=lambda request: User(name),
+        access=Everything(),
+        language=language,
     )
     if token is not None:
         return TokenGate(application, token)
     return only_under(application, [_in_address(host), "localhost", "127.0.0.1", "[::1]"])
+
+
+def _by_name(boards: Iterable[Board], taken: Iterable[str]) -> Mapping[str, Board]:
+    """Return boards by what their addresses call them: their pipelines, as far as it can be read.
+
+    Args:
+        taken: what no board can be called.
+    """
+    found: dict[str, Board] = {}
+    for board in boards:
+        plain = re.sub("[^A-Za-z0-9._-]+", "-", board.pipeline.name).strip("-._") or "pipeline"
+        number, name = 1, plain
+        while name in found or name in taken:
+            number += 1
+            name = f"{plain}-{number}"
+        found[name] = board
+    return found
 
 
 @contextlib.contextmanager

@@ -260,7 +260,9 @@ def _stage(call: Call) -> Stage:
 
 
 def _back(call: Call, deal: Deal) -> str:
-    return "tasks" if call.form.text("back") == "tasks" else link("deal", deal=deal.id)
+    back = call.form.text("back")
+    # From the page of all pipelines it leads back to that, one folder up.
+    return back if back in ("tasks", "../tasks") else link("deal", deal=deal.id)
 
 
 def _told(call: Call, receipt: Receipt, message: str) -> Done:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import attrs
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -21,13 +21,15 @@ from ..board.board import Board
 from ..errors import DefinitionError
 from ..extras import how_to_install
 from ..observability.log_records import record
+from ..stores.listing import Scope as DealScope
 from .access import Access, User
-from .call import Answer, Call, Document, Done, Page, Unchanged
+from .call import Answer, Call, Document, Done, Other, Page, Unchanged
 from .query import MAX_BODY, Params, form_of, query_of
 from .refusal import Refusal, refusal_of
 from .render import Templates
 from .reports import Reports
-from .routes import ROUTES, Route
+from .routes import OVERVIEWS, ROUTES, Overview, Route
+from .served import Served, served, titles
 from .words import LANGUAGES, Words, words_in
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ HEADERS: Final = (
 )
 """Nothing inline, nothing from elsewhere, in nobody else's frame."""
 
-Result = TypeVar("Result")
+TAKEN: Final = {"static", *(path.split("/")[1] for path in (*ROUTES, *OVERVIEWS))} - {""}
+"""Names that no board among several can have."""
 
 
 class BoardApp:
@@ -61,44 +64,43 @@ class BoardApp:
     JavaScript; the same addresses answer JSON to ``Accept: application/json``.
 
     Args:
-        board: a ``Board``, used in threads, or an ``AsyncBoard``, awaited.
+        board: a ``Board``, used in threads, or an ``AsyncBoard``, awaited; or several of them by
+            name, each of which has its pages in the folder of that name.
         user: called with each request, plain or ``async``; returns who it is, ``None`` for nobody.
             It is given Starlette's ``Request``, and by :func:`board_view` Django's ``HttpRequest``.
-        access: what they may see and do.
+        access: what they may see and do; of several boards by name, if they differ.
         language: of the page, unless the user has one; the pipeline's own when left out.
         login_url: where somebody is sent who is not signed in, with ``?next=``; they are refused
             with 401 when left out.
         trusted_origins: further origins, such as ``"https://crm.example.com"``, whose pages may
             post here; the page's own always may.
-        beside: other pipelines' boards, mounted beside this one: their addresses by name.
 
     Raises:
-        DefinitionError: there is no such language.
+        DefinitionError: there is no such language, a name cannot stand in an address, or the names
+            of *access* are not those of the boards.
     """
 
     def __init__(
         self,
-        board: Board | AsyncBoard,
+        board: Board | AsyncBoard | Mapping[str, Board | AsyncBoard],
         *,
         user: Callable[[Any], Any],
-        access: Access | None = None,
+        access: Access | Mapping[str, Access] | None = None,
         language: str | None = None,
         login_url: str | None = None,
         trusted_origins: Iterable[str] = (),
-        beside: Mapping[str, str] | None = None,
     ) -> None:
         if language is not None and language not in LANGUAGES:
             raise DefinitionError(
                 f"BoardApp(language={language!r}): its pages speak {', '.join(LANGUAGES)}"
             )
-        self._board = board
+        self._served = served(board, access, TAKEN)
+        self._is_alone = not isinstance(board, Mapping)
         self._who = user
-        self._access = Access() if access is None else access
         self._language = language
         self._login_url = login_url
         self._trusted = frozenset(trusted_origins)
-        self._templates = Templates(board.pipeline, beside or {})
-        self._reports = Reports()
+        self._templates = Templates()
         self._static = StaticFiles(directory=Path(__file__).parent / "static")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +135,7 @@ class BoardApp:
             DefinitionError: the board is an ``AsyncBoard``, which has to be awaited.
             ModuleNotFoundError: the extra ``wsgi`` is not installed.
         """
-        if not isinstance(self._board, Board):
+        if not all(isinstance(each.board, Board) for each in self._served):
             raise DefinitionError(
                 "an AsyncBoard has to be awaited, and WSGI awaits nothing: open a Board for it"
             )
@@ -165,21 +167,31 @@ class BoardApp:
         await response(scope, receive, send)
 
     async def _answered(self, request: Request, path: str) -> Response:
-        user, words = None, self._words(request, None)
+        place = self._place(path)
+        user, words = None, self._words(request, None, self._served[0])
         try:
-            if path == "":
-                return RedirectResponse(f"{request.scope.get('root_path', '')}/")
-            route = _route(path, request.method, words)
+            if not place.page:
+                return RedirectResponse(f"{request.scope.get('root_path', '')}{path}/")
+            route = _route(place, request.method, words)
             if request.method == "POST":
                 self._refuse_other_sites(request, words)
             user = await self._user(request)
-            words = self._words(request, user)
+            words = self._words(request, user, self._served[0])
             if user is None:
                 return self._unknown(request, words)
-            if not await run_in_threadpool(self._access.may, user, route.action, None):
-                raise Refusal(HTTPStatus.FORBIDDEN, words.gettext("You may not do this."))
-            answer = await self._done(route, request, user, words)
-            return await self._response(answer, request, user, words)
+            seen = await run_in_threadpool(self._seen_by, user)
+            if isinstance(route, Overview):
+                answer = await self._overview(route, request, user, words, seen)
+            else:
+                asked = next((each for each in seen if each.name == place.name), None)
+                if asked is None:
+                    raise _no_such_page(words)
+                place.asked = asked
+                words = self._words(request, user, asked)
+                if not await run_in_threadpool(asked.access.may, user, route.action, None):
+                    raise _not_allowed(words)
+                answer = await self._done(route, asked, request, user, words, seen)
+            return await self._response(answer, place, request, user, words)
         except ClientDisconnect:
             raise
         except Exception as error:
@@ -188,31 +200,97 @@ class BoardApp:
                 record(SERVED, logging.ERROR, "a page failed", error=error, path=path)
                 detail = words.gettext("Something went wrong here. It was written down.")
                 refusal = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
-            return await self._refused(refusal, request, user, words)
+            return await self._refused(refusal, place, request, user, words)
 
-    async def _done(self, route: Route, request: Request, user: User, words: Words) -> Answer:
+    def _place(self, path: str) -> Place:
+        root = "../" * (path.count("/") - 1)
+        if self._is_alone:
+            return Place(path, root, asked=self._served[0])
+        name, slash, rest = path[1:].partition("/")
+        if slash:
+            return Place(f"/{rest}", root, name)
+        # A board's folder is asked for as one, whether there is such a board or not.
+        return Place(path if path in OVERVIEWS else "", root, is_overview=True)
+
+    def _seen_by(self, user: User) -> list[Served]:
+        """Return the boards that somebody may know of; the only one is there for everybody."""
+        return [each for each in self._served if self._is_alone or each.is_seen_by(user)]
+
+    async def _done(
+        self,
+        route: Route,
+        asked: Served,
+        request: Request,
+        user: User,
+        words: Words,
+        seen: Sequence[Served],
+    ) -> Answer:
         query = query_of(request.scope["query_string"], words)
         form = Params({}, words)
         if request.method == "POST":
             kind = request.headers.get("content-type", "")
             form = form_of(await _body(request, words), kind, words)
-        scope = await run_in_threadpool(self._access.scope, user)
+        scope = await run_in_threadpool(asked.access.scope, user)
+        called = titles(seen, words)
+        others: tuple[Other, ...] = ()
+        if route.is_wide:
+            others = await run_in_threadpool(_others, asked, user, called, seen)
         etag = request.headers.get("if-none-match", "")
 
         def work(board: Board) -> Answer:
-            reports, access = self._reports.page, self._access
-            call = Call(board, user, access, scope, query, form, words, reports, etag)
-            return route.view(call)
+            return route.view(
+                Call(
+                    board,
+                    user,
+                    asked.access,
+                    scope,
+                    query,
+                    form,
+                    words,
+                    asked.reports.page,
+                    etag=etag,
+                    name=asked.name,
+                    title=called[asked.name],
+                    others=others,
+                )
+            )
 
-        return await self._on_board(work)
+        return await (asked.ask_at_length(work) if route.is_long else asked.ask(work))
 
-    async def _on_board(self, work: Callable[[Board], Result]) -> Result:
-        if isinstance(self._board, Board):
-            return await run_in_threadpool(work, self._board)
-        # As each of its methods is: the same plain code, in a strand.
-        board: Any = self._board
-        found: Result = await board._in_strand(functools.partial(work, board._board))
-        return found
+    async def _overview(
+        self,
+        route: Overview,
+        request: Request,
+        user: User,
+        words: Words,
+        seen: Sequence[Served],
+    ) -> Answer:
+        query, form = query_of(request.scope["query_string"], words), Params({}, words)
+        called, found = titles(seen, words), []
+        for asked in seen:
+            scope = await run_in_threadpool(asked.access.scope, user)
+
+            def work(board: Board, asked: Served = asked, scope: DealScope | None = scope) -> Any:
+                return route.gather(
+                    Call(
+                        board,
+                        user,
+                        asked.access,
+                        scope,
+                        query,
+                        form,
+                        words,
+                        asked.reports.page,
+                        name=asked.name,
+                        title=called[asked.name],
+                        folder=f"{asked.name}/",
+                    )
+                )
+
+            found.append(await asked.ask(work))
+        if not found:
+            raise _not_allowed(words)
+        return route.show(found)
 
     async def _user(self, request: Request) -> User | None:
         environ = request.scope.get("wsgi_environ", {})
@@ -248,15 +326,15 @@ class BoardApp:
         if not is_own:
             raise Refusal(HTTPStatus.FORBIDDEN, words.gettext("This came from another site."))
 
-    def _words(self, request: Request, user: User | None) -> Words:
-        pipeline = self._board.pipeline
+    def _words(self, request: Request, user: User | None, asked: Served) -> Words:
+        pipeline = asked.pipeline
         told = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0]
         own = next((each for each in pipeline.titles if each in LANGUAGES), None)
         language = (user and user.language) or self._language or own or told.strip() or "en"
         return words_in(language[:20], pipeline.zone)
 
     async def _response(
-        self, answer: Answer, request: Request, user: User, words: Words
+        self, answer: Answer, place: Place, request: Request, user: User, words: Words
     ) -> Response:
         if isinstance(answer, Unchanged):
             return Response(status_code=HTTPStatus.NOT_MODIFIED)
@@ -269,38 +347,103 @@ class BoardApp:
             return JSONResponse(answer.record, headers=headers)
         if isinstance(answer, Done):
             return RedirectResponse(answer.to, HTTPStatus.SEE_OTHER)
-        text = await run_in_threadpool(self._shown, answer, user, words)
+        text = await run_in_threadpool(self._shown, answer, place, user, words)
         return Response(text, media_type="text/html", headers=headers)
 
-    def _shown(self, page: Page, user: User | None, words: Words) -> str:
-        has_reports = (
-            user is not None
-            and Reports.are_offered(self._board)
-            and self._access.may(user, "reports", None)
+    def _shown(self, page: Page, place: Place, user: User | None, words: Words) -> str:
+        seen = self._seen_by(user) if user is not None else []
+        asked = place.asked
+        called = titles(seen or ([asked] if asked is not None else []), words)
+        if asked is not None:
+            heading = called[asked.name]
+        else:
+            heading = words.gettext("All pipelines") if user else words.gettext("Board")
+        return self._templates.rendered(
+            page,
+            words,
+            user=user,
+            heading=heading,
+            pipeline=asked and asked.pipeline,
+            root=place.root,
+            home=place.home,
+            boards=[(name, title, f"{place.root}{name}/") for name, title in called.items()],
+            board=asked and asked.name,
+            has_reports=asked is not None
+            and user is not None
+            and Reports.are_offered()
+            and asked.access.may(user, "reports", None),
         )
-        return self._templates.rendered(page, user, words, has_reports)
 
     async def _refused(
-        self, refusal: Refusal, request: Request, user: User | None, words: Words
+        self,
+        refusal: Refusal,
+        place: Place,
+        request: Request,
+        user: User | None,
+        words: Words,
     ) -> Response:
         if _wants_json(request):
             kind = "application/problem+json"
             return JSONResponse(refusal.problem(), refusal.status, refusal.headers, kind)
         page = Page("refused.html", {"refusal": refusal}, {})
-        text = await run_in_threadpool(self._shown, page, user, words)
+        text = await run_in_threadpool(self._shown, page, place, user, words)
         return Response(text, refusal.status, refusal.headers, "text/html")
 
 
-def _route(path: str, method: str, words: Words) -> Route:
-    at_path = ROUTES.get(path)
+@attrs.define
+class Place:
+    """Where a request leads.
+
+    Attributes:
+        page: from a board's own folder on, or from that of an application with several.
+        root: the way from there to the application's folder.
+        name: the board's, among several.
+        asked: the board, once it is known that there is one and that the user sees it.
+    """
+
+    page: str
+    root: str
+    name: str = ""
+    is_overview: bool = False
+    asked: Served | None = None
+
+    @property
+    def home(self) -> str:
+        """The way to the folder in which the page stands with others of its board."""
+        return "../" * (self.page.count("/") - 1) or "./"
+
+
+def _others(
+    asked: Served, user: User, called: Mapping[str, str], seen: Iterable[Served]
+) -> tuple[Other, ...]:
+    """Return the other boards that somebody sees of those in one store with the one asked."""
+    return tuple(
+        Other(each.plain, each.access.scope(user), called[each.name], f"../{each.name}/")
+        for each in seen
+        if each is not asked and each.is_in_the_store_of(asked)
+    )
+
+
+def _route(place: Place, method: str, words: Words) -> Route | Overview:
+    routes: Mapping[str, Mapping[str, Route | Overview]]
+    routes = OVERVIEWS if place.is_overview else ROUTES
+    at_path = routes.get(place.page)
     if at_path is None:
-        raise Refusal(HTTPStatus.NOT_FOUND, words.gettext("There is no such page."))
+        raise _no_such_page(words)
     route = at_path.get("GET" if method == "HEAD" else method)
     if route is None:
         allowed = {"Allow": ", ".join(at_path)}
         detail = words.gettext("This address takes no such request.")
         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers=allowed)
     return route
+
+
+def _no_such_page(words: Words) -> Refusal:
+    return Refusal(HTTPStatus.NOT_FOUND, words.gettext("There is no such page."))
+
+
+def _not_allowed(words: Words) -> Refusal:
+    return Refusal(HTTPStatus.FORBIDDEN, words.gettext("You may not do this."))
 
 
 def _wants_json(request: Request) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from ..board.board import Board
+from ..errors import PipelineChangedError
 from ..model.deal import Deal
 from ..pipeline import Pipeline
 from ..stores.listing import Scope
@@ -19,7 +20,7 @@ from .query import Params
 from .refusal import Refusal
 from .words import Words
 
-__all__ = ["Answer", "Call", "Document", "Done", "Page", "Unchanged", "link"]
+__all__ = ["Answer", "Call", "Document", "Done", "Other", "Page", "Unchanged", "link"]
 
 
 @attrs.frozen
@@ -57,6 +58,22 @@ Answer = Page | Done | Document | Unchanged
 
 
 @attrs.frozen
+class Other:
+    """Another board on the same store that the user sees, with the deals they see of it.
+
+    Attributes:
+        board: to be asked as, and where, the first one is.
+        title: what the page calls it.
+        folder: where it is, from the page that is shown.
+    """
+
+    board: Board
+    scope: Scope | None
+    title: str
+    folder: str
+
+
+@attrs.frozen
 class Call:
     """One request: whose, for what, in which words.
 
@@ -64,6 +81,10 @@ class Call:
         scope: the deals that the user sees; ``None`` for all.
         reports: makes the page of reports, or has it.
         etag: what the browser holds already.
+        name: the board's among several.
+        title: what the page calls the pipeline, where it shows several.
+        folder: where the board's pages are, from the page that is shown.
+        others: further pipelines of the same store.
     """
 
     board: Board
@@ -75,6 +96,10 @@ class Call:
     words: Words
     reports: Callable[[Call], Document]
     etag: str = ""
+    name: str = ""
+    title: str = ""
+    folder: str = ""
+    others: tuple[Other, ...] = ()
 
     @property
     def pipeline(self) -> Pipeline:
@@ -104,6 +129,26 @@ class Call:
             raise Refusal(HTTPStatus.FORBIDDEN, self.words.gettext("You may not do this."))
         return found
 
+    def deals_of(self, key: str) -> list[Deal]:
+        """Return what the user sees of a customer's deals, the newest first.
+
+        Those of other pipelines are among them, but while one of these is being changed.
+        """
+        also = {other.board.pipeline: other.scope for other in self.others}
+        try:
+            found = self.board.customer(key, scope=self.scope, also=also)
+        except PipelineChangedError:
+            found = self.board.customer(key, scope=self.scope)
+        return found[::-1]
+
+    def folder_of(self, deal: Deal) -> str:
+        """Return where the pages of a deal are, from the page that is shown."""
+        return next((each.folder for each in self.others if _is_of(deal, each)), self.folder)
+
+    def title_of(self, deal: Deal) -> str:
+        """Return what the page calls a deal's pipeline."""
+        return next((each.title for each in self.others if _is_of(deal, each)), self.title)
+
     def sees(self, deal: Deal) -> bool:
         """Return whether a deal that was found by its own key is among those the user sees."""
         scope = self.scope
@@ -118,8 +163,12 @@ class Call:
         return self.access.may(self.user, action, deal)
 
 
+def _is_of(deal: Deal, other: Other) -> bool:
+    return deal.pipeline == other.board.pipeline.name
+
+
 def link(page: str, /, **params: Any) -> str:
-    """Return the address of a page, relative to any other: all stand in one folder.
+    """Return the address of a page, relative to any other: all of a board stand in one folder.
 
     Ids are in the query, since a deal may be called ``gid://shop/Cart/1``.
     """

@@ -38,7 +38,8 @@ def deal(call: Call) -> Page:
         "tasks": tasks,
         "held": held,
         "options": [each for each in possible if each.into != shown.stage],
-        "others": others,
+        "others": [(other, call.folder_of(other), call.title_of(other)) for other in others],
+        "is_wide": bool(call.others),
         "undoable": last_hand(history, board.events(shown.id), now),
         "fresh_id": fresh_id,
         "may": {
@@ -94,11 +95,8 @@ def because(call: Call, option: Option) -> str | None:
 def others_of(call: Call, shown: Deal) -> list[Deal]:
     """Return the other deals of the customer that the user sees, the newest first."""
     email = shown.contact.get("email")
-    if not email:
-        return []
-    found = call.board.customer(f"email:{email}")
-    seen = [d for d in found if d.id != shown.id and call.sees(d)]
-    return seen[::-1]
+    found = call.deals_of(f"email:{email}") if email else []
+    return [deal for deal in found if (deal.pipeline, deal.id) != (shown.pipeline, shown.id)]
 
 
 def last_hand(history: History, events: list[Event], now: dt.datetime) -> Event | None:

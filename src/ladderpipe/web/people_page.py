@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import attrs
 
 from ..errors import DealNotFoundError
 from ..model.clock import instant_text
@@ -12,9 +14,9 @@ from ..model.deal import Deal
 from ..model.effect import Task
 from ..model.held import Held
 from .call import Call, Page
-from .reading import cards_of, is_rotting
+from .reading import Card, cards_of, is_rotting
 
-__all__ = ["customer", "needs"]
+__all__ = ["all_needs", "customer", "needs", "needs_of"]
 
 SOON: Final = dt.timedelta(days=1)
 FEW: Final = 50
@@ -24,47 +26,98 @@ FEW: Final = 50
 def customer(call: Call) -> Page:
     """Show the deals of one customer."""
     key = call.query.needed("key")
-    seen = [deal for deal in call.board.customer(key) if call.sees(deal)][::-1]
-    cards = cards_of(call, seen).values()
+    found = call.deals_of(key)
+    by_pipeline = {}
+    for other in (None, *call.others):
+        pipeline = call.pipeline if other is None else other.board.pipeline
+        deals = [deal for deal in found if deal.pipeline == pipeline.name]
+        if deals:
+            by_pipeline[call.title_of(deals[0])] = [*cards_of(call, deals, other).values()]
+    cards = [card for group in by_pipeline.values() for card in group]
     context = {
         "key": key,
-        "cards": cards,
+        "by_pipeline": by_pipeline,
+        "is_wide": bool(call.others),
         "may_unsubscribe": call.may("unsubscribe") and "@" in key,
     }
     return Page("customer.html", context, {"key": key, "deals": [card.to_dict() for card in cards]})
 
 
+@attrs.frozen
+class Needs:
+    """What needs the reader in one pipeline."""
+
+    call: Call
+    everybody: bool
+    tasks: tuple[tuple[Task, Deal], ...]
+    due: tuple[Card, ...]
+    held: tuple[tuple[Held, Deal], ...]
+    rotting: tuple[Card, ...]
+    idle: tuple[Card, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return {
+            "at": instant_text(self.call.now),
+            "tasks": [task.to_dict() for task, _ in self.tasks],
+            "due": [card.deal.to_dict() for card in self.due],
+            "held": [each.to_dict() for each, _ in self.held],
+            "rotting": [card.deal.to_dict() for card in self.rotting],
+            "no_next_step": [card.deal.to_dict() for card in self.idle],
+        }
+
+
 def needs(call: Call) -> Page:
     """Show what needs the reader: tasks, timers, held events, deals that stand still."""
+    found = needs_of(call)
+    return Page("needs.html", _together([found]), found.to_dict())
+
+
+def all_needs(found: Sequence[Needs]) -> Page:
+    """Show what needs the reader in any pipeline."""
+    record = {"boards": {each.call.name: each.to_dict() for each in found}}
+    return Page("needs.html", _together(found), record)
+
+
+def needs_of(call: Call) -> Needs:
+    """Return what needs the reader in one pipeline."""
     everybody = call.query.choice("of", ("me", "all"), "me") == "all"
     owner = None if everybody else call.user.id
     now = call.now
-    tasks = list(_tasks(call, owner, now))
-    due = [deal for deal in _deals(call, owner, "due") if deal.due_at and deal.due_at - now < SOON]
     longest = _deals(call, owner, "age")
-    rotting = [deal for deal in longest if is_rotting(deal, now)]
-    idle = [deal for deal in longest if not _goes_on(call, deal)]
-    held = list(_held(call, owner))
-    cards = cards_of(call, {deal.id: deal for deal in (*due, *longest)}.values())
-    context = {
-        "everybody": everybody,
-        "may": {"task": call.may("task")},
+    soon = [d for d in _deals(call, owner, "due") if d.due_at and d.due_at - now < SOON]
+    cards = cards_of(call, {deal.id: deal for deal in (*soon, *longest)}.values())
+    return Needs(
+        call,
+        everybody,
+        tasks=tuple(_tasks(call, owner, now)),
+        due=tuple(cards[deal.id] for deal in soon),
+        held=tuple(_held(call, owner)),
+        rotting=tuple(cards[deal.id] for deal in longest if is_rotting(deal, now)),
+        idle=tuple(cards[deal.id] for deal in longest if not _goes_on(call, deal)),
+    )
+
+
+def _together(found: Sequence[Needs]) -> dict[str, Any]:
+    """Return what the page shows: of each kind the most urgent first, of whichever pipeline."""
+    tasks = [(task, deal, each.call) for each in found for task, deal in each.tasks]
+    tasks.sort(key=lambda one: one[0].due_at)
+    held = [(held, deal, each.call) for each in found for held, deal in each.held]
+    now = found[0].call.now
+
+    def cards(kind: Callable[[Needs], Iterable[Card]], since: Callable[[Deal], Any]) -> list[Card]:
+        every = [card for each in found for card in kind(each)]
+        return sorted(every, key=lambda card: since(card.deal))
+
+    return {
+        "everybody": found[0].everybody,
         "overdue": [each for each in tasks if each[0].due_at < now],
         "today": [each for each in tasks if each[0].due_at >= now],
-        "due": [cards[deal.id] for deal in due],
-        "held": held,
-        "rotting": [cards[deal.id] for deal in rotting],
-        "idle": [cards[deal.id] for deal in idle],
+        "held": sorted(held, key=lambda one: one[0].since),
+        "due": cards(lambda each: each.due, lambda deal: deal.due_at),
+        "rotting": cards(lambda each: each.rotting, lambda deal: deal.entered_at),
+        "idle": cards(lambda each: each.idle, lambda deal: deal.entered_at),
     }
-    record = {
-        "at": instant_text(now),
-        "tasks": [task.to_dict() for task, _ in tasks],
-        "due": [deal.to_dict() for deal in due],
-        "held": [each.to_dict() for each, _ in held],
-        "rotting": [deal.to_dict() for deal in rotting],
-        "no_next_step": [deal.to_dict() for deal in idle],
-    }
-    return Page("needs.html", context, record)
 
 
 def _tasks(call: Call, owner: str | None, now: dt.datetime) -> Iterator[tuple[Task, Deal]]:

@@ -13,7 +13,7 @@ from ..board.listing import Page as Found
 from ..model.deal import Deal
 from ..model.effect import Effect, EffectState
 from ..model.stage import Stage
-from .call import Call
+from .call import Call, Other
 
 __all__ = ["MOST", "PAGE", "Card", "Filters", "card_of", "cards_of", "filters_of", "found"]
 
@@ -82,6 +82,8 @@ class Card:
         unsent: what was to be sent and was not.
         next_step: what somebody means to do.
         digits: decimals of its value: none for a round amount, so that the eye finds the others.
+        folder: where its pages are, from the page that it is shown on.
+        origin: what its pipeline is called, where there are deals of several.
     """
 
     deal: Deal
@@ -95,6 +97,8 @@ class Card:
     unsent: tuple[Unsent, ...]
     next_step: str
     digits: int | None
+    folder: str
+    origin: str
 
     @property
     def people(self) -> str:
@@ -147,13 +151,20 @@ def found(
         raise call.query.refused(detail) from error
 
 
-def cards_of(call: Call, deals: Iterable[Deal]) -> dict[str, Card]:
-    """Return deals as they are shown among others, by id; what is beside them is read at once."""
+def cards_of(call: Call, deals: Iterable[Deal], other: Other | None = None) -> dict[str, Card]:
+    """Return deals as they are shown among others, by id; what is beside them is read at once.
+
+    Args:
+        other: the pipeline that they are all of; the board's own when left out.
+    """
     shown, now = list(deals), call.now
+    board, folder = (call.board, call.folder) if other is None else (other.board, other.folder)
     ids = [deal.id for deal in shown]
-    held = call.board.held_among(ids) if ids else ()
-    unsent = call.board.unsent(ids) if ids else {}
-    return {deal.id: card_of(deal, call, now, held, unsent.get(deal.id, ())) for deal in shown}
+    held = board.held_among(ids) if ids else ()
+    unsent = board.unsent(ids) if ids else {}
+    return {
+        deal.id: card_of(deal, call, now, held, unsent.get(deal.id, ()), folder) for deal in shown
+    }
 
 
 def card_of(
@@ -162,6 +173,7 @@ def card_of(
     now: dt.datetime,
     held: Collection[str] = (),
     unsent: Sequence[Effect] = (),
+    folder: str | None = None,
 ) -> Card:
     """Return a deal as it is shown."""
     owner = deal.owner or ""
@@ -179,6 +191,8 @@ def card_of(
         unsent=tuple(Unsent(each, *call.words.unsent(each)) for each in unsent),
         next_step=str(deal.properties.get("next_step") or ""),
         digits=0 if deal.value is not None and deal.value % 1 == 0 else None,
+        folder=call.folder if folder is None else folder,
+        origin=call.title if call.folder else "",
     )
 
 

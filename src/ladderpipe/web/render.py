@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..pipeline import Pipeline
-from .access import User
 from .call import Page, link
 from .reading import company_name, contact_name
 from .words import Words
@@ -22,8 +19,7 @@ FOLDER: Final = Path(__file__).parent / "templates"
 class Templates:
     """The pages of one application."""
 
-    def __init__(self, pipeline: Pipeline, beside: Mapping[str, str]) -> None:
-        self._pipeline = pipeline
+    def __init__(self) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
@@ -36,19 +32,19 @@ class Templates:
             link=link,
             contact_name=contact_name,
             company_name=company_name,
-            pipeline=pipeline,
-            beside=dict(beside),
         )
 
-    def rendered(self, page: Page, user: User | None, words: Words, has_reports: bool) -> str:
-        """Return a page as HTML."""
+    def rendered(self, page: Page, words: Words, **around: Any) -> str:
+        """Return a page as HTML.
+
+        Args:
+            around: what the page's head says: whose it is, where it stands, and where one can go.
+        """
         values: dict[str, Any] = {
             "_": words.gettext,
             "ngettext": words.ngettext,
             "words": words,
             "format": words.format,
-            "user": user,
-            "has_reports": has_reports,
-            "heading": self._pipeline.titles.get(words.language, self._pipeline.title),
+            **around,
         }
         return self._environment.get_template(page.template).render({**values, **page.context})

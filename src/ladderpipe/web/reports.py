@@ -32,10 +32,9 @@ class Reports:
     _making: Any = attrs.field(factory=threading.Lock)
 
     @staticmethod
-    def are_offered(board: Any) -> bool:
-        """Whether there are reports: with the extra ``insight``, of a board that is not awaited."""
-        is_awaited = getattr(board.store, "is_awaited", False)
-        return not is_awaited and importlib.util.find_spec("polars") is not None
+    def are_offered() -> bool:
+        """Whether there are reports: with the extra ``insight``."""
+        return importlib.util.find_spec("polars") is not None
 
     def page(self, call: Call) -> Document:
         """Return the reports in the reader's language, at most ten minutes old.
@@ -43,7 +42,7 @@ class Reports:
         Raises:
             Refusal: 404, no reports are offered here.
         """
-        if not self.are_offered(call.board):
+        if not self.are_offered():
             raise Refusal(HTTPStatus.NOT_FOUND, call.words.gettext("There is no such page."))
         language = call.words.language
         with self._making:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from . import acts, board_page, changes, deal_page, people_page
 from .access import Action
-from .call import Answer, Call, Document, Page
+from .call import Answer, Call, Document, Done, Page
 
-__all__ = ["ROUTES", "Route"]
+__all__ = ["OVERVIEWS", "ROUTES", "Overview", "Route"]
 
 MOVE: Final = "deal into expecting? reason? properties? id?"
 EDIT: Final = (
@@ -38,11 +38,29 @@ class Route:
 
     Attributes:
         takes: names of what it is asked with; ``?`` after one that may be left out.
+        is_long: whether it takes seconds.
+        is_wide: whether it looks at other pipelines of the same store, too.
     """
 
     view: Callable[[Call], Answer]
     action: Action
     takes: str = ""
+    is_long: bool = False
+    is_wide: bool = False
+
+
+@attrs.frozen
+class Overview:
+    """What is shown of all boards of an application that somebody sees.
+
+    Attributes:
+        gather: asks one of them.
+        show: puts together what they have answered.
+    """
+
+    gather: Callable[[Call], Any]
+    show: Callable[[Sequence[Any]], Answer]
+    action: Action = "see"
 
 
 def reports(call: Call) -> Document:
@@ -130,12 +148,12 @@ ROUTES: Final[Mapping[str, Mapping[str, Route]]] = {
     "/column": {
         "GET": Route(board_page.column, "see", "stage sort? owner? source? search? after? limit?")
     },
-    "/deal": {"GET": Route(deal_page.deal, "see", "deal")},
+    "/deal": {"GET": Route(deal_page.deal, "see", "deal", is_wide=True)},
     "/options": {"GET": Route(deal_page.options, "move", "deal into?")},
     "/changes": {"GET": Route(changes.changes, "see", "after?")},
-    "/customer": {"GET": Route(people_page.customer, "see", "key")},
+    "/customer": {"GET": Route(people_page.customer, "see", "key", is_wide=True)},
     "/tasks": {"GET": Route(people_page.needs, "see", "of?")},
-    "/reports": {"GET": Route(reports, "reports")},
+    "/reports": {"GET": Route(reports, "reports", is_long=True)},
     "/move": {"POST": Route(acts.move, "move", MOVE)},
     "/moves": {"POST": Route(acts.moves, "move", "deal into reason? properties? id?")},
     "/override": {"POST": Route(acts.override, "override", MOVE)},
@@ -149,3 +167,19 @@ ROUTES: Final[Mapping[str, Mapping[str, Route]]] = {
     "/unsubscribe": {"POST": Route(acts.unsubscribe, "unsubscribe", "key channel?")},
     "/api/openapi.json": {"GET": Route(openapi, "see")},
 }
+
+
+def boards(found: Sequence[Call]) -> Done:
+    """Lead to the first board, and tell a program which there are."""
+    known = [
+        {"name": call.name, "pipeline": call.pipeline.name, "title": call.title, "at": call.folder}
+        for call in found
+    ]
+    return Done(found[0].folder, {"boards": known})
+
+
+OVERVIEWS: Final[Mapping[str, Mapping[str, Overview]]] = {
+    "/": {"GET": Overview(lambda call: call, boards)},
+    "/tasks": {"GET": Overview(people_page.needs_of, people_page.all_needs)},
+}
+"""What there is beside the folders of an application's boards, where it has several."""

@@ -271,6 +271,23 @@ def test_two_people_drag_one_card_and_the_second_is_asked(opened: Open, team: Si
     assert team.stages(deal) == ["contact", "lost"]
 
 
+def test_a_card_that_left_and_came_back_during_a_drag_is_asked_about(
+    opened: Open, team: Site
+) -> None:
+    deal, page = team.deal(), opened()
+
+    def meanwhile() -> None:
+        team.board.move(deal, "offer", by="bea")
+        team.board.override(deal, "contact", by="bea")
+
+    drag(page, deal, "offer", meanwhile=meanwhile)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("bea moved it into “First contact”")
+    dialog.get_by_role("button", name="Move it all the same").click()
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
+    assert team.stages(deal) == ["contact", "offer", "contact", "offer"]
+
+
 def _move(team: Site, deal: str, stage: str) -> None:
     team.board.move(deal, stage, by="bea", properties={"loss_reason": "gone"})
 

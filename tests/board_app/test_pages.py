@@ -162,6 +162,57 @@ def test_a_card_that_is_no_longer_where_it_was_seen_is_not_moved(
     assert stages(board, "d-1") == ["contact", "offer", "cold", "lost"]
 
 
+def test_a_card_that_left_and_came_back_is_not_the_one_that_was_seen(
+    client: Clients, board: Board, clock: ManualClock
+) -> None:
+    anna = client()
+    fields = form(anna.get("/options?deal=d-1").text, "move", into="lost")
+    card = re.search(
+        r'data-deal="d-1" data-stage="contact" data-entered="([^"]+)"', anna.get("/").text
+    )
+    assert card is not None
+    assert card[1] == fields["entered"]
+    clock.advance(minutes=5)
+    board.move("d-1", "offer", by="bea")
+    clock.advance(minutes=5)
+    board.override("d-1", "contact", by="bea")
+    sent = {**fields, "property.loss_reason": "late"}
+    answer = anna.post("/move", data=sent, headers=JSON)
+    problem = answer.json()
+    assert (answer.status_code, problem["stale"]) == (409, True)
+    assert "bea moved it into “First contact” (2 Mar 2026, 09:10)." in problem["detail"]
+    assert "Still move it into “Lost”?" in problem["detail"]
+    again = form(anna.post("/move", data=sent).text, "move")
+    assert again["entered"] != fields["entered"]
+    assert anna.post("/move", data={**sent, **again}).status_code == 303
+    assert stages(board, "d-1") == ["contact", "offer", "contact", "lost"]
+
+
+def test_what_is_refused_where_it_was_seen_is_not_said_to_be_stale(
+    client: Clients, board: Board
+) -> None:
+    anna = client()
+    fields = form(anna.get("/options?deal=d-1").text, "move", into="lost")
+    refused = anna.post("/move", json={**fields, "into": "won"}, headers=JSON).json()
+    assert "stale" not in refused
+    assert refused["allowed"] == ["offer", "lost"]
+
+
+def test_a_card_whose_time_was_corrected_is_asked_about(
+    client: Clients, board: Board, clock: ManualClock
+) -> None:
+    seen = {
+        "deal": "d-1",
+        "into": "offer",
+        "expecting": "contact",
+        "entered": "2026-03-01T00:00:00Z",
+    }
+    problem = client().post("/move", data=seen, headers=JSON).json()
+    assert (problem["status"], problem["stale"], problem["settled"]) == (409, True, False)
+    odd = client().post("/move", data={**seen, "entered": "yesterday"}, headers=JSON)
+    assert odd.status_code == 400
+
+
 def test_what_was_done_by_hand_is_taken_back_for_ten_minutes(
     client: Clients, board: Board, clock: ManualClock
 ) -> None:

@@ -211,7 +211,19 @@ TEXTS = st.text(max_size=20) | st.sampled_from(
 )
 NAMES = st.sampled_from(
     (
-        *("deal", "into", "key", "event", "value", "owner", "note", "id", "expecting", "after"),
+        *(
+            "deal",
+            "into",
+            "key",
+            "event",
+            "value",
+            "owner",
+            "note",
+            "id",
+            "expecting",
+            "entered",
+            "after",
+        ),
         *("sort", "limit", "stage", "search", "property.x", "contact.email", "channel", "to"),
         *("currency", "properties", "fold", "of", "view"),
     )

@@ -91,6 +91,7 @@ export function asked(form: HTMLFormElement): Move {
     deal: value("deal"),
     into: value("into"),
     expecting: value("expecting"),
+    entered: value("entered"),
     id: value("id"),
     properties,
     act: form.getAttribute("action") ?? "move",

@@ -15,6 +15,7 @@ const LONG_PRESS = 250;
 interface Dragged {
   deal: string;
   stage: string;
+  entered: string;
   /** What the server says of each stage; null until it has said so. */
   options: Map<string, Option> | null;
 }
@@ -61,7 +62,8 @@ let letGo = (): void => {};
 function start(card: HTMLElement): void {
   letGo = hold();
   const deal = card.dataset["deal"] ?? "";
-  const now: Dragged = { deal, stage: card.dataset["stage"] ?? "", options: null };
+  const { stage = "", entered = "" } = card.dataset;
+  const now: Dragged = { deal, stage, entered, options: null };
   dragged = now;
   document.body.classList.add("dragging");
   optionsOf(deal).then(
@@ -124,7 +126,7 @@ async function settle(now: Dragged, event: Sortable.SortableEvent): Promise<void
     return;
   }
   if (event.to.dataset["stage"] !== into) column.querySelector(".cards")?.prepend(event.item);
-  await move({ deal: now.deal, into, expecting: now.stage, hint: option?.hint ?? "" }, back);
+  await move({ deal: now.deal, into, expecting: now.stage, entered: now.entered, hint: option?.hint ?? "" }, back);
 }
 
 /** Return the column in which the pointer or the finger let go. */

@@ -10,6 +10,8 @@ export interface Move {
   into: string;
   /** The stage in which the reader saw it. */
   expecting: string;
+  /** When it had come there: it may have left since, and come back. */
+  entered: string;
   properties?: Record<string, string>;
   id?: string;
   act?: string;
@@ -53,10 +55,10 @@ async function refused(asked: Move, problem: Problem): Promise<boolean> {
     return false;
   }
   if (problem.stale && problem.expecting) {
-    const expecting = problem.expecting;
+    const { expecting, entered = "" } = problem;
     void refresh();
     if (!(await ask(problem.detail, text("anyway")))) return false;
-    return move({ ...asked, expecting });
+    return move({ ...asked, expecting, entered });
   }
   const again = problem.status === 0 || problem.status === 503;
   const offer = { label: text("again"), act: () => void move(asked) };

@@ -20,6 +20,7 @@ export interface Problem {
   stale?: boolean;
   settled?: boolean;
   expecting?: string;
+  entered?: string;
   into?: string;
 }
 

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 from ..board.edit import KEEP
-from ..errors import LadderError, MoveNotAllowedError
+from ..errors import InstantError, LadderError, MoveNotAllowedError
+from ..model.clock import instant, instant_text
 from ..model.deal import Deal
 from ..model.event import OWN_SOURCE
 from ..model.receipt import Receipt
@@ -52,7 +53,7 @@ def _moved(call: Call, deal: Deal, act: Callable[..., Receipt]) -> Done:
             by=call.user.id,
             reason=form.text("reason") or None,
             properties=form.properties() or None,
-            expecting=form.text("expecting") or None,
+            expecting=_expected(call, deal),
             id=form.text("id") or None,
         )
     except MoveNotAllowedError as error:
@@ -60,6 +61,27 @@ def _moved(call: Call, deal: Deal, act: Callable[..., Receipt]) -> Done:
     title = receipt.deal.title or receipt.deal.id
     message = _("“%(deal)s” is in “%(stage)s” now.", deal=title, stage=call.words.stage(stage))
     return _told(call, receipt, message)
+
+
+def _expected(call: Call, deal: Deal) -> str | None:
+    """Return the visit in which the reader saw a deal, or the stage; ``None`` for wherever it is.
+
+    In a stage to which a deal has come back it is another visit, and what was seen is of the first.
+    """
+    stage, entered = call.form.text("expecting"), call.form.text("entered")
+    if not entered:
+        return stage or None
+    try:
+        at = instant(entered)
+    except InstantError as error:
+        detail = call.words.gettext(
+            "“%(name)s” cannot be “%(value)s”.", name="entered", value=entered
+        )
+        raise call.form.refused(detail) from error
+    visits = call.board.history(deal.id).visits
+    seen = [each for each in visits if each.entered_at == at and stage in ("", each.stage.key)]
+    # By what was told since, the deal may never have been there: nothing is called as this is.
+    return seen[-1].key if seen else f"{stage} {entered}"
 
 
 def _with_the_deal(call: Call, error: MoveNotAllowedError, stage: Stage) -> Refusal:
@@ -86,7 +108,11 @@ def _with_the_deal(call: Call, error: MoveNotAllowedError, stage: Stage) -> Refu
         moved = words.gettext("It has moved into “%(stage)s” (%(at)s: %(what)s).", **told)
     still = words.gettext("Still move it into “%(into)s”?", into=words.stage(stage))
     refusal.detail = moved if deal.stage == stage else f"{moved} {still}"
-    refusal.fields |= {"expecting": deal.stage.key, "settled": deal.stage == stage}
+    refusal.fields |= {
+        "expecting": deal.stage.key,
+        "entered": instant_text(deal.entered_at),
+        "settled": deal.stage == stage,
+    }
     return refusal
 
 

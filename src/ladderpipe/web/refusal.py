@@ -108,7 +108,7 @@ def _of_move(error: MoveNotAllowedError, words: Words) -> Refusal:
         names = ", ".join(words.field(name) for name in error.missing)
         detail = _("For “%(stage)s” it takes: %(names)s.", stage=into, names=names)
         return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **fields)
-    if error.expecting and error.stage and error.expecting != error.stage:
+    if error.expecting and error.stage and not error.options:
         detail = _("The deal is in “%(stage)s” by now.", stage=stage)
         return Refusal(HTTPStatus.CONFLICT, detail, stale=True, **fields)
     option = next((each for each in error.options if each.into == error.into), None)

@@ -13,7 +13,7 @@ from .call import Answer, Call, Document, Done, Page
 
 __all__ = ["OVERVIEWS", "ROUTES", "Overview", "Route"]
 
-MOVE: Final = "deal into expecting? reason? properties? id?"
+MOVE: Final = "deal into expecting? entered? reason? properties? id?"
 EDIT: Final = (
     "deal owner? value? currency? title? company? contact.name? contact.email? contact.phone? "
     "next_step? properties? note? id?"
@@ -98,6 +98,7 @@ PROBLEM: Final[Mapping[str, Any]] = {
         "allowed": {"type": "array", "items": {"type": "string"}},
         "stale": {"type": "boolean"},
         "expecting": {"type": "string"},
+        "entered": {"type": "string"},
     },
 }
 

@@ -58,7 +58,7 @@ ROOMS_OF = {
     "psycopg_pool": {"stores"},
     "pytest": {"testing"},
     "rich": {"cli"},
-    "sqlite3": {"cli", "logs", "stores"},
+    "sqlite3": {"cli", "connect", "logs", "stores"},
     "standardwebhooks": {"connect"},
     "starlette": {"web"},
     "tomli_w": {"ladder"},

@@ -24,6 +24,7 @@ from .demo import demo
 from .doctor import doctor
 from .hands import edit, move, undo, withdraw
 from .held import held
+from .hubspot import hubspot
 from .import_deals import import_deals
 from .mine import mine
 from .replay import replay
@@ -82,6 +83,7 @@ app.command("import", rich_help_panel="Operation")(import_deals)
 app.add_typer(mine, rich_help_panel="Insight")
 app.add_typer(archive, rich_help_panel="Operation")
 app.add_typer(held, rich_help_panel="Operation")
+app.add_typer(hubspot, rich_help_panel="Operation")
 
 
 def run(arguments: Sequence[str]) -> int:

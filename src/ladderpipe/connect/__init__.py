@@ -1,14 +1,26 @@
-"""Shops and other systems, connected: their webhooks become events, once their signature holds.
+"""Shops, CRMs and other systems, connected: their webhooks become events, once they are authentic.
 
 A connector is pure: ``verify`` says whether a delivery is authentic, ``events`` what it tells.
 ``Receiver`` puts connectors before a board, as an ASGI or WSGI application. The other way,
-``Webhook`` tells another system. Standard Webhooks, and CloudEvents signed by them, webhooks and
-links need the extra ``connect``.
+``Webhook`` tells another system, and ``CrmSync`` keeps a board and a CRM in step. CRMs, Standard
+Webhooks, and CloudEvents signed by them, webhooks and links need the extra ``connect``.
 """
 
 from ..public import publish
 from .cloudevents import CloudEvents
-from .connector import Connector, Refused
+from .connector import Connector, Doorbell, Refused
+from .crm.mapping import CrmMap
+from .crm.protocol import (
+    Assignment,
+    Crm,
+    CrmDeal,
+    CrmError,
+    FoundDeal,
+    StageChange,
+    Written,
+)
+from .crm.sync import CrmDrift, CrmRound, CrmSync
+from .hubspot import HubSpot, HubSpotWebhooks
 from .links import Clicked, RestoreLink, SignedLink, UnsubscribeLink
 from .receiver import Receiver
 from .shopify import Shopify
@@ -18,20 +30,34 @@ from .webhook import NotTaken, Webhook
 from .woocommerce import WooCommerce
 
 __all__ = [
+    "Assignment",
     "Clicked",
     "CloudEvents",
     "Connector",
+    "Crm",
+    "CrmDeal",
+    "CrmDrift",
+    "CrmError",
+    "CrmMap",
+    "CrmRound",
+    "CrmSync",
+    "Doorbell",
+    "FoundDeal",
+    "HubSpot",
+    "HubSpotWebhooks",
     "NotTaken",
     "Receiver",
     "Refused",
     "RestoreLink",
     "Shopify",
     "SignedLink",
+    "StageChange",
     "StandardWebhooks",
     "Stripe",
     "UnsubscribeLink",
     "Webhook",
     "WooCommerce",
+    "Written",
 ]
 
 publish(__name__, *(globals()[name] for name in __all__))

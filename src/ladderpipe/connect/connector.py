@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ..errors import DefinitionError, LadderError
@@ -12,7 +12,7 @@ from ..model.clock import Clock, SystemClock, instant
 from ..model.event import Event
 from .request import Headers, HeadersLike
 
-__all__ = ["Connector", "Refused"]
+__all__ = ["Connector", "Doorbell", "Refused"]
 
 MAX_BYTES: Final = 5_000_000
 TOLERANCE: Final = dt.timedelta(minutes=5)
@@ -114,6 +114,47 @@ class Connector(abc.ABC):
 
     def _instant(self, now: dt.datetime | str | None) -> dt.datetime:
         return instant(self._clock.now() if now is None else now)
+
+
+class Doorbell(Connector):
+    """Webhooks that say what to look at, and tell no events of their own.
+
+    Args:
+        ring: called with what an authentic delivery names; ``CrmSync.ring``, say.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str],
+        ring: Callable[[Iterable[str]], object],
+        clock: Clock | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
+        self._ring = ring
+
+    def rung(self, headers: HeadersLike, body: bytes, now: dt.datetime | str | None = None) -> int:
+        """Ring about what a delivery names, if it is authentic, and return how much that is.
+
+        Raises:
+            Refused: it is not.
+            InvalidEventError: it is, and cannot be read.
+        """
+        told, raw = Headers.of(headers), as_bytes(body)
+        self.verify(told, raw, now)
+        names = self.names(told, raw)
+        if names:
+            self._ring(names)
+        return len(names)
+
+    def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
+        """Return no event: what it is about is read from the sender."""
+        return []
+
+    @abc.abstractmethod
+    def names(self, headers: Headers, body: bytes) -> set[str]:
+        """Return what an authentic delivery is about."""
 
 
 def as_bytes(body: Any) -> bytes:

@@ -20,7 +20,7 @@ from ..board.board import Board
 from ..errors import DefinitionError, InstantError, InvalidEventError
 from ..model.event import Event
 from ..observability.log_records import record
-from .connector import Connector, Refused
+from .connector import Connector, Doorbell, Refused
 from .links import SignedLink
 from .pages import Page, page
 from .reply import Reply
@@ -208,6 +208,9 @@ class Receiver:
         try:
             if connector.is_ping(headers, body):
                 return Reply.told(HTTPStatus.OK, {"ping": True})
+            if isinstance(connector, Doorbell):
+                rung = connector.rung(headers, body, board.clock.now())
+                return Reply.told(HTTPStatus.OK, {"rung": rung})
             events = connector.verify_and_parse(headers, body, board.clock.now())
             if not events:
                 return Reply.told(HTTPStatus.ACCEPTED, {"ignored": True})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
+import email.utils
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -44,3 +47,17 @@ def is_one_of(expected: Iterable[str], told: Iterable[str]) -> bool:
     # All are compared, so that the time taken does not say which secret it was.
     found = [hmac.compare_digest(right.encode(), one) for right in expected for one in seen]
     return any(found)
+
+
+def retry_after(told: str | None, now: dt.datetime) -> dt.timedelta | None:
+    """Return how long a ``Retry-After`` asks to wait (RFC 9110, 10.2.3); ``None`` if it is none."""
+    text = (told or "").strip()
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        return dt.timedelta(seconds=int(text))
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    # It is in GMT, which RFC 5322's "-0000" leaves without a zone.
+    at = at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
+    return max(at - now, dt.timedelta())

@@ -6,9 +6,7 @@ See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standa
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import json
-import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +18,7 @@ from ..model.canonical import canonical
 from ..model.clock import Clock, SystemClock, instant_text
 from ..model.effect import Later, later
 from .address import checked_url
+from .request import retry_after
 from .standard_webhooks import StandardWebhooks
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class Webhook:
         return f"<Webhook to {urlsplit(self._url).hostname}>"
 
 
-def _heeded(status: int, retry_after: str | None, now: dt.datetime) -> Later | None:
+def _heeded(status: int, told: str | None, now: dt.datetime) -> Later | None:
     """Do as the other side answered."""
     if 200 <= status < 300:
         return None
@@ -135,26 +134,12 @@ def _heeded(status: int, retry_after: str | None, now: dt.datetime) -> Later | N
             "the webhook's address is gone for good (410): give the board the new one, then send "
             "the dead letter again"
         )
-    wait = _wait(retry_after, now)
+    wait = retry_after(told, now)
     if status == TOO_MANY or wait is not None:
         # The board's own backoff holds where it is longer.
         at = now + min(wait or dt.timedelta(), LONGEST_WAIT)
         return later(at, f"the webhook's host answered {status} and asked for time")
     raise NotTaken(f"the webhook's host answered {status}, which is no 2xx; it is tried again")
-
-
-def _wait(told: str | None, now: dt.datetime) -> dt.timedelta | None:
-    """Return how long a ``Retry-After`` asks to wait (RFC 9110, 10.2.3); ``None`` if it is none."""
-    text = (told or "").strip()
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        return dt.timedelta(seconds=int(text))
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    # It is in GMT, which RFC 5322's "-0000" leaves without a zone.
-    at = at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
-    return max(at - now, dt.timedelta())
 
 
 def _usual_body(delivery: Delivery) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""Requests to a CRM: no more than a share of what it allows, and again when it is busy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import DefinitionError
+from ...extras import how_to_install
+from ..request import retry_after
+from .protocol import CrmError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["CrmHttp", "Pace"]
+
+_TRIES: Final = 5
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds; who is told to wait longer gives up, and comes back in a later round."""
+_BUSY: Final = {429, 500, 502, 503, 504}
+_KEPT_OUT: Final = {401, 403}
+
+
+class Pace:
+    """How many requests go out in a while: a share of what is allowed.
+
+    Args:
+        allowed: requests in *seconds*, of which others, too, have to live.
+        share: above 0, at most 1.
+
+    Raises:
+        DefinitionError: the share is none.
+    """
+
+    def __init__(
+        self,
+        allowed: int,
+        seconds: float,
+        share: float,
+        pause: Callable[[float], object] = time.sleep,
+        ticking: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 0 < share <= 1:
+            raise DefinitionError(f"share={share}: say which part of the limit is ours, 0.5 say")
+        self._share = share
+        self._pause, self._ticking = pause, ticking
+        self._sent: deque[float] = deque()
+        self.allow(allowed, seconds)
+
+    def allow(self, allowed: int, seconds: float) -> None:
+        """Take over what a CRM says that it allows."""
+        if allowed > 0 and seconds > 0:
+            self._most, self._seconds = max(1, math.floor(allowed * self._share)), seconds
+
+    def wait(self, seconds: float) -> None:
+        """Wait as long as a CRM asks for."""
+        self._pause(seconds)
+
+    def __call__(self) -> None:
+        """Wait until one more request may go out, and count it."""
+        while True:
+            now = self._ticking()
+            while self._sent and self._sent[0] <= now - self._seconds:
+                self._sent.popleft()
+            if len(self._sent) < self._most:
+                self._sent.append(now)
+                return
+            self._pause(self._sent[0] + self._seconds - now)
+
+
+class CrmHttp:
+    """An HTTP client for one CRM.
+
+    Args:
+        timeout: seconds that a request may take to connect, and between two parts of an answer.
+        learn: told the headers of each answer, where a CRM says what it allows.
+
+    Raises:
+        ModuleNotFoundError: httpx is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        pace: Pace,
+        timeout: float,
+        learn: Callable[[Mapping[str, str]], None] = lambda headers: None,
+    ) -> None:
+        try:
+            import httpx
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"a CRM is called by httpx: {how_to_install('connect')}", name=error.name
+            ) from error
+        self._client = httpx.Client(base_url=url, headers=dict(headers), timeout=timeout)
+        self._pace, self._learn = pace, learn
+        self._transport_error = httpx.TransportError
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        may_repeat: bool = True,
+    ) -> httpx.Response:
+        """Return an answer that is not about us or about now: 2xx, or what is wrong with this.
+
+        Args:
+            may_repeat: whether it does no harm if the CRM does it twice; a request that may have
+                been done is otherwise not sent again.
+
+        Raises:
+            CrmError: it could not be had.
+        """
+        what = f"{method} {path}"
+        for number in range(1, _TRIES + 1):
+            self._pace()
+            try:
+                answer = self._client.request(method, path, json=json, params=params)
+            except self._transport_error as error:
+                problem, asked = type(error).__name__, None
+                may_be_done = True
+            else:
+                self._learn(answer.headers)
+                if answer.status_code in _KEPT_OUT:
+                    raise CrmError(
+                        f"{what} is answered {answer.status_code}: look whether the token is "
+                        "right, was not revoked, and has the scopes that the how-to lists"
+                    )
+                if answer.status_code not in _BUSY:
+                    return answer
+                problem, asked = str(answer.status_code), _asked(answer.headers)
+                may_be_done = answer.status_code != 429
+            pause = 2.0 ** (number - 1) if asked is None else asked
+            if number == _TRIES or pause > _LONGEST_PAUSE or (may_be_done and not may_repeat):
+                break
+            self._pace.wait(pause)
+        raise CrmError(f"{what} is answered {problem}, after {number} tries; it is tried later")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def _asked(headers: Mapping[str, str]) -> float | None:
+    wait = retry_after(headers.get("retry-after"), dt.datetime.now(dt.UTC))
+    return None if wait is None else wait.total_seconds()

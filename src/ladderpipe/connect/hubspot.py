@@ -32,9 +32,8 @@ __all__ = ["HubSpot", "HubSpotWebhooks"]
 _URL: Final = "https://api.hubapi.com"
 _ALLOWED: Final = (100, 10.0)
 """Requests in seconds that the smallest portal allows; a larger one says so in its answers."""
-_BATCH: Final = 50
-"""As many deals as can be read with the history of a property."""
 _MOST: Final = 100
+"""Records in a request; of those that are read with a history, half as many."""
 _AMOUNTS: Final = ("amount",)
 _INSTANTS: Final = ("closedate",)
 _NOT_THERE: Final = 404
@@ -77,7 +76,7 @@ class HubSpot:
     """
 
     name = "hubspot"
-    batch = _BATCH
+    batch = _MOST
 
     def __init__(
         self,
@@ -93,9 +92,10 @@ class HubSpot:
         pause: Callable[[float], object] = time.sleep,
         ticking: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not token.strip():
+        if not token.strip() or not token.isascii() or not token.isprintable():
             raise DefinitionError(
-                "the token of HubSpot is empty: look whether its environment variable is set"
+                "the token of HubSpot is empty, or none: look whether its environment variable "
+                "is set, and copy it again from the page of the app"
             )
         self._map, self._app = mapping, str(app)
         self._deal, self._company = deal_property, company_property
@@ -343,8 +343,8 @@ class HubSpot:
     def read(self, objects: Sequence[str]) -> Mapping[str, FoundDeal]:
         """Return deals with the history of their stage."""
         found: dict[str, FoundDeal] = {}
-        for start in range(0, len(objects), _BATCH):
-            part = objects[start : start + _BATCH]
+        for start in range(0, len(objects), _MOST // 2):
+            part = objects[start : start + _MOST // 2]
             answer = self._http.call(
                 "POST",
                 "/crm/v3/objects/deals/batch/read",

@@ -42,26 +42,31 @@ COLD: Final = {
 }
 """Statements that read all of a table, and why that is no harm."""
 
-WHOLE_INDEX: Final = {
+PARTIAL: Final = {
     "OPEN_TASKS": "lists all that the partial index holds",
     "DEAD_LETTERS": "lists all that the partial index holds",
     "COUNT_DEAD_LETTERS": "the partial index holds dead letters only",
     "TROUBLED_DEALS": "the partial index holds failing and waiting deals only",
-    "NEXT_TIMER": "ends after the first hundred of the index",
-    "NEXT_WAKE": "ends after the first hundred of the index",
-    "STAGES": "begins at the first of the index",
-    "OLDEST_EFFECT": "begins at the first of the index",
-    "HELD": "goes on from a key, of which the pipeline is the first part",
     "COUNT_UNDECLARED": "the partial index holds events that nobody declared only",
     "COUNT_REMARKS": "the partial index holds events that came to nothing only",
     "UNINDEXED": "the partial index holds deals from before customers were known, a batch is taken",
     "LOCK_UNINDEXED": "the partial index holds deals from before customers were known",
     "WAKE_EFFECTS": "the partial index holds what waits for an address only",
-    "UNMARK_CROWDS": "the table holds keys that stand for nobody, which should be none",
     "COUNT_WAITING": "the partial index holds what waits for an address only",
     "MERGED_INTO_NOTHING": "the partial index holds deals that were merged only",
-    "COUNT_CROWDS": "the table holds keys that stand for nobody, which should be none",
     "NEXT_HELD": "the partial index holds what is tried again only",
+}
+"""Statements that go along a whole partial index, and why that is no harm; along no other one."""
+
+WHOLE_INDEX: Final = {
+    **PARTIAL,
+    "NEXT_TIMER": "ends after the first hundred of the index",
+    "NEXT_WAKE": "ends after the first hundred of the index",
+    "STAGES": "begins at the first of the index",
+    "OLDEST_EFFECT": "begins at the first of the index",
+    "HELD": "goes on from a key, of which the pipeline is the first part",
+    "UNMARK_CROWDS": "the table holds keys that stand for nobody, which should be none",
+    "COUNT_CROWDS": "the table holds keys that stand for nobody, which should be none",
 }
 """Statements that go along an index from where a pipeline begins in it, and why that is no harm."""
 
@@ -334,14 +339,17 @@ def sqlite_faults(connection: sqlite3.Connection, name: str, text: str) -> Itera
     numbered = [int(number) for number in re.findall(r"\?(\d)", text)]
     values = [None] * max(numbered, default=text.count("?"))
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    of_all = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql NOT LIKE '%WHERE%'"
+    large = {index for (index,) in connection.execute(of_all)}
     for line in plan:
         if not re.match(r"(SCAN|SEARCH) (d|e|c|p|ladder_\w+)\b", line):
             continue
+        may = name in WHOLE_INDEX and not (name in PARTIAL and large.intersection(line.split()))
         if line.startswith("SCAN"):
             small = re.search(r"\b(p|ladder_pipelines|ladder_schema)\b", line)
-            if not small and name not in WHOLE_INDEX:
+            if not small and not may:
                 yield line
-        elif line.endswith(("(pipeline=?)", "(pipeline=? AND key>?)")) and name not in WHOLE_INDEX:
+        elif line.endswith(("(pipeline=?)", "(pipeline=? AND key>?)")) and not may:
             yield line
     if name in PAGED:
         yield from (line for line in plan if "TEMP B-TREE" in line)
@@ -433,8 +441,11 @@ def postgres_faults(
         if node["Node Type"] == "Seq Scan" and table in LARGE:
             yield node["Node Type"], table
         is_whole = re.fullmatch(r"(\(pipeline = \d+\))?", condition)
-        if "Index" in node["Node Type"] and is_whole and name not in WHOLE_INDEX:
-            yield node["Index Name"], condition
+        if "Index" in node["Node Type"] and is_whole:
+            of_all = "SELECT indpred IS NULL FROM pg_index WHERE indexrelid = %s::regclass"
+            (is_large,) = connection.execute(of_all, (node["Index Name"],)).fetchone() or (True,)
+            if name not in WHOLE_INDEX or (name in PARTIAL and is_large):
+                yield node["Index Name"], condition
 
 
 def plan_of(connection: psycopg.Connection[Any], text: str) -> Mapping[str, Any]:

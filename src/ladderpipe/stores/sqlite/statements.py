@@ -127,8 +127,9 @@ COUNT_STAGE: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ? AND s
 TROUBLED_DEALS: Final = """
 SELECT count(CASE WHEN failures > 0 THEN 1 END), count(CASE WHEN stage IS NULL THEN 1 END)
 FROM ladder_deals
-WHERE pipeline = ? AND (failures > 0 OR (stage IS NULL AND definition IS NOT NULL))
+WHERE +pipeline = ? AND (failures > 0 OR (stage IS NULL AND definition IS NOT NULL))
 """
+"""The sign keeps SQLite from an index of all deals of the pipeline: the partial one holds few."""
 DEALS_BY_ID: Final = f"""
 SELECT c.data, {_DEAL} FROM json_each(?) wanted
 CROSS JOIN ladder_deals d ON d.id = wanted.value

@@ -6,15 +6,16 @@ import contextlib
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from ladderpipe import Board, Event, ManualClock
+from ladderpipe import Board, Event, ManualClock, Pipeline
 from ladderpipe.connect import (
+    CrmDeal,
     CrmError,
     CrmMap,
     CrmSync,
@@ -22,6 +23,7 @@ from ladderpipe.connect import (
     HubSpotWebhooks,
     Receiver,
     Refused,
+    Written,
 )
 from ladderpipe.errors import DefinitionError, InvalidEventError
 from ladderpipe.templates import sales_management
@@ -273,19 +275,31 @@ def test_what_the_ladder_refuses_is_written_back_and_the_owner_is_told_once(
     assert board.deal("cart-1").stage == "quote_requested"
     [task] = portal.things["tasks"].values()
     assert task.properties["hubspot_owner_id"] == "90"
-    assert "order_confirmed" in task.properties["hs_task_body"]
+    body = task.properties["hs_task_body"]
+    assert "Order confirmed" in body
+    assert "It can be moved into: Deal lost." in body
+    assert "Quote requested" in task.properties["hs_task_subject"]
     assert portal.task_pairs == {(id, task.id)}
 
 
-def test_what_a_required_property_lacks_is_said(
-    portal: Portal, board: Board, sync: CrmSync
+def test_what_a_required_property_lacks_is_said_as_it_is_called_there(
+    portal: Portal, board: Board, opened: Opening
 ) -> None:
+    sync = opened(language="it")
     fill(board, "cart-1")
     sync.round()
     portal.drag(portal.deals()["cart-1"].id, "s-lost")
     ring_all(portal, sync)
     assert "loss_reason" in sync.round().refused["cart-1"]
     assert stage(portal, "cart-1") == "quote"
+    [task] = portal.things["tasks"].values()
+    assert "Per «Trattativa persa» serve closed_lost_reason." in task.properties["hs_task_body"]
+    assert "riportata in «Richiesta preventivo»" in task.properties["hs_task_subject"]
+
+
+def test_a_language_that_nobody_speaks_is_refused(opened: Opening) -> None:
+    with pytest.raises(DefinitionError, match="language"):
+        opened(language="tlh")
 
 
 def test_a_task_that_was_made_although_the_answer_got_lost_is_not_made_twice(
@@ -467,9 +481,31 @@ def wait_until(holds: Callable[[], bool]) -> None:
     raise AssertionError("it never came to that")
 
 
-def test_two_processes_do_not_tell_at_once(sync: CrmSync, opened: Opening) -> None:
-    with sync._ledger.alone(), pytest.raises(CrmError, match="another process"):
-        opened().round()
+def test_a_ledger_is_of_one_board_and_one_portal(
+    connected: Connecting, sync: CrmSync, tmp_path: Path
+) -> None:
+    other = sales_management(language="en").to_dict() | {"name": "another"}
+    with (
+        Board(Pipeline.from_dict(other, allow=["ladderpipe.templates"])) as board,
+        pytest.raises(DefinitionError, match="another"),
+    ):
+        CrmSync(board, connected(), MAP, tmp_path / "hubspot.db")
+
+
+def test_two_processes_do_not_tell_at_once(
+    portal: Portal, board: Board, opened: Opening, connected: Connecting
+) -> None:
+    class Meanwhile(HubSpot):
+        """In whose round another process begins one."""
+
+        def write(self, deals: Sequence[CrmDeal]) -> Written:
+            with pytest.raises(CrmError, match="another process"):
+                opened().round()
+            return super().write(deals)
+
+    fill(board, "cart-1")
+    with contextlib.closing(Meanwhile("token", MAP, app=APP, url=portal.url)) as crm:
+        assert opened(crm).round().told == ["cart-1"]
 
 
 def test_after_the_ledger_is_lost_everything_is_found_again(

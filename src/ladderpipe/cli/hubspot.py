@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 import typer
@@ -40,6 +40,9 @@ _Ledger = Annotated[
 ]
 _Recreate = Annotated[
     bool, typer.Option("--recreate", help="make anew what somebody has deleted in HubSpot")
+]
+_Language = Annotated[
+    Literal["it", "en"], typer.Option("--language", "-l", help="of the tasks that owners get")
 ]
 _Handlers = Annotated[
     str | None,
@@ -85,6 +88,7 @@ def run(
     app: _App,
     ledger: _Ledger = _LEDGER,
     recreate: _Recreate = False,
+    language: _Language = "en",
     handlers: _Handlers = None,
     api: _Api = _API,
     allow: Allow = None,
@@ -96,7 +100,7 @@ def run(
     with _connected(map, token, app, api) as connected, _board(pipeline, url, allow) as board:
         if handlers is not None:
             called(handlers, imported(handlers), board)
-        _sync(board, connected, ledger, recreate).run()
+        _sync(board, connected, ledger, recreate, language).run()
 
 
 @hubspot.command()
@@ -111,13 +115,14 @@ def reconcile(
     mend: Annotated[
         bool, typer.Option("--mend", help="tell HubSpot anew what is not as on the board")
     ] = False,
+    language: _Language = "en",
     api: _Api = _API,
     allow: Allow = None,
     json: Json = False,
 ) -> None:
     """Look at every deal in HubSpot and say what drifted apart. Exits with 1 if something has."""
     with _connected(map, token, app, api) as connected, _board(pipeline, url, allow) as board:
-        sync = _sync(board, connected, ledger, recreate)
+        sync = _sync(board, connected, ledger, recreate, language)
         done = sync.reconcile(mend=mend)
         if mend:
             sync.round()
@@ -149,7 +154,13 @@ def _board(pipeline: str, url: str, allow: Any) -> Iterator[Board]:
         yield Board(loaded_pipeline(pipeline, allow), store=store)
 
 
-def _sync(board: Board, connected: tuple[HubSpot, CrmMap], ledger: Path, recreate: bool) -> CrmSync:
+def _sync(
+    board: Board,
+    connected: tuple[HubSpot, CrmMap],
+    ledger: Path,
+    recreate: bool,
+    language: Literal["it", "en"],
+) -> CrmSync:
     from ..connect import CrmSync
 
-    return CrmSync(board, *connected, ledger, recreate=recreate)
+    return CrmSync(board, *connected, ledger, recreate=recreate, language=language)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from ...errors import DefinitionError
 from ...model.clock import instant, instant_text
 from .protocol import Assignment, CrmError
 
@@ -110,6 +111,20 @@ class Ledger:
                     f"another process is telling the CRM by {self.path}: let one do that"
                 ) from error
             yield
+
+    def belongs_to(self, whose: str) -> None:
+        """See that this is the ledger of one board and one CRM.
+
+        Raises:
+            DefinitionError: it is another one's.
+        """
+        known = self.mark("whose")
+        if known is not None and known != whose:
+            raise DefinitionError(
+                f"the ledger {self.path} is of {known}, and not of {whose}: give each board and "
+                "CRM a file of its own"
+            )
+        self.keep("whose", whose)
 
     def mark(self, name: str) -> str | None:
         """Return what was kept under a name."""

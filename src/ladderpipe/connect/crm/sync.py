@@ -6,7 +6,6 @@ hand like any other: the ladder decides. What it refuses is written back, with t
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -31,8 +30,9 @@ from ...model.deal import Deal
 from ...observability.log_records import record
 from .ledger import Entry, Ledger
 from .mapping import CrmMap
-from .protocol import Assignment, Crm, CrmDeal, FoundDeal, StageChange
+from .protocol import Assignment, Crm, CrmDeal, CrmError, FoundDeal, StageChange
 from .standing import standing
+from .words import CrmLanguage, CrmWords
 
 __all__ = ["CrmDrift", "CrmRound", "CrmSync"]
 
@@ -94,14 +94,23 @@ class CrmSync:
         ledger: path of an SQLite file, on a disk that stays: what the CRM was told, how far the
             board's changes were read, and what was rung. It may get lost: then all is told again.
         recreate: whether a deal that was deleted in the CRM is made there anew.
+        language: of what owners are told in the CRM.
 
     Raises:
-        DefinitionError: the map does not go with the ladder.
+        DefinitionError: the map does not go with the ladder, or the ledger is another one's, or
+            nothing is told in that language.
         CrmError: the ledger cannot be opened.
     """
 
     def __init__(
-        self, board: Board, crm: Crm, mapping: CrmMap, ledger: str | Path, *, recreate: bool = False
+        self,
+        board: Board,
+        crm: Crm,
+        mapping: CrmMap,
+        ledger: str | Path,
+        *,
+        recreate: bool = False,
+        language: CrmLanguage = "en",
     ) -> None:
         if mistakes := mapping.mistakes(board.pipeline.stages):
             raise DefinitionError(
@@ -110,7 +119,9 @@ class CrmSync:
             )
         self._board, self._crm, self._map = board, crm, mapping
         self._ledger = Ledger(ledger)
+        self._ledger.belongs_to(f"{crm.name} {mapping.pipeline} {board.pipeline.name}")
         self._recreate = recreate
+        self._words = CrmWords(language)
 
     def ring(self, objects: Iterable[str]) -> None:
         """Say that something happened to objects of the CRM; the next round looks at them."""
@@ -204,11 +215,22 @@ class CrmSync:
         while rung := self._ledger.rung(self._crm.batch):
             found = self._crm.read(list(rung))
             for object in rung:
-                if object in found:
-                    self._look_at(object, found[object], done)
-                else:
-                    self._is_gone(object, done)
+                self._learn(object, found.get(object), done)
             self._ledger.answered(rung)
+
+    def _learn(self, object: str, found: FoundDeal | None, done: CrmRound) -> None:
+        """Take over what an object tells; a bad one stops none of the others."""
+        try:
+            if found is None:
+                self._is_gone(object, done)
+            else:
+                self._look_at(object, found, done)
+        except (PipelineChangedError, StoreError, CrmError):
+            raise
+        except LadderError as error:
+            deal = None if found is None else found.deal
+            message = "a deal of a CRM cannot be looked at"
+            record(SYNC, logging.ERROR, message, error=error, crm=self._crm.name, deal=deal)
 
     def _is_gone(self, object: str, done: CrmRound) -> None:
         for entry in self._ledger.of_object(object):
@@ -248,10 +270,8 @@ class CrmSync:
                 continue  # who has survived gets its new object below
             done.gone.append(entry.deal)
             self._say("a deal was merged in a CRM", entry.deal)
-            title = f"{entry.deal} was merged into this deal"
-            body = "On the board it is still a deal of its own: close it there, or keep it."
-            key = f"{object}@merged"
-            self._ledger.assign(Assignment(key, found.deal or entry.deal, title, body))
+            told = self._words.merged(entry.deal)
+            self._ledger.assign(Assignment(f"{object}@merged", found.deal or entry.deal, *told))
             self._ledger.save([entry._replace(object=found.object, state="merged")])
 
     def _move(self, found: FoundDeal, change: StageChange, done: CrmRound) -> None:
@@ -266,20 +286,23 @@ class CrmSync:
             return
         hand = f"{found.object}@{instant_text(change.at)}"
         into = self._map.stage_of(change.stage)
-        reason = (
-            f"stage {change.stage!r} of {self._crm.name} is none of the ladder's"
-            if into is None
-            else self._moved(deal, into, f"{self._crm.name}:{change.by}", hand, found)
-        )
-        if reason is None:
-            done.moved.append(deal)
-            return
-        done.refused[deal] = reason
+        if into is None:
+            done.refused[deal] = f"stage {change.stage!r} of {self._crm.name} is none of ours"
+            body = self._words.unknown(change.stage, current.stage)
+        else:
+            error = self._moved(deal, into, f"{self._crm.name}:{change.by}", hand, found)
+            if error is None:
+                done.moved.append(deal)
+                return
+            done.refused[deal] = str(error)
+            body = self._words.refused(error, current.stage, self._map.properties)
         self._say("the ladder refuses what was done in a CRM", deal)
-        title = f"{current.title or deal}: moved back"
-        self._ledger.assign(Assignment(hand, deal, title, reason))
+        title = self._words.moved_back(current.title or deal, current.stage)
+        self._ledger.assign(Assignment(hand, deal, title, body))
 
-    def _moved(self, deal: str, into: str, by: str, hand: str, found: FoundDeal) -> str | None:
+    def _moved(
+        self, deal: str, into: str, by: str, hand: str, found: FoundDeal
+    ) -> LadderError | None:
         """Move a deal on the board; return why not, if the ladder refuses."""
         told = {
             ours: value
@@ -292,7 +315,7 @@ class CrmSync:
             raise
         except LadderError as error:
             is_there = self._board.deal(deal).stage.key == into  # somebody was faster
-            return None if is_there else str(error)
+            return None if is_there else error
         return None
 
     # What the board tells.
@@ -319,11 +342,18 @@ class CrmSync:
             self._ledger.save(told.values())
 
     def _deals(self, names: Iterable[str]) -> list[Deal]:
-        """Return deals, but those that were removed or archived."""
+        """Return deals, but those that were removed or archived, or cannot be read."""
         found = []
         for name in names:
-            with contextlib.suppress(DealNotFoundError):
+            try:
                 found.append(self._board.deal(name))
+            except DealNotFoundError:
+                pass
+            except (PipelineChangedError, StoreError):
+                raise
+            except LadderError as error:
+                message = "a deal cannot be told to a CRM"
+                record(SYNC, logging.ERROR, message, error=error, crm=self._crm.name, deal=name)
         return found
 
     def _tell(self, deals: Sequence[Deal], done: CrmRound) -> set[str]:
@@ -410,11 +440,9 @@ class CrmSync:
         objects = {each.object: each for each in entries if each.object and each.state != "merged"}
         found = self._crm.read(list(objects)) if objects else {}
         for object, entry in objects.items():
-            if object in found:
-                self._look_at(object, found[object], done)
-            elif entry.state == "here":
+            if object not in found and entry.state == "here":
                 done.drift.append(CrmDrift(entry.deal, object, None, None, None))
-                self._is_gone(object, done)
+            self._learn(object, found.get(object), done)
         for deal in self._deals(entry.deal for entry in objects.values()):
             entry = self._ledger.entries([deal.id])[deal.id]
             there = found.get(entry.object or "")

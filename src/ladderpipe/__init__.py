@@ -15,6 +15,7 @@ from .board.board import Board
 from .board.clock_watch import ClockDifference
 from .board.listing import Changes, Page
 from .board.read import StageTotal
+from .board.task_list import TaskPage
 from .errors import LadderError, UndeliverableError
 from .fold.cart import CartDraft
 from .fold.deal_data import DealData
@@ -150,6 +151,7 @@ __all__ = [
     "Step",
     "SystemClock",
     "Task",
+    "TaskPage",
     "TickReport",
     "Timer",
     "ToldDeal",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import html
 import re
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import Board, ManualClock
+from ladderpipe import Board, Event, ManualClock
 from tests.board_app.clients import Clients
 from tests.board_app.shop import tell
 
@@ -105,6 +107,49 @@ def test_a_list_goes_on_page_by_page(client: Clients) -> None:
     page = client().get(f"/?view=list&sort=title&limit=3&after={after}", headers=JSON).json()
     seen += [deal["id"] for deal in page["deals"]]
     assert (seen, page["next"]) == (["d-1", "d-2", "d-3", "d-4"], None)
+
+
+def test_tasks_go_on_page_by_page(client: Clients, board: Board, clock: ManualClock) -> None:
+    for number in range(60):
+        tell(board, f"more-{number:02}", clock.now(), owner="bea" if number % 2 else "anna")
+        board.move(f"more-{number:02}", "offer", by="anna")
+        clock.advance(minutes=1)
+    anna, seen = client(), []
+    page = anna.get("/tasks?of=all", headers=JSON).json()
+    while True:
+        seen += [task["deal"] for task in page["tasks"]]
+        assert page["count"] == 60
+        if page["next"] is None:
+            break
+        page = anna.get(f"/tasks?of=all&after={page['next']}", headers=JSON).json()
+    assert seen == [f"more-{number:02}" for number in range(60)]
+    mine = anna.get("/tasks", headers=JSON).json()
+    assert (len(mine["tasks"]), mine["count"], mine["next"]) == (30, 30, None)
+    shown = anna.get("/tasks?of=all").text
+    assert "60 tasks within a day" in shown
+    following = re.search(r'href="(tasks[^"]+)" rel="next"', shown)
+    assert following is not None
+    last = anna.get("/" + html.unescape(following[1])).text
+    assert "more-59" in last
+    assert "more-10" not in last
+    assert anna.get("/tasks?after=nonsense").status_code == 400
+    # What a colleague may not see is in no page and in no count.
+    cleo = client("cleo").get("/tasks?of=all", headers=JSON).json()
+    assert (cleo["tasks"], cleo["count"]) == ([], 0)
+
+
+def test_what_is_held_of_ones_own_is_found_behind_that_of_others(
+    client: Clients, board: Board, clock: ManualClock
+) -> None:
+    for number in range(55):
+        far = Event("lead", deal="d-1", id=f"f{number}", at=clock.now() + dt.timedelta(days=900))
+        board.handle(far, hold=True)
+    clock.advance(minutes=1)
+    far = Event("lead", deal="d-3", id="far", at=clock.now() + dt.timedelta(days=900))
+    board.handle(far, hold=True)
+    told = client("bea").get("/tasks", headers=JSON).json()
+    assert [each["event"]["deal"] for each in told["held"]] == ["d-3"]
+    assert len(client().get("/tasks", headers=JSON).json()["held"]) == 50
 
 
 def test_a_form_moves_a_deal_and_leads_back_to_it(client: Clients, board: Board) -> None:

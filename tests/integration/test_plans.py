@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import re
 import sqlite3
@@ -15,7 +16,7 @@ import pytest
 
 from ladderpipe import SqliteStore
 from ladderpipe.stores import PostgresStore
-from ladderpipe.stores.listing import FIRST_HEARD, ORDERS
+from ladderpipe.stores.listing import FIRST_HEARD, ORDERS, DealFilter, TaskFilter
 from ladderpipe.stores.postgres.names import Names
 from ladderpipe.stores.postgres.statements import Many, spelled, statements
 from ladderpipe.stores.sql_listing import (
@@ -24,6 +25,8 @@ from ladderpipe.stores.sql_listing import (
     count_text,
     gather_text,
     sums_text,
+    task_count_text,
+    tasks_text,
     walk_text,
 )
 from ladderpipe.stores.sqlite import statements as sqlite_statements
@@ -139,7 +142,6 @@ HOT: Final = frozenset(
         "UNDO_LEAVING_EFFECTS",
         "EFFECTS_OF_DEAL",
         "UNSENT_EFFECTS",
-        "TASKS_OF_OWNER",
         "EFFECT",
         "READY_EFFECTS",
         "COUNT_READY",
@@ -253,6 +255,34 @@ INDEXED: Final = {order.name: f"ladder_deals_by_{order.name}" for order in ORDER
 COUNTED: Final = (count_text(" AND d.owner = ?"), sums_text())
 """What adds up a stage, or all of them, without reading the deals themselves."""
 
+_AT: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+TODO: Final = {
+    "ladder_effects_urgent": (
+        TaskFilter(now=_AT),
+        TaskFilter(now=_AT, due_by=_AT),
+        TaskFilter(now=_AT, of=DealFilter(owners=("owner-3",))),
+        TaskFilter(now=_AT, due_by=_AT, of=DealFilter(owners=("owner-3",), stages=("open",))),
+    ),
+    "ladder_effects_open": (
+        TaskFilter(now=_AT, owner="owner-3"),
+        TaskFilter(now=_AT, owner="owner-3", due_by=_AT),
+        TaskFilter(now=_AT, owner="owner-3", of=DealFilter(owners=("owner-3",))),
+    ),
+}
+"""What may be asked of tasks, by the index that is gone along for it."""
+
+
+def todo_texts() -> Iterator[tuple[str, str, str]]:
+    """Yield index, page and count of every way along tasks."""
+    for index, filters in TODO.items():
+        for wanted in filters:
+            seen = " AND d.owner IN (SELECT value FROM json_each(?))"
+            of_deals = seen if wanted.of.owners else ""
+            for goes_on in (False, True):
+                text = tasks_text(wanted, of_deals, goes_on=goes_on, is_limited=True)
+                yield index, text, task_count_text(wanted, of_deals)
+
+
 SEEN: Final = " AND (d.owner IS NULL OR d.owner IN (SELECT value FROM json_each(?)))"
 OF_SOMEBODY: Final = tuple(
     gather_text(FIRST_HEARD, f"{seen} AND {whose}", by_number=True)
@@ -328,6 +358,20 @@ def test_sqlite_finds_a_customers_deals_by_the_customer(sqlite_file: Path, analy
         for text in OF_SOMEBODY:
             assert not list(sqlite_faults(connection, "", text)), text
             assert "SEARCH d USING INTEGER PRIMARY KEY" in sqlite_plan(connection, text), text
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_sqlite_goes_along_an_index_through_tasks(sqlite_file: Path, analysed: bool) -> None:
+    with contextlib.closing(sqlite3.connect(sqlite_file)) as connection:
+        connection.execute("ANALYZE" if analysed else "DROP TABLE IF EXISTS sqlite_stat1")
+        for index, page, count in todo_texts():
+            plan = sqlite_plan(connection, page)
+            assert "TEMP B-TREE" not in plan, (page, plan)
+            assert plan.startswith(f"SEARCH e USING INDEX {index}"), (page, plan)
+            counted = sqlite_plan(connection, count)
+            assert f"USING COVERING INDEX {index}" in counted or "JOIN" in count, (count, counted)
+        few = tasks_text(TaskFilter(now=_AT, deals=("deal-3",), owner="owner-3"))
+        assert "SEARCH e USING INDEX ladder_effects_deal" in sqlite_plan(connection, few)
 
 
 def sqlite_plan(connection: sqlite3.Connection, text: str) -> str:
@@ -430,6 +474,19 @@ def test_postgresql_finds_a_customers_deals_by_the_customer(
     for text in OF_SOMEBODY:
         asked = spelled(text, Names("public", "ladder_")).decode()
         assert not list(postgres_faults(connection, "", asked)), text
+
+
+def test_postgresql_goes_along_an_index_through_tasks(
+    postgres_tables: psycopg.Connection[Any],
+) -> None:
+    connection = postgres_tables
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    for _, page, _ in todo_texts():
+        plan = plan_of(connection, spelled(page, Names("public", "ladder_")).decode())
+        kinds = {node["Node Type"] for node in nodes(plan)}
+        assert "Seq Scan" not in kinds, (page, plan)
+        # It may know from its statistics that somebody has few, or none.
+        assert "Sort" not in kinds or "owner" in page.partition("WHERE")[2], (page, plan)
 
 
 def postgres_faults(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from ladderpipe import Board, Event, ManualClock, SqliteStore
+from ladderpipe import Board, Event, ManualClock, Pipeline, SqliteStore, Stage, do, on
 from ladderpipe.board.verify import verify
 from ladderpipe.policy import Policy, unsubscribed
 from ladderpipe.stores import PostgresStore
@@ -20,6 +21,8 @@ from tests.carts import ADA, carts
 from tests.postgres import rows_by_table
 from tests.shops import lead_ladder
 
+HOUR: Final = 3_600_000_000
+"""In microseconds, as SQLite keeps instants."""
 NOW: Final = "2026-01-07T18:00:00Z"
 FORMER: Final = (2, 8)
 """Versions of the schema of whose files there is what ``sqlite3.Connection.iterdump`` wrote."""
@@ -43,6 +46,14 @@ def indexes(connection: sqlite3.Connection) -> dict[str, str]:
 def known(rows: list[Any], former: list[Any]) -> list[Any]:
     """Return rows without the columns that came later."""
     return [row[: len(former[0])] for row in rows] if former else rows
+
+
+def with_task_due(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an effect of a former file, which noted of a task when it was asked for."""
+    name, payload, state, due_at = row[5], json.loads(row[7]), row[8], row[9]
+    if name != "task" or state not in ("open", "cancelled"):
+        return row
+    return (*row[:10], due_at + payload.get("due_hours", 0) * HOUR, *row[11:])
 
 
 @pytest.fixture(params=FORMER)
@@ -72,7 +83,10 @@ def test_a_file_that_a_former_version_made_is_brought_up_to_date_and_keeps_every
         closing(sqlite3.connect(tmp_path / "new.db")) as new,
     ):
         after = contents(upgraded)
-        assert {name: known(after[name], rows) for name, rows in before.items()} == before
+        kept = {name: known(after[name], rows) for name, rows in before.items()}
+        effects = before.pop("ladder_effects")
+        assert kept.pop("ladder_effects") == [with_task_due(row) for row in effects]
+        assert kept == before
         assert indexes(upgraded) == indexes(new)
 
 
@@ -119,7 +133,16 @@ def test_a_board_works_on_with_tables_that_a_former_version_made_on_postgresql(
         works_on(board)
 
 
+AS_IN_VERSION_11 = (
+    "DROP INDEX ladder_effects_urgent",
+    "DROP INDEX ladder_effects_open",
+    "CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, owner, due_at) "
+    "WHERE state = 'open'",
+    "UPDATE ladder_effects SET ready_at = due_at",
+    "UPDATE ladder_schema SET version = 11",
+)
 AS_IN_VERSION_10 = (
+    *AS_IN_VERSION_11,
     "DROP TABLE ladder_search",
     *(
         f"DROP INDEX ladder_deals_{index}"
@@ -176,6 +199,37 @@ def test_what_was_said_of_an_address_stays_said_and_can_be_taken_back(
         board.tick()
         board.deliver()
         assert sent == [ADA]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_tasks_of_a_former_version_are_listed_by_when_they_are_to_be_done(
+    database: str, tmp_path: Path, postgres_url: str
+) -> None:
+    """Version 11 knew only when they were asked for, and read all of them to sort them."""
+    is_postgres = database == "postgresql"
+    url = postgres_url if is_postgres else f"sqlite:///{tmp_path}/shop.db"
+    clock = ManualClock(NOW)
+    later, sooner = do("task", title="Later", due_hours=7.5), do("task", title="Sooner")
+    new, old = Stage("new", sequence=[later]), Stage("old", sequence=[sooner])
+    rules = [on("lead", into=new, opens=True), on("aged", into=old, opens=True)]
+    ladder = Pipeline("tasks", stages=[new, old], rules=rules)
+    with closing(Board.open(ladder, url, clock)) as board:
+        for deal, kind in (("a", "lead"), ("b", "aged"), ("c", "lead")):
+            board.handle(Event(kind, deal=deal, id=deal, at=clock.now()))
+            clock.advance(hours=1)
+        due = [(task.deal, task.due_at) for task in board.tasks()]
+    with closing(
+        psycopg.connect(url) if is_postgres else sqlite3.connect(tmp_path / "shop.db")
+    ) as connection:
+        for statement in AS_IN_VERSION_11:
+            connection.execute(statement)
+        connection.commit()
+    with closing(Board.open(ladder, url, clock)) as board:
+        assert [task.deal for task in board.task_page().tasks] == ["b", "a", "c"]
+        assert [(task.deal, task.due_at) for task in board.tasks()] == due
+        board.handle(Event("aged", deal="a", id="aged", at=clock.now()))
+        board.withdraw("aged", by="ada")
+        assert [(task.deal, task.due_at) for task in board.tasks()] == due
 
 
 def contact(address: str) -> dict[str, Any]:

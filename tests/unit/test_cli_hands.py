@@ -161,6 +161,16 @@ def test_tasks_are_listed_and_given_to_somebody(url: str) -> None:
     assert "no such tasks" in run("tasks", url, "--owner", "dan").out
 
 
+def test_many_tasks_are_shown_in_part_and_the_rest_is_counted(url: str) -> None:
+    every = run("tasks", url, "--json").json()
+    assert len(every) == 2
+    told = run("tasks", url, "--limit", "1").out
+    assert [task["key"] in told for task in every] == [True, False]
+    assert "and 1 more: the first 1 are shown, --limit 0 shows all" in told
+    assert "more" not in run("tasks", url, "--limit", "0").out
+    assert run("tasks", url, "--limit", "1", "--json").json() == every[:1]
+
+
 def test_a_task_that_is_not_open_cannot_be_given(url: str) -> None:
     assert "ladderpipe tasks URL" in run("assign", url, "nothing", "--by", "me").refusal()
 

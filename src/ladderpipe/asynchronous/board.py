@@ -158,6 +158,7 @@ class AsyncBoard:
     import_deals = awaited(Board.import_deals)
     held = awaited(Board.held)
     held_among = awaited(Board.held_among)
+    held_of_deals = awaited(Board.held_of_deals)
     release = awaited(Board.release)
     discard = awaited(Board.discard)
     move = awaited(Board.move)
@@ -248,6 +249,7 @@ class AsyncBoard:
     dead_letters = awaited(Board.dead_letters)
     send_again = awaited(Board.send_again)
     tasks = awaited(Board.tasks)
+    task_page = awaited(Board.task_page)
     complete = awaited(Board.complete)
     assign = awaited(Board.assign)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -24,7 +24,20 @@ from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import Store, open_store
 from ..stores.listing import Scope
-from . import deliver, edit, hand, handle, hold, listing, options, read, release, sweep, withdraw
+from . import (
+    deliver,
+    edit,
+    hand,
+    handle,
+    hold,
+    listing,
+    options,
+    read,
+    release,
+    sweep,
+    task_list,
+    withdraw,
+)
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .edit import KEEP
 from .handle import BATCH
@@ -251,6 +264,24 @@ class Board:
         """Return the events that are held, of one deal or of all, the longest held first."""
         refuse_inside_hook("board.held")
         return hold.held(self._session, deal)
+
+    def held_of_deals(
+        self, *, owner: str | None = None, scope: Scope | None = None, limit: int = 50
+    ) -> list[Held]:
+        """Return events that are held of open deals, the longest held first.
+
+        Args:
+            owner: only of this owner's deals.
+            scope: the deals that whoever asks may see.
+            limit: the most to return, from 1 to 1,000.
+
+        Raises:
+            ValueError: *limit* is out of range.
+        """
+        refuse_inside_hook("board.held_of_deals")
+        wanted = listing.filter_of(self.pipeline, owner=owner, scope=scope)
+        most = listing.checked_limit(limit, 1, "events")
+        return hold.held_of_deals(self._session, wanted, most)
 
     def held_among(self, deals: Iterable[str]) -> set[str]:
         """Return those of these deals of which something is held, by their ids."""
@@ -873,17 +904,54 @@ class Board:
         self,
         *,
         owner: str | None = None,
-        deal: str | None = None,
+        deal: str | Collection[str] | None = None,
         due_by: dt.datetime | str | None = None,
     ) -> list[Task]:
-        """Return the open tasks, the most urgent first; those of the future too.
+        """Return all open tasks, the most urgent first; those of the future too.
+
+        Where there may be many, :meth:`task_page` returns them page by page.
 
         Args:
-            due_by: only tasks that are due by then.
+            deal: only tasks of this deal, or of these.
+            due_by: only tasks that are to be done by then.
         """
         refuse_inside_hook("board.tasks")
         until = None if due_by is None else instant(due_by)
-        return deliver.tasks(self._session, owner, deal, until)
+        wanted = task_list.task_filter(self._session, owner=owner, deal=deal, due_by=until)
+        return task_list.tasks(self._session, wanted)
+
+    def task_page(
+        self,
+        *,
+        owner: str | None = None,
+        deal: str | Collection[str] | None = None,
+        due_by: dt.datetime | str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        scope: Scope | None = None,
+    ) -> task_list.TaskPage:
+        """Return a page of the open tasks, the most urgent first, and how many there are in all.
+
+        A page goes on where the one before it ended, whatever was done meanwhile.
+
+        Args:
+            owner: only tasks of this person.
+            deal: only tasks of this deal, or of these.
+            due_by: only tasks that are to be done by then.
+            after: ``next`` of the page before; the first page when left out.
+            limit: the most tasks to return, from 1 to 1,000.
+            scope: the deals that whoever asks may see.
+
+        Raises:
+            CursorError: *after* is no cursor of a page of tasks (a ``ValueError``).
+            ValueError: *limit* is out of range.
+        """
+        refuse_inside_hook("board.task_page")
+        until = None if due_by is None else instant(due_by)
+        wanted = task_list.task_filter(
+            self._session, owner=owner, deal=deal, due_by=until, scope=scope
+        )
+        return task_list.task_page(self._session, wanted, after, limit)
 
     def assign(self, task: Task | str, to: str | None, *, by: str) -> Task:
         """Give an open task to somebody; it stays theirs when the deal is handed over.

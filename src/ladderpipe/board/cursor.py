@@ -67,6 +67,23 @@ def place_of(text: str, order: Order) -> Place:
     return Place(tuple(map(_instant, key)) if order.is_by_instant else tuple(key), number)
 
 
+def task_place_text(at: dt.datetime, key: str) -> str:
+    """Return the cursor of a place among tasks: by when it is to be done, and its key."""
+    return _text(["tasks", _micros(at), key])
+
+
+def task_place_of(text: str) -> tuple[dt.datetime, str]:
+    """Return the place among tasks that a cursor says.
+
+    Raises:
+        CursorError: it is none.
+    """
+    at, key = _parts(text, "tasks", 2)
+    if not _is_number(at) or not isinstance(key, str) or not is_storable(key):
+        raise _unknown(text)
+    return _instant(at), key
+
+
 def since_text(since: Since) -> str:
     """Return the cursor of how far changes were read."""
     again = None if since.again is None else _micros(since.again)

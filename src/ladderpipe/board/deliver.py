@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import functools
 import inspect
@@ -26,7 +25,7 @@ from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
-from ..stores.base import EffectRow, Transaction
+from ..stores.base import EffectRow
 from .boundary import as_failure, go_on_or_raise, words
 from .claim import (
     DELAYED,
@@ -39,7 +38,7 @@ from .claim import (
     put_off,
     why_not,
 )
-from .read import effect_of, storable_ids, stored_deal
+from .read import effect_of, storable_ids, stored_deal, task_of
 from .session import Session
 from .stale import Apart
 from .unit import Unit
@@ -346,40 +345,6 @@ def send_again(session: Session, key: str) -> None:
         )
 
 
-def tasks(
-    session: Session, owner: str | None, deal: str | None, due_by: dt.datetime | None
-) -> list[Task]:
-    """Return the open tasks, the most urgent first."""
-    if owner is not None and not is_storable(owner):
-        return []
-    with session.reading() as transaction:
-        rows = _open_tasks(session, transaction, owner, deal)
-    now = session.now()
-    found = [_task(row) for row in rows if row.expires_at is None or now <= row.expires_at]
-    return sorted(
-        (
-            task
-            for task in found
-            if (owner is None or task.owner == owner)
-            and (deal is None or task.deal == deal)
-            and (due_by is None or task.due_at <= due_by)
-        ),
-        key=lambda task: (task.due_at, task.key),
-    )
-
-
-def _open_tasks(
-    session: Session, transaction: Transaction, owner: str | None, deal: str | None
-) -> list[EffectRow]:
-    """Return rows among which the open tasks of an owner or a deal are, and as few as may be."""
-    if deal is not None:
-        stored, _ = stored_deal(session, transaction, deal)
-        return [] if stored is None else transaction.effects(session.number, stored.id, ("open",))
-    if owner is not None:
-        return transaction.open_tasks(session.number, owner)
-    return transaction.effects(session.number, None, ("open",))
-
-
 def assign(session: Session, key: str, to: str | None, by: str) -> Task:
     """Give an open task to somebody, or back to whoever owns its deal.
 
@@ -400,7 +365,7 @@ def assign(session: Session, key: str, to: str | None, by: str) -> Task:
             del payload["owner"]
         text = canonical_text(payload)
         unit.transaction.give_task(key, owner, text)
-        return _task(row._replace(owner=owner, payload=text))
+        return task_of(row._replace(owner=owner, payload=text))
 
 
 def complete(session: Session, key: str) -> Task:
@@ -419,7 +384,7 @@ def complete(session: Session, key: str) -> Task:
                 ended = why_not(unit, row, deal)
                 if ended is None:
                     unit.transaction.settle_effect(key, EffectState.DELIVERED.value)
-                    return _task(row)
+                    return task_of(row)
                 unit.transaction.settle_effect(key, ended.value)
                 refused = ended.value
             elif row is not None:
@@ -432,21 +397,3 @@ def complete(session: Session, key: str) -> Task:
 
 def _row_of(unit: Unit, key: str) -> EffectRow | None:
     return unit.transaction.effect(unit.number, key) if is_storable(key) else None
-
-
-def _task(row: EffectRow) -> Task:
-    payload = json.loads(row.payload)
-    hours = payload.get("due_hours", 0)
-    due_at = row.due_at
-    # A ladder from before this was checked may have asked for a time beyond the calendar.
-    with contextlib.suppress(OverflowError, ValueError):
-        if isinstance(hours, int | float):
-            due_at += dt.timedelta(hours=hours)
-    return Task(
-        key=row.key,
-        title=str(payload.get("title", "")) or row.name,
-        deal=row.deal,
-        owner=row.owner,
-        due_at=due_at,
-        payload=payload,
-    )

@@ -19,8 +19,10 @@ from ..model.event import Event, Identity
 from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow, StoredDeal, Transaction, new_held
+from ..stores.listing import DealFilter
 from .boundary import storable
 from .held_against import keys_in
+from .listing import of_stages
 from .read import storable_ids, stored_deal
 from .session import Session
 from .subscriptions import note_of
@@ -97,6 +99,16 @@ def held_among(session: Session, deals: Iterable[str]) -> set[str]:
     """Return those of these deals of which something is held."""
     with session.reading() as transaction:
         return transaction.held_among(session.number, storable_ids(deals))
+
+
+def held_of_deals(session: Session, wanted: DealFilter | None, limit: int) -> list[Held]:
+    """Return what is held of open deals that match, the longest held first."""
+    if wanted is None:
+        return []
+    with session.reading() as transaction:
+        rows = transaction.held_of_deals(session.number, of_stages(session.pipeline, wanted), limit)
+        stored = _stored(session, transaction, rows)
+    return [held_of(row, stored.get((row.source, row.id))) for row in rows]
 
 
 def held_rows(transaction: Transaction, number: int, deal: str | None) -> Iterator[HeldRow]:

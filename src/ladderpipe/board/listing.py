@@ -31,7 +31,13 @@ from ..stores.listing import (
     words_of,
 )
 from .boundary import UNREADABLE
-from .cursor import Since, place_of, place_text, since_of, since_text
+from .cursor import (
+    Since,
+    place_of,
+    place_text,
+    since_of,
+    since_text,
+)
 from .decision import draft_of
 from .session import Session
 
@@ -84,11 +90,11 @@ def page(
     session: Session, wanted: DealFilter | None, sort: Sort, after: str | None, limit: int
 ) -> Page:
     """Return a page of the deals that match."""
-    order, limit = _order(sort), _limit(limit, 1)
+    order, limit = _order(sort), checked_limit(limit, 1)
     place = None if after is None else place_of(after, order)
     if wanted is None:
         return Page((), None, 0)
-    wanted = _of_stages(session.pipeline, wanted)
+    wanted = of_stages(session.pipeline, wanted)
     with session.reading() as transaction:
         found = transaction.listed(session.number, wanted, order, place, limit + 1)
         rows = _rows(session, transaction, found.places[:limit], wanted)
@@ -104,7 +110,7 @@ def deals(session: Session, wanted: DealFilter | None, sort: Sort | None) -> Ite
         return iter(())
     if order is FIRST_HEARD and wanted == DealFilter(stages=wanted.stages, owner=wanted.owner):
         return _by_number(session, wanted)
-    return _pages(session, _of_stages(session.pipeline, wanted), order)
+    return _pages(session, of_stages(session.pipeline, wanted), order)
 
 
 def _by_number(session: Session, wanted: DealFilter) -> Iterator[Deal]:
@@ -163,7 +169,7 @@ def _deal(pipeline: Pipeline, stored: StoredDeal, document: str | None) -> Deal:
 
 def changes(session: Session, after: str | None, limit: int) -> Changes:
     """Return what was written since."""
-    limit = _limit(limit, 0)
+    limit = checked_limit(limit, 0)
     since = Since() if after is None else since_of(after)
     settled = session.now() - OVERLAP
     if limit == 0:
@@ -213,7 +219,7 @@ def deals_of_customer(
             wanted = filter_of(pipeline, customer=key, scope=seen)
             number = _number(session, transaction, pipeline)
             if wanted is not None and number is not None:
-                wanted = _of_stages(pipeline, wanted)
+                wanted = of_stages(pipeline, wanted)
                 listed = transaction.listed(number, wanted, FIRST_HEARD, None, CROWD + 1)
                 found |= dict.fromkeys((place.id for place in listed.places), pipeline)
         ids = sorted(found)[: CROWD + 1]
@@ -283,7 +289,8 @@ def _stages(
     return tuple(key for key in keys if scope.stages is None or key in scope.stages)
 
 
-def _of_stages(pipeline: Pipeline, wanted: DealFilter) -> DealFilter:
+def of_stages(pipeline: Pipeline, wanted: DealFilter) -> DealFilter:
+    """Return a filter that names every stage where it names none."""
     if wanted.stages is not None:
         return wanted
     return attrs.evolve(wanted, stages=tuple(stage.key for stage in pipeline.stages))
@@ -315,7 +322,12 @@ def _order(sort: str) -> Order:
     return order
 
 
-def _limit(limit: int, least: int) -> int:
+def checked_limit(limit: int, least: int, what: str = "deals") -> int:
+    """Return how many to read at a time.
+
+    Raises:
+        ValueError: that is less than *least*, or too many.
+    """
     if isinstance(limit, bool) or not isinstance(limit, int) or not least <= limit <= MOST:
-        raise ValueError(f"limit={limit!r}: ask for {least} to {MOST:,} deals at a time")
+        raise ValueError(f"limit={limit!r}: ask for {least} to {MOST:,} {what} at a time")
     return limit

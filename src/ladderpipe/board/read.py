@@ -15,7 +15,7 @@ from ..fold.fold import in_order
 from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
-from ..model.effect import Effect, EffectState, decisions_of
+from ..model.effect import Effect, EffectState, Task, decisions_of
 from ..model.event import Event
 from ..model.history import History, SetAside
 from ..model.money import product
@@ -125,6 +125,19 @@ def effect_of(row: EffectRow) -> Effect:
         error=row.error,
         purpose=cast("Purpose | None", row.purpose),
         decisions=decisions_of(row.decisions),
+    )
+
+
+def task_of(row: EffectRow) -> Task:
+    """Return a stored task as a record."""
+    payload = json.loads(row.payload)
+    return Task(
+        key=row.key,
+        title=str(payload.get("title", "")) or row.name,
+        deal=row.deal,
+        owner=row.owner,
+        due_at=row.ready_at,
+        payload=payload,
     )
 
 

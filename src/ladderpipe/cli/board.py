@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from ..board.board import Board
+from ..board.listing import MOST
 from ..errors import InstantError
 from ..model.clock import Clock, ManualClock, SystemClock
 from .kanban import Column, columns_of, layout
@@ -26,7 +27,7 @@ PIPED_WIDTH = 120
 def board(
     url: Url,
     oldest: Annotated[
-        int, typer.Option("--oldest", min=0, metavar="N", help="how many deals to show a stage")
+        int, typer.Option("--oldest", min=0, max=MOST, metavar="N", help="how many deals a stage")
     ] = 3,
     now: Annotated[
         str | None,

@@ -18,7 +18,7 @@ from ..board.board import Board
 from ..board.read import StageTotal, totals
 from ..model.deal import Deal
 from ..model.stage import Stage
-from .printing import STATUS_STYLES, age, counted, money, printable, progress, title_of, tracked
+from .printing import STATUS_STYLES, age, counted, money, printable, title_of, tracked
 
 __all__ = ["Column", "columns_of", "layout"]
 
@@ -50,18 +50,14 @@ def columns_of(board: Board, oldest: int, as_of: dt.datetime | None = None) -> l
     stages = sorted(board.pipeline.stages, key=lambda stage: stage.is_closed)
     if as_of is not None:
         return _columns_at(board, oldest, as_of, stages)
+    summary = board.summary()
     columns = []
-    with progress() as bar:
-        task = bar.add_task("reading deals", total=None)
-        summary = board.summary()
-        bar.update(task, total=sum(_read(total) for total in summary))
-        for stage in stages:
-            totals = tuple(total for total in summary if total.stage == stage)
-            found: Sequence[Deal] = ()
-            if totals and oldest and not stage.is_closed:
-                deals = bar.track(board.deals(stage=stage), task_id=task)
-                found = heapq.nsmallest(oldest, deals, key=_by_age)
-            columns.append(Column(stage, totals, tuple(found)))
+    for stage in stages:
+        totals = tuple(total for total in summary if total.stage == stage)
+        found: tuple[Deal, ...] = ()
+        if totals and oldest and not stage.is_closed:
+            found = board.page(stage, sort="age", limit=oldest).deals
+        columns.append(Column(stage, totals, found))
     return columns
 
 
@@ -91,10 +87,6 @@ def _columns_at(
 
 def _by_age(deal: Deal) -> tuple[dt.datetime, str]:
     return deal.entered_at, deal.id
-
-
-def _read(total: StageTotal) -> int:
-    return 0 if total.stage.is_closed else total.count
 
 
 def layout(

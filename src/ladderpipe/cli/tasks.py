@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ..board.board import Board
+from ..board.listing import MOST
 from .loading import existing_store, reading_board, stored_pipeline
 from .options import Allow, By, Json, Name, StoredPipeline, Url
 from .printing import console, moment, printable, write_json, write_json_lines
 
 __all__ = ["assign", "tasks"]
+
+LIMIT: Final = 50
 
 
 def tasks(
@@ -26,6 +29,16 @@ def tasks(
         str | None,
         typer.Option("--due-by", metavar="TIME", help="only those due by then, in ISO 8601"),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=0,
+            max=MOST,
+            metavar="N",
+            help=f"at most so many; 0 for all; {LIMIT} if not, and all as JSON",
+        ),
+    ] = None,
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
@@ -33,7 +46,12 @@ def tasks(
 ) -> None:
     """List the open tasks, the most urgent first."""
     with reading_board(url, pipeline, allow, name) as board:
-        found = board.tasks(owner=owner, deal=deal, due_by=due_by)
+        most = limit if limit is not None else 0 if json else LIMIT
+        if most:
+            page = board.task_page(owner=owner, deal=deal, due_by=due_by, limit=most)
+            found, more = list(page.tasks), page.count - len(page.tasks)
+        else:
+            found, more = board.tasks(owner=owner, deal=deal, due_by=due_by), 0
     if json:
         write_json_lines(task.to_dict() for task in found)
         return
@@ -48,6 +66,8 @@ def tasks(
         )
     if not found:
         out.print("no such tasks")
+    if more:
+        out.print(f"… and {more:,} more: the first {len(found):,} are shown, --limit 0 shows all")
 
 
 def assign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import enum
 import hashlib
@@ -259,6 +260,16 @@ class Task:
         as_they_are = ("key", "title", "deal", "owner", "payload")
         named = {name: record[name] for name in as_they_are}
         return cls(due_at=instant(record["due_at"]), **named)
+
+
+def task_due(due_at: dt.datetime, payload: Mapping[str, Any]) -> dt.datetime:
+    """Return by when a task is to be done: so many hours after it is there as its payload says."""
+    hours = payload.get("due_hours", 0)
+    # A ladder from before this was checked may have asked for a time beyond the calendar.
+    with contextlib.suppress(OverflowError, ValueError):
+        if isinstance(hours, int | float):
+            return due_at + dt.timedelta(hours=hours)
+    return due_at
 
 
 Handler: TypeAlias = Callable[[Delivery], object]

@@ -7,6 +7,7 @@ of their own beyond the invariants in their schema.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,9 +15,11 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
+from ..model.effect import task_due
 from ..model.event import Event
 from ..model.held import HeldKind, held_key
-from .listing import DealFilter, Listing
+from ..model.stage import TASK
+from .listing import DealFilter, Listing, TaskFilter
 from .stored_deal import StoredDeal
 
 __all__ = [
@@ -132,9 +135,16 @@ class NewEffect(NamedTuple):
     purpose: str | None = None
     channel: str | None = None
 
+    @property
+    def ready_at(self) -> dt.datetime:
+        """When it is due first; of a task, by when it is to be done, which lists are sorted by."""
+        return task_due(self.due_at, json.loads(self.payload)) if self.name == TASK else self.due_at
+
 
 class EffectRow(NamedTuple):
     """A stored effect; ``ready_at`` is its due time, its next try or the end of its lease.
+
+    Of a task it is the time by which it is to be done.
 
     ``purpose`` and ``channel`` are of one that is for the customer. ``address`` is the hash of the
     customer's address when it was last asked about, ``sent_at`` when it was claimed for that
@@ -426,6 +436,12 @@ class Transaction(Listing, Protocol):
     def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:
         """Return those of these deals of which something is held and not discarded."""
 
+    def held_of_deals(self, pipeline: int, wanted: DealFilter, limit: int) -> list[HeldRow]:
+        """Return what is held of open deals that match, and not discarded, the longest held first.
+
+        ``wanted.stages`` is never ``None`` here; besides only owners and sources count.
+        """
+
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         """Lock and return one of them, discarded or not."""
 
@@ -552,8 +568,21 @@ class Transaction(Listing, Protocol):
         asked for it.
         """
 
-    def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
-        """Return the open tasks of one owner, by due time."""
+    def open_tasks(
+        self,
+        pipeline: int,
+        wanted: TaskFilter,
+        after: tuple[dt.datetime, str] | None = None,
+        limit: int | None = None,
+    ) -> list[EffectRow]:
+        """Return open tasks by when they are to be done, and by key.
+
+        Args:
+            after: only those behind this ``ready_at`` and key.
+        """
+
+    def count_open_tasks(self, pipeline: int, wanted: TaskFilter) -> int:
+        """Return how many open tasks there are."""
 
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         """Return one effect."""

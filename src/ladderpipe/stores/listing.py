@@ -103,6 +103,25 @@ class DealFilter:
         return bool(self.words) or self.customer is not None
 
 
+@attrs.frozen(kw_only=True)
+class TaskFilter:
+    """Which open tasks to list; ``None`` means any.
+
+    Attributes:
+        now: what expired before this instant is no task any more.
+        owner: of these tasks.
+        deals: ids of the deals that they are about.
+        due_by: those that are to be done by then.
+        of: those of such deals; stages, owners and sources count.
+    """
+
+    now: dt.datetime
+    owner: str | None = None
+    deals: tuple[str, ...] | None = None
+    due_by: dt.datetime | None = None
+    of: DealFilter = DealFilter()
+
+
 class Order(NamedTuple):
     """An order of deals: by columns, then by number; what is not known comes last."""
 

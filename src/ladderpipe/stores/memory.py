@@ -37,7 +37,7 @@ from .base import (
     StoredDeal,
     Subscription,
 )
-from .listing import DealFilter, told_of
+from .listing import DealFilter, TaskFilter, told_of
 from .memory_listing import MemoryListing
 from .memory_tables import Tables
 
@@ -294,6 +294,12 @@ class MemoryTransaction(MemoryListing):
         held = {row.deal for row in self._held_of(pipeline) if row.discarded_at is None}
         return held.intersection(deals)
 
+    def held_of_deals(self, pipeline: int, wanted: DealFilter, limit: int) -> list[HeldRow]:
+        deals = {deal.deal for deal in self._matching(pipeline, wanted)}
+        rows = (row for row in self._held_of(pipeline) if row.discarded_at is None)
+        found = sorted((row.since, row.key, row) for row in rows if row.deal in deals)
+        return [row for _, _, row in found[:limit]]
+
     def held_by_key(self, pipeline: int, key: str) -> HeldRow | None:
         return self._tables.held.get((pipeline, key))
 
@@ -447,7 +453,7 @@ class MemoryTransaction(MemoryListing):
                 payload=new.payload,
                 state=new.state,
                 due_at=new.due_at,
-                ready_at=new.due_at,
+                ready_at=new.ready_at,
                 expires_at=new.expires_at,
                 run_to_completion=new.run_to_completion,
                 attempts=0,
@@ -464,7 +470,7 @@ class MemoryTransaction(MemoryListing):
                 state=new.state,
                 payload=new.payload,
                 due_at=new.due_at,
-                ready_at=new.due_at,
+                ready_at=new.ready_at,
                 expires_at=new.expires_at,
                 purpose=new.purpose,
                 channel=new.channel,
@@ -624,8 +630,32 @@ class MemoryTransaction(MemoryListing):
         unsent = [effect for effect in wanted if _is_unsent(effect, visits[effect.deal_id])]
         return sorted(unsent, key=lambda effect: (effect.due_at, effect.key))
 
-    def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
-        return [task for task in self.effects(pipeline, None, ("open",)) if task.owner == owner]
+    def open_tasks(
+        self,
+        pipeline: int,
+        wanted: TaskFilter,
+        after: tuple[dt.datetime, str] | None = None,
+        limit: int | None = None,
+    ) -> list[EffectRow]:
+        found = sorted(
+            (task.ready_at, task.key, task)
+            for task in self._effects_of(pipeline)
+            if task.state == "open" and self._is_wanted_task(task, wanted)
+        )
+        return [task for at, key, task in found if after is None or (at, key) > after][:limit]
+
+    def _is_wanted_task(self, task: EffectRow, wanted: TaskFilter) -> bool:
+        deal = self._tables.deals[task.deal_id][1]
+        return (
+            (task.expires_at is None or task.expires_at >= wanted.now)
+            and wanted.owner in (None, task.owner)
+            and (wanted.deals is None or task.deal in wanted.deals)
+            and (wanted.due_by is None or task.ready_at <= wanted.due_by)
+            and self._is_wanted(deal, self._told(deal), wanted.of)
+        )
+
+    def count_open_tasks(self, pipeline: int, wanted: TaskFilter) -> int:
+        return len(self.open_tasks(pipeline, wanted))
 
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         found = self._tables.effects.get(key)

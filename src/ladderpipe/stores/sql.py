@@ -31,7 +31,7 @@ from .base import (
     Structure,
     Subscription,
 )
-from .listing import DealFilter, told_of
+from .listing import DealFilter, TaskFilter, told_of
 from .sql_listing import SqlListing
 from .stored_deal import SWEPT_FIELDS
 
@@ -100,7 +100,7 @@ class SqlTransaction(SqlListing):
         return EffectRow._make(row)
 
     def _effect_values(self, effect: NewEffect) -> Row:
-        return (*effect, effect.due_at)
+        return (*effect, effect.ready_at)
 
     def _held(self, row: Row) -> HeldRow:
         return HeldRow._make(row)
@@ -418,8 +418,14 @@ class SqlTransaction(SqlListing):
     def unsent_effects(self, pipeline: int, deals: Sequence[str]) -> list[EffectRow]:
         return self._effects(self._sql.UNSENT_EFFECTS, (self._list(deals), pipeline))
 
-    def open_tasks(self, pipeline: int, owner: str) -> list[EffectRow]:
-        return self._effects(self._sql.TASKS_OF_OWNER, (pipeline, owner))
+    def open_tasks(
+        self,
+        pipeline: int,
+        wanted: TaskFilter,
+        after: tuple[dt.datetime, str] | None = None,
+        limit: int | None = None,
+    ) -> list[EffectRow]:
+        return self._effects(*self._tasks(pipeline, wanted, after, limit))
 
     def effect(self, pipeline: int, key: str) -> EffectRow | None:
         found = self._effects(self._sql.EFFECT, (pipeline, key))

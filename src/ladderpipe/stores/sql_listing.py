@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .base import StoredDeal
+from .base import EffectRow, HeldRow, StoredDeal
 from .listing import (
     COMPANY,
     FEW,
@@ -20,11 +20,20 @@ from .listing import (
     Order,
     Place,
     StageSum,
+    TaskFilter,
     cut,
     value_of,
 )
 
 __all__: list[str] = []
+
+EFFECT: Final = ", ".join(
+    {"deal_id": "e.deal", "deal": "d.deal", "owner": "e.owner"}.get(name, f"e.{name}")
+    for name in EffectRow._fields
+)
+"""The columns of an effect's row, where ``e`` are effects and ``d`` their deals."""
+
+_HELD: Final = ", ".join(f"h.{name}" for name in HeldRow._fields)
 
 Part = tuple[str, tuple[Any, ...]]
 """A condition and its values."""
@@ -32,6 +41,7 @@ Part = tuple[str, tuple[Any, ...]]
 _BILLION: Final = 10**9
 
 _IN_LIST: Final = "IN (SELECT value FROM json_each(?))"
+_BY_NAME: Final = f"SELECT id FROM ladder_deals WHERE pipeline = ? AND deal {_IN_LIST}"
 OF_CUSTOMER: Final = "d.id IN (SELECT deal FROM ladder_customers WHERE key = ?)"
 OF_COMPANY: Final = "d.id IN (SELECT deal FROM ladder_search WHERE pipeline = ? AND company = ?)"
 
@@ -92,6 +102,62 @@ def sums_text(filters: str = "") -> str:
     )
 
 
+def tasks_text(
+    wanted: TaskFilter, filters: str = "", *, goes_on: bool = False, is_limited: bool = False
+) -> str:
+    """Return the statement that goes along open tasks by when they are to be done.
+
+    Args:
+        filters: what is asked of their deals.
+        goes_on: whether only those behind a place are wanted.
+    """
+    place = f" AND ({_hint(wanted)}e.ready_at, e.key) > (?, ?)" if goes_on else ""
+    return (
+        f"SELECT {EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal "
+        f"WHERE {_asked_of_tasks(wanted, filters)}{place} ORDER BY e.ready_at, e.key"
+        + (" LIMIT ?" if is_limited else "")
+    )
+
+
+def task_count_text(wanted: TaskFilter, filters: str = "") -> str:
+    """Return the statement that counts open tasks."""
+    joined = " JOIN ladder_deals d ON d.id = e.deal" if wanted.of != DealFilter() else ""
+    asked = _asked_of_tasks(wanted, filters)
+    return f"SELECT count(*) FROM ladder_effects e{joined} WHERE {asked}"
+
+
+def held_text(filters: str) -> str:
+    """Return the statement that finds what is held of deals, the longest held first."""
+    return (
+        f"SELECT {_HELD} FROM ladder_held h "
+        "JOIN ladder_deals d ON d.pipeline = h.pipeline AND d.deal = h.deal "
+        f"WHERE h.pipeline = ? AND h.discarded_at IS NULL AND d.stage {_IN_LIST}{filters} "
+        "ORDER BY h.since, h.key LIMIT ?"
+    )
+
+
+def _asked_of_tasks(wanted: TaskFilter, filters: str) -> str:
+    hint = _hint(wanted)
+    parts = [
+        f"{hint}e.pipeline = ? AND e.state = 'open'",
+        "(e.expires_at IS NULL OR e.expires_at >= ?)",
+    ]
+    if wanted.owner is not None:
+        parts.append(f"{hint}e.owner = ?")
+    if wanted.due_by is not None:
+        parts.append(f"{hint}e.ready_at <= ?")
+    if wanted.deals is not None:
+        parts.append(f"e.deal IN ({_BY_NAME})")
+    if wanted.of.stages is not None:
+        parts.append(f"+d.stage {_IN_LIST}")
+    return " AND ".join(parts) + filters.replace("d.", "+d.")
+
+
+def _hint(wanted: TaskFilter) -> str:
+    """Return what keeps SQLite from the index of an order where few deals are named."""
+    return "" if wanted.deals is None else "+"
+
+
 class SqlListing:
     """What a SQL transaction answers when lists are asked for."""
 
@@ -110,6 +176,9 @@ class SqlListing:
         raise NotImplementedError
 
     def _with_document(self, row: tuple[Any, ...]) -> tuple[StoredDeal, str | None]:
+        raise NotImplementedError
+
+    def _held(self, row: tuple[Any, ...]) -> HeldRow:
         raise NotImplementedError
 
     def _spelled(self, text: str) -> Any:
@@ -217,6 +286,45 @@ class SqlListing:
             parts.append((OF_CUSTOMER, (wanted.customer,)))
         text = "".join(f" AND {condition}" for condition, _ in parts)
         return text, tuple(value for _, values in parts for value in values)
+
+    def _tasks(
+        self,
+        pipeline: int,
+        wanted: TaskFilter,
+        after: tuple[dt.datetime, str] | None,
+        limit: int | None,
+    ) -> Part:
+        """Return the statement of a page of tasks, and its values."""
+        filters, values = self._of_tasks(pipeline, wanted)
+        place = () if after is None else (self._instant(after[0]), after[1])
+        most = () if limit is None else (limit,)
+        text = tasks_text(wanted, filters, goes_on=bool(place), is_limited=bool(most))
+        return self._spelled(text), (*values, *place, *most)
+
+    def held_of_deals(self, pipeline: int, wanted: DealFilter, limit: int) -> list[HeldRow]:
+        filters, values = self._conditions(pipeline, wanted)
+        asked = (pipeline, self._list(wanted.stages or ()), *values, limit)
+        return [self._held(row) for row in self._read(self._spelled(held_text(filters)), asked)]
+
+    def count_open_tasks(self, pipeline: int, wanted: TaskFilter) -> int:
+        filters, values = self._of_tasks(pipeline, wanted)
+        text = self._spelled(task_count_text(wanted, filters))
+        count: int = self._read(text, values)[0][0]
+        return count
+
+    def _of_tasks(self, pipeline: int, wanted: TaskFilter) -> Part:
+        """Return what is asked of the tasks' deals, and the values of all that is asked."""
+        values: list[Any] = [pipeline, self._instant(wanted.now)]
+        if wanted.owner is not None:
+            values.append(wanted.owner)
+        if wanted.due_by is not None:
+            values.append(self._instant(wanted.due_by))
+        if wanted.deals is not None:
+            values += (pipeline, self._list(wanted.deals))
+        if wanted.of.stages is not None:
+            values.append(self._list(wanted.of.stages))
+        filters, told = self._conditions(pipeline, wanted.of)
+        return filters, (*values, *told)
 
     def deals_by_id(self, ids: Sequence[int]) -> dict[int, tuple[StoredDeal, str | None]]:
         if not ids:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from ladderpipe import Delivery, EffectState, LadderError, drop, later
+from ladderpipe import Delivery, EffectState, LadderError, Scope, drop, later
+from ladderpipe.errors import CursorError
 
 from .assertions import expect
 from .shop import HOUR, Shop, refused, same
+from .strategies import START
 
 __all__ = ["EFFECTS"]
 
@@ -95,6 +97,43 @@ def _keeps_tasks(shop: Shop) -> None:
     same(shop.board.tasks(), [], "the open tasks of deals that moved on")
 
 
+def _pages_tasks(shop: Shop) -> None:
+    """Pages of tasks go by when each is to be done, and on where the last one ended."""
+    for number, hours in enumerate((5, 1, 3, 1, 2)):
+        shop.handle("lead.came", f"d{number}", hours, data={"owner": ("Ada", "Bo")[number % 2]})
+    (first,) = shop.board.tasks(deal="d0")
+    shop.board.assign(first, "Cy", by="Ada")
+
+    def pages(**asked: Any) -> str:
+        page = shop.board.task_page(limit=2, **asked)
+        found = [page]
+        while page.next is not None:
+            page = shop.board.task_page(limit=2, after=page.next, **asked)
+            found.append(page)
+        tasks = [task for each in found for task in each.tasks]
+        same({each.count for each in found}, {len(tasks)}, "how many tasks there are in all")
+        same([task.due_at for task in tasks], sorted(task.due_at for task in tasks), "their order")
+        return " ".join(sorted(task.deal for task in tasks))
+
+    same(pages(), "d0 d1 d2 d3 d4", "all open tasks")
+    same(pages(owner="Bo"), "d1 d3", "the tasks of an owner")
+    same(pages(owner="Cy"), "d0", "the tasks that somebody was given")
+    same(pages(owner="\x00"), "", "the tasks of a name that no store holds")
+    same(pages(deal=["d4", "d1", "nobody", "\x00"]), "d1 d4", "the tasks of some deals")
+    same(pages(deal=[]), "", "the tasks of no deal")
+    same(pages(due_by=START + 2 * HOUR), "d1 d3 d4", "the tasks that are due")
+    same(pages(scope=Scope(owners=["Ada"])), "d0 d2 d4", "the tasks that somebody may see")
+    same(pages(scope=Scope(stages=["won"])), "", "the tasks of deals in another stage")
+    same(pages(scope=Scope(owners=[])), "", "the tasks that nobody may see")
+    after = shop.board.task_page(limit=1).next
+    cursors = ("", "x", "A" * 5_000, f"{after}A", shop.board.page(limit=1).next)
+    for wrong in cursors:
+        with refused(CursorError):
+            shop.board.task_page(after=wrong)
+    with refused(ValueError):
+        shop.board.task_page(limit=0)
+
+
 def _tells_what_is_not_sent(shop: Shop) -> None:
     """What was not sent is told of many deals at once, as long as the deal stands where it does."""
     shop.board.handle_effect("note", lambda _: drop("not today"))
@@ -138,6 +177,19 @@ def _tells_of_which_deals_something_is_held(shop: Shop) -> None:
     shop.board.handle(shop.event("told", "e", 10**6), hold=True)
     same(shop.board.held_among(["d", "e", "\x00", "nobody"]), {"e"}, "deals with something held")
     same(shop.board.held_among(["d"]), set(), "deals without anything held")
+    shop.handle("lead.came", "f", data={"owner": "Ada"})
+    shop.clock.advance(hours=1)
+    for deal in ("f", "never-opened", "f"):
+        shop.board.handle(shop.event("told", deal, 10**6), hold=True)
+
+    def held(**asked: Any) -> list[str]:
+        return [each.event.deal for each in shop.board.held_of_deals(**asked)]
+
+    same(held(), ["e", "f", "f"], "what is held of open deals, the longest held first")
+    same(held(limit=1), ["e"], "what is held longest")
+    same(held(owner="Ada"), ["f", "f"], "what is held of somebody's deals")
+    same(held(scope=Scope(owners=[None])), ["e"], "what is held and may be seen")
+    same(held(scope=Scope(stages=["won"])), [], "what is held of deals in another stage")
     shop.board.discard(shop.board.held("e")[0], by="Ada", reason="a test")
     same(shop.board.held_among(["d", "e"]), set(), "deals of which all was put aside")
 
@@ -147,6 +199,7 @@ EFFECTS: Final[tuple[Callable[[Shop], None], ...]] = (
     _cancels_effects,
     _never_delivers_for_a_visit_that_ended,
     _keeps_tasks,
+    _pages_tasks,
     _tells_what_is_not_sent,
     _tells_of_which_deals_something_is_held,
 )

@@ -153,7 +153,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Route]]] = {
     "/options": {"GET": Route(deal_page.options, "move", "deal into?")},
     "/changes": {"GET": Route(changes.changes, "see", "after?")},
     "/customer": {"GET": Route(people_page.customer, "see", "key", is_wide=True)},
-    "/tasks": {"GET": Route(people_page.needs, "see", "of?")},
+    "/tasks": {"GET": Route(people_page.needs, "see", "of? after?")},
     "/reports": {"GET": Route(reports, "reports", is_long=True)},
     "/move": {"POST": Route(acts.move, "move", MOVE)},
     "/moves": {"POST": Route(acts.moves, "move", "deal into reason? properties? id?")},

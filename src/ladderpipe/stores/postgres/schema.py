@@ -13,12 +13,14 @@ and nothing removes pipelines. :mod:`.partitions` is about these tables in parti
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
 import psycopg
 
 from ...errors import StoreError
+from ...model.effect import task_due
 from ..base import chunks
 from ..listing import told_again
 from .names import Names
@@ -32,6 +34,8 @@ FILLED_AT_ONCE: Final = 1_000
 
 LISTS: Final = 11
 """The step that makes room for what lists are sorted by, which is then worked out of the data."""
+TASKS: Final = 12
+"""The step from which on tasks note by when they are to be done, which their payloads say."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -318,6 +322,13 @@ CREATE TABLE {tables}search (
 CREATE INDEX {prefix}search_company ON {tables}search (pipeline, company, deal)
     WHERE company IS NOT NULL;
 """,
+    """
+DROP INDEX IF EXISTS {tables}effects_open;
+CREATE INDEX {prefix}effects_open ON {tables}effects (pipeline, owner, ready_at, key, expires_at)
+    WHERE state = 'open';
+CREATE INDEX {prefix}effects_urgent ON {tables}effects (pipeline, ready_at, key, expires_at)
+    WHERE state = 'open';
+""",
 )
 
 
@@ -379,6 +390,8 @@ def _bring_up_to_date(
             connection.execute(names.fill(text))
             if number + 1 == LISTS:
                 _fill_lists(connection, names)
+            if number + 1 == TASKS:
+                _fill_tasks(connection, names)
         statement = names.fill("UPDATE {tables}schema SET version = %s")
         connection.execute(statement, (len(MIGRATIONS),))
 
@@ -402,6 +415,21 @@ def _fill_lists(connection: psycopg.Connection[Any], names: Names) -> None:
             cursor.executemany(update, [(*told[:4], number) for _, number, told in some])
             found = [(*told[4:], pipeline, number) for pipeline, number, told in some]
             cursor.executemany(insert, found)
+
+
+def _fill_tasks(connection: psycopg.Connection[Any], names: Names) -> None:
+    """Note by when tasks are to be done that are open, or may be again."""
+    rows = connection.execute(
+        names.fill(
+            "SELECT key, due_at, payload::text FROM {tables}effects "
+            "WHERE name = 'task' AND state IN ('open', 'cancelled')"
+        )
+    )
+    update = names.fill("UPDATE {tables}effects SET ready_at = %s WHERE key = %s")
+    with connection.cursor() as cursor:
+        for some in chunks(rows, FILLED_AT_ONCE):
+            due = [(task_due(at, json.loads(payload)), key) for key, at, payload in some]
+            cursor.executemany(update, due)
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:

@@ -12,8 +12,9 @@ import re
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
+from ..sql_listing import EFFECT as _EFFECT
 from ..sqlite import statements as shared
-from ..sqlite.statements import _DEAL, _EFFECT, _UNSENT
+from ..sqlite.statements import _DEAL, _UNSENT
 from .names import Names
 from .schema import column_types
 
@@ -63,7 +64,6 @@ _SHARED: Final = (
     "REVIVE_VISIT_EFFECTS",
     "UNDO_LEAVING_EFFECTS",
     "OPEN_TASKS",
-    "TASKS_OF_OWNER",
     "DEAD_LETTERS",
     "COUNT_DEAD_LETTERS",
     "EFFECT",

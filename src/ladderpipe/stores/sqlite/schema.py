@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LISTS", "MIGRATIONS"]
+__all__ = ["LISTS", "MIGRATIONS", "TASKS"]
 
 LISTS: Final = 11
 """The step that makes room for what lists are sorted by, which is then worked out of the data."""
+
+TASKS: Final = 12
+"""The step from which on tasks note by when they are to be done, which their payloads say."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -335,5 +338,12 @@ CREATE TABLE ladder_search (
 );
 CREATE INDEX ladder_search_company ON ladder_search (pipeline, company)
     WHERE company IS NOT NULL;
+""",
+    """
+DROP INDEX IF EXISTS ladder_effects_open;
+CREATE INDEX ladder_effects_open ON ladder_effects
+    (pipeline, owner, ready_at, key, expires_at, state) WHERE state = 'open';
+CREATE INDEX ladder_effects_urgent ON ladder_effects
+    (pipeline, ready_at, key, expires_at, state) WHERE state = 'open';
 """,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..base import EffectRow, HeldRow, MoveRecord, StoredDeal
+from ..base import HeldRow, MoveRecord, StoredDeal
+from ..sql_listing import EFFECT as _EFFECT
 from ..stored_deal import SWEPT_FIELDS
 
 # CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
@@ -14,11 +15,6 @@ from ..stored_deal import SWEPT_FIELDS
 _DEAL: Final = ", ".join(f"d.{name}" for name in StoredDeal._fields)
 _DEAL_FIELDS: Final = StoredDeal._fields[2:]
 _MOVE: Final = ", ".join("into_stage" if f == "into" else f for f in MoveRecord._fields)
-_EFFECT: Final = ", ".join(
-    {"deal_id": "e.deal", "deal": "d.deal", "owner": "e.owner"}.get(name, f"e.{name}")
-    for name in EffectRow._fields
-)
-
 SCHEMA_VERSION: Final = "SELECT version FROM ladder_schema"
 INDEXES: Final = "SELECT name FROM sqlite_master WHERE type = 'index'"
 
@@ -299,10 +295,6 @@ ORDER BY e.due_at, e.key
 OPEN_TASKS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.pipeline = ? AND e.state = 'open' ORDER BY e.due_at, e.key
-"""
-TASKS_OF_OWNER: Final = f"""
-SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal
-WHERE e.pipeline = ? AND e.owner = ? AND e.state = 'open' ORDER BY e.due_at, e.key
 """
 DEAD_LETTERS: Final = f"""
 SELECT {_EFFECT} FROM ladder_effects e JOIN ladder_deals d ON d.id = e.deal

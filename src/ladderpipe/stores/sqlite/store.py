@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sqlite3
@@ -12,11 +13,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from ...errors import StoreError
+from ...model.effect import task_due
 from ..hook_guard import refuse_closing, refuse_ending
 from ..joined import is_closed, is_in_transaction, unwrap
 from ..listing import told_again
-from .schema import LISTS, MIGRATIONS
-from .transaction import SqliteTransaction
+from .schema import LISTS, MIGRATIONS, TASKS
+from .transaction import SqliteTransaction, from_micros, to_micros
 
 if TYPE_CHECKING:
     from .awaited import AsyncSqliteConnection
@@ -474,6 +476,8 @@ def migrate(connection: sqlite3.Connection) -> None:
                     connection.execute(statement)
             if number == LISTS:
                 _fill_lists(connection)
+            if number == TASKS:
+                _fill_tasks(connection)
         connection.execute("DELETE FROM ladder_schema")
         connection.execute("INSERT INTO ladder_schema VALUES (?)", (len(MIGRATIONS),))
         connection.execute("COMMIT")
@@ -497,6 +501,19 @@ def _fill_lists(connection: sqlite3.Connection) -> None:
             "INSERT INTO ladder_search (company, text, pipeline, deal) VALUES (?, ?, ?, ?)",
             (*told[4:], pipeline, number),
         )
+
+
+def _fill_tasks(connection: sqlite3.Connection) -> None:
+    """Note by when tasks are to be done that are open, or may be again."""
+    rows = connection.execute(
+        "SELECT key, due_at, payload FROM ladder_effects "
+        "WHERE name = 'task' AND state IN ('open', 'cancelled')"
+    ).fetchall()
+    for key, micros, payload in rows:
+        due_at = from_micros(micros)
+        assert due_at is not None
+        ready_at = to_micros(task_due(due_at, json.loads(payload)))
+        connection.execute("UPDATE ladder_effects SET ready_at = ? WHERE key = ?", (ready_at, key))
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -190,7 +190,7 @@ class SqliteTransaction(SqlTransaction):
 
     def _effect_values(self, effect: NewEffect) -> Row:
         due_at, expires_at = to_micros(effect.due_at), to_micros(effect.expires_at)
-        return (*effect[:7], due_at, expires_at, *effect[9:], due_at)
+        return (*effect[:7], due_at, expires_at, *effect[9:], to_micros(effect.ready_at))
 
     def _from_instant(self, at: int) -> dt.datetime:
         return _at(at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,39 @@ def test_events_are_ordered_unique_and_understood(data: st.DataObject, pipeline:
     assert [event.at for event in found] == sorted(event.at for event in found)
     assert {event.deal for event in found} == {"mine"}
     pipeline.fold(found)
+
+
+def test_a_seed_draws_the_same_examples_whatever_order_sets_have() -> None:
+    code = """if True:
+        from hypothesis import given, seed, settings
+        from ladderpipe.testing import pipelines
+        from ladderpipe.testing.copies import copies
+        from ladderpipe.testing.strategies import events_and_hands
+        import hypothesis.strategies as st
+
+        @st.composite
+        def told(draw):
+            ladder = draw(pipelines(sequences=True))
+            return ladder, [draw(copies(event)) for event in draw(events_and_hands(ladder))]
+
+        @seed(1)
+        @settings(max_examples=40, database=None, deadline=None)
+        @given(told())
+        def show(case):
+            print(*case[0].rules, case[1])
+
+        show()
+    """
+    shown = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": hashes},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hashes in ("1", "2", "3")
+    }
+    assert len(shown) == 1
 
 
 @given(events_of_many_deals(sales_ladder(), deals=["a", "b"]))

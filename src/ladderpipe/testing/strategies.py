@@ -366,7 +366,7 @@ def _standard_data(pick: Pick, subject: Subject, kind: str) -> dict[str, Any]:
     elif kind == "order.refunded" and pick([False, True]):
         data["refunded"] = pick(["10", "899.00", "0.01", "-1", 5000])
     if pick([False, True]):
-        for name in {pick(["value", *subject.fields]), pick(["value", *subject.fields])}:
+        for name in sorted({pick(["value", *subject.fields]), pick(["value", *subject.fields])}):
             data[name] = pick(subject.fields[name])
         if "refunded" in data:
             data.pop("value", None)

@@ -470,6 +470,16 @@ def test_a_company_has_a_page_of_its_deals(client: Clients, board: Board) -> Non
     assert link is not None
     told = client().get(link[1], headers=JSON).json()
     assert [deal["id"] for deal in told["deals"]] == ["d-3", "d-1"]
+    # The page of a deal names the newest of them, but those of the same person once.
+    assert 'href="deal?deal=d-3"' in page
+    board.edit("d-3", by="anna", contact={"email": "d-1@example.com"})
+    told = client().get("/deal?deal=d-1", headers=JSON).json()
+    assert [[each["id"] for each in told[name]] for name in ("others", "of_company")] == [
+        ["d-3"],
+        [],
+    ]
+    hers = client("bea").get("/deal?deal=d-4", headers=JSON).json()
+    assert (hers["others"], hers["of_company"]) == ([], [])
     seen = client("bea").get(link[1], headers=JSON).json()
     assert [deal["id"] for deal in seen["deals"]] == ["d-3"]
 

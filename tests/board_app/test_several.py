@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import Board, ManualClock, Scope
+from ladderpipe import Board, Event, ManualClock, Scope
 from ladderpipe.asynchronous import AsyncBoard
 from ladderpipe.errors import DefinitionError
 from ladderpipe.web import Access, Action, BoardApp, User
@@ -221,6 +221,28 @@ def test_a_customers_deals_of_other_pipelines_of_the_store_are_shown_to_whoever_
         assert 'href="../team/options?deal=d-2"' in shown
     carla = client("carla").get("/team/customer?key=ada@example.com", headers=JSON)
     assert carla.json()["deals"] == []
+
+
+def test_cards_of_other_pipelines_say_what_is_held_of_them(client: Any, boards: Boards) -> None:
+    odd = Event("lead", deal="d-1", id="odd", at=boards.clock.now(), data={"value": "much"})
+    boards.renewals.handle(odd, hold=True)
+    told = client().get("/team/customer?key=ada@example.com", headers=JSON).json()["deals"]
+    found = {(deal["pipeline"], deal["id"]): deal["is_held"] for deal in told}
+    assert found == {("team", "d-2"): False, ("renewals", "d-1"): True, ("renewals", "r-3"): False}
+
+
+def test_one_pipeline_may_be_shown_to_two_groups(boards: Boards) -> None:
+    class Nothing(Access):
+        def scope(self, user: User) -> Scope | None:
+            return Scope(owners=[])
+
+    served = {"all": boards.served["team"], "none": boards.served["team"]}
+    access = {"all": Team(), "none": Nothing()}
+    with Client(application(served, access=access), user="anna") as anna:
+        page = "customer?key=ada@example.com"
+        assert len(anna.get(f"/all/{page}", headers=JSON).json()["deals"]) == 2
+        assert anna.get(f"/none/{page}", headers=JSON).json()["deals"] == []
+        assert 'href="deal?deal=d-2"' in anna.get("/all/deal?deal=d-1").text
 
 
 def test_a_pipeline_that_is_being_changed_keeps_no_others_page_back(

@@ -416,11 +416,18 @@ class Place:
 def _others(
     asked: Served, user: User, called: Mapping[str, str], seen: Iterable[Served]
 ) -> tuple[Other, ...]:
-    """Return the other boards that somebody sees of those in one store with the one asked."""
+    """Return the other boards that somebody sees of those in one store with the one asked.
+
+    Of boards that show one pipeline, each to others, the first stands for it.
+    """
+    found = {asked.pipeline.name: asked}
+    for each in seen:
+        if each.is_in_the_store_of(asked):
+            found.setdefault(each.pipeline.name, each)
     return tuple(
         Other(each.plain, each.access.scope(user), called[each.name], f"../{each.name}/")
-        for each in seen
-        if each is not asked and each.is_in_the_store_of(asked)
+        for each in found.values()
+        if each is not asked
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from ..fold.options import Option
@@ -11,11 +12,13 @@ from ..model.deal import Deal
 from ..model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE, Event
 from ..model.history import History
 from .call import Call, Page
-from .reading import card_of
+from .reading import card_of, company_name
 from .timeline import timeline
 
 __all__ = ["UNDO", "deal", "fresh_id", "last_hand", "options"]
 
+FEW: Final = 10
+"""So many other deals of a customer, and of a company, are named; a page of their own has all."""
 UNDO: Final = dt.timedelta(minutes=10)
 """How long what somebody did can be taken back with one click."""
 
@@ -30,6 +33,7 @@ def deal(call: Call) -> Page:
     held = board.held(shown.id)
     possible = board.options(shown.id, by=call.user.id)
     others = others_of(call, shown)
+    colleagues = [deal for deal in of_company(call, shown) if deal not in others]
     context = {
         "deal": shown,
         "card": card_of(shown, call, now),
@@ -38,7 +42,8 @@ def deal(call: Call) -> Page:
         "tasks": tasks,
         "held": held,
         "options": [each for each in possible if each.into != shown.stage],
-        "others": [(other, call.folder_of(other), call.title_of(other)) for other in others],
+        "others": _with_pipeline(call, others[:FEW]),
+        "colleagues": _with_pipeline(call, colleagues[:FEW]),
         "is_wide": bool(call.others),
         "undoable": last_hand(history, board.events(shown.id), now),
         "fresh_id": fresh_id,
@@ -54,6 +59,7 @@ def deal(call: Call) -> Page:
         "held": [each.to_dict() for each in held],
         "options": [each.to_dict() for each in possible],
         "others": [each.to_dict() for each in others],
+        "of_company": [each.to_dict() for each in colleagues],
     }
     return Page("deal.html", context, record)
 
@@ -95,8 +101,21 @@ def because(call: Call, option: Option) -> str | None:
 def others_of(call: Call, shown: Deal) -> list[Deal]:
     """Return the other deals of the customer that the user sees, the newest first."""
     email = shown.contact.get("email")
-    found = call.deals_of(f"email:{email}") if email else []
+    return _besides(shown, call.deals_of(f"email:{email}")) if email else []
+
+
+def of_company(call: Call, shown: Deal) -> list[Deal]:
+    """Return the other deals with the company that the user sees, the newest first."""
+    company = company_name(shown)
+    return _besides(shown, call.deals_of(f"company:{company}")) if company else []
+
+
+def _besides(shown: Deal, found: Iterable[Deal]) -> list[Deal]:
     return [deal for deal in found if (deal.pipeline, deal.id) != (shown.pipeline, shown.id)]
+
+
+def _with_pipeline(call: Call, deals: Iterable[Deal]) -> list[tuple[Deal, str, str]]:
+    return [(deal, call.folder_of(deal), call.title_of(deal)) for deal in deals]
 
 
 def last_hand(history: History, events: list[Event], now: dt.datetime) -> Event | None:

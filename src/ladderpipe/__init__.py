@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .board.findings import Health, HealthFinding
     from .board.forget import ForgetReport
     from .board.migrate import MigrationReport
+    from .board.publish import Published
     from .board.retention.archive import ArchiveReport
     from .board.retention.restore import RestoreReport
     from .board.verify import VerifyReport, verify
@@ -130,6 +131,7 @@ __all__ = [
     "OverdueDeal",
     "Page",
     "Pipeline",
+    "Published",
     "Purpose",
     "Reason",
     "Receipt",
@@ -195,6 +197,7 @@ _LOADED_WHEN_ASKED_FOR = {
     "Option": ".fold.options",
     "OverdueDeal": ".model.deal_import",
     "PostgresStore": ".stores",
+    "Published": ".board.publish",
     "Reason": ".fold.explain",
     "Refusal": ".fold.explain",
     "RefusedDeal": ".model.deal_import",

@@ -259,6 +259,16 @@ class Pipeline:
 
         return event_schema(self.ladder)
 
+    def asyncapi(self, address: str | None = None) -> dict[str, Any]:
+        """Return the AsyncAPI document (3.0.0) of what ``board.publish`` hands on.
+
+        Args:
+            address: of the channel, a topic for example, if that is known.
+        """
+        from .ladder.asyncapi import asyncapi
+
+        return asyncapi(self.ladder, self.title, address)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], allow: Iterable[str] = ()) -> Pipeline:
         """Build the pipeline that :meth:`to_dict` wrote.

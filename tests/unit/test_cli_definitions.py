@@ -175,3 +175,8 @@ def test_the_ready_ladders_are_listed() -> None:
 
 def test_a_ready_ladder_that_is_not_there_is_one_line() -> None:
     assert "did you mean 'kanban'?" in run("template", "kanbn").refusal()
+
+
+def test_the_document_of_what_is_published_is_written() -> None:
+    told = run("schema", SALES, "--published").json()
+    assert told == sales_management("it").asyncapi()

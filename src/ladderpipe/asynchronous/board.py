@@ -6,12 +6,13 @@ import asyncio
 import datetime as dt
 import functools
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from ..board.board import DEFAULT_POLL, Board
 from ..board.listing import PAGE
+from ..board.publish import Published
 from ..board.session import Session
 from ..board.worker import Round
 from ..model.clock import Clock
@@ -235,6 +236,24 @@ class AsyncBoard:
     deals = iterated(Board.deals)
     page = awaited(Board.page)
     changes = awaited(Board.changes)
+
+    async def publish(
+        self,
+        send: Callable[[dict[str, Any]], object | Awaitable[object]],
+        after: str | None = None,
+        *,
+        source: str | None = None,
+        limit: int = 500,
+    ) -> Published:
+        """Hand on moves that were recorded since, as CloudEvents: see :meth:`Board.publish`.
+
+        Args:
+            send: plain or asynchronous; a plain one runs in a worker thread.
+        """
+        plain: Any = as_plain_handler(cast("AsyncHandler", send))
+        publish = self._board.publish
+        return await self._in_strand(lambda: publish(plain, after, source=source, limit=limit))
+
     customer = awaited(Board.customer)
     history = awaited(Board.history)
     events = awaited(Board.events)

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, ToldDeal
     from . import forget, migrate, worker
     from .findings import Health
+    from .publish import Published
     from .retention import archive, restore
 
 __all__ = ["Board"]
@@ -794,6 +795,42 @@ class Board:
         """
         refuse_inside_hook("board.changes")
         return listing.changes(self._session, after, limit)
+
+    def publish(
+        self,
+        send: Callable[[dict[str, Any]], object],
+        after: str | None = None,
+        *,
+        source: str | None = None,
+        limit: int = 500,
+    ) -> Published:
+        """Hand on moves that were recorded since, as CloudEvents, in order for each deal.
+
+        At least once: what *send* has taken comes again, under the same id, if this does not
+        return, and what was recorded in the last minute and a half comes again with what is new.
+        A move has its number ``n``, and takes the place of what was told with that number or a
+        higher one; where late events or withdrawals leave fewer moves than were told,
+        ``ladderpipe.deal.undone`` says how many there are. See :meth:`Pipeline.asyncapi`.
+
+        One process at a time should publish to a receiver; two would tell all twice, and in an
+        order of their own.
+
+        Args:
+            send: hands one message, a structured CloudEvent, on; what it raises ends this.
+            after: ``cursor`` of the last answer; every move that stands when left out.
+            source: of the messages, a URI reference; ``/pipelines/`` and the pipeline's name
+                when left out.
+            limit: the most deals to look at, to 1,000. With 0 nothing is told, and the cursor,
+                if *after* is left out, is for what is recorded from now on.
+
+        Raises:
+            CursorError: *after* is no cursor of this (a ``ValueError``).
+            ValueError: *limit* is out of range, or *source* is no URI reference.
+        """
+        from . import publish
+
+        refuse_inside_hook("board.publish")
+        return publish.publish_moves(self._session, send, after, source, limit)
 
     def customer(
         self,

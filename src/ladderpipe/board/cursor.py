@@ -13,7 +13,7 @@ from ..errors import CursorError
 from ..model.canonical import is_storable
 from ..stores.listing import Order, Place
 
-__all__ = ["Since"]
+__all__ = ["Since", "Told"]
 
 _LONGEST: Final = 1_000
 _CHECK: Final = 4
@@ -37,6 +37,18 @@ class Since(NamedTuple):
     id: int = 0
     again: dt.datetime | None = None
     seen: str = ""
+
+
+class Told(NamedTuple):
+    """How far moves were published.
+
+    Attributes:
+        changes: cursor of the deals that were read; ``None`` before the first.
+        settled: moves that were recorded by then are all told; ``None`` when none need be.
+    """
+
+    changes: str | None = None
+    settled: dt.datetime | None = None
 
 
 def place_text(order: Order, place: Place) -> str:
@@ -101,6 +113,24 @@ def since_of(text: str) -> Since:
     if not all(map(_is_number, numbers)) or not isinstance(seen, str):
         raise _unknown(text)
     return Since(_instant(at), number, None if again is None else _instant(again), seen)
+
+
+def told_text(told: Told) -> str:
+    """Return the cursor of how far moves were published."""
+    settled = None if told.settled is None else _micros(told.settled)
+    return _text(["moves", told.changes, settled])
+
+
+def told_of(text: str) -> Told:
+    """Return how far a cursor says that moves were published.
+
+    Raises:
+        CursorError: it is none.
+    """
+    changes, settled = _parts(text, "moves", 2)
+    if not isinstance(changes, str) or not (settled is None or _is_number(settled)):
+        raise _unknown(text)
+    return Told(changes, None if settled is None else _instant(settled))
 
 
 def _text(parts: list[Any]) -> str:

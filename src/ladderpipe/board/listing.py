@@ -169,20 +169,26 @@ def _deal(pipeline: Pipeline, stored: StoredDeal, document: str | None) -> Deal:
 
 def changes(session: Session, after: str | None, limit: int) -> Changes:
     """Return what was written since."""
-    limit = checked_limit(limit, 0)
-    since = Since() if after is None else since_of(after)
-    settled = session.now() - OVERLAP
-    if limit == 0:
-        return Changes((), (), after or since_text(Since(settled)))
-    with session.reading() as transaction:
-        rows = transaction.changed(session.number, (since.at, since.id), limit)
-    if after is not None and since.seen and since.seen == _digest(rows):
-        return Changes((), (), after)
+    rows, cursor = changed_since(session, after, limit)
     found = tuple(
         _readable(session, ((row.deal, row.document) for row in rows if row.deal.stage is not None))
     )
     gone = tuple(row.deal.deal for row in rows if row.deal.stage is None)
-    return Changes(found, gone, since_text(_read_to(since, rows, settled, limit)))
+    return Changes(found, gone, cursor)
+
+
+def changed_since(session: Session, after: str | None, limit: int) -> tuple[Sequence[Changed], str]:
+    """Return the rows that were written since a cursor was given, and the next one."""
+    limit = checked_limit(limit, 0)
+    since = Since() if after is None else since_of(after)
+    settled = session.now() - OVERLAP
+    if limit == 0:
+        return (), after or since_text(Since(settled))
+    with session.reading() as transaction:
+        rows = transaction.changed(session.number, (since.at, since.id), limit)
+    if after is not None and since.seen and since.seen == _digest(rows):
+        return (), after
+    return rows, since_text(_read_to(since, rows, settled, limit))
 
 
 def _read_to(since: Since, rows: Sequence[Changed], settled: dt.datetime, limit: int) -> Since:

@@ -85,10 +85,18 @@ def diagram(
     _write(loaded_pipeline(pipeline, allow).diagram(format).rstrip("\n"), out)
 
 
-def schema(pipeline: Definition, allow: Allow = None, out: Out = None) -> None:
+def schema(
+    pipeline: Definition,
+    allow: Allow = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="the AsyncAPI document of what a board publishes")
+    ] = False,
+    out: Out = None,
+) -> None:
     """Write the JSON Schema of the events that a ladder expects, for those who send them."""
-    found = loaded_pipeline(pipeline, allow).event_schema()
-    _write(json_text.dumps(found, indent=2), out)
+    found = loaded_pipeline(pipeline, allow)
+    told = found.asyncapi() if published else found.event_schema()
+    _write(json_text.dumps(told, indent=2), out)
 
 
 def _write(text: str, out: Path | None) -> None:

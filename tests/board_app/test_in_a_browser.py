@@ -31,6 +31,13 @@ SEVERAL = pytest.mark.parametrize(
 )
 """The team's board, and that of renewals beside it."""
 
+PATIENCE = 30_000
+"""Milliseconds until a test gives up waiting for what a page is to show."""
+SOON = 2_000
+"""Milliseconds of the page's own clock until it has asked what others did."""
+
+expect.set_options(timeout=PATIENCE)
+
 Open = Callable[..., Page]
 WATCH = """
 window.violations = [];
@@ -75,7 +82,7 @@ def opened(browser: Any, team: Site) -> Iterator[Open]:
             [{"name": name, "value": value, "url": team.address} for name, value in told.items()]
         )
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         page.add_init_script(WATCH)
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(team.address + path)
@@ -230,7 +237,7 @@ def test_a_finger_swipes_to_scroll_and_presses_long_to_drag(opened: Open, team: 
     assert box
     x, y = box["x"] + 200, box["y"] + 45
     touch("touchStart", x, y)
-    page.wait_for_timeout(400)
+    expect(page.locator(".card.sortable-chosen")).to_have_count(1)
     touch("touchMove", x + 10, y)
     expect(page.locator("body.dragging")).to_have_count(1)
     for step in range(1, 16):
@@ -249,13 +256,16 @@ def test_what_somebody_else_moves_appears_with_focus_and_scroll_kept(
     for _ in range(8):
         team.deal()
     page = opened()
+    page.clock.install()
+    page.reload()
     cards = page.locator('.cards[data-stage="contact"]')
     card(page, mine).get_by_role("link", name=mine, exact=True).focus()
     cards.evaluate("cards => cards.scrollTop = 150")
     page.evaluate("window.focused = document.activeElement")
     before = cards.evaluate("cards => cards.scrollTop")
     team.board.move(deal, "offer", by="bea")
-    expect(in_stage(page, deal, "offer")).to_have_count(1, timeout=3_500)
+    page.clock.run_for(SOON)
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
     assert page.evaluate("document.activeElement === window.focused")
     assert cards.evaluate("cards => cards.scrollTop") == before
 
@@ -371,8 +381,8 @@ def test_nothing_is_left_with_a_move_under_way_unasked(opened: Open, team: Site)
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     waiting: list[Any] = []
     page.route("**/move", lambda route: waiting.append(route))
-    drag(page, deal, "offer")
-    page.wait_for_timeout(50)
+    with page.expect_request("**/move"):
+        drag(page, deal, "offer")
     page.evaluate("location.reload()")
     page.wait_for_event("load")
     assert asked == ["beforeunload"]

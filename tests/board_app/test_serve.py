@@ -45,7 +45,7 @@ def serving(*arguments: str, folder: Path = ROOT) -> Iterator[httpx.Client]:
             told = next(line for line in server.stdout if line.startswith("The board is at"))
             address = re.search(r"http://\S+", told)
             assert address is not None
-            with httpx.Client(base_url=address[0], trust_env=False) as client:
+            with httpx.Client(base_url=address[0], timeout=30, trust_env=False) as client:
                 yield client
         finally:
             server.send_signal(signal.SIGTERM)

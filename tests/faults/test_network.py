@@ -80,7 +80,7 @@ def test_a_worker_goes_on_after_its_connections_were_cut(
 def test_who_needs_a_new_connection_waits_no_longer_than_told(
     make_shop: Callable[..., Shop], proxy: Proxy, postgres_url: str
 ):
-    shop = make_shop("&pool_timeout=0.3")
+    shop = make_shop("&pool_timeout=2")
     cut_every_connection(postgres_url)
     with proxy.partition(), pytest.raises(StoreError, match="no connection to PostgreSQL"):
         shop.tell("lead")

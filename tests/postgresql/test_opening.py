@@ -154,7 +154,7 @@ def test_an_old_server_is_refused(postgres_url: str, monkeypatch: pytest.MonkeyP
 
 
 def test_a_pool_that_is_used_up_says_so(postgres_url: str):
-    store = PostgresStore(postgres_url, pool_size=1, pool_timeout=0.1)
+    store = PostgresStore(postgres_url, pool_size=1, pool_timeout=1)
     with (
         store.transaction() as transaction,
         pytest.raises(StoreError, match="no connection to"),

@@ -117,15 +117,13 @@ def test_a_worker_does_not_spin_while_others_are_at_what_is_due(
 # -- waking ---------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_polls_once_a_minute_is_woken_at_once(
-    open_store: OpenStore, store: PostgresStore
-):
+def test_a_worker_that_hardly_ever_polls_is_woken(open_store: OpenStore, store: PostgresStore):
     sent = threading.Event()
     stop = threading.Event()
     worker = Board(greeting_ladder(), store=open_store())
     worker.handles("email")(lambda delivery: sent.set())
     thread = threading.Thread(
-        target=worker.run, kwargs={"stop": stop, "poll": dt.timedelta(seconds=60)}
+        target=worker.run, kwargs={"stop": stop, "poll": dt.timedelta(hours=1)}
     )
     writer = Board(greeting_ladder(), store=store)
     thread.start()
@@ -133,9 +131,7 @@ def test_a_worker_that_polls_once_a_minute_is_woken_at_once(
         with store.transaction() as transaction:
             wait_until(transaction.connection, is_somebody_listening)
         writer.handle(Event("lead", deal="d", id="1", at=SystemClock().now()))
-        began = time.monotonic()
         assert sent.wait(SLOWEST)
-        assert time.monotonic() - began < 10
     finally:
         stop.set()
         thread.join()

@@ -8,8 +8,8 @@ import inspect
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 
@@ -366,6 +366,28 @@ def assign(session: Session, key: str, to: str | None, by: str) -> Task:
         text = canonical_text(payload)
         unit.transaction.give_task(key, owner, text)
         return task_of(row._replace(owner=owner, payload=text))
+
+
+def annotate(session: Session, key: str, notes: Mapping[str, Any]) -> bool:
+    """Keep something in an effect's payload; return whether its visit is still current.
+
+    Raises:
+        EffectNotFoundError: there is no such effect any more.
+    """
+
+    def work() -> bool:
+        with session.writing() as unit:
+            unit.check_pipeline()
+            row = _row_of(unit, key)
+            loaded = None if row is None else unit.transaction.load_by_id(row.deal_id)
+            row = _row_of(unit, key)  # as it is now that nobody else is at its deal
+            if row is None or loaded is None:
+                raise EffectNotFoundError(f"no effect has the key {key!r}: its deal was removed")
+            payload = {**json.loads(row.payload), **notes}
+            unit.transaction.give_task(key, row.owner, canonical_text(payload))
+            return row.run_to_completion or row.visit_key == loaded[0].visit_key
+
+    return session.retried(work)
 
 
 def complete(session: Session, key: str) -> Task:

@@ -5,6 +5,7 @@ both handlers, and one of your own, send the same messages.
 """
 
 from ..public import publish
+from .coupons import Coupon, Coupons
 from .handler import EmailHandler
 from .mailbox import FileMailbox
 from .smtp import Mailer
@@ -12,6 +13,8 @@ from .templating import Mail, MailTemplates
 from .through import DjangoMailer, MailThrough
 
 __all__ = [
+    "Coupon",
+    "Coupons",
     "DjangoMailer",
     "EmailHandler",
     "FileMailbox",

@@ -11,23 +11,13 @@ import contextlib
 import hashlib
 import hmac
 import json
-import socket
-import threading
-from collections import Counter, deque
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import attrs
-import uvicorn
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from ladderpipe import ManualClock
-
-from .senders import NOW
+from .services import Service, serving
 
 APP = "4242"
 SECRET = "the app's client secret"
@@ -35,23 +25,6 @@ ADDRESS = "https://shop.example/hooks/hubspot?of=shop"
 STAGES = ("quote", "parked", "saved", "review", "won", "abandoned", "lost", "refunded", "merged")
 ADA = 7
 """The user who drags deals in the portal."""
-
-Fault = Literal["busy", "broken", "done but broken"]
-
-
-class Time:
-    """Seconds that pass when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.pauses: list[float] = []
-
-    def ticking(self) -> float:
-        return self.now
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += seconds
 
 
 @attrs.define
@@ -65,16 +38,11 @@ class Thing:
     merged_into: str | None = None
 
 
-class Portal:
-    """The state of a portal, and what goes wrong next."""
-
-    def __init__(self, time: Time, clock: ManualClock) -> None:
-        self.time, self.clock = time, clock
-        self.url = ""
-        self.lock = threading.RLock()
-        self.reset()
+class Portal(Service):
+    """The state of a portal."""
 
     def reset(self) -> None:
+        super().reset()
         kinds = ("deals", "contacts", "companies", "tasks")
         self.things: dict[str, dict[str, Thing]] = {kind: {} for kind in kinds}
         self.unique = {"deals": {"ladderpipe_deal"}, "contacts": {"email"}}
@@ -82,17 +50,9 @@ class Portal:
         self.properties = {"deals": {"closed_lost_reason"}, "contacts": set(), "companies": set()}
         self.pairs: set[tuple[str, str]] = set()
         self.task_pairs: set[tuple[str, str]] = set()
-        self.faults: deque[Fault | None] = deque()
-        self.faults_at: dict[str, list[Fault]] = {}
-        self.bells: list[dict[str, Any]] = []
         self.poisoned: set[str] = set()
         self.unseen: set[str] = set()
         """Ids that a search does not show yet."""
-        self.calls: Counter[str] = Counter()
-        self.sent: deque[float] = deque()
-        self.allowed = (100, 10.0)
-        self.most_in_a_window = 0
-        self.numbers = 100
         self.instants = 0
 
     # What people do.
@@ -100,6 +60,14 @@ class Portal:
     def drag(self, id: str, stage: str, **properties: str) -> None:
         with self.lock:
             self._set(self.things["deals"][id], {"dealstage": stage, **properties}, by_us=False)
+
+    def edit(self, id: str) -> None:
+        with self.lock:
+            self.things["deals"][id].properties["amount"] = "1"
+
+    def catch_up(self) -> None:
+        """Let searches show what there is by now."""
+        self.unseen = set()
 
     def delete(self, id: str) -> None:
         with self.lock:
@@ -110,7 +78,7 @@ class Portal:
         """Merge two deals, as HubSpot does: into a third."""
         with self.lock:
             first, second = self.things["deals"][primary], self.things["deals"][other]
-            made = Thing(self._number(), second.properties | first.properties)
+            made = Thing(self.number(), second.properties | first.properties)
             earlier = first.properties.get("hs_merged_object_ids", "").split(";")
             earlier += second.properties.get("hs_merged_object_ids", "").split(";")
             ids = [each for each in [*earlier, primary, other] if each]
@@ -152,38 +120,17 @@ class Portal:
 
     # The API.
 
-    async def answer(self, request: Request) -> Response:
-        body = await request.body()
-        return await run_in_threadpool(self._answer, request, json.loads(body) if body else {})
+    def is_let_in(self, request: Request) -> bool:
+        return request.headers.get("authorization") == "Bearer token"
 
-    def _answer(self, request: Request, told: dict[str, Any]) -> Response:
-        with self.lock:
-            path = request.url.path
-            self.calls[path] += 1
-            most, seconds = self.allowed
-            while self.sent and self.sent[0] <= self.time.now - seconds:
-                self.sent.popleft()
-            self.sent.append(self.time.now)
-            self.most_in_a_window = max(self.most_in_a_window, len(self.sent))
-            fault = self.faults.popleft() if self.faults else None
-            if at_this := self.faults_at.get(path):
-                fault = at_this.pop(0)
-            if len(self.sent) > most or fault == "busy":
-                return JSONResponse({"category": "RATE_LIMITS"}, 429, {"Retry-After": "3"})
-            if fault == "broken":
-                return JSONResponse({}, 500)
-            if request.headers.get("authorization") != "Bearer token":
-                return JSONResponse({"category": "INVALID_AUTHENTICATION"}, 401)
-            status, answer = self._route(request, path.strip("/").split("/"), told)
-            if fault == "done but broken":
-                return Response("bad gateway", 502)
-            headers = {
-                "X-HubSpot-RateLimit-Max": str(most),
-                "X-HubSpot-RateLimit-Interval-Milliseconds": str(int(seconds * 1000)),
-            }
-            return JSONResponse(answer, status, headers)
+    def headers(self) -> dict[str, str]:
+        most, seconds = self.allowed
+        return {
+            "X-HubSpot-RateLimit-Max": str(most),
+            "X-HubSpot-RateLimit-Interval-Milliseconds": str(int(seconds * 1000)),
+        }
 
-    def _route(self, request: Request, path: list[str], told: dict[str, Any]) -> tuple[int, Any]:
+    def route(self, request: Request, path: list[str], told: dict[str, Any]) -> tuple[int, Any]:
         match path:
             case ["crm", "v3", "pipelines", "deals"]:
                 stages = [{"id": f"s-{name}", "label": name.title()} for name in STAGES]
@@ -265,7 +212,7 @@ class Portal:
             for thing in self.things[kind].values()
             if thing.properties.get(by) == id and not thing.is_archived
         ]
-        thing = known[0] if known else Thing(self._number(), {})
+        thing = known[0] if known else Thing(self.number(), {})
         self.things[kind][thing.id] = thing
         self._set(thing, {by: id, **told["properties"]}, by_us=True)
         return self._shown(thing) | {"new": not known}
@@ -296,7 +243,7 @@ class Portal:
         return 200, {"results": found[: told["limit"]]}
 
     def _task(self, told: dict[str, Any]) -> tuple[int, Any]:
-        task = Thing(self._number(), told["properties"])
+        task = Thing(self.number(), told["properties"])
         self.things["tasks"][task.id] = task
         for each in told["associations"]:
             self.task_pairs.add((str(each["to"]["id"]), task.id))
@@ -327,10 +274,6 @@ class Portal:
             "propertiesWithHistory": {"dealstage": thing.history[::-1]},
         }
 
-    def _number(self) -> str:
-        self.numbers += 1
-        return str(self.numbers)
-
     def _instant(self) -> str:
         self.instants += 1
         seconds, thousandths = divmod(self.instants, 1000)
@@ -339,17 +282,7 @@ class Portal:
 
 @contextlib.contextmanager
 def a_portal() -> Iterator[Portal]:
-    """Serve a portal on a free port of this machine."""
-    portal = Portal(Time(), ManualClock(NOW))
-    route = Route("/{rest:path}", portal.answer, methods=["GET", "POST"])
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        settings = uvicorn.Config(Starlette(routes=[route]), log_level="warning", lifespan="off")
-        server = uvicorn.Server(settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        portal.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        try:
-            yield portal
-        finally:
-            server.should_exit = True
-            thread.join()
+    """Serve a portal."""
+    portal = Portal()
+    with serving(portal):
+        yield portal

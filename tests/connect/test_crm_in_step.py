@@ -1,13 +1,14 @@
-"""Whatever happens on both sides, and on the way: after quiet, the portal is as the board is."""
+"""Whatever happens on both sides, and on the way: after quiet, the CRM is as the board is."""
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,18 +16,25 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from ladderpipe import Board, Event, ManualClock
 from ladderpipe.connect import (
+    Crm,
+    CrmDeal,
     CrmError,
+    CrmMap,
     CrmSync,
     FoundDeal,
     HubSpot,
     HubSpotWebhooks,
+    Pipedrive,
+    PipedriveWebhooks,
     Written,
 )
 from ladderpipe.templates import sales_management
 
-from .portals import ADDRESS, APP, SECRET, STAGES, Fault, Portal, a_portal
+from . import pipedrives, portals
 from .senders import NOW
-from .test_hubspot import MAP
+from .services import Fault
+from .test_hubspot import MAP as HUBSPOT_MAP
+from .test_pipedrive import MAP as PIPEDRIVE_MAP
 
 DEALS = tuple(f"cart-{number}" for number in range(6))
 FACTS = ("cart.updated", "cart.saved", "checkout.started", "order.confirmed", "order.cancelled")
@@ -36,62 +44,85 @@ class Killed(BaseException):
     """The process died."""
 
 
-class Dying(HubSpot):
-    """A HubSpot whose answer nobody hears: the process dies between it and the ledger."""
+@attrs.define
+class Dying:
+    """A CRM whose answer nobody hears: the process dies between it and the ledger."""
 
+    crm: Crm
     dies_after: str | None = None
 
-    def write(self, deals: Sequence[Any]) -> Written:
-        written = super().write(deals)
-        self._die("write")
-        return written
+    @property
+    def name(self) -> str:
+        return self.crm.name
 
-    def read(self, objects: Sequence[str]) -> Mapping[str, FoundDeal]:
-        found = super().read(objects)
-        self._die("read")
-        return found
+    @property
+    def batch(self) -> int:
+        return self.crm.batch
+
+    def check(self) -> list[str]:
+        return self.crm.check()
+
+    def fields(self, deal: CrmDeal) -> Mapping[str, str]:
+        return self.crm.fields(deal)
+
+    def write(self, deals: Sequence[CrmDeal]) -> Written:
+        return self._heard("write", self.crm.write(deals))
+
+    def read(self, objects: Mapping[str, dt.datetime | None]) -> Mapping[str, FoundDeal]:
+        return self._heard("read", self.crm.read(objects))
 
     def assign(self, assignment: Any, object: str, owner: str | None) -> str | None:
-        trouble = super().assign(assignment, object, owner)
-        self._die("assign")
-        return trouble
+        return self._heard("assign", self.crm.assign(assignment, object, owner))
 
-    def _die(self, after: str) -> None:
+    def _heard(self, after: str, answer: Any) -> Any:
         if self.dies_after == after:
             self.dies_after = None
             raise Killed
+        return answer
 
 
-class ShopAndPortal(RuleBasedStateMachine):
-    """A shop tells a board, people work in a portal, and what is between them fails."""
+@attrs.frozen
+class World:
+    """One CRM: how it is connected, rung, and looked at."""
 
-    portal: ClassVar[Portal]
+    service: Any
+    mapping: CrmMap
+    connected: Callable[[], Any]
+    deliver: Callable[[CrmSync, list[Any]], None]
+    stage: Callable[[Any], str]
+    amount: Callable[[Any], Any]
+    id: Callable[[Any], str]
+    tasks: Callable[[], list[str]]
+
+
+class ShopAndCrm(RuleBasedStateMachine):
+    """A shop tells a board, people work in a CRM, and what is between them fails."""
+
+    world: ClassVar[World]
 
     def __init__(self) -> None:
         super().__init__()
-        self.portal.reset()
+        self.service = self.world.service
+        self.service.reset()
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock(NOW)
         self.board = Board(sales_management(language="en"), clock=self.clock)
-        self.crm: Dying | None = None
+        self.crm: Any = None
         self.numbers = 0
         self.deleted: set[str] = set()
         self.is_unheard = False
         self._begin()
 
     def _begin(self) -> None:
+        self._end()
+        self.crm = self.world.connected()
+        self.dying = Dying(self.crm)
+        ledger = Path(self.folder.name) / "ledger.db"
+        self.sync = CrmSync(self.board, self.dying, self.world.mapping, ledger)
+
+    def _end(self) -> None:
         if self.crm is not None:
             self.crm.close()
-        time = self.portal.time
-        self.crm = Dying(
-            "token",
-            MAP,
-            app=APP,
-            url=self.portal.url,
-            pause=time.pause,
-            ticking=time.ticking,
-        )
-        self.sync = CrmSync(self.board, self.crm, MAP, Path(self.folder.name) / "ledger.db")
 
     @initialize(deals=st.sets(st.sampled_from(DEALS), min_size=1))
     def opened(self, deals: set[str]) -> None:
@@ -114,52 +145,55 @@ class ShopAndPortal(RuleBasedStateMachine):
         self.clock.advance(hours=hours)
         self.board.tick()
 
-    @rule(
-        pick=st.integers(0, 5), stage=st.sampled_from(STAGES), reason=st.sampled_from(["", "dear"])
-    )
-    def somebody_drags(self, pick: int, stage: str, reason: str) -> None:
+    @rule(pick=st.integers(0, 5), data=st.data(), reason=st.sampled_from(["", "dear"]))
+    def somebody_drags(self, pick: int, data: st.DataObject, reason: str) -> None:
         if there := self._there():
-            told = {"closed_lost_reason": reason} if reason else {}
-            self.portal.drag(there[pick % len(there)], f"s-{stage}", **told)
+            stage = data.draw(st.sampled_from(sorted(set(self.world.mapping.stages.values()))))
+            name = self.world.mapping.properties["loss_reason"]
+            told = {name: reason} if reason and stage == self.world.mapping.stages["lost"] else {}
+            self.service.drag(there[pick % len(there)], stage, **told)
 
     @rule(pick=st.integers(0, 5))
     def somebody_edits(self, pick: int) -> None:
         if there := self._there():
-            with self.portal.lock:
-                self.portal.things["deals"][there[pick % len(there)]].properties["amount"] = "1"
+            self.service.edit(there[pick % len(there)])
 
     @rule(pick=st.integers(0, 5))
     def somebody_deletes(self, pick: int) -> None:
-        there = self.portal.deals()
+        there = self.service.deals()
         if there:
             name = sorted(there)[pick % len(there)]
             self.deleted.add(name)
-            self.portal.delete(there[name].id)
+            self.service.delete(self.world.id(there[name]))
 
     @rule(first=st.integers(0, 5), second=st.integers(0, 5))
     def somebody_merges(self, first: int, second: int) -> None:
-        there = self.portal.deals()
+        there = self.service.deals()
         names = sorted(there)
         if names and first % len(names) != second % len(names):
             kept, other = names[first % len(names)], names[second % len(names)]
             self.deleted.add(other)
-            self.portal.merge(there[kept].id, there[other].id)
+            self.service.merge(*(self.world.id(there[name]) for name in (kept, other)))
+
+    @rule()
+    def searches_catch_up(self) -> None:
+        self.service.catch_up()
 
     @rule(data=st.data())
     def bells_are_delivered(self, data: st.DataObject) -> None:
         """Some twice, in any order; those that are left out never come."""
-        if self.portal.bells:
-            some = st.lists(st.sampled_from(self.portal.bells), max_size=8)
-            self._deliver(data.draw(some))
+        if self.service.bells:
+            some = st.lists(st.sampled_from(self.service.bells), max_size=8)
+            self.world.deliver(self.sync, data.draw(some))
             if data.draw(st.booleans()):
                 self.is_unheard = True
-                self.portal.bells = []
+                self.service.bells = []
 
     @rule(
         faults=st.lists(st.sampled_from(["busy", "broken", "done but broken", None]), max_size=12)
     )
     def things_go_wrong(self, faults: list[Fault | None]) -> None:
-        self.portal.faults.extend(faults)
+        self.service.faults.extend(faults)
 
     @rule()
     def a_round(self) -> None:
@@ -171,8 +205,7 @@ class ShopAndPortal(RuleBasedStateMachine):
 
     @rule(after=st.sampled_from(["write", "read", "assign"]))
     def the_process_dies(self, after: str) -> None:
-        assert self.crm is not None
-        self.crm.dies_after = after
+        self.dying.dies_after = after
         self._try(self.sync.round)
         self._begin()
 
@@ -185,68 +218,123 @@ class ShopAndPortal(RuleBasedStateMachine):
             self._begin()
 
     def _there(self) -> list[str]:
-        return sorted(thing.id for thing in self.portal.deals().values())
-
-    def _deliver(self, bells: list[dict[str, Any]]) -> None:
-        webhooks = HubSpotWebhooks(secrets=[SECRET], address=ADDRESS, ring=self.sync.ring)
-        webhooks.rung(*self.portal.signed(bells), now=self.portal.clock.now())
+        return sorted(map(self.world.id, self.service.deals().values()))
 
     def teardown(self) -> None:
         try:
             self._is_in_step_after_quiet()
         finally:
-            assert self.crm is not None
-            self.crm.close()
+            self._end()
             self.folder.cleanup()
 
     def _is_in_step_after_quiet(self) -> None:
-        self.portal.faults.clear()
+        self.service.faults.clear()
         self._begin()
-        self._deliver(self.portal.bells)
-        self.portal.bells = []
+        self.world.deliver(self.sync, self.service.bells)
+        self.service.bells = []
         self._settle()
         if not self.is_unheard:
             self._is_in_step()
         self.sync.reconcile()
         self._settle()
         self._is_in_step()
-        there = self.portal.deals()
+        there = self.service.deals()
         for deal in self.board.deals():
             if deal.id in there and deal.value is not None:
-                assert float(there[deal.id].properties["amount"]) == float(deal.value)
+                assert float(self.world.amount(there[deal.id])) == float(deal.value)
         done = self.sync.round()
         assert (done.told, done.moved, done.refused) == ([], [], {})
         assert self.sync.reconcile().drift == []
-        keys = [task.properties["hs_task_body"] for task in self.portal.things["tasks"].values()]
+        keys = self.world.tasks()
         assert len(keys) == len(set(keys)), "nobody is told a thing twice"
 
     def _settle(self) -> None:
         for _ in range(3):
-            self._deliver(self.portal.bells)
-            self.portal.bells = []
+            self.world.deliver(self.sync, self.service.bells)
+            self.service.bells = []
             self.sync.round()
 
     def _is_in_step(self) -> None:
-        there = self.portal.deals()
+        there = self.service.deals()
         for deal in self.board.deals():
             found = there.get(deal.id)
             if found is None:
                 assert deal.id in self.deleted
                 continue
-            assert found.properties["dealstage"] == MAP.stages[deal.stage.key]
+            assert self.world.stage(found) == self.world.mapping.stages[deal.stage.key]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def portal() -> Any:
-    with a_portal() as portal:
-        ShopAndPortal.portal = portal
-        yield portal
+@pytest.fixture(scope="module")
+def hubspot() -> Iterator[World]:
+    def connected() -> HubSpot:
+        return HubSpot(
+            "token",
+            HUBSPOT_MAP,
+            app=portals.APP,
+            url=portal.url,
+            pause=portal.time.pause,
+            ticking=portal.time.ticking,
+        )
+
+    def deliver(sync: CrmSync, bells: list[Any]) -> None:
+        secrets, address = [portals.SECRET], portals.ADDRESS
+        webhooks = HubSpotWebhooks(secrets=secrets, address=address, ring=sync.ring)
+        webhooks.rung(*portal.signed(bells), now=portal.clock.now())
+
+    with portals.a_portal() as portal:
+        yield World(
+            portal,
+            HUBSPOT_MAP,
+            connected,
+            deliver,
+            stage=lambda thing: str(thing.properties["dealstage"]),
+            amount=lambda thing: thing.properties["amount"],
+            id=lambda thing: str(thing.id),
+            tasks=lambda: [
+                task.properties["hs_task_body"] for task in portal.things["tasks"].values()
+            ],
+        )
+
+
+@pytest.fixture(scope="module")
+def pipedrive() -> Iterator[World]:
+    def connected() -> Pipedrive:
+        return Pipedrive(
+            "token",
+            PIPEDRIVE_MAP,
+            company="shop",
+            deal_field=pipedrives.DEAL_FIELD,
+            url=company.url,
+            pause=company.time.pause,
+            ticking=company.time.ticking,
+        )
+
+    def deliver(sync: CrmSync, bells: list[Any]) -> None:
+        webhooks = PipedriveWebhooks(secrets=[pipedrives.SECRET], ring=sync.ring)
+        for bell in bells:
+            webhooks.rung(*company.said(bell))
+
+    with pipedrives.a_company() as company:
+        yield World(
+            company,
+            PIPEDRIVE_MAP,
+            connected,
+            deliver,
+            stage=pipedrives.stage_of,
+            amount=lambda record: record["value"],
+            id=lambda record: str(record["id"]),
+            tasks=lambda: [each["note"] for each in company.records["activities"].values()],
+        )
 
 
 @pytest.mark.slow
-def test_after_quiet_both_sides_are_equal() -> None:
+@pytest.mark.parametrize("crm", ["hubspot", "pipedrive"])
+def test_after_quiet_both_sides_are_equal(crm: str, request: pytest.FixtureRequest) -> None:
+    class Machine(ShopAndCrm):
+        world = request.getfixturevalue(crm)
+
     run_state_machine_as_test(
-        ShopAndPortal,
+        Machine,
         settings=settings(
             max_examples=12,
             stateful_step_count=20,

@@ -22,6 +22,7 @@ from .crm.protocol import (
 from .crm.sync import CrmDrift, CrmRound, CrmSync
 from .hubspot import HubSpot, HubSpotWebhooks
 from .links import Clicked, RestoreLink, SignedLink, UnsubscribeLink
+from .pipedrive import Pipedrive, PipedriveWebhooks
 from .receiver import Receiver
 from .shopify import Shopify
 from .standard_webhooks import StandardWebhooks
@@ -46,6 +47,8 @@ __all__ = [
     "HubSpot",
     "HubSpotWebhooks",
     "NotTaken",
+    "Pipedrive",
+    "PipedriveWebhooks",
     "Receiver",
     "Refused",
     "RestoreLink",

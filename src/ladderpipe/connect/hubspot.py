@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
-from ..errors import DefinitionError, InvalidEventError
+from ..errors import InvalidEventError
 from ..model.clock import Clock, instant
 from ..model.money import amount_text
 from . import payload as read
 from .address import checked_url
 from .connector import MAX_BYTES, TOLERANCE, Doorbell, Refused
-from .crm.http import CrmHttp, Pace
+from .crm.http import CrmHttp, Pace, checked_token, json_of
 from .crm.mapping import CrmMap
 from .crm.protocol import Assignment, CrmDeal, CrmError, FoundDeal, StageChange, Written
 from .payload import word
@@ -92,15 +92,10 @@ class HubSpot:
         pause: Callable[[float], object] = time.sleep,
         ticking: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not token.strip() or not token.isascii() or not token.isprintable():
-            raise DefinitionError(
-                "the token of HubSpot is empty, or none: look whether its environment variable "
-                "is set, and copy it again from the page of the app"
-            )
         self._map, self._app = mapping, str(app)
         self._deal, self._company = deal_property, company_property
         self._pace = Pace(*_ALLOWED, share, pause, ticking)
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {checked_token(token)}"}
         self._http = CrmHttp(
             checked_url(url, plain_http=False), headers, self._pace, timeout, self._learn
         )
@@ -146,7 +141,7 @@ class HubSpot:
         wanted = "single-line text, with unique values" if unique else "single-line text"
         if answer.status_code == _NOT_THERE:
             return [f"{kind} have no property {name!r}: create it, {wanted}"]
-        if unique and not _json(answer).get("hasUniqueValue"):
+        if unique and not json_of(answer).get("hasUniqueValue"):
             return [
                 f"property {name!r} of {kind} has no unique values, and that cannot be changed: "
                 f"create another one, {wanted}"
@@ -305,7 +300,7 @@ class HubSpot:
         while waiting:
             part = waiting.pop()
             answer = self._http.call("POST", path, {"inputs": [one.body for one in part]})
-            told = _json(answer)
+            told = json_of(answer)
             if answer.is_success:
                 done.update((key_of(result), result) for result in told.get("results", ()))
             elif answer.status_code not in _OF_THE_REQUEST:
@@ -333,18 +328,19 @@ class HubSpot:
             for owner in _results(answer):
                 if owner.get("email"):
                     yield owner["email"].lower(), str(owner["id"])
-            after = _json(answer).get("paging", {}).get("next", {}).get("after")
+            after = json_of(answer).get("paging", {}).get("next", {}).get("after")
             if after is None:
                 return
             params["after"] = after
 
     # What is read.
 
-    def read(self, objects: Sequence[str]) -> Mapping[str, FoundDeal]:
+    def read(self, objects: Mapping[str, dt.datetime | None]) -> Mapping[str, FoundDeal]:
         """Return deals with the history of their stage."""
         found: dict[str, FoundDeal] = {}
-        for start in range(0, len(objects), _MOST // 2):
-            part = objects[start : start + _MOST // 2]
+        names = list(objects)
+        for start in range(0, len(names), _MOST // 2):
+            part = names[start : start + _MOST // 2]
             answer = self._http.call(
                 "POST",
                 "/crm/v3/objects/deals/batch/read",
@@ -356,7 +352,7 @@ class HubSpot:
             )
             if not answer.is_success and answer.status_code not in _OF_THE_REQUEST:
                 raise CrmError(f"deals cannot be read: HubSpot answers {answer.status_code}")
-            results = _json(answer).get("results", ()) if answer.is_success else ()
+            results = json_of(answer).get("results", ()) if answer.is_success else ()
             found |= {deal.object: deal for deal in map(self._found, results)}
             for object in part:
                 if object not in found and (other := self._read_one(object)) is not None:
@@ -374,7 +370,7 @@ class HubSpot:
             },
         )
         if answer.is_success:
-            return self._found(_json(answer))
+            return self._found(json_of(answer))
         if answer.status_code not in _OF_THE_REQUEST:
             raise CrmError(f"deal {object} cannot be read: HubSpot answers {answer.status_code}")
         return None
@@ -432,7 +428,7 @@ class HubSpot:
         kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": _TASK_OF_DEAL}
         body = {"properties": told, "associations": [{"to": {"id": object}, "types": [kind]}]}
         answer = self._http.call("POST", "/crm/v3/objects/tasks", body, may_repeat=False)
-        return None if answer.is_success else _refusal(answer.status_code, _json(answer)).reason
+        return None if answer.is_success else _refusal(answer.status_code, json_of(answer)).reason
 
     def _has_task(self, object: str, mark: str) -> bool:
         answer = self._http.call("GET", f"/crm/v4/objects/deals/{object}/associations/tasks")
@@ -446,22 +442,10 @@ class HubSpot:
         return False
 
 
-def _json(answer: Any) -> dict[str, Any]:
-    try:
-        told = answer.json()
-    except ValueError:
-        told = None
-    if isinstance(told, dict):
-        return told
-    if answer.is_success:
-        raise CrmError("HubSpot's answer is no JSON object: is a proxy in between?")
-    return {}
-
-
 def _results(answer: Any) -> Sequence[Mapping[str, Any]]:
     if not answer.is_success:
         return ()
-    found: Sequence[Mapping[str, Any]] = _json(answer).get("results", ())
+    found: Sequence[Mapping[str, Any]] = json_of(answer).get("results", ())
     return found
 
 

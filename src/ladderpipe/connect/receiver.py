@@ -68,7 +68,7 @@ class _Gone(Exception):
 class Receiver:
     """Puts connectors before a board: ``asgi`` and ``wsgi`` are applications, to serve or to mount.
 
-    - 200: everything that was told is stored, or was before; a ping; a handshake.
+    - 200: everything that was told is stored, or was before; it has rung; a ping; a handshake.
     - 202: it is authentic and tells nothing of a deal.
     - 400: it is authentic and cannot be read, or it is too large.
     - 401: it is not authentic.

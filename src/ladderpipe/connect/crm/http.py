@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
 import math
 import time
 from collections import deque
@@ -17,7 +18,7 @@ from .protocol import CrmError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["CrmHttp", "Pace"]
+__all__ = ["CrmHttp", "Pace", "checked_token", "json_of", "server_time"]
 
 _TRIES: Final = 5
 _LONGEST_PAUSE: Final = 60.0
@@ -148,6 +149,46 @@ class CrmHttp:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def checked_token(token: str) -> str:
+    """Return a token that can be sent.
+
+    Raises:
+        DefinitionError: it is empty, or none.
+    """
+    if not token.strip() or not token.isascii() or not token.isprintable():
+        raise DefinitionError(
+            "the CRM's token is empty, or none: look whether its environment variable is set, and "
+            "copy it again from where the CRM shows it"
+        )
+    return token
+
+
+def json_of(answer: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object that an answer is; of a refusal that is none, an empty one.
+
+    Raises:
+        CrmError: it should be one, and is none.
+    """
+    try:
+        told = answer.json()
+    except ValueError:
+        told = None
+    if isinstance(told, dict):
+        return told
+    if answer.is_success:
+        raise CrmError("the CRM's answer is no JSON object: is a proxy in between?")
+    return {}
+
+
+def server_time(headers: Mapping[str, str]) -> dt.datetime:
+    """Return when an answer was given, by the server's clock if it says so."""
+    try:
+        at = email.utils.parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return dt.datetime.now(dt.UTC)
+    return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
 
 
 def _asked(headers: Mapping[str, str]) -> float | None:

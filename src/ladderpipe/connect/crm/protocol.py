@@ -93,6 +93,7 @@ class FoundDeal:
         deal: our id, ``None`` if it is not one of ours.
         fields: what :meth:`Crm.fields` would tell, in the same form.
         changes: of its stage, the newest first.
+        as_of: the CRM's time up to which these are all, where it can tell.
         merged: ids of the CRM that it stands for, too, since they were merged into it.
         properties: by their names in the CRM.
     """
@@ -101,6 +102,7 @@ class FoundDeal:
     deal: str | None
     fields: Mapping[str, str]
     changes: Sequence[StageChange]
+    as_of: dt.datetime | None = None
     merged: Sequence[str] = ()
     properties: Mapping[str, str] = {}
 
@@ -147,10 +149,14 @@ class Crm(Protocol):
         """
         ...
 
-    def read(self, objects: Sequence[str]) -> Mapping[str, FoundDeal]:
+    def read(self, objects: Mapping[str, dt.datetime | None]) -> Mapping[str, FoundDeal]:
         """Return deals by the CRM's ids that were asked for; those that are gone are left out.
 
         Of one that was merged into another it is that other.
+
+        Args:
+            objects: with each id, the CRM's time up to which changes were looked at already, and
+                may be left out.
         """
         ...
 

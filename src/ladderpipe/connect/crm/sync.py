@@ -213,7 +213,7 @@ class CrmSync:
 
     def _pull(self, done: CrmRound) -> None:
         while rung := self._ledger.rung(self._crm.batch):
-            found = self._crm.read(list(rung))
+            found = self._crm.read({object: self._seen(object) for object in rung})
             for object in rung:
                 self._learn(object, found.get(object), done)
             self._ledger.answered(rung)
@@ -231,6 +231,11 @@ class CrmSync:
             deal = None if found is None else found.deal
             message = "a deal of a CRM cannot be looked at"
             record(SYNC, logging.ERROR, message, error=error, crm=self._crm.name, deal=deal)
+
+    def _seen(self, object: str) -> dt.datetime | None:
+        """Return up to when changes of an object were looked at, for all deals that stand in it."""
+        seen = [entry.seen for entry in self._ledger.of_object(object)]
+        return min((at for at in seen if at is not None), default=None) if all(seen) else None
 
     def _is_gone(self, object: str, done: CrmRound) -> None:
         for entry in self._ledger.of_object(object):
@@ -255,8 +260,8 @@ class CrmSync:
         change = _by_people(found.changes, entry.seen)
         if change is not None:
             self._move(found, change, done)
-        newest = max((each.at for each in found.changes), default=None)
-        seen = max((at for at in (entry.seen, newest) if at is not None), default=None)
+        told = [entry.seen, found.as_of, *(each.at for each in found.changes)]
+        seen = max((at for at in told if at is not None), default=None)
         is_wanted = change is not None or entry.fields is None
         self._ledger.save(
             [entry._replace(seen=seen, fields=None if is_wanted else entry.fields)],
@@ -438,7 +443,7 @@ class CrmSync:
 
     def _compare(self, entries: Sequence[Entry], done: CrmRound, mend: bool) -> None:
         objects = {each.object: each for each in entries if each.object and each.state != "merged"}
-        found = self._crm.read(list(objects)) if objects else {}
+        found = self._crm.read({name: each.seen for name, each in objects.items()})
         for object, entry in objects.items():
             if object not in found and entry.state == "here":
                 done.drift.append(CrmDrift(entry.deal, object, None, None, None))

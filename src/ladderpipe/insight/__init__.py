@@ -29,6 +29,7 @@ from .reports.currencies import currencies
 from .reports.funnel import funnel
 from .reports.new_deals import arrivals
 from .reports.next_steps import no_next_step, open_tasks
+from .reports.recovered_revenue import recovered_revenue
 from .reports.recovery import recovery
 from .reports.stale import stale, stale_deals
 from .reports.summary import summary
@@ -69,6 +70,7 @@ __all__ = [
     "page",
     "read_crm",
     "read_xes",
+    "recovered_revenue",
     "recovery",
     "replay",
     "stale",

@@ -19,6 +19,7 @@ from ...model.clock import instant
 from ...stores.base import MoveRecord, StoredDeal, Transaction
 from .apart import read_apart, why_unreadable
 from .as_believed import Moment, Told, life_of, settled_life
+from .clicks import CLICKS, clicks_of
 from .derive import deals_of, visits_of
 from .holdout import HoldoutReader
 from .merged_stages import needs_events
@@ -187,6 +188,7 @@ class _Reading:
         self._need = need
         self._moves = Columns(MOVES)
         self._changes = Columns(CHANGES)
+        self._clicks = Columns(CLICKS)
         self._removed = 0
         self._problems: list[Problem] = []
         self._holdout = HoldoutReader(transaction, board._session.secret)
@@ -250,6 +252,7 @@ class _Reading:
             self._pipeline.stage(passage.into)  # one that is not on the ladder has no place here
         self._moves.add((stored.deal, *passage) for passage in life.passages)
         self._changes.add((stored.deal, *change) for change in life.changes)
+        self._clicks.add(clicks_of(self._pipeline.ladder, told, self._moment))
         return life.trouble
 
     def tables(self) -> Tables:
@@ -269,4 +272,5 @@ class _Reading:
             titles=self._pipeline.titles,
             problems=tuple(self._problems),
             arms=self._holdout.arms() if self._need is _Need.CHANGES else None,
+            clicks=self._clicks.frame("deal", "at") if self._need is _Need.CHANGES else None,
         )

@@ -67,6 +67,8 @@ class Tables:
         problems: what could not be read.
         arms: of customers that a send policy may have held out, a row a deal, with the columns of
             :data:`~.holdout.ARMS`; ``None`` where nobody knows.
+        clicks: links that customers followed back to their carts, a row a click, with the columns
+            of :data:`~.clicks.CLICKS`; ``None`` where nobody knows.
     """
 
     pipeline: str
@@ -81,6 +83,7 @@ class Tables:
     titles: Mapping[str, str] = attrs.Factory(dict)
     problems: tuple[Problem, ...] = ()
     arms: pl.DataFrame | None = None
+    clicks: pl.DataFrame | None = None
 
     def at(self, earlier: dt.datetime | str) -> Tables:
         """Return the tables as they stood at an earlier instant.
@@ -101,13 +104,20 @@ class Tables:
         # Derived anew, not cut: a visit that ended later is still going on.
         visits = visits_of(moves)
         deals = deals_of(visits, changes, self.stages)
+        clicks = None if self.clicks is None else self.clicks.filter(pl.col("at") <= as_of)
         further = [name for name in self.deals.columns if name not in DEALS]
         if further:
             # An export's own columns have no history: they are told as they stand at the end.
             known = self.deals.select("deal", *further)
             deals = deals.join(known, on="deal", how="left", maintain_order="left")
         return attrs.evolve(
-            self, as_of=as_of, deals=deals, visits=visits, moves=moves, changes=changes
+            self,
+            as_of=as_of,
+            deals=deals,
+            visits=visits,
+            moves=moves,
+            changes=changes,
+            clicks=clicks,
         )
 
     def __repr__(self) -> str:

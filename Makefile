@@ -65,6 +65,10 @@ VENDURE := $(SHOPS)/vendure/.installed
 test-shops: $(DEV) $(VENDURE) ## run the tests with real shops
 	LADDERPIPE_SHOPS=$(SHOPS) $(BIN)/python -m pytest tests/real_shops $(PYTEST_ARGS)
 
+.PHONY: test-vendure
+test-vendure: $(DEV) $(VENDURE) ## run those with a real Vendure
+	LADDERPIPE_SHOPS=$(SHOPS) $(BIN)/python -m pytest tests/real_shops/test_vendure.py $(PYTEST_ARGS)
+
 $(VENDURE): tests/real_shops/vendure/package.json tests/real_shops/vendure/package-lock.json
 	mkdir -p $(@D)
 	cp $^ $(@D)

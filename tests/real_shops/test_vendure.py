@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +22,10 @@ import httpx
 import pytest
 
 from ladderpipe import Board, Deal
-from ladderpipe.connect import Receiver, StandardWebhooks
+from ladderpipe.connect import Receiver, Reconciler, StandardWebhooks, Unreachable
+from ladderpipe.connect.reply import Reply
 from ladderpipe.templates import sales_management
-from tests.connect.senders import SECRET
+from tests.connect.senders import OTHER, SECRET
 from tests.connect.test_served import uvicorn_serving
 
 HERE: Final = Path(__file__).parent
@@ -44,9 +47,12 @@ class Watched(Receiver):
         super().__init__(*arguments)
         self.answers: list[int] = []
         self.told = threading.Condition()
+        self.lost: set[str] = set()
+        """Orders whose messages get lost on the way; the shop is told that they have arrived."""
 
     def _answer(self, *arguments: Any) -> Any:
-        reply = super()._answer(*arguments)
+        is_lost = any(code.encode() in arguments[-1] for code in self.lost)
+        reply = Reply.told(HTTPStatus.OK, {}) if is_lost else super()._answer(*arguments)
         with self.told:
             self.answers.append(reply.status)
             self.told.notify_all()
@@ -113,6 +119,30 @@ class Customer:
         return self.change('addPaymentToOrder(input: { method: "dummy", metadata: {} })')
 
 
+class Salesperson(Customer):
+    """Somebody who works in the shop, and calls the interface for those."""
+
+    def cancels(self, order: Any) -> None:
+        self.ask(
+            "mutation cancel($order: ID!) { cancelOrder(input: { orderId: $order }) "
+            "{ ... on Order { id } ... on ErrorResult { errorCode message } } }",
+            order=order["id"],
+        )
+
+    def refunds(self, payment: Any, minor: int) -> None:
+        wanted = "... on Refund { id } ... on ErrorResult { errorCode message }"
+        refund = self.ask(
+            "mutation refund($payment: ID!) { refundOrder(input: { lines: [], shipping: 0, "
+            f"adjustment: 0, amount: {minor}, paymentId: $payment }}) {{ {wanted} }} }}",
+            payment=payment["id"],
+        )
+        self.ask(
+            f'mutation settle($id: ID!) {{ settleRefund(input: {{ id: $id, transactionId: "t" }}) '
+            f"{{ {wanted} }} }}",
+            id=refund["id"],
+        )
+
+
 @attrs.frozen
 class Shop:
     """The shop, and the board that it tells."""
@@ -120,6 +150,8 @@ class Shop:
     url: str
     board: Board
     receiver: Watched
+    connector: StandardWebhooks
+    reconciler: Reconciler
     callers: contextlib.ExitStack
 
     def client(self) -> httpx.Client:
@@ -128,8 +160,8 @@ class Shop:
     def customer(self) -> Customer:
         return Customer(self.client())
 
-    def salesperson(self) -> Customer:
-        admin = Customer(self.client(), "/admin-api")
+    def salesperson(self) -> Salesperson:
+        admin = Salesperson(self.client(), "/admin-api")
         admin.ask(
             'mutation { login(username: "superadmin", password: "superadmin") '
             "{ ... on ErrorResult { errorCode } } }"
@@ -164,11 +196,13 @@ class Shop:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     url = f"sqlite:///{tmp_path_factory.mktemp('board')}/shop.db"
     with Board.open(sales_management(language="en"), url) as board:
-        connector = StandardWebhooks(secrets=[SECRET], source="vendure")
-        receiver = Watched(board, {"/vendure": connector})
-        with uvicorn_serving(receiver) as here, socket.create_server(("127.0.0.1", 0)) as free:
+        with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-            free.close()
+        connector = StandardWebhooks(
+            secrets=[SECRET], source="vendure", url=f"http://127.0.0.1:{port}/ladderpipe"
+        )
+        receiver = Watched(board, {"/vendure": connector})
+        with uvicorn_serving(receiver) as here:
             surroundings = os.environ | {
                 "NODE_PATH": str(INSTALLED / "node_modules"),
                 "PLUGIN": str(PLUGIN),
@@ -186,7 +220,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
                     ready = any(line.startswith("READY") for line in process.stdout)
                     assert ready, "the shop ended instead of listening"
                     with contextlib.ExitStack() as callers:
-                        yield Shop(f"http://127.0.0.1:{port}", board, receiver, callers)
+                        yield Shop(
+                            f"http://127.0.0.1:{port}",
+                            board,
+                            receiver,
+                            connector,
+                            Reconciler(board, {"vendure": connector}),
+                            callers,
+                        )
                 finally:
                     process.terminate()
 
@@ -240,11 +281,7 @@ def test_an_order_is_cancelled(shop: Shop) -> None:
     ada.goes_to_pay()
     order = ada.pays()
     shop.comes_to(code, lambda deal: deal.stage == "order_confirmed")
-    shop.salesperson().ask(
-        "mutation cancel($order: ID!) { cancelOrder(input: { orderId: $order }) "
-        "{ ... on Order { id } ... on ErrorResult { errorCode message } } }",
-        order=order["id"],
-    )
+    shop.salesperson().cancels(order)
     shop.comes_to(code, lambda deal: deal.stage != "order_confirmed")
 
 
@@ -265,18 +302,7 @@ def test_a_part_goes_back(shop: Shop) -> None:
     ada.says_who()
     ada.goes_to_pay()
     (payment,) = ada.pays()["payments"]
-    admin = shop.salesperson()
-    wanted = "... on Refund { id } ... on ErrorResult { errorCode message }"
-    refund = admin.ask(
-        "mutation refund($payment: ID!) { refundOrder(input: { lines: [], shipping: 0, "
-        f"adjustment: 0, amount: 10000, paymentId: $payment }}) {{ {wanted} }} }}",
-        payment=payment["id"],
-    )
-    admin.ask(
-        f'mutation settle($id: ID!) {{ settleRefund(input: {{ id: $id, transactionId: "t" }}) '
-        f"{{ {wanted} }} }}",
-        id=refund["id"],
-    )
+    shop.salesperson().refunds(payment, 10000)
     deal = shop.comes_to(code, lambda deal: "order.refunded" in shop.types(deal))
     assert deal.value == Decimal("1101.78") - 100
     (back,) = (event for event in shop.board.events(deal.id) if event.type == "order.refunded")
@@ -308,3 +334,76 @@ def test_customers_do_not_meet(shop: Shop) -> None:
     assert shop.comes_to(one, lambda deal: bool(deal.cart)).cart.lines[0].sku == "NB-15"
     assert shop.comes_to(other, lambda deal: bool(deal.cart)).cart.lines[0].sku == "MS-01"
     assert shop.board.held() == []
+
+
+def test_a_cart_that_was_emptied_unheard_is_parked_when_the_shop_is_asked(shop: Shop) -> None:
+    ada = shop.customer()
+    code = ada.add(1)["code"]
+    ada.add(2)
+    shop.comes_to(code, lambda deal: len(deal.cart) == 2)
+    shop.receiver.lost.add(code)
+    ada.change("removeAllOrderLines")
+    assert len(shop.board.deal(f"shop.example/{code}").cart) == 2
+    assert shop.reconciler.once().failed == {}
+    parked = shop.board.deal(f"shop.example/{code}")
+    assert (parked.stage, len(parked.cart)) == ("cart_parked", 0)
+
+
+def test_who_heard_nothing_all_day_asks_and_knows_the_same(shop: Shop) -> None:
+    ada, bob, cleo = (shop.customer() for _ in range(3))
+    filled = cleo.add(2, 4)["code"]
+    bought = ada.add(1)["code"]
+    ada.says_who()
+    ada.goes_to_pay()
+    ada.is_declined()
+    *_, payment = ada.pays()["payments"]
+    shop.salesperson().refunds(payment, 10000)
+    taken_back = bob.add(1)["code"]
+    bob.says_who()
+    bob.goes_to_pay()
+    shop.salesperson().cancels(bob.pays())
+    shop.comes_to(filled, lambda deal: deal.value == Decimal("97.12"))
+    shop.comes_to(bought, lambda deal: deal.value == Decimal("1001.78"))
+    ends = {"order.confirmed", "order.cancelled"}
+    shop.comes_to(taken_back, lambda deal: ends <= set(shop.types(deal)))
+
+    with Board(sales_management(language="en")) as board:
+        assert Reconciler(board, {"vendure": shop.connector}).once().failed == {}
+        assert board.held() == []
+        for code in (filled, bought, taken_back):
+            heard, asked = (each.deal(f"shop.example/{code}") for each in (shop.board, board))
+            assert (asked.stage, asked.value, asked.cart, asked.contact) == (
+                (heard.stage, heard.value, heard.cart, heard.contact)
+            )
+        facts = [
+            {(event.type, event.id, event.at) for event in each.events(f"shop.example/{bought}")}
+            for each in (shop.board, board)
+        ]
+        assert facts[1] <= facts[0], "both paths name a fact alike"
+        assert len(facts[1]) == 4
+
+
+def test_what_was_heard_is_not_told_again(shop: Shop) -> None:
+    ada = shop.customer()
+    code = ada.add(1)["code"]
+    ada.add(2)
+    shop.comes_to(code, lambda deal: len(deal.cart) == 2)
+    bob = shop.customer()
+    bought = bob.add(1)["code"]
+    bob.says_who()
+    bob.goes_to_pay()
+    bob.pays()
+    shop.comes_to(bought, lambda deal: deal.stage == "order_confirmed")
+    before = {each: shop.board.events(f"shop.example/{each}") for each in (code, bought)}
+    for _ in range(2):
+        assert shop.reconciler.once().failed == {}
+    assert before == {each: shop.board.events(f"shop.example/{each}") for each in (code, bought)}
+
+
+def test_who_has_not_signed_is_not_answered(shop: Shop) -> None:
+    client = shop.client()
+    asked = {"since": "2026-01-01T00:00:00Z"}
+    assert client.get("/ladderpipe", params=asked).status_code == 401
+    stranger = StandardWebhooks(secrets=[OTHER], url=f"{shop.url}/ladderpipe")
+    with pytest.raises(Unreachable, match="401"):
+        list(stranger.reconcile(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)))

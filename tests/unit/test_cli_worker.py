@@ -72,6 +72,30 @@ def test_handlers_of_one_s_own_may_be_registered(
     )
 
 
+def test_shops_are_asked_before_a_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_shops.py").write_text(
+        "from ladderpipe import Event, SystemClock\n"
+        "class Till:\n"
+        "    def reconcile(self, since, wait=None):\n"
+        "        now = SystemClock().now()\n"
+        "        assert since < now\n"
+        "        return iter([Event('order.confirmed', deal='cart-9', id='e9', at=now)])\n"
+        "shops = {'till': Till()}\n"
+        "broken = {'till': 7}\n"
+    )
+    arguments = ["worker", url, "-p", SALES, "--once", "--reconcile"]
+    assert run(*arguments, "own_shops:shops").code == 0
+    with Board.open(sales_management(), url) as board:
+        assert board.deal("cart-9").stage == "order_confirmed"
+    broken, none = (run(*arguments, f"own_shops:{name}") for name in ("broken", "Till"))
+    assert (broken.code, none.code) == (1, 1)
+    assert "no API" in broken.err
+    assert "mapping" in none.err
+
+
 def test_a_worker_needs_the_hooks_which_the_store_does_not_keep(url: str) -> None:
     assert "--pipeline" in run("worker", url).refusal()
 

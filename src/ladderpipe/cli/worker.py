@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ import typer
 
 from ..board.board import Board
 from ..board.stale import held_back_text
-from ..errors import StoreError
+from ..errors import DefinitionError, StoreError
 from ..model.effect import Delivery, EffectState, Handler
 from ..model.report import DeliveryReport, TickReport
 from .loading import called, existing_store, imported, stored_pipeline
@@ -93,6 +93,18 @@ def worker(
             "--handlers", metavar="MODULE:NAME", help="called with the board, to register more"
         ),
     ] = None,
+    reconcile: Annotated[
+        str | None,
+        typer.Option(
+            "--reconcile",
+            metavar="MODULE:NAME",
+            help="connectors by name: ask these shops what no webhook has told",
+        ),
+    ] = None,
+    reconcile_every: Annotated[
+        float,
+        typer.Option("--reconcile-every", min=0.1, metavar="MINUTES", help="how often to ask"),
+    ] = 10.0,
     poll: Annotated[
         float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
     ] = 2.0,
@@ -129,7 +141,28 @@ def worker(
             stale_effects=stale_effects,
         )
         _register(board, email, handlers, candid)
-        _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
+        with _reconciling(board, reconcile, dt.timedelta(minutes=reconcile_every), once):
+            _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
+
+
+def _reconciling(
+    board: Board, shops: str | None, every: dt.timedelta, once: bool
+) -> contextlib.AbstractContextManager[object]:
+    """Ask shops beside the work or, for one round, before it: who has bought gets no reminder."""
+    if shops is None:
+        return contextlib.nullcontext()
+    from ..connect import Reconciler
+
+    connectors = imported(shops)
+    if not isinstance(connectors, Mapping):
+        raise DefinitionError(
+            f"{shops!r} is no mapping of names to connectors: write {{'shop': Shopify(…)}}"
+        )
+    reconciler = Reconciler(board, connectors, every=every)
+    if not once:
+        return reconciler
+    reconciler.once()
+    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
 """Shops, CRMs and other systems, connected: their webhooks become events, once they are authentic.
 
 A connector is pure: ``verify`` says whether a delivery is authentic, ``events`` what it tells.
-``Receiver`` puts connectors before a board, as an ASGI or WSGI application. The other way,
-``Webhook`` tells another system, and ``CrmSync`` keeps a board and a CRM in step. CRMs, Standard
-Webhooks, and CloudEvents signed by them, webhooks and links need the extra ``connect``.
+``Receiver`` puts connectors before a board, as an ASGI or WSGI application; ``Reconciler`` asks
+shops for what no webhook told. The other way, ``Webhook`` tells another system, and ``CrmSync``
+keeps a board and a CRM in step. CRMs, Standard Webhooks, and CloudEvents signed by them, asking,
+webhooks and links need the extra ``connect``.
 """
 
 from ..public import publish
+from .api import Unreachable
 from .cloudevents import CloudEvents
 from .connector import Connector, Doorbell, Refused
 from .crm.mapping import CrmMap
@@ -24,6 +26,7 @@ from .hubspot import HubSpot, HubSpotWebhooks
 from .links import Clicked, RestoreLink, SignedLink, UnsubscribeLink
 from .pipedrive import Pipedrive, PipedriveWebhooks
 from .receiver import Receiver
+from .reconcile import Reconcilable, Reconciled, Reconciler
 from .shopify import Shopify
 from .standard_webhooks import StandardWebhooks
 from .stripe import Stripe
@@ -50,6 +53,9 @@ __all__ = [
     "Pipedrive",
     "PipedriveWebhooks",
     "Receiver",
+    "Reconcilable",
+    "Reconciled",
+    "Reconciler",
     "Refused",
     "RestoreLink",
     "Shopify",
@@ -57,6 +63,7 @@ __all__ = [
     "StageChange",
     "StandardWebhooks",
     "Stripe",
+    "Unreachable",
     "UnsubscribeLink",
     "Webhook",
     "WooCommerce",

@@ -26,8 +26,8 @@ class Refused(LadderError, ValueError):
 class Connector(abc.ABC):
     """One sender's webhooks: their signature, and what they say as events.
 
-    It keeps no state and does no I/O, so threads may share it. A connector of your own defines
-    ``check`` and ``read``.
+    It keeps no state, so threads may share it, and does no I/O, but to ``reconcile`` where it knows
+    how. A connector of your own defines ``check`` and ``read``.
 
     Args:
         secrets: what deliveries are signed with; several while one is being replaced.

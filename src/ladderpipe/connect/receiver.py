@@ -18,14 +18,13 @@ import attrs
 
 from ..board.board import Board
 from ..errors import DefinitionError, InstantError, InvalidEventError
-from ..model.event import Event
 from ..observability.log_records import record
 from .connector import Connector, Doorbell, Refused
+from .intake import Intake
 from .links import SignedLink
 from .pages import Page, page
 from .reply import Reply
 from .request import Headers
-from .snapshot import Snapshots
 
 if TYPE_CHECKING:
     from ..asynchronous import AsyncBoard
@@ -98,7 +97,7 @@ class Receiver:
                 )
         self._board = board
         self._is_awaited = inspect.iscoroutinefunction(board.handle)
-        self._snapshots = Snapshots()
+        self._intake = Intake()
         self._connectors = {path.rstrip("/"): each for path, each in connectors.items()}
 
     @property
@@ -214,7 +213,7 @@ class Receiver:
             events = connector.verify_and_parse(headers, body, board.clock.now())
             if not events:
                 return Reply.told(HTTPStatus.ACCEPTED, {"ignored": True})
-            return Reply.told(HTTPStatus.OK, {"taken": self._take(board, events)})
+            return Reply.told(HTTPStatus.OK, {"taken": dict(self._intake.take(board, events))})
         except Refused as error:
             record(RECEIVED, logging.WARNING, "a delivery is not authentic", sender=name)
             return _refusal(HTTPStatus.UNAUTHORIZED, str(error))
@@ -226,14 +225,6 @@ class Receiver:
             record(RECEIVED, logging.ERROR, "a delivery is not stored", error=error, sender=name)
             again = {"Retry_After": str(RETRY_AFTER)}
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not stored; try again", **again)
-
-    def _take(self, board: Board, events: list[Event]) -> dict[str, int]:
-        fresh = [event for event in events if not self._snapshots.leaves_out(board, event)]
-        left_out = len(events) - len(fresh)
-        taken = _store(board, fresh) | ({"unchanged": left_out} if left_out else {})
-        if missed := self._snapshots.missed(fresh):
-            _store(board, missed)
-        return taken
 
 
 def _fitting(headers: Headers, admitted: _Admitted) -> _Admitted | Reply:
@@ -247,15 +238,6 @@ def _token(query: str) -> str:
         return parse_qs(query, max_num_fields=20).get("token", [""])[-1]
     except ValueError:
         return ""
-
-
-def _store(board: Board, events: list[Event]) -> dict[str, int]:
-    if len(events) == 1:
-        return {board.handle(events[0], hold=True).outcome.value: 1}
-    report = board.handle_many(events, hold=True)
-    for failure in report.failures:
-        raise failure.error
-    return {outcome.value: count for outcome, count in report.outcomes.items()}
 
 
 def _read(environ: Mapping[str, Any], headers: Headers, most: int) -> bytes | None:

@@ -7,15 +7,17 @@ See https://shopify.dev/docs/apps/build/webhooks and https://shopify.dev/docs/ap
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from ..errors import InvalidEventError
+from ..errors import DefinitionError, InvalidEventError
 from ..model.clock import Clock
 from ..model.event import Event
 from . import payload as read
+from .api import Api, Wait, each_told
 from .connector import MAX_BYTES, Connector, Refused
 from .payload import Payload, filled, name_of, part, parts, price, when, word
 from .request import Headers, base64_hmac, is_one_of
@@ -30,6 +32,10 @@ _TOPICS: Final = {
     "orders": ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"),
 }
 """What tells a whole cart, checkout or order; others tell an id, or a change without the rest."""
+_ADMIN: Final = "/admin/api/2026-10"
+"""In this version; once it is gone, Shopify answers in the oldest one that is left."""
+_ASKED_FOR: Final = {"checkouts": "open", "orders": "any"}
+"""What is asked for, of which status."""
 _NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -46,6 +52,8 @@ class Shopify(Connector):
         money: which amounts count, those in the shop's currency or in the customer's.
         test_orders: whether orders marked as tests are told.
         deal: returns a payload's deal, where it is not the one above, or ``None`` where it is.
+        token: an access token of the Admin API that may read orders, for ``reconcile``.
+        url: where that API is, if not at the shop's address.
 
     Raises:
         DefinitionError: there is no secret, or one of them is empty.
@@ -59,11 +67,14 @@ class Shopify(Connector):
         money: Literal["shop", "presentment"] = "shop",
         test_orders: bool = False,
         deal: Callable[[Payload], str | None] | None = None,
+        token: str | None = None,
+        url: str | None = None,
         clock: Clock | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
         self._shop, self._money, self._test_orders, self._deal = shop, money, test_orders, deal
+        self._token, self._url = token, url
 
     def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
         """Refuse what none of the secrets has signed, and other shops."""
@@ -81,10 +92,48 @@ class Shopify(Connector):
         kind, _, happened = _header(headers, "topic").partition("/")
         if happened not in _TOPICS.get(kind, ()):
             return []
-        payload = read.loaded_object(body)
         shop = self._shop or _header(headers, "shop-domain")
-        deal = self._deal(payload) if self._deal else None
         triggered = when(_header(headers, "triggered-at"), _NEVER)
+        return self._told_by(kind, read.loaded_object(body), shop, triggered, received_at)
+
+    def reconcile(self, since: dt.datetime, wait: Wait = time.sleep) -> Iterator[Event]:
+        """Return what checkouts and orders tell that were changed since then.
+
+        Carts without a checkout, and checkouts that were completed, have no API; an order tells
+        all that there is of the latter.
+
+        Raises:
+            DefinitionError: *shop* or *token* is missing.
+            Unreachable: while the events are read.
+        """
+        if not self._shop or not self._token:
+            raise DefinitionError(
+                "Shopify is asked as one shop, with a token: Shopify(shop=…, token=…); look "
+                "whether its environment variable is set"
+            )
+        secret = {"X-Shopify-Access-Token": self._token}
+        api = Api(self._url or f"https://{self._shop}", secret, wait=wait)
+        return self._changed(api, self._shop, since)
+
+    def _changed(self, api: Api, shop: str, since: dt.datetime) -> Iterator[Event]:
+        for kind, status in _ASKED_FOR.items():
+            params: Mapping[str, str] | None = {
+                "status": status,
+                "updated_at_min": since.isoformat(),
+                "limit": "250",
+            }
+            while params is not None:
+                # What is read is at least as new as all that was triggered before.
+                asked = self._instant(None)
+                page = api.get(f"{_ADMIN}/{kind}.json", params)
+                told = partial(self._told_by, kind, shop=shop, triggered=asked, read_at=asked)
+                yield from each_told(part(page.content).get(kind), told, self)
+                params = page.next
+
+    def _told_by(
+        self, kind: str, payload: Payload, shop: str, triggered: dt.datetime, read_at: dt.datetime
+    ) -> list[Event]:
+        deal = self._deal(payload) if self._deal else None
         tell = partial(
             Event,
             deal=deal or name_of(shop, _deal_of(kind, payload)),
@@ -92,7 +141,7 @@ class Shopify(Connector):
             # Times of carts and orders have whole seconds.
             seq=(triggered - _NEVER) // dt.timedelta(microseconds=1),
         )
-        version = when(payload.get("updated_at"), received_at)
+        version = when(payload.get("updated_at"), read_at)
         if kind == "orders":
             return self._order(tell, payload, version)
         return self._cart(tell, kind, payload, version)

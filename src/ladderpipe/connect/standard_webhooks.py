@@ -8,16 +8,19 @@ from __future__ import annotations
 import binascii
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from ..errors import DefinitionError, InvalidEventError
 from ..extras import how_to_install
 from ..model.clock import Clock
 from ..model.event import Event, from_outside
 from . import payload as read
+from .api import Api, Wait, each_told
 from .connector import MAX_BYTES, TOLERANCE, Connector, Refused
-from .payload import Payload
+from .payload import Payload, name_of, part, word
 from .request import Headers, base64_hmac, is_one_of
 
 __all__ = ["StandardWebhooks"]
@@ -34,6 +37,8 @@ class StandardWebhooks(Connector):
         secrets: ``whsec_…``, base64 behind it.
         source: who tells, in the identity of events.
         event: returns the events of a payload and its message id, where the sender writes another.
+        url: where the sender answers which messages it would send of what has changed, for
+            ``reconcile``.
 
     Raises:
         DefinitionError: there is no secret, one is empty or no base64, or the extra is missing.
@@ -45,11 +50,12 @@ class StandardWebhooks(Connector):
         secrets: Sequence[str],
         source: str = "",
         event: Callable[[Payload, str], Event | Iterable[Event] | None] | None = None,
+        url: str | None = None,
         clock: Clock | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
-        self._webhook = _library()
+        self._webhook, self._url = _library(), url
         self._source, self._event = source, event
 
     def key(self, secret: str) -> bytes:
@@ -79,7 +85,44 @@ class StandardWebhooks(Connector):
 
     def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
         """Return the event of a message, or what *event* makes of it."""
-        payload, id = read.loaded_object(body), _header(headers, "id")
+        return self._told_by(read.loaded_object(body), _header(headers, "id"))
+
+    def reconcile(self, since: dt.datetime, wait: Wait = time.sleep) -> Iterator[Event]:
+        """Return what the sender tells of what has changed since then, when it is asked.
+
+        It is asked by ``GET <url>?since=…``, and for every further page ``&after=…``; as in its own
+        messages, ``webhook-signature`` signs, in place of the body, what follows the question mark.
+        It answers ``{"messages": [{"id", "type", "timestamp", "deal", "data"}, …], "next": …}``:
+        *id* is the ``webhook-id`` that a message has, *next* what to ask for *after*, if anything.
+
+        Raises:
+            DefinitionError: *url* is missing.
+            Unreachable: while the events are read.
+        """
+        if not self._url:
+            raise DefinitionError(
+                "a sender of Standard Webhooks is asked where it answers: StandardWebhooks(url=…)"
+            )
+        return self._changed(Api(self._url, wait=wait), {"since": since.isoformat()})
+
+    def _changed(self, api: Api, params: dict[str, str]) -> Iterator[Event]:
+        while True:
+            now, query = self._instant(None), urlencode(params).encode()
+            signed = self.signed(name_of(read.digest(params), now.isoformat()), query, now)
+            page = part(api.get("", params, signed).content)
+            yield from each_told(page.get("messages"), self._told_in, self)
+            after = word(page.get("next"))
+            if after in (None, params.get("after")):
+                return
+            params = params | {"after": str(after)}
+
+    def _told_in(self, message: Payload) -> list[Event]:
+        id = word(message.get("id"))
+        if id is None:
+            raise InvalidEventError("a message that was asked for has no id, so it is nameless")
+        return self._told_by(message, id)
+
+    def _told_by(self, payload: Payload, id: str) -> list[Event]:
         if self._event is not None:
             found = self._event(payload, id)
             return [] if found is None else [found] if isinstance(found, Event) else list(found)

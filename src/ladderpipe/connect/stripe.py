@@ -8,15 +8,19 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
+from ..errors import DefinitionError
 from ..model.clock import Clock
 from ..model.event import Event
 from . import payload as read
+from .api import Api, Wait, each_told
 from .connector import MAX_BYTES, TOLERANCE, Connector, Refused
-from .payload import Payload, filled, name_of, part, word
+from .payload import Payload, filled, name_of, part, parts, word
 from .request import Headers, is_one_of
 
 __all__ = ["Stripe"]
@@ -24,6 +28,13 @@ __all__ = ["Stripe"]
 _WHOLE: Final = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
 _THOUSANDTHS: Final = "BHD JOD KWD OMR TND"
 """The others, ISK and UGX too, come in hundredths."""
+_TOLD_BY: Final = {
+    "checkout.session.completed": "order.confirmed",
+    "checkout.session.async_payment_succeeded": "order.confirmed",
+    "checkout.session.async_payment_failed": "payment.failed",
+    "payment_intent.payment_failed": "payment.failed",
+    "charge.refunded": "order.refunded",
+}
 
 
 class Stripe(Connector):
@@ -36,6 +47,8 @@ class Stripe(Connector):
     Args:
         secrets: the endpoint's, ``whsec_…``.
         deal: returns the deal of an event's object, where it is not the one above, or ``None``.
+        token: a restricted key, ``rk_…``, that may read events, for ``reconcile``.
+        url: where the API is.
 
     Raises:
         DefinitionError: there is no secret, or one of them is empty.
@@ -46,11 +59,13 @@ class Stripe(Connector):
         *,
         secrets: Sequence[str],
         deal: Callable[[Payload], str | None] | None = None,
+        token: str | None = None,
+        url: str = "https://api.stripe.com",
         clock: Clock | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
-        self._deal = deal
+        self._deal, self._token, self._url = deal, token, url
 
     def check(self, headers: Headers, body: bytes, now: dt.datetime) -> None:
         """Refuse what none of the secrets has signed within five minutes of *now*."""
@@ -67,7 +82,37 @@ class Stripe(Connector):
 
     def read(self, headers: Headers, body: bytes, received_at: dt.datetime) -> list[Event]:
         """Return what a session, a payment or a refund tells."""
-        payload = read.loaded_object(body)
+        return self._told_by(read.loaded_object(body), received_at)
+
+    def reconcile(self, since: dt.datetime, wait: Wait = time.sleep) -> Iterator[Event]:
+        """Return what Stripe's events tell since then; it keeps them for 30 days.
+
+        Raises:
+            DefinitionError: *token* is missing.
+            Unreachable: while the events are read.
+        """
+        if not self._token:
+            raise DefinitionError(
+                "Stripe is asked with a key: Stripe(token=…); look whether its environment "
+                "variable is set"
+            )
+        api = Api(self._url, {"Authorization": f"Bearer {self._token}"}, wait=wait)
+        return self._changed(api, int(since.timestamp()))
+
+    def _changed(self, api: Api, since: int) -> Iterator[Event]:
+        params: dict[str, Any] = {"created[gte]": since, "types[]": list(_TOLD_BY), "limit": 100}
+        while True:
+            asked = self._instant(None)
+            page = part(api.get("/v1/events", params).content)
+            found = parts(page.get("data"))
+            # The newest come first; told the other way round, nothing has to be folded again.
+            yield from each_told(found[::-1], partial(self._told_by, received_at=asked), self)
+            last = word(found[-1].get("id")) if found else None
+            if page.get("has_more") is not True or last in (None, params.get("starting_after")):
+                return
+            params["starting_after"] = last
+
+    def _told_by(self, payload: Payload, received_at: dt.datetime) -> list[Event]:
         subject = part(payload, "data", "object")
         told = _told(word(payload.get("type")) or "", subject)
         deal = self._deal(subject) if self._deal else None
@@ -92,13 +137,7 @@ class Stripe(Connector):
 def _told(type: str, subject: Payload) -> str | None:
     if type == "checkout.session.completed" and subject.get("payment_status") == "unpaid":
         return "checkout.started"  # a bank takes days to say whether it pays
-    return {
-        "checkout.session.completed": "order.confirmed",
-        "checkout.session.async_payment_succeeded": "order.confirmed",
-        "checkout.session.async_payment_failed": "payment.failed",
-        "payment_intent.payment_failed": "payment.failed",
-        "charge.refunded": "order.refunded",
-    }.get(type)
+    return _TOLD_BY.get(type)
 
 
 def _second(since_1970: Any, otherwise: dt.datetime) -> dt.datetime:

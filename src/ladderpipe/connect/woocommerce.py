@@ -8,15 +8,18 @@ from __future__ import annotations
 import datetime as dt
 import html
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ..errors import DefinitionError
 from ..model.clock import Clock
 from ..model.event import Event
 from . import payload as read
+from .api import Api, Wait, each_told
 from .connector import MAX_BYTES, Connector, Refused
 from .payload import Payload, filled, name_of, part, parts, price, when, word
 from .request import Headers, HeadersLike, base64_hmac, is_one_of
@@ -36,6 +39,14 @@ _TOLD_BY: Final = {
 }
 """What an order's status says, in the order in which statuses follow each other in one second."""
 
+_SECOND: Final = dt.timedelta(seconds=1)
+_OLDEST_FIRST: Final[dict[str, Any]] = {
+    "dates_are_gmt": "true",
+    "orderby": "modified",
+    "order": "asc",
+    "per_page": 100,
+}
+
 _PING: Final = re.compile(rb"webhook_id=\d{1,20}")
 _ENTITY: Final = re.compile(
     r"&(?:amp|lt|gt|quot|#0*(?:34|38|39|60|62)|#x0*(?:22|26|27|3c|3e));", re.I
@@ -54,6 +65,8 @@ class WooCommerce(Connector):
         shop: the shop's address in deals; the host that the webhook names, if left out.
         statuses: what further statuses mean, for example ``{"shipped": "completed"}``.
         deal: returns a payload's deal, where it is not the one above, or ``None`` where it is.
+        url: where the shop is, ``"https://shop.example"``, for ``reconcile``.
+        token: a key of its REST API that may read, ``("ck_…", "cs_…")``, for ``reconcile``.
 
     Raises:
         DefinitionError: there is no secret, or one of them is empty.
@@ -66,10 +79,13 @@ class WooCommerce(Connector):
         shop: str | None = None,
         statuses: dict[str, str] | None = None,
         deal: Callable[[Payload], str | None] | None = None,
+        url: str | None = None,
+        token: tuple[str, str] | None = None,
         clock: Clock | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(secrets=secrets, clock=clock, max_bytes=max_bytes)
+        self._url, self._token = url, token
         self._shop, self._statuses, self._deal = shop, dict(statuses or {}), deal
 
     def key(self, secret: str) -> bytes:
@@ -92,12 +108,65 @@ class WooCommerce(Connector):
         payload = read.loaded_object(body)
         if headers.get("x-wc-webhook-resource", "order") != "order" or "status" not in payload:
             return []
-        told = word(payload["status"]) or ""
-        status = self._statuses.get(told, told).removeprefix("wc-")
+        shop = self._shop or urlsplit(headers.get("x-wc-webhook-source", "")).netloc
+        return self._told_by(payload, shop, received_at)
+
+    def reconcile(self, since: dt.datetime, wait: Wait = time.sleep) -> Iterator[Event]:
+        """Return what orders tell that were changed since then, those in the trash too.
+
+        Raises:
+            DefinitionError: *url* or *token* is missing.
+            Unreachable: while the events are read.
+        """
+        if not self._url or not self._token or not all(self._token):
+            raise DefinitionError(
+                "WooCommerce is asked at its address, with a key: WooCommerce(url=…, token=(…, …))"
+                "; look whether the environment variables are set"
+            )
+        api = Api(self._url, auth=self._token, wait=wait)
+        return self._changed(api, self._shop or urlsplit(self._url).netloc, since)
+
+    def _changed(self, api: Api, shop: str, since: dt.datetime) -> Iterator[Event]:
+        for status in ("any", "trash"):
+            after, page = since.astimezone(dt.UTC) - _SECOND, 1
+            while True:
+                asked = self._instant(None)
+                params = _OLDEST_FIRST | {
+                    "status": status,
+                    "modified_after": after.strftime("%Y-%m-%dT%H:%M:%S"),
+                    "page": page,
+                }
+                told = partial(self._with_its_past, shop=shop, received_at=asked)
+                orders = parts(api.get("/wp-json/wc/v3/orders", params).content)
+                yield from each_told(orders, told, self)
+                if len(orders) < _OLDEST_FIRST["per_page"]:
+                    break
+                # Pages shift when an order is changed meanwhile; a time does not. Only where one
+                # second fills a whole page, it has to be turned.
+                last = when(orders[-1].get("date_modified_gmt"), after, zone="Z") - _SECOND
+                after, page = (last, 1) if last > after else (after, page + 1)
+
+    def _with_its_past(self, payload: Payload, shop: str, received_at: dt.datetime) -> list[Event]:
+        """Return what an order tells, and, taken back, what it was before, if nobody heard."""
+        status = self._status(payload)
+        paid, made = payload.get("date_paid_gmt"), payload.get("date_created_gmt")
+        before = {"status": "processing" if paid or status == "refunded" else "pending"}
+        told = self._told_by(payload, shop, received_at)
+        if status not in ("cancelled", "trash", "refunded") or not (paid or made):
+            return told
+        past = {**payload, **before, "refunds": [], "date_modified_gmt": paid or made}
+        return self._told_by(past, shop, received_at) + told
+
+    def _status(self, payload: Payload) -> str:
+        told = word(payload.get("status")) or ""
+        return self._statuses.get(told, told).removeprefix("wc-")
+
+    def _told_by(self, payload: Payload, shop: str, received_at: dt.datetime) -> list[Event]:
+        told = word(payload.get("status")) or ""
+        status = self._status(payload)
         types = list(_TOLD_BY.get(status, ()))
         order = f"order:{word(payload.get('id')) or read.digest(payload)}"
         at = when(payload.get("date_modified_gmt"), received_at, zone="Z")
-        shop = self._shop or urlsplit(headers.get("x-wc-webhook-source", "")).netloc
         deal = self._deal(payload) if self._deal else None
         tell = partial(
             Event,

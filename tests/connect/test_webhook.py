@@ -22,8 +22,10 @@ from tests.mails import deal, delivery
 from .hosts import Host, listening
 from .senders import OTHER, SECRET
 
-NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
-"""The library that verifies reads the machine's clock."""
+
+def real_now() -> dt.datetime:
+    """Return what the library reads that verifies: it takes nothing that is five minutes old."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock(NOW)
+    return ManualClock(real_now())
 
 
 def shop() -> Pipeline:
@@ -74,7 +76,7 @@ def test_what_is_posted_is_verified_by_the_library_of_standard_webhooks(
     message = Library(SECRET).verify(got.body, got.headers)
     assert message == {
         "type": "deal.won",
-        "timestamp": NOW.isoformat().replace("+00:00", "Z"),
+        "timestamp": board.clock.now().isoformat().replace("+00:00", "Z"),
         "deal": "cart 42/ü",
         "pipeline": "shop",
         "data": {"url": "https://evil.example/", "value": "12.50"},
@@ -150,7 +152,7 @@ def test_what_is_no_2xx_is_tried_again_under_the_same_id(
 def test_who_asks_for_time_is_given_it_and_no_try_is_lost(
     status: int, as_date: bool, board: Board, host: Host, clock: ManualClock
 ) -> None:
-    at = NOW + dt.timedelta(hours=2)
+    at = clock.now() + dt.timedelta(hours=2)
     host.answer(status, retry_after=format_datetime(at, usegmt=True) if as_date else "7200")
     assert board.deliver().delayed == 1
     assert the_effect(board).attempts == 0
@@ -172,7 +174,7 @@ def test_nobody_is_put_off_for_longer_than_a_day(host: Host, clock: ManualClock)
     host.answer(429, retry_after="999999999")
     answer = Webhook(host.url, secrets=[SECRET], clock=clock)(delivery())
     assert answer is not None
-    assert answer.at == NOW + dt.timedelta(days=1)
+    assert answer.at == clock.now() + dt.timedelta(days=1)
 
 
 def test_however_much_is_answered_it_is_not_read(host: Host) -> None:
@@ -257,6 +259,7 @@ def test_a_dead_address_says_what_to_do(host: Host) -> None:
 def test_whatever_is_in_a_message_its_signature_holds(text: str) -> None:
     signer = StandardWebhooks(secrets=[SECRET, OTHER])
     body = json.dumps({"text": text}, ensure_ascii=True).encode()
-    headers = signer.signed("msg_1", body, NOW)
+    now = real_now()
+    headers = signer.signed("msg_1", body, now)
     Library(OTHER).verify(body, headers)
-    signer.verify(headers, body, NOW)
+    signer.verify(headers, body, now)

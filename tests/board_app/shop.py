@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from ladderpipe import Board, Event, Pipeline, Scope, Stage, after, by_hand, do, on
+from ladderpipe.asynchronous import AsyncBoard
 from ladderpipe.web import Access, Action, BoardApp, User, board_view
 
 __all__ = ["Team", "application", "pipeline", "renewals", "tell", "who"]
@@ -93,9 +94,11 @@ def serve(kind: str, url: str, port: int, *more: str) -> None:
     board: Any = Board.open(pipeline(), url)
     if more == ("several",):
         board = {"team": board, "renewals": Board.open(renewals(), url)}
-    if kind == "uvicorn":
+    if kind in ("uvicorn", "awaited"):
         import uvicorn
 
+        if kind == "awaited":
+            board = AsyncBoard(pipeline(), store=board.store)
         uvicorn.run(application(board), host="127.0.0.1", port=port, log_level="warning")
         return
     from socketserver import ThreadingMixIn

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from ladderpipe import Board
+from tests.board_app.browsing import (
+    IN_A_BROWSER,
+    Open,
+    browser,
+    card,
+    column,
+    drag,
+    hide,
+    in_stage,
+    opened,
+    says,
+    wait_for,
+    watched,
+)
 from tests.board_app.shop import renewals, tell
 from tests.board_app.sites import KINDS, Site, site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+__all__ = ["browser", "opened"]
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = IN_A_BROWSER
 
 ONE_SERVER = pytest.mark.parametrize("team", KINDS[:1], indirect=True, ids="-".join)
 """For what every server shows alike."""
@@ -31,27 +41,8 @@ SEVERAL = pytest.mark.parametrize(
 )
 """The team's board, and that of renewals beside it."""
 
-PATIENCE = 30_000
-"""Milliseconds until a test gives up waiting for what a page is to show."""
 SOON = 2_000
 """Milliseconds of the page's own clock until it has asked what others did."""
-
-expect.set_options(timeout=PATIENCE)
-
-Open = Callable[..., Page]
-WATCH = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective));
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module", params=KINDS, ids="-".join)
@@ -65,73 +56,6 @@ def team(
         url = request.getfixturevalue("postgres_server").new_database()
     with site(kind, url, folder, *more) as found:
         yield found
-
-
-@pytest.fixture
-def opened(browser: Any, team: Site) -> Iterator[Open]:
-    """Return what opens the board for somebody, and watches over what the page does."""
-    contexts: list[BrowserContext] = []
-    failures: list[str] = []
-
-    def open_(path: str = "", user: str = "anna", language: str = "en", **settings: Any) -> Page:
-        size = {"viewport": {"width": 1500, "height": 800}}
-        context = browser.new_context(**{**size, **settings})
-        contexts.append(context)
-        told = {"user": user, "language": language}
-        context.add_cookies(
-            [{"name": name, "value": value, "url": team.address} for name, value in told.items()]
-        )
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.add_init_script(WATCH)
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(team.address + path)
-        if settings.get("java_script_enabled", True):
-            page.wait_for_selector("html.js")
-        return page
-
-    yield open_
-    for context in contexts:
-        for page in context.pages:
-            if page.evaluate("document.documentElement.classList.contains('js')"):
-                assert page.evaluate("window.violations") == []
-        context.close()
-    assert failures == []
-
-
-def card(page: Page, deal: str) -> Any:
-    return page.locator(f'.columns .card[data-deal="{deal}"]')
-
-
-def in_stage(page: Page, deal: str, stage: str) -> Any:
-    return page.locator(f'.column[data-stage="{stage}"] .card[data-deal="{deal}"]')
-
-
-def drag(page: Page, deal: str, stage: str, meanwhile: Callable[[], None] | None = None) -> None:
-    """Drag a card with the mouse into the middle of a column."""
-    card(page, deal).scroll_into_view_if_needed()
-    start, end = card(page, deal).bounding_box(), column(page, stage)
-    assert start
-    x, y = start["x"] + 40, start["y"] + 50
-    page.mouse.move(x, y)
-    page.mouse.down()
-    with page.expect_response("**/options?*"):
-        page.mouse.move(x + 5, y + 12, steps=3)
-    if meanwhile:
-        meanwhile()
-    page.mouse.move(end[0], end[1], steps=12)
-    page.mouse.move(end[0] + 2, end[1] + 2, steps=3)
-    page.mouse.up()
-
-
-def column(page: Page, stage: str) -> tuple[float, float]:
-    box = page.locator(f'.cards[data-stage="{stage}"]').bounding_box()
-    assert box
-    return box["x"] + box["width"] / 2, box["y"] + 40
-
-
-def says(page: Page, text: str) -> None:
-    expect(page.locator("#toasts")).to_contain_text(text)
 
 
 def test_a_card_is_dragged_with_the_mouse_and_taken_back(opened: Open, team: Site) -> None:
@@ -252,22 +176,78 @@ def test_a_finger_swipes_to_scroll_and_presses_long_to_drag(opened: Open, team: 
 def test_what_somebody_else_moves_appears_with_focus_and_scroll_kept(
     opened: Open, team: Site
 ) -> None:
-    deal, mine = team.deal(), team.deal()
-    for _ in range(8):
-        team.deal()
-    page = opened()
+    source = f"scrolled {team.kind}"
+    deal, mine, *_ = (team.deal(source=source) for _ in range(16))
+    page = opened(f"?source={source}")
     page.clock.install()
     page.reload()
     cards = page.locator('.cards[data-stage="contact"]')
     card(page, mine).get_by_role("link", name=mine, exact=True).focus()
     cards.evaluate("cards => cards.scrollTop = 150")
     page.evaluate("window.focused = document.activeElement")
-    before = cards.evaluate("cards => cards.scrollTop")
+    before = card(page, mine).bounding_box()
     team.board.move(deal, "offer", by="bea")
     page.clock.run_for(SOON)
     expect(in_stage(page, deal, "offer")).to_have_count(1)
     assert page.evaluate("document.activeElement === window.focused")
-    assert cards.evaluate("cards => cards.scrollTop") == before
+    # The card above it is gone, and it is still where the eye was.
+    assert card(page, mine).bounding_box() == before
+
+
+@ONE_SERVER
+def test_where_nothing_happens_nothing_is_asked(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened("tasks")
+    asked, heard = watched(page)
+    page.goto(team.address)
+    wait_for(page, lambda: heard)
+    asked.clear()
+    for stage in ("offer", "won"):
+        team.board.move(deal, stage, by="bea")
+        expect(in_stage(page, deal, stage)).to_have_count(1)
+    assert {path for path in asked if path != "/"} == set()
+    assert len(asked) <= 4
+
+
+@ONE_SERVER
+def test_a_page_that_nobody_looks_at_is_told_nothing_until_somebody_does(
+    opened: Open, team: Site
+) -> None:
+    deal, page = team.deal(), opened("tasks")
+    asked, heard = watched(page)
+    page.goto(team.address)
+    wait_for(page, lambda: heard)
+    with page.expect_event("requestfailed", lambda request: "/live" in request.url):
+        hide(page, True)
+    asked.clear()
+    team.board.move(deal, "offer", by="bea")
+    page.wait_for_timeout(2_000)
+    assert asked == []
+    hide(page, False)
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
+    wait_for(page, lambda: "/live" in asked)
+
+
+@ONE_SERVER
+def test_where_nothing_can_be_told_the_page_asks(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened("tasks")
+    page.route("**/live?*", lambda route: route.abort())
+    page.goto(team.address)
+    team.board.move(deal, "offer", by="bea")
+    expect(in_stage(page, deal, "offer")).to_have_count(1)
+
+
+@ONE_SERVER
+def test_who_is_signed_out_is_told_and_keeps_what_is_shown(opened: Open, team: Site) -> None:
+    deal, page = team.deal(), opened("tasks")
+    page.route("**/live?*", lambda route: route.abort())
+    page.goto(team.address)
+    page.context.clear_cookies()
+    says(page, "You are not signed in any more")
+    expect(in_stage(page, deal, "contact")).to_have_count(1)
+    page.context.add_cookies([{"name": "user", "value": "anna", "url": team.address}])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#toasts")).to_have_text("")
+    expect(in_stage(page, deal, "contact")).to_have_count(1)
 
 
 def test_two_people_drag_one_card_and_the_second_is_asked(opened: Open, team: Site) -> None:

@@ -42,6 +42,7 @@ door is no room: it hands on what others hold."""
 ROOMS_OF = {
     "a2wsgi": {"web"},
     "altair": {"insight"},
+    "anyio": {"web"},
     "babel": {"formats"},
     "asyncio": {"asynchronous", "connect", "stores"},
     "django": {"mail", "web"},

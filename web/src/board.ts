@@ -3,7 +3,7 @@
 import { asked, sheet } from "./dialog";
 import { draggable } from "./drag";
 import { keys } from "./keys";
-import { live } from "./live";
+import { hold, live } from "./live";
 import { move } from "./move";
 import { page, text } from "./server";
 import { toast } from "./toast";
@@ -39,6 +39,7 @@ document.addEventListener("click", (event) => {
 });
 
 async function more(next: HTMLElement, cards: Element): Promise<void> {
+  const letGo = hold();
   try {
     const column = (await page(next.dataset["column"] ?? "")).querySelector(".column");
     const shown = new Set([...cards.children].map((card) => card.id));
@@ -50,6 +51,8 @@ async function more(next: HTMLElement, cards: Element): Promise<void> {
     else next.remove();
   } catch {
     toast(text("unreachable"), { bad: true });
+  } finally {
+    letGo();
   }
 }
 

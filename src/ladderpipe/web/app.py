@@ -24,6 +24,8 @@ from ..observability.log_records import record
 from ..stores.listing import Scope as DealScope
 from .access import Access, User
 from .call import Answer, Call, Document, Done, Other, Page, Unchanged
+from .feed import Listening
+from .live import EventStream
 from .query import MAX_BODY, Params, form_of, query_of
 from .refusal import Refusal, refusal_of
 from .render import Templates
@@ -74,10 +76,13 @@ class BoardApp:
             with 401 when left out.
         trusted_origins: further origins, such as ``"https://crm.example.com"``, whose pages may
             post here; the page's own always may.
+        listeners: how many pages of a board at most are told of changes as they happen, each over
+            an answer that is kept open; further ones ask every other moment, as all do under WSGI.
+            With 0 all do: for servers and proxies that keep no answer open.
 
     Raises:
-        DefinitionError: there is no such language, a name cannot stand in an address, or the names
-            of *access* are not those of the boards.
+        DefinitionError: there is no such language, a name cannot stand in an address, the names of
+            *access* are not those of the boards, or *listeners* is no such number.
     """
 
     def __init__(
@@ -89,24 +94,28 @@ class BoardApp:
         language: str | None = None,
         login_url: str | None = None,
         trusted_origins: Iterable[str] = (),
+        listeners: int = 1_000,
     ) -> None:
         if language is not None and language not in LANGUAGES:
             raise DefinitionError(
                 f"BoardApp(language={language!r}): its pages speak {', '.join(LANGUAGES)}"
             )
+        if isinstance(listeners, bool) or not isinstance(listeners, int) or listeners < 0:
+            raise DefinitionError(f"BoardApp(listeners={listeners!r}): give a number, 0 for none")
         self._served = served(board, access, TAKEN)
         self._is_alone = not isinstance(board, Mapping)
         self._who = user
         self._language = language
         self._login_url = login_url
         self._trusted = frozenset(trusted_origins)
+        self._listeners = listeners
         self._templates = Templates()
         self._static = StaticFiles(directory=Path(__file__).parent / "static")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
         if scope["type"] == "lifespan":
-            return await _live(receive, send)
+            return await _lifespan(receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1000})
         path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
@@ -168,6 +177,7 @@ class BoardApp:
 
     async def _answered(self, request: Request, path: str) -> Response:
         place = self._place(path)
+        place.is_live = self._is_live(request)
         user, words = None, self._words(request, None, self._served[0])
         try:
             if not place.page:
@@ -236,6 +246,8 @@ class BoardApp:
         if route.is_wide:
             others = await run_in_threadpool(_others, asked, user, called, seen)
         etag = request.headers.get("if-none-match", "")
+        heard = request.headers.get("last-event-id", "")
+        feed = asked.feed(self._listeners) if self._is_live(request) else None
 
         def work(board: Board) -> Answer:
             return route.view(
@@ -252,6 +264,8 @@ class BoardApp:
                     name=asked.name,
                     title=called[asked.name],
                     others=others,
+                    heard=heard,
+                    feed=feed,
                 )
             )
 
@@ -291,6 +305,10 @@ class BoardApp:
         if not found:
             raise _not_allowed(words)
         return route.show(found)
+
+    def _is_live(self, request: Request) -> bool:
+        """Whether pages are told of changes: under WSGI each of them would keep a thread."""
+        return self._listeners > 0 and "wsgi_environ" not in request.scope
 
     async def _user(self, request: Request) -> User | None:
         environ = request.scope.get("wsgi_environ", {})
@@ -338,6 +356,8 @@ class BoardApp:
     ) -> Response:
         if isinstance(answer, Unchanged):
             return Response(status_code=HTTPStatus.NOT_MODIFIED)
+        if isinstance(answer, Listening):
+            return EventStream(answer)
         if isinstance(answer, Document):
             own = {"content-security-policy": answer.policy}
             return Response(answer.text, media_type="text/html", headers=own)
@@ -366,6 +386,7 @@ class BoardApp:
             pipeline=asked and asked.pipeline,
             root=place.root,
             home=place.home,
+            is_live=place.is_live,
             boards=[(name, title, f"{place.root}{name}/") for name, title in called.items()],
             board=asked and asked.name,
             has_reports=asked is not None
@@ -399,6 +420,7 @@ class Place:
         root: the way from there to the application's folder.
         name: the board's, among several.
         asked: the board, once it is known that there is one and that the user sees it.
+        is_live: whether its page is told of changes.
     """
 
     page: str
@@ -406,6 +428,7 @@ class Place:
     name: str = ""
     is_overview: bool = False
     asked: Served | None = None
+    is_live: bool = False
 
     @property
     def home(self) -> str:
@@ -455,7 +478,8 @@ def _not_allowed(words: Words) -> Refusal:
 
 def _wants_json(request: Request) -> bool:
     accepted = request.headers.get("accept", "")
-    return "json" in accepted and "text/html" not in accepted
+    is_program = "json" in accepted or EventStream.media_type in accepted
+    return is_program and "text/html" not in accepted
 
 
 async def _body(request: Request, words: Words) -> bytes:
@@ -477,7 +501,7 @@ async def _body(request: Request, words: Words) -> bytes:
     return bytes(body)
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send) -> None:
     for _ in ("startup", "shutdown"):
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

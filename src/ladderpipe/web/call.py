@@ -16,6 +16,7 @@ from ..model.deal import Deal
 from ..pipeline import Pipeline
 from ..stores.listing import Scope
 from .access import Access, Action, User
+from .feed import Feed, Listening
 from .query import Params
 from .refusal import Refusal
 from .words import Words
@@ -54,7 +55,7 @@ class Unchanged:
     """Nothing to say that was not said before."""
 
 
-Answer = Page | Done | Document | Unchanged
+Answer = Page | Done | Document | Unchanged | Listening
 
 
 @attrs.frozen
@@ -85,6 +86,8 @@ class Call:
         title: what the page calls the pipeline, where it shows several.
         folder: where the board's pages are, from the page that is shown.
         others: further pipelines of the same store.
+        heard: the last that a browser was told which had been cut off from :mod:`.live`.
+        feed: tells of changes; ``None`` where the server keeps no answer open.
     """
 
     board: Board
@@ -100,6 +103,8 @@ class Call:
     title: str = ""
     folder: str = ""
     others: tuple[Other, ...] = ()
+    heard: str = ""
+    feed: Feed | None = None
 
     @property
     def pipeline(self) -> Pipeline:

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import attrs
 
-from . import acts, board_page, changes, deal_page, people_page
+from . import acts, board_page, changes, deal_page, live, people_page
 from .access import Action
 from .call import Answer, Call, Document, Done, Page
+from .live import EventStream
 
 __all__ = ["OVERVIEWS", "ROUTES", "Overview", "Route"]
 
+LIVE: Final = "/live"
 MOVE: Final = "deal into expecting? entered? reason? properties? id?"
 EDIT: Final = (
     "deal owner? value? currency? title? company? contact.name? contact.email? contact.phone? "
@@ -40,6 +42,7 @@ class Route:
         takes: names of what it is asked with; ``?`` after one that may be left out.
         is_long: whether it takes seconds.
         is_wide: whether it looks at other pipelines of the same store, too.
+        answers: media type of what a program is answered.
     """
 
     view: Callable[[Call], Answer]
@@ -47,6 +50,7 @@ class Route:
     takes: str = ""
     is_long: bool = False
     is_wide: bool = False
+    answers: str = "application/json"
 
 
 @attrs.frozen
@@ -79,6 +83,7 @@ def openapi(call: Call) -> Page:
                 method.lower(): _operation(path, method, route) for method, route in methods.items()
             }
             for path, methods in ROUTES.items()
+            if path != LIVE or call.feed is not None
         },
         "components": {"schemas": {"Problem": PROBLEM}},
     }
@@ -110,7 +115,7 @@ def _operation(path: str, method: str, route: Route) -> dict[str, Any]:
         "summary": (route.view.__doc__ or "").partition("\n")[0],
         "operationId": f"{method.lower()}{path.replace('/', '_')}",
         "responses": {
-            "200": {"description": "Done, or shown.", "content": {"application/json": {}}},
+            "200": {"description": "Done, or shown.", "content": {route.answers: {}}},
             **{status: _problem(words) for status, words in REFUSALS.items()},
         },
     }
@@ -152,6 +157,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Route]]] = {
     "/deal": {"GET": Route(deal_page.deal, "see", "deal", is_wide=True)},
     "/options": {"GET": Route(deal_page.options, "move", "deal into?")},
     "/changes": {"GET": Route(changes.changes, "see", "after?")},
+    LIVE: {"GET": Route(live.live, "see", "after?", answers=EventStream.media_type)},
     "/customer": {"GET": Route(people_page.customer, "see", "key", is_wide=True)},
     "/tasks": {"GET": Route(people_page.needs, "see", "of? after?")},
     "/reports": {"GET": Route(reports, "reports", is_long=True)},

@@ -9,12 +9,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
+from anyio.lowlevel import RunVar
 from starlette.concurrency import run_in_threadpool
 
 from ..board.board import Board
+from ..board.listing import Changes
 from ..errors import DefinitionError
 from ..pipeline import Pipeline
 from .access import Access, User
+from .feed import Feed
 from .reports import Reports
 from .words import Words
 
@@ -40,6 +43,7 @@ class Served:
     board: Board | AsyncBoard
     access: Access
     reports: Reports = attrs.field(factory=Reports)
+    _feeds: RunVar[Feed] = attrs.field(factory=lambda: RunVar("feed"))
 
     @property
     def pipeline(self) -> Pipeline:
@@ -63,6 +67,17 @@ class Served:
         # As each of its methods is: the same plain code, in a strand.
         found: Result = await board._in_strand(functools.partial(work, self.plain))
         return found
+
+    def feed(self, most: int) -> Feed:
+        """Return what tells the event loop that runs of changes, to so many at once."""
+        found = self._feeds.get(None)
+        if found is None:
+            found = Feed(self._changes, most)
+            self._feeds.set(found)
+        return found
+
+    async def _changes(self, after: str) -> Changes:
+        return await self.ask(lambda board: board.changes(after=after, limit=1_000))
 
     async def ask_at_length(self, work: Callable[[Board], Result]) -> Result:
         """Have something done that takes seconds.

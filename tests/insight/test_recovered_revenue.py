@@ -188,6 +188,7 @@ def test_what_customers_did_on_a_board_stands_in_its_report() -> None:
     assert found["lift"]["customers"] + found["lift"]["held_out"] == 80
     assert (found["lift"]["deals"], found["lift"]["value"]) == (bought, 10 * bought)
     assert found["lift"]["value_lower"] > 0
+    assert "Ricavi recuperati" in insight.page(shop.board, language="it")
 
 
 def test_a_click_that_was_taken_back_is_none() -> None:

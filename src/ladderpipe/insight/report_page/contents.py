@@ -21,6 +21,7 @@ from ..reports.currencies import currencies
 from ..reports.funnel import funnel
 from ..reports.new_deals import arrivals
 from ..reports.next_steps import no_next_step, open_tasks
+from ..reports.recovered_revenue import recovered_revenue
 from ..reports.recovery import recovery
 from ..reports.stale import stale, stale_deals
 from ..reports.summary import summary
@@ -186,6 +187,7 @@ def _planned(
             lambda: [_entry(bottlenecks(tables, rates=rates))],
             lambda: [_entry(timers(tables))],
             lambda: [_entry(recovery(tables))],
+            *_recovered(tables),
         ],
         "stale": [
             lambda: [_entry(stale(tables, rates=rates))],
@@ -193,6 +195,14 @@ def _planned(
         ],
         "arrivals": [lambda: [_entry(arrivals(tables, zone=zone))]],
     }
+
+
+def _recovered(tables: Tables) -> list[_Maker]:
+    """Return what mails brought back, where links were clicked or customers are held out."""
+    known = (tables.clicks, tables.arms)
+    if all(frame is None or frame.is_empty() for frame in known):
+        return []
+    return [lambda: [_entry(recovered_revenue(tables))]]
 
 
 def _standing_now(tables: Tables, rates: Rates | None) -> list[_Maker]:

@@ -19,7 +19,19 @@ from ..errors import (
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt
 from .loading import existing_store, stored_pipeline
-from .options import Allow, By, DealId, Expecting, HandId, Json, Language, OwnPipeline, Reason, Url
+from .options import (
+    Allow,
+    By,
+    DealId,
+    Expecting,
+    HandId,
+    Json,
+    Language,
+    OwnPipeline,
+    Properties,
+    Reason,
+    Url,
+)
 from .printing import console, moment, printable, title_of, write_json
 
 __all__ = ["edit", "move", "undo", "withdraw"]
@@ -28,32 +40,27 @@ _EMPTIED = ("owner", "value", "title", "company")
 """Fields of a deal that may be emptied; a contact and properties are, part by part."""
 
 
+Into = Annotated[str, typer.Argument(metavar="STAGE", help="key of the stage to move into")]
+Past = Annotated[bool, typer.Option("--override", help="move past the rules; the history says so")]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="when it was, if in the past: 2026-01-09T16:00Z"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="send nothing of what the move asks for now")]
+
+
 def move(
     url: Url,
     deal: DealId,
-    stage: Annotated[str, typer.Argument(metavar="STAGE", help="key of the stage to move into")],
+    stage: Into,
     by: By,
     reason: Reason = None,
-    properties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="a property to set with the move; NAME:=JSON for what is not text; repeatable",
-        ),
-    ] = None,
-    override: Annotated[
-        bool, typer.Option("--override", help="move past the rules; the history says so")
-    ] = False,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="TIME", help="when it was, if in the past: 2026-01-09T16:00Z"),
-    ] = None,
+    properties: Properties = None,
+    override: Past = False,
+    at: At = None,
     expecting: Expecting = None,
     id: HandId = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="send nothing of what the move asks for now")
-    ] = False,
+    quiet: Quiet = False,
     pipeline: OwnPipeline = None,
     allow: Allow = None,
     language: Language = None,
@@ -82,49 +89,44 @@ def move(
     _show(receipt, deal, None, language, json)
 
 
+NewOwner = Annotated[
+    str | None, typer.Option("--owner", metavar="NAME", help="who has it from now on")
+]
+Value = Annotated[str | None, typer.Option("--value", metavar="AMOUNT", help="what it is worth")]
+Currency = Annotated[
+    str | None,
+    typer.Option("--currency", metavar="CODE", help="of the amounts; nothing is converted"),
+]
+Title = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="its title")]
+Company = Annotated[str | None, typer.Option("--company", metavar="NAME", help="whom it is with")]
+Contact = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contact",
+        metavar="FIELD=VALUE",
+        help="a field of the contact; FIELD:=null erases it; repeatable",
+    ),
+]
+Empty = Annotated[
+    list[str] | None,
+    typer.Option("--empty", metavar="FIELD", help=f"empty {', '.join(_EMPTIED[:-1])} or company"),
+]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="kept in the history")]
+
+
 def edit(
     url: Url,
     deal: DealId,
     by: By,
-    owner: Annotated[
-        str | None, typer.Option("--owner", metavar="NAME", help="who has it from now on")
-    ] = None,
-    value: Annotated[
-        str | None, typer.Option("--value", metavar="AMOUNT", help="what it is worth")
-    ] = None,
-    currency: Annotated[
-        str | None,
-        typer.Option("--currency", metavar="CODE", help="of the amounts; nothing is converted"),
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="its title")] = None,
-    company: Annotated[
-        str | None, typer.Option("--company", metavar="NAME", help="whom it is with")
-    ] = None,
-    contact: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--contact",
-            metavar="FIELD=VALUE",
-            help="a field of the contact; FIELD:=null erases it; repeatable",
-        ),
-    ] = None,
-    properties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="a property; NAME:=JSON for what is not text; repeatable",
-        ),
-    ] = None,
-    empty: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--empty", metavar="FIELD", help=f"empty {', '.join(_EMPTIED[:-1])} or company"
-        ),
-    ] = None,
-    note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="kept in the history")
-    ] = None,
+    owner: NewOwner = None,
+    value: Value = None,
+    currency: Currency = None,
+    title: Title = None,
+    company: Company = None,
+    contact: Contact = None,
+    properties: Properties = None,
+    empty: Empty = None,
+    note: Note = None,
     expecting: Expecting = None,
     id: HandId = None,
     pipeline: OwnPipeline = None,

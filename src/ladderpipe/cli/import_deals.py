@@ -20,7 +20,7 @@ from ..logs.deal_export import DealExport, told_deals
 from ..model.deal_import import ImportReport, OverdueDeal
 from ..pipeline import Pipeline
 from .loading import loaded_pipeline
-from .options import Allow, Json, Language
+from .options import Allow, Errors, Into, Json, Language, NeededPipeline
 from .printing import (
     console,
     counted,
@@ -41,85 +41,80 @@ SHOWN = 10
 _OVERDUE = tuple(field.name for field in attrs.fields(OverdueDeal))
 
 
+Exports = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="EXPORT...",
+        exists=True,
+        dir_okay=False,
+        help="CSV or JSON lines with a row a deal, or a row a change of stage; .gz or not",
+    ),
+]
+ExportMap = Annotated[
+    str,
+    typer.Option(
+        "--map",
+        metavar="MAP",
+        help=f"what the columns mean: a TOML file, or one of {', '.join(shipped_crm_maps())}",
+    ),
+]
+Histories = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--history",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="a stage history, a row a change; known by its columns among the exports, too",
+    ),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option("--zone", metavar="ZONE", help="of times that name none, such as Europe/Rome"),
+]
+Teller = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="who tells, by which deals are known again; the map's pipeline when left out",
+    ),
+]
+Grace = Annotated[
+    float | None,
+    typer.Option(
+        "--grace",
+        metavar="DAYS",
+        min=0,
+        help="let what is overdue move that much later, instead of with the first sweep",
+    ),
+]
+StartSequences = Annotated[
+    bool,
+    typer.Option("--start-sequences", help="count the sequences of open deals' stages from now"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="write nothing; say what would come of it")]
+Overdue = Annotated[
+    Path | None,
+    typer.Option("--overdue", metavar="FILE", help="write every overdue deal here, as CSV"),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="fail when a deal is refused")]
+
+
 def import_deals(
-    exports: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="EXPORT...",
-            exists=True,
-            dir_okay=False,
-            help="CSV or JSON lines with a row a deal, or a row a change of stage; .gz or not",
-        ),
-    ],
-    export_map: Annotated[
-        str,
-        typer.Option(
-            "--map",
-            metavar="MAP",
-            help=f"what the columns mean: a TOML file, or one of {', '.join(shipped_crm_maps())}",
-        ),
-    ],
-    pipeline: Annotated[
-        str,
-        typer.Option(
-            "--pipeline",
-            "-p",
-            metavar="PIPELINE",
-            help="module:name of a pipeline or of a function that returns one, or a file",
-        ),
-    ],
-    into: Annotated[
-        str, typer.Option("--into", metavar="URL", help="store, for example sqlite:///shop.db")
-    ],
-    history: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--history",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="a stage history, a row a change; known by its columns among the exports, too",
-        ),
-    ] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option("--zone", metavar="ZONE", help="of times that name none, such as Europe/Rome"),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--source",
-            metavar="NAME",
-            help="who tells, by which deals are known again; the map's pipeline when left out",
-        ),
-    ] = None,
-    grace: Annotated[
-        float | None,
-        typer.Option(
-            "--grace",
-            metavar="DAYS",
-            min=0,
-            help="let what is overdue move that much later, instead of with the first sweep",
-        ),
-    ] = None,
-    start_sequences: Annotated[
-        bool,
-        typer.Option(
-            "--start-sequences", help="count the sequences of open deals' stages from now"
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="write nothing; say what would come of it")
-    ] = False,
-    overdue: Annotated[
-        Path | None,
-        typer.Option("--overdue", metavar="FILE", help="write every overdue deal here, as CSV"),
-    ] = None,
-    errors: Annotated[
-        Path | None,
-        typer.Option("--errors", metavar="FILE", help="write every deal that is left out here"),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="fail when a deal is refused")] = False,
+    exports: Exports,
+    export_map: ExportMap,
+    pipeline: NeededPipeline,
+    into: Into,
+    history: Histories = None,
+    zone: Zone = None,
+    source: Teller = None,
+    grace: Grace = None,
+    start_sequences: StartSequences = False,
+    dry_run: DryRun = False,
+    overdue: Overdue = None,
+    errors: Errors = None,
+    strict: Strict = False,
     allow: Allow = None,
     language: Language = None,
     json: Json = False,

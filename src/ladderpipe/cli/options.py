@@ -20,11 +20,14 @@ __all__ = [
     "Definitions",
     "Expecting",
     "HandId",
+    "Into",
     "Json",
     "Language",
     "Name",
+    "NeededPipeline",
     "Out",
     "OwnPipeline",
+    "Properties",
     "Reason",
     "StoredPipeline",
     "Url",
@@ -56,6 +59,16 @@ StoredPipeline = Annotated[
 OwnPipeline = Annotated[
     str | None, typer.Option("--pipeline", "-p", metavar="PIPELINE", help=_PIPELINE)
 ]
+NeededPipeline = Annotated[
+    str, typer.Option("--pipeline", "-p", metavar="PIPELINE", help=_PIPELINE)
+]
+Into = Annotated[
+    str, typer.Option("--into", metavar="URL", help="store, for example sqlite:///shop.db")
+]
+Errors = Annotated[
+    Path | None,
+    typer.Option("--errors", metavar="FILE", help="write what is left out here, and why"),
+]
 Allow = Annotated[
     list[str] | None,
     typer.Option(
@@ -76,6 +89,14 @@ Out = Annotated[
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="who does it; kept in the history")]
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="why; kept in the history")
+]
+Properties = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="a property; NAME:=JSON for what is not text; repeatable",
+    ),
 ]
 Expecting = Annotated[
     str | None, typer.Option("--expecting", metavar="STAGE", help="refuse if the deal is not there")

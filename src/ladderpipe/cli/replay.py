@@ -23,7 +23,7 @@ from ..logs.rows import BadLine
 from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from .loading import loaded_pipeline
-from .options import Allow, Json, Language
+from .options import Allow, Errors, Into, Json, Language, NeededPipeline
 from .printing import printable, progress, write_json
 from .replay_told import replay_record, show_replay
 
@@ -33,55 +33,50 @@ SWEEP = 2_000
 """Deals between two steps of the bar."""
 
 
+Logs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="LOG...",
+        exists=True,
+        dir_okay=False,
+        help="CSV, JSON lines, XES or CloudEvents (a JSON object a line); .gz or not",
+    ),
+]
+Map = Annotated[
+    str | None,
+    typer.Option(
+        "--map",
+        metavar="MAP",
+        help=f"what the rows mean: a TOML file, or one of {', '.join(shipped_maps())}; "
+        "without one the logs are CloudEvents, or XES that mine export wrote",
+    ),
+]
+Numberer = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="who numbers the rows, where the map names an id; else their content is their id",
+    ),
+]
+TickTo = Annotated[
+    str,
+    typer.Option(
+        "--tick-to", metavar="TIME", help="fire timers up to then: now, none, or ISO 8601"
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="fail when a line is bad")]
+
+
 def replay(
-    logs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="LOG...",
-            exists=True,
-            dir_okay=False,
-            help="CSV, JSON lines, XES or CloudEvents (a JSON object a line); .gz or not",
-        ),
-    ],
-    pipeline: Annotated[
-        str,
-        typer.Option(
-            "--pipeline",
-            "-p",
-            metavar="PIPELINE",
-            help="module:name of a pipeline or of a function that returns one, or a file",
-        ),
-    ],
-    into: Annotated[
-        str, typer.Option("--into", metavar="URL", help="store, for example sqlite:///shop.db")
-    ],
-    log_map: Annotated[
-        str | None,
-        typer.Option(
-            "--map",
-            metavar="MAP",
-            help=f"what the rows mean: a TOML file, or one of {', '.join(shipped_maps())}; "
-            "without one the logs are CloudEvents, or XES that mine export wrote",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--source",
-            metavar="NAME",
-            help="who numbers the rows, where the map names an id; else their content is their id",
-        ),
-    ] = None,
-    tick_to: Annotated[
-        str,
-        typer.Option(
-            "--tick-to", metavar="TIME", help="fire timers up to then: now, none, or ISO 8601"
-        ),
-    ] = "now",
-    errors: Annotated[
-        Path | None, typer.Option("--errors", metavar="FILE", help="write every bad line here")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="fail when a line is bad")] = False,
+    logs: Logs,
+    pipeline: NeededPipeline,
+    into: Into,
+    log_map: Map = None,
+    source: Numberer = None,
+    tick_to: TickTo = "now",
+    errors: Errors = None,
+    strict: Strict = False,
     allow: Allow = None,
     language: Language = None,
     json: Json = False,

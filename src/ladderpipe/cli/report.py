@@ -16,7 +16,7 @@ import typer
 
 from ..errors import DefinitionError, StoreError
 from .loading import pipelines_in, reading_board
-from .options import Allow, Json, Name, StoredPipeline
+from .options import Allow, AsOf, Json, Name, StoredPipeline
 from .printing import console, counted, printable, progress, write_json
 
 if TYPE_CHECKING:
@@ -27,69 +27,78 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="URL",
+        help="where the deals are, for example sqlite:///shop.db, or several; with --crm, "
+        "its files",
+    ),
+]
+PageFile = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="write the page here")
+]
+Pngs = Annotated[
+    Path | None, typer.Option("--png", metavar="DIR", help="write each chart here, as PNG")
+]
+Pdfs = Annotated[
+    Path | None, typer.Option("--pdf", metavar="DIR", help="write each chart here, as PDF")
+]
+PageLanguage = Annotated[
+    Literal["en", "it"], typer.Option("--language", "-l", help="of page and charts")
+]
+Zone = Annotated[
+    str, typer.Option("--zone", metavar="ZONE", help="whose calendar, e.g. Europe/Rome")
+]
+Currency = Annotated[
+    str | None,
+    typer.Option("--currency", metavar="CODE", help="put all amounts into it, by --rates"),
+]
+RatesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--rates",
+        metavar="CSV",
+        exists=True,
+        dir_okay=False,
+        help="currency,date,rate: how much of --currency one unit was worth",
+    ),
+]
+RateAge = Annotated[
+    int, typer.Option("--rate-age", metavar="DAYS", min=0, help="how old a rate may be")
+]
+Crm = Annotated[
+    str | None,
+    typer.Option("--crm", metavar="MAP", help="read a CRM's export by this map, not a store"),
+]
+Forecast = Annotated[
+    bool | None,
+    typer.Option("--forecast/--no-forecast", help="up to 10,000 deals if not said; minutes above"),
+]
+TargetsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--targets",
+        metavar="CSV",
+        help="start,owner,target,currency: what each seller was to win in each month",
+    ),
+]
+
+
 def report(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="URL",
-            help="where the deals are, for example sqlite:///shop.db, or several; with --crm, "
-            "its files",
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="write the page here")
-    ] = None,
-    png: Annotated[
-        Path | None, typer.Option("--png", metavar="DIR", help="write each chart here, as PNG")
-    ] = None,
-    pdf: Annotated[
-        Path | None, typer.Option("--pdf", metavar="DIR", help="write each chart here, as PDF")
-    ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option("--as-of", metavar="TIME", help="as of this instant, in ISO 8601; now if not"),
-    ] = None,
-    language: Annotated[
-        Literal["en", "it"], typer.Option("--language", "-l", help="of page and charts")
-    ] = "en",
-    zone: Annotated[
-        str, typer.Option("--zone", metavar="ZONE", help="whose calendar, e.g. Europe/Rome")
-    ] = "UTC",
-    currency: Annotated[
-        str | None,
-        typer.Option("--currency", metavar="CODE", help="put all amounts into it, by --rates"),
-    ] = None,
-    rates: Annotated[
-        Path | None,
-        typer.Option(
-            "--rates",
-            metavar="CSV",
-            exists=True,
-            dir_okay=False,
-            help="currency,date,rate: how much of --currency one unit was worth",
-        ),
-    ] = None,
-    rate_age: Annotated[
-        int, typer.Option("--rate-age", metavar="DAYS", min=0, help="how old a rate may be")
-    ] = 7,
-    crm: Annotated[
-        str | None,
-        typer.Option("--crm", metavar="MAP", help="read a CRM's export by this map, not a store"),
-    ] = None,
-    forecast: Annotated[
-        bool | None,
-        typer.Option(
-            "--forecast/--no-forecast", help="up to 10,000 deals if not said; minutes above"
-        ),
-    ] = None,
-    targets: Annotated[
-        Path | None,
-        typer.Option(
-            "--targets",
-            metavar="CSV",
-            help="start,owner,target,currency: what each seller was to win in each month",
-        ),
-    ] = None,
+    sources: Sources,
+    out: PageFile = None,
+    png: Pngs = None,
+    pdf: Pdfs = None,
+    as_of: AsOf = None,
+    language: PageLanguage = "en",
+    zone: Zone = "UTC",
+    currency: Currency = None,
+    rates: RatesFile = None,
+    rate_age: RateAge = 7,
+    crm: Crm = None,
+    forecast: Forecast = None,
+    targets: TargetsFile = None,
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,

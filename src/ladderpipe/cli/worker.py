@@ -19,7 +19,7 @@ import typer
 from ..board.board import Board
 from ..board.stale import held_back_text
 from ..errors import DefinitionError, StoreError
-from ..model.effect import Delivery, EffectState, Handler
+from ..model.effect import Delivery, EffectState, Handler, StaleEffects
 from ..model.report import DeliveryReport, TickReport
 from .loading import called, existing_store, imported, stored_pipeline
 from .options import Allow, Json, OwnPipeline, Url
@@ -35,90 +35,105 @@ _log = logging.getLogger("ladderpipe")
 PASSWORD_VARIABLE = "LADDERPIPE_SMTP_PASSWORD"
 
 
+Security = Literal["starttls", "tls", "none"]
+Smtp = Annotated[
+    str | None,
+    typer.Option(
+        "--smtp", metavar="HOST[:PORT]", envvar="LADDERPIPE_SMTP", help="send mails by it"
+    ),
+]
+SmtpSecurity = Annotated[
+    Security,
+    typer.Option("--security", envvar="LADDERPIPE_SMTP_SECURITY", help="of the SMTP server"),
+]
+Username = Annotated[
+    str | None,
+    typer.Option(
+        "--username",
+        envvar="LADDERPIPE_SMTP_USERNAME",
+        help=f"for the SMTP server; the password is read from {PASSWORD_VARIABLE}",
+    ),
+]
+Mailbox = Annotated[
+    Path | None,
+    typer.Option("--mailbox", metavar="FILE", help="append mails to a file instead"),
+]
+Sender = Annotated[
+    str | None,
+    typer.Option(
+        "--sender",
+        envvar="LADDERPIPE_SENDER",
+        metavar="ADDRESS",
+        help="who mails come from: 'Shop <shop@example.com>'",
+    ),
+]
+MailLanguage = Annotated[
+    str, typer.Option("--language", "-l", help="of mails, unless the contact names one")
+]
+Templates = Annotated[
+    Path | None,
+    typer.Option("--templates", metavar="FOLDER", help="mail templates of your own"),
+]
+Link = Annotated[
+    str | None,
+    typer.Option("--link", metavar="ADDRESS", help="of a deal's page, with {deal} for its id"),
+]
+AllowLinksTo = Annotated[
+    list[str] | None,
+    typer.Option("--allow-links-to", metavar="HOST", help="where a deal's property link may lead"),
+]
+Handlers = Annotated[
+    str | None,
+    typer.Option(
+        "--handlers", metavar="MODULE:NAME", help="called with the board, to register more"
+    ),
+]
+Reconcile = Annotated[
+    str | None,
+    typer.Option(
+        "--reconcile",
+        metavar="MODULE:NAME",
+        help="connectors by name: ask these shops what no webhook has told",
+    ),
+]
+ReconcileEvery = Annotated[
+    float,
+    typer.Option("--reconcile-every", min=0.1, metavar="MINUTES", help="how often to ask"),
+]
+Poll = Annotated[
+    float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
+]
+Stale = Annotated[
+    StaleEffects,
+    typer.Option("--stale-effects", help="what becomes of many effects that are older than a week"),
+]
+Once = Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")]
+Candid = Annotated[
+    bool,
+    typer.Option("--candid", help="name deals and quote errors, which may be personal data"),
+]
+
+
 def worker(
     url: Url,
     pipeline: OwnPipeline = None,
     allow: Allow = None,
-    smtp: Annotated[
-        str | None,
-        typer.Option(
-            "--smtp", metavar="HOST[:PORT]", envvar="LADDERPIPE_SMTP", help="send mails by it"
-        ),
-    ] = None,
-    security: Annotated[
-        Literal["starttls", "tls", "none"],
-        typer.Option("--security", envvar="LADDERPIPE_SMTP_SECURITY", help="of the SMTP server"),
-    ] = "starttls",
-    username: Annotated[
-        str | None,
-        typer.Option(
-            "--username",
-            envvar="LADDERPIPE_SMTP_USERNAME",
-            help=f"for the SMTP server; the password is read from {PASSWORD_VARIABLE}",
-        ),
-    ] = None,
-    mailbox: Annotated[
-        Path | None,
-        typer.Option("--mailbox", metavar="FILE", help="append mails to a file instead"),
-    ] = None,
-    sender: Annotated[
-        str | None,
-        typer.Option(
-            "--sender",
-            envvar="LADDERPIPE_SENDER",
-            metavar="ADDRESS",
-            help="who mails come from: 'Shop <shop@example.com>'",
-        ),
-    ] = None,
-    language: Annotated[
-        str, typer.Option("--language", "-l", help="of mails, unless the contact names one")
-    ] = "it",
-    templates: Annotated[
-        Path | None,
-        typer.Option("--templates", metavar="FOLDER", help="mail templates of your own"),
-    ] = None,
-    link: Annotated[
-        str | None,
-        typer.Option("--link", metavar="ADDRESS", help="of a deal's page, with {deal} for its id"),
-    ] = None,
-    allow_links_to: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-links-to", metavar="HOST", help="where a deal's property link may lead"
-        ),
-    ] = None,
-    handlers: Annotated[
-        str | None,
-        typer.Option(
-            "--handlers", metavar="MODULE:NAME", help="called with the board, to register more"
-        ),
-    ] = None,
-    reconcile: Annotated[
-        str | None,
-        typer.Option(
-            "--reconcile",
-            metavar="MODULE:NAME",
-            help="connectors by name: ask these shops what no webhook has told",
-        ),
-    ] = None,
-    reconcile_every: Annotated[
-        float,
-        typer.Option("--reconcile-every", min=0.1, metavar="MINUTES", help="how often to ask"),
-    ] = 10.0,
-    poll: Annotated[
-        float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
-    ] = 2.0,
-    stale_effects: Annotated[
-        Literal["hold", "send", "expire"],
-        typer.Option(
-            "--stale-effects", help="what becomes of many effects that are older than a week"
-        ),
-    ] = "hold",
-    once: Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")] = False,
-    candid: Annotated[
-        bool,
-        typer.Option("--candid", help="name deals and quote errors, which may be personal data"),
-    ] = False,
+    smtp: Smtp = None,
+    security: SmtpSecurity = "starttls",
+    username: Username = None,
+    mailbox: Mailbox = None,
+    sender: Sender = None,
+    language: MailLanguage = "it",
+    templates: Templates = None,
+    link: Link = None,
+    allow_links_to: AllowLinksTo = None,
+    handlers: Handlers = None,
+    reconcile: Reconcile = None,
+    reconcile_every: ReconcileEvery = 10.0,
+    poll: Poll = 2.0,
+    stale_effects: Stale = "hold",
+    once: Once = False,
+    candid: Candid = False,
     json: Json = False,
 ) -> None:
     """Fire timers and deliver effects, until SIGTERM or Ctrl-C.
@@ -196,7 +211,7 @@ def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: 
 
 def _email(
     smtp: str | None,
-    security: Literal["starttls", "tls", "none"],
+    security: Security,
     username: str | None,
     mailbox: Path | None,
     sender: str | None,

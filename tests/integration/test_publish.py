@@ -229,3 +229,37 @@ def _references(value: Any) -> list[str]:
         own = [value["$ref"]] if "$ref" in value else []
         return own + [name for each in value.values() for name in _references(each)]
     return [name for each in value for name in _references(each)] if isinstance(value, list) else []
+
+
+def test_a_move_that_stands_again_is_told_again_under_another_id(store: Any) -> None:
+    """Whoever drops doubles would otherwise stay where the move was taken back."""
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    shop.wait(1)
+    shop.board.override("d", "talking", by="ann")
+    follower = Follower()
+    cursor = follower.follow(shop.board, None)
+    shop.wait(1)
+    undone = shop.board.undo("d", by="ann", expecting="talking")
+    cursor = follower.follow(shop.board, cursor)
+    assert follower.of("d") == stored(shop.board, "d")
+    shop.wait(1)
+    shop.board.withdraw(undone.event, by="ann")
+    assert shop.stage == "talking"
+    follower.follow(shop.board, cursor)
+    assert follower.of("d") == stored(shop.board, "d")
+
+
+def test_a_late_event_that_changes_the_past_takes_its_place(store: Any) -> None:
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead")
+    shop.wait(10)
+    shop.tell("order")
+    follower = Follower()
+    cursor = follower.follow(shop.board, None)
+    assert [message["data"]["n"] for message in follower.got] == [1, 2]
+    shop.wait(10)
+    shop.tell("call", hours=-15)
+    follower.follow(shop.board, cursor)
+    assert [message["data"]["n"] for message in follower.got] == [1, 2, 2, 3]
+    assert follower.of("d") == stored(shop.board, "d")

@@ -77,6 +77,9 @@ class Company(Service):
                 if not record["is_deleted"] and record["custom_fields"].get(DEAL_FIELD)
             }
 
+    def count(self) -> int:
+        return sum(not record["is_deleted"] for record in self.records["deals"].values())
+
     def said(self, bell: Record, secret: str = SECRET) -> tuple[dict[str, str], bytes]:
         """Return headers and body of a delivery."""
         code = base64.b64encode(secret.encode()).decode()

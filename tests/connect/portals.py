@@ -108,6 +108,9 @@ class Portal(Service):
                 if not thing.is_archived and "ladderpipe_deal" in thing.properties
             }
 
+    def count(self) -> int:
+        return sum(not thing.is_archived for thing in self.things["deals"].values())
+
     def signed(
         self, bells: list[dict[str, Any]], secret: str = SECRET
     ) -> tuple[dict[str, str], bytes]:

@@ -124,11 +124,15 @@ class ShopAndCrm(RuleBasedStateMachine):
         if self.crm is not None:
             self.crm.close()
 
-    @initialize(deals=st.sets(st.sampled_from(DEALS), min_size=1))
-    def opened(self, deals: set[str]) -> None:
+    @initialize(
+        deals=st.sets(st.sampled_from(DEALS), min_size=1),
+        dies_after=st.sampled_from(["write", None]),
+    )
+    def opened(self, deals: set[str], dies_after: str | None) -> None:
         for deal in sorted(deals):
             self.shop_tells(deal, "cart.updated", 1)
-        self.sync.round()
+        self.dying.dies_after = dies_after
+        self.a_round()
 
     @rule(deal=st.sampled_from(DEALS), fact=st.sampled_from(FACTS), quantity=st.integers(0, 3))
     def shop_tells(self, deal: str, fact: str, quantity: int) -> None:

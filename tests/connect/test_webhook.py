@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from email.utils import format_datetime
 
 import pytest
@@ -15,7 +16,7 @@ from standardwebhooks import Webhook as Library
 from standardwebhooks import WebhookVerificationError
 
 from ladderpipe import ANY, Board, Effect, Event, HookContext, ManualClock, Pipeline, Stage, on
-from ladderpipe.connect import NotTaken, Receiver, StandardWebhooks, Webhook
+from ladderpipe.connect import NotTaken, Receiver, StandardWebhooks, UnsubscribeLink, Webhook
 from ladderpipe.errors import DefinitionError, UndeliverableError
 from tests.mails import deal, delivery
 
@@ -263,3 +264,19 @@ def test_whatever_is_in_a_message_its_signature_holds(text: str) -> None:
     headers = signer.signed("msg_1", body, now)
     Library(OTHER).verify(body, headers)
     signer.verify(headers, body, now)
+
+
+@pytest.mark.parametrize(
+    ("library", "make"),
+    [
+        ("httpx", lambda: Webhook("https://erp.example/", secrets=[SECRET])),
+        ("standardwebhooks", lambda: Webhook("https://erp.example/", secrets=[SECRET])),
+        ("itsdangerous", lambda: UnsubscribeLink("https://shop.example/u", secrets=[SECRET])),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_what_brings_it(
+    library: str, make: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(DefinitionError, match=r"pip install '\.\[connect\]'"):
+        make()

@@ -382,6 +382,20 @@ def test_several_deals_are_chosen_in_the_list(opened: Open, team: Site) -> None:
 
 
 @ONE_SERVER
+def test_what_is_ticked_and_half_written_outlasts_what_others_do(opened: Open, team: Site) -> None:
+    chosen, other = team.deal(source="half"), team.deal(source="half")
+    page = opened("?view=list&source=half")
+    page.get_by_label(f"Choose “{chosen}”").check()
+    page.get_by_label("Reason for the loss").fill("too dear")
+    page.get_by_label("Move into").select_option("lost")
+    team.board.move(other, "offer", by="bea")
+    expect(page.get_by_role("row", name=other)).to_contain_text("Offer sent")
+    expect(page.get_by_label(f"Choose “{chosen}”")).to_be_checked()
+    expect(page.get_by_label("Reason for the loss")).to_have_value("too dear")
+    expect(page.get_by_label("Move into")).to_have_value("lost")
+
+
+@ONE_SERVER
 def test_a_filter_that_is_chosen_counts_at_once_and_stands_in_the_address(
     opened: Open, team: Site
 ) -> None:

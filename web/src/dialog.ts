@@ -38,7 +38,8 @@ export async function sheet(deal: string, into = "", folder = ""): Promise<boole
     };
     shown.onclose = () => resolve(false);
     shown.showModal();
-    shown.querySelector<HTMLElement>("input:not([type=hidden]), button")?.focus();
+    // A field is what was asked for only where the stage is chosen: on a phone it opens the keyboard.
+    shown.querySelector<HTMLElement>(into ? "input:not([type=hidden]), button" : "button")?.focus();
   });
 }
 

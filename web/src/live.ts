@@ -72,7 +72,22 @@ async function renew(): Promise<void> {
     return;
   }
   cursor = fresh.dataset["since"];
-  Idiomorph.morph(shown, fresh, { morphStyle: "outerHTML", ignoreActiveValue: true });
+  Idiomorph.morph(shown, fresh, {
+    morphStyle: "outerHTML",
+    ignoreActiveValue: true,
+    callbacks: { beforeNodeMorphed: (old) => !isFilledIn(old) },
+  });
+}
+
+/** Whether somebody has written, chosen or ticked here what is not sent yet. */
+function isFilledIn(field: Node): boolean {
+  if (field instanceof HTMLSelectElement) {
+    const first = [...field.options].findIndex((option) => option.defaultSelected);
+    return field.selectedIndex !== Math.max(first, 0);
+  }
+  if (field instanceof HTMLInputElement && field.type === "checkbox") return field.checked !== field.defaultChecked;
+  const isText = field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement;
+  return isText && field.value !== field.defaultValue;
 }
 
 /** Ask for as many cards as a column shows by now, so that none vanishes below somebody's eyes. */

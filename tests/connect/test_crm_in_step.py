@@ -344,7 +344,6 @@ def test_after_quiet_both_sides_are_equal(crm: str, request: pytest.FixtureReque
         settings=settings(
             max_examples=12,
             stateful_step_count=20,
-            deadline=dt.timedelta(minutes=1),
             suppress_health_check=list(HealthCheck),
         ),
     )

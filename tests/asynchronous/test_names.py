@@ -13,7 +13,7 @@ from ladderpipe.asynchronous import AsyncBoard
 
 AT_ONCE = {"clock", "handle_effect", "handles", "pipeline", "store"}
 """What needs no waiting."""
-OF_ITS_OWN = {"handle_effect", "handles", "open", "run", "using"}
+OF_ITS_OWN = {"handle_effect", "handles", "open", "publish", "run", "using"}
 """What is written for itself, because a type in it is another one."""
 
 

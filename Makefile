@@ -60,16 +60,17 @@ system:
 # The shops come from npm, as their lock file says, and take a few hundred megabytes.
 SHOPS := .shops
 VENDURE := $(SHOPS)/vendure/.installed
+MEDUSA := $(SHOPS)/medusa/.installed
 
 .PHONY: test-shops
-test-shops: $(DEV) $(VENDURE) ## run the tests with real shops
+test-shops: $(DEV) $(VENDURE) $(MEDUSA) ## run the tests with real shops
 	LADDERPIPE_SHOPS=$(SHOPS) $(BIN)/python -m pytest tests/real_shops $(PYTEST_ARGS)
 
 .PHONY: test-vendure
 test-vendure: $(DEV) $(VENDURE) ## run those with a real Vendure
 	LADDERPIPE_SHOPS=$(SHOPS) $(BIN)/python -m pytest tests/real_shops/test_vendure.py $(PYTEST_ARGS)
 
-$(VENDURE): tests/real_shops/vendure/package.json tests/real_shops/vendure/package-lock.json
+$(SHOPS)/%/.installed: tests/real_shops/%/package.json tests/real_shops/%/package-lock.json
 	mkdir -p $(@D)
 	cp $^ $(@D)
 	cd $(@D) && npm ci --no-audit --no-fund --ignore-scripts

@@ -8,13 +8,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -22,41 +18,20 @@ import httpx
 import pytest
 
 from ladderpipe import Board, Deal
-from ladderpipe.connect import Receiver, Reconciler, StandardWebhooks, Unreachable
-from ladderpipe.connect.reply import Reply
+from ladderpipe.connect import Reconciler, StandardWebhooks, Unreachable
 from ladderpipe.templates import sales_management
 from tests.connect.senders import OTHER, SECRET
 from tests.connect.test_served import uvicorn_serving
 
-HERE: Final = Path(__file__).parent
-PLUGIN: Final = HERE.parents[1] / "examples" / "plugins" / "vendure" / "ladderpipe.js"
-INSTALLED: Final = Path(os.environ.get("LADDERPIPE_SHOPS", HERE.parents[1] / ".shops")) / "vendure"
-DEADLINE: Final = 60
-"""Seconds after which something that should happen is taken not to."""
+from .watched import DEADLINE, HERE, PLUGINS, SHOPS, Watched, free_port
+
+PLUGIN: Final = PLUGINS / "vendure" / "ladderpipe.js"
+INSTALLED: Final = SHOPS / "vendure"
 
 pytestmark = pytest.mark.skipif(
     not (INSTALLED / "node_modules").exists(),
     reason=f"no Vendure in {INSTALLED}: run make test-shops",
 )
-
-
-class Watched(Receiver):
-    """A receiver that says when it has answered, so that nobody has to look again and again."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.answers: list[int] = []
-        self.told = threading.Condition()
-        self.lost: set[str] = set()
-        """Orders whose messages get lost on the way; the shop is told that they have arrived."""
-
-    def _answer(self, *arguments: Any) -> Any:
-        is_lost = any(code.encode() in arguments[-1] for code in self.lost)
-        reply = Reply.told(HTTPStatus.OK, {}) if is_lost else super()._answer(*arguments)
-        with self.told:
-            self.answers.append(reply.status)
-            self.told.notify_all()
-        return reply
 
 
 @attrs.frozen
@@ -168,36 +143,19 @@ class Shop:
         )
         return admin
 
-    def deal(self, code: str) -> Deal | None:
-        try:
-            return self.board.deal(f"shop.example/{code}")
-        except LookupError:
-            return None
-
     def types(self, deal: Deal) -> list[str]:
         return [event.type for event in self.board.events(deal.id)]
 
     def comes_to(self, code: str, holds: Callable[[Deal], bool]) -> Deal:
         """Wait until the deal of an order is as it should be, and return it."""
-
-        def so() -> bool:
-            deal = self.deal(code)
-            return deal is not None and holds(deal)
-
-        with self.receiver.told:
-            arrived = self.receiver.told.wait_for(so, timeout=DEADLINE)
-        assert arrived, (self.deal(code), self.receiver.answers)
-        found = self.deal(code)
-        assert found is not None
-        return found
+        return self.receiver.comes_to(f"shop.example/{code}", holds)
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     url = f"sqlite:///{tmp_path_factory.mktemp('board')}/shop.db"
     with Board.open(sales_management(language="en"), url) as board:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         connector = StandardWebhooks(
             secrets=[SECRET], source="vendure", url=f"http://127.0.0.1:{port}/ladderpipe"
         )

@@ -187,6 +187,27 @@ def test_what_the_ladder_refuses_is_written_back_and_the_owner_is_told_once(
     assert "Order confirmed" in task["note"]
 
 
+def test_a_copy_that_somebody_makes_is_left_alone(
+    company: Company, board: Board, sync: CrmSync, opened: Callable[..., CrmSync], tmp_path: Path
+) -> None:
+    fill(board, "cart-1")
+    sync.round()
+    original = company.deals()["cart-1"]
+    _, answer = company._made("deals", {**original, "id": int(company.number())})
+    copy = str(answer["data"]["id"])
+    company.drag(copy, "lost", lost_reason="a copy")
+    ring_all(company, sync)
+    sync.round()
+    fill(board, "cart-1", "20")
+    sync.round()
+    assert board.deal("cart-1").stage == "quote_requested"
+    assert (original["value"], company.records["deals"][copy]["value"]) == (20, 12.5)
+    (tmp_path / "pipedrive.db").unlink()
+    fill(board, "cart-1", "30")
+    opened().round()
+    assert (original["value"], company.records["deals"][copy]["value"]) == (30, 12.5)
+
+
 def test_what_happens_within_one_second_is_told_apart(
     company: Company, board: Board, sync: CrmSync
 ) -> None:

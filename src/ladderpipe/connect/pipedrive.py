@@ -262,7 +262,9 @@ class Pipedrive:
         for record in self._all("/api/v2/deals", **params):
             ours = (record.get("custom_fields") or {}).get(self._deal)
             if ours and not record.get("is_deleted"):
-                self._known[str(ours)] = str(record["id"])
+                # Somebody may have copied it, our id and all.
+                id, known = str(record["id"]), self._known.get(str(ours))
+                self._known[str(ours)] = id if known is None else min(known, id, key=int)
             if record.get("update_time"):
                 at = instant(record["update_time"])
                 self._listed_up_to = max(at, self._listed_up_to or at)

@@ -255,6 +255,9 @@ class CrmSync:
         if found.deal is None:
             return
         entry = self._ledger.entries([found.deal])[found.deal]
+        if entry.state == "here" and entry.object not in (None, asked, found.object, *found.merged):
+            self._say("a deal of a CRM is a copy of another one", found.deal)
+            return
         if entry.object != found.object or entry.state != "here":
             entry = entry._replace(object=found.object, state="here", fields=None)
         change = _by_people(found.changes, entry.seen)

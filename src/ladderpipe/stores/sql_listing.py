@@ -92,11 +92,16 @@ def count_text(filters: str) -> str:
     )
 
 
-def sums_text(filters: str = "") -> str:
-    """Return the statement that sums up stages; in two halves, so that no sum is too large."""
+def sums_text(filters: str = "", *, in_halves: bool = False) -> str:
+    """Return the statement that sums up stages.
+
+    Args:
+        in_halves: so that no sum is too large, whatever the amounts; it takes longer.
+    """
+    halves = f"sum(d.units / {_BILLION}), sum(d.units % {_BILLION})"
     return (
-        "SELECT d.stage, d.currency, count(*), count(d.units), "
-        f"sum(d.units / {_BILLION}), sum(d.units % {_BILLION}), sum(d.fraction) "
+        "SELECT d.stage, d.currency, count(*), count(d.units), sum(d.fraction), "
+        f"{halves if in_halves else 'sum(d.units)'} "
         f"FROM ladder_deals d WHERE d.pipeline = ? AND d.stage IS NOT NULL{filters} "
         "GROUP BY d.stage, d.currency"
     )
@@ -340,15 +345,22 @@ class SqlListing:
 
     def stage_sums(self, pipeline: int, wanted: DealFilter) -> list[StageSum]:
         filters, values = self._conditions(pipeline, wanted)
-        rows = self._read(self._spelled(sums_text(filters)), (pipeline, *values))
         return [
-            StageSum(
-                stage,
-                currency,
-                count,
-                valued,
-                value_of(int(large or 0) * _BILLION + int(small or 0), int(fraction or 0)),
+            StageSum(stage, currency, count, valued, value_of(units, int(fraction or 0)))
+            for stage, currency, count, valued, fraction, units in self._sums(
+                filters, (pipeline, *values)
             )
-            for stage, currency, count, valued, large, small, fraction in rows
             if wanted.stages is None or stage in wanted.stages
+        ]
+
+    def _sums(self, filters: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return what stages come to: their units, whole, are the last."""
+        rows = self._read(self._spelled(sums_text(filters)), values)
+        return [(*told, int(units or 0)) for *told, units in rows]
+
+    def _sums_in_halves(self, filters: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the same where a sum is larger than the database's numbers."""
+        rows = self._read(self._spelled(sums_text(filters, in_halves=True)), values)
+        return [
+            (*told, int(large or 0) * _BILLION + int(small or 0)) for *told, large, small in rows
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 from ladderpipe import Deal, Pipeline, Scope, Stage, on
@@ -142,6 +143,18 @@ def finds_customers(shop: Shop) -> None:
         board.customer("ada@example.com", also={changed: None})
 
 
+def sums_up_large_amounts(shop: Shop) -> None:
+    """A sum is exact, also where it is larger than the whole numbers of a database."""
+    line = {"sku": "x", "quantity": 1_000, "unit_price": "900000000000000"}
+    for number in range(11):
+        data = {"line": line, "currency": "EUR"}
+        shop.handle("cart.item_added", f"d{number}", number / 10, data=data)
+    for deal, value in (("small", "0.75"), ("unknown", None)):
+        shop.handle("lead.came", deal, 2, data={"currency": "EUR", "value": value})
+    found = [(row.count, row.unvalued, row.value) for row in shop.board.summary()]
+    same(found, [(13, 1, Decimal("9900000000000000000.75"))], "the summary of large amounts")
+
+
 def tells_changes(shop: Shop) -> None:
     """What changed is told, whatever changed it, and what is gone is told as such."""
     board = shop.board
@@ -177,6 +190,7 @@ LISTING: Final[tuple[Callable[[Shop], None], ...]] = (
     pages_deals,
     searches_deals,
     filters_deals,
+    sums_up_large_amounts,
     finds_customers,
     tells_changes,
 )

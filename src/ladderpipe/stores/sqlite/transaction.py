@@ -128,6 +128,14 @@ class SqliteTransaction(SqlTransaction):
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._execute(statement, values).fetchall()
 
+    def _sums(self, filters: str, values: Sequence[Any]) -> list[Row]:
+        try:
+            return super()._sums(filters, values)
+        except sqlite3.OperationalError as error:
+            if "integer overflow" not in str(error):
+                raise
+            return self._sums_in_halves(filters, values)
+
     def _spelled(self, text: str) -> str:
         return text
 

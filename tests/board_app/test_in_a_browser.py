@@ -164,8 +164,13 @@ def test_a_finger_swipes_to_scroll_and_presses_long_to_drag(opened: Open, team: 
     expect(page.locator(".card.sortable-chosen")).to_have_count(1)
     touch("touchMove", x + 10, y)
     expect(page.locator("body.dragging")).to_have_count(1)
-    for step in range(1, 16):
-        touch("touchMove", min(x + 10 * step, 345), y)
+    # At the edge the board scrolls, as fast as the machine lets it, until the next stage is there.
+    under = "([x, y]) => document.elementFromPoint(x, y)?.closest('.column')?.dataset.stage"
+    for step in range(1, 500):
+        at = min(x + 10 * step, 345)
+        touch("touchMove", at, y)
+        if page.evaluate(under, [at, y]) == "offer":
+            break
         page.wait_for_timeout(30)
     touch("touchEnd")
     says(page, f"“{name}” is in “Offer sent” now.")
@@ -341,6 +346,21 @@ def test_a_long_column_is_read_on_and_keeps_what_was_read_when_others_move(
     expect(in_stage(page, last, "contact")).to_have_count(1)
     # Other tests look for their cards on the first page.
     team.board.move_many(deals, "lost", by="anna", properties={"loss_reason": "a test"})
+
+
+@ONE_SERVER
+def test_a_card_that_was_moved_is_in_view_wherever_the_order_has_put_it(
+    opened: Open, team: Site
+) -> None:
+    deals = [team.deal(source="view") for _ in range(14)]
+    team.board.move_many(deals[1:], "offer", by="anna")
+    page = opened("?source=view")
+    drag(page, deals[0], "offer")
+    says(page, f"“{deals[0]}” is in “Offer sent” now.")
+    # The longest in their stage come first.
+    last = page.locator('.column[data-stage="offer"] .card').last
+    expect(last).to_have_attribute("data-deal", deals[0])
+    expect(last).to_be_in_viewport(ratio=0.9)
 
 
 @ONE_SERVER

@@ -13,6 +13,8 @@ const AGAIN = 30_000;
 const OLD = 300_000;
 /** Times as long as a page took to come, it rests before it is asked for again. */
 const REST = 3;
+/** Milliseconds for which a card is marked that was just moved. */
+const SHOWN = 2_500;
 const MOST = 500;
 const UNKNOWN = 401;
 
@@ -28,6 +30,7 @@ let refreshing = false;
 let over = false;
 let took = 0;
 let freshAt = 0;
+let moved = "";
 
 /** Keep the page as it is until the returned function is called. */
 export function hold(): () => void {
@@ -37,6 +40,12 @@ export function hold(): () => void {
     held -= 1;
     if (held === 0 && wanted) void refresh();
   };
+}
+
+/** Bring the page up to date, and into view where the order has put a card that was just moved. */
+export function refreshTo(deal: string): void {
+  moved = deal;
+  void refresh();
 }
 
 /** Bring the page up to date; focus, scroll and what is half written stay. */
@@ -75,8 +84,18 @@ async function renew(): Promise<void> {
   Idiomorph.morph(shown, fresh, {
     morphStyle: "outerHTML",
     ignoreActiveValue: true,
-    callbacks: { beforeNodeMorphed: (old) => !isFilledIn(old) },
+    callbacks: {
+      beforeNodeMorphed: (old) => !isFilledIn(old),
+      beforeAttributeUpdated: (name, node) => name !== "class" || !node.matches(".card.moved"),
+    },
   });
+  const card = moved && document.querySelector(`.columns .card[data-deal="${CSS.escape(moved)}"]`);
+  moved = "";
+  if (card) {
+    card.scrollIntoView({ block: "nearest", inline: "nearest" });
+    card.classList.add("moved");
+    window.setTimeout(() => card.classList.remove("moved"), SHOWN);
+  }
 }
 
 /** Whether somebody has written, chosen or ticked here what is not sent yet. */

@@ -1,7 +1,7 @@
 /** Moving a deal: one request, asked for what it takes before, put back and told where it fails. */
 
 import { ask, sheet } from "./dialog";
-import { refresh } from "./live";
+import { refresh, refreshTo } from "./live";
 import { type Problem, type Told, freshId, post, text } from "./server";
 import { toast } from "./toast";
 
@@ -37,14 +37,14 @@ function done(deal: string, told: Told, hint: string, folder: string): void {
   const event = told.undo;
   const offer = event ? { label: text("undo"), act: () => void undo(deal, event, folder) } : undefined;
   toast(`${told.message ?? ""} ${hint}`.trim(), offer ? { offer } : {});
-  void refresh();
+  refreshTo(deal);
 }
 
 async function undo(deal: string, event: string, folder: string): Promise<void> {
   const answer = await post(`${folder}undo`, { deal, event, id: freshId() });
   if (answer.ok) toast(answer.told.message ?? "");
   else toast(answer.problem.detail, { bad: true });
-  void refresh();
+  refreshTo(deal);
 }
 
 async function refused(asked: Move, problem: Problem): Promise<boolean> {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ladderpipe import Effect
+from ladderpipe import Effect, MemoryStore
 from ladderpipe.stores import PostgresStore
 from tests.asynchronous.cancelling import TracedStore, cancelled_at_wait
 from tests.asynchronous.shops import AsyncShop
@@ -194,6 +195,35 @@ def test_an_effect_is_delivered_whenever_its_delivery_was_cancelled(
     else:
         store = make_store(kind, tmp_path)
     asyncio.run(main())
+
+
+def test_a_thread_that_asks_just_when_its_task_is_cancelled_comes_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Nobody would answer it, and the program would not end before it."""
+
+    async def main() -> None:
+        shop = AsyncShop(lead_ladder(sequence=True), MemoryStore())
+        async with shop.board:
+            await shop.tell("lead")
+            delivering = asyncio.create_task(shop.board.deliver())
+            loop = asyncio.get_running_loop()
+            call_soon = loop.call_soon_threadsafe
+
+            def say_and_cancel(*said: Any) -> Any:
+                call_soon(*said)
+                return call_soon(delivering.cancel)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(loop, "call_soon_threadsafe", say_and_cancel)
+                with pytest.raises(asyncio.CancelledError):
+                    await delivering
+
+    before = set(threading.enumerate())
+    asyncio.run(main())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def ladder_with_hooks() -> Any:

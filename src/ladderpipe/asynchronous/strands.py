@@ -219,6 +219,7 @@ class _ThreadStrand:
         self._lock = threading.Lock()
         self._in_transaction = False
         self._is_abandoned = False
+        self._unheard: _Asked | _Ended | None = None
         self._put_off: BaseException | None = None
         self.cancelled: BaseException | None = None
 
@@ -237,6 +238,7 @@ class _ThreadStrand:
                 if self._is_left(error):
                     raise
         said, self._said = self._said.result(), self._loop.create_future()
+        self._unheard = None
         return said
 
     async def serve(self, awaitable: Awaitable[object]) -> None:
@@ -259,15 +261,21 @@ class _ThreadStrand:
         with self._lock:
             self.cancelled = error
             self._is_abandoned = not self._in_transaction or isinstance(error, GeneratorExit)
-            return self._is_abandoned
+        if self._is_abandoned:
+            # What it has asked for at this very moment is awaited by nobody any more.
+            self._refuse()
+        return self._is_abandoned
 
     def _hear(self, said: _Asked | _Ended) -> None:
         if self._is_abandoned:
-            self._refuse(said)
+            self._refuse()
         else:
             self._said.set_result(said)
 
-    def _refuse(self, said: _Asked | _Ended) -> None:
+    def _refuse(self) -> None:
+        """Answer what the thread asks for that was left, or it would wait for ever."""
+        with self._lock:
+            said, self._unheard = self._unheard, None
         if isinstance(said, _Asked):
             bridge.close(said.awaitable)
             self._answers.put(_Ended(error=CancelledError()))
@@ -320,7 +328,14 @@ class _ThreadStrand:
             return cancelled
 
     def _say(self, said: _Asked | _Ended) -> None:
+        with self._lock:
+            self._unheard = said
+            is_left = self._is_abandoned
+        if is_left:
+            # The loop may be about to close, and never call what it is given.
+            self._refuse()
+            return
         try:
             self._loop.call_soon_threadsafe(self._hear, said)
         except RuntimeError:  # the loop is closed
-            self._refuse(said)
+            self._refuse()

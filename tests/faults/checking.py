@@ -1,7 +1,8 @@
 """What must hold when a fault is over, between the database and what processes wrote down.
 
 A trigger in the database is the witness of every claim: it notes in the claim's own transaction
-whether the visit that asked for the effect was still the deal's current one.
+whether the visit that asked for the effect was still the deal's current one. A lease that is only
+given another end is no claim: whoever has it may be at it, whatever became of the visit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from tests.children import HOUR, PROMO_HOURS, Lines
 
 from .crew import Logs
 
-__all__ = ["Aftermath", "assert_sound", "clear_up", "install_witness", "row_counts"]
+__all__ = [
+    "Aftermath",
+    "assert_sound",
+    "claims_seen",
+    "clear_up",
+    "install_witness",
+    "row_counts",
+]
 
 SETTLED: Final = {
     EffectState.DELIVERED,
@@ -38,14 +46,15 @@ _TABLE: Final = "CREATE TABLE witness_claims (effect text, in_visit boolean)"
 _SQLITE: Final = (
     _TABLE,
     "CREATE TRIGGER witness AFTER UPDATE OF state ON ladder_effects "
-    f"WHEN NEW.state = 'claimed' BEGIN {_CLAIMED}; END",
+    f"WHEN NEW.state = 'claimed' AND NEW.lease IS NOT OLD.lease BEGIN {_CLAIMED}; END",
 )
 _POSTGRES: Final = (
     _TABLE,
     "CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS "
     f"$$ BEGIN {_CLAIMED}; RETURN NULL; END $$",
     "CREATE TRIGGER witness AFTER UPDATE OF state ON ladder_effects FOR EACH ROW "
-    "WHEN (NEW.state = 'claimed') EXECUTE FUNCTION witness()",
+    "WHEN (NEW.state = 'claimed' AND NEW.lease IS DISTINCT FROM OLD.lease) "
+    "EXECUTE FUNCTION witness()",
 )
 
 
@@ -109,6 +118,12 @@ def rows(board: Board, statement: str) -> list[tuple[Any, ...]]:
     """Return what a statement finds in the board's database."""
     with board.store.transaction(write=False) as transaction:
         return [tuple(row) for row in transaction.connection.execute(statement).fetchall()]
+
+
+def claims_seen(board: Board) -> list[tuple[str, bool]]:
+    """Return the effects that were claimed, and whether in the visit that asked for them."""
+    found = rows(board, "SELECT effect, in_visit FROM witness_claims")
+    return [(key, bool(in_visit)) for key, in_visit in found]
 
 
 def row_counts(board: Board) -> dict[str, int]:
@@ -178,7 +193,7 @@ def _assert_delivered(board: Board, logs: Logs) -> Aftermath:
     assert set(delivered) <= {effect.key for effect in effects}
     _assert_none_under_two_keys(logs)
     _assert_nobody_gets_too_many(board)
-    claims = rows(board, "SELECT effect, in_visit FROM witness_claims")
+    claims = claims_seen(board)
     assert [key for key, in_visit in claims if not in_visit] == [], "claimed after its visit ended"
     assert len(claims) >= len(delivered)
     counts = row_counts(board)

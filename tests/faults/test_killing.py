@@ -10,18 +10,20 @@ import logging
 import os
 import random
 import time
+from typing import Any
 
 import pytest
 
-from ladderpipe import Board, ManualClock
-from tests.children import HOUR, Lines, open_board
+from ladderpipe import Board, Delivery, Event, ManualClock
+from tests.children import HOUR, START, Lines, busy_ladder, open_board
 
-from .checking import clear_up, install_witness
+from .checking import claims_seen, clear_up, install_witness
 from .crew import Crew, Logs
 
 report = logging.getLogger(__name__)
 KILLS = int(os.environ.get("LADDERPIPE_KILLS", "20"))
 STORES = ("sqlite", "postgresql")
+APART: dict[str, Any] = {"lease": 20 * HOUR, "max_clock_difference": None}
 
 
 @pytest.fixture
@@ -36,6 +38,28 @@ def rested(logs: Logs, crew: Crew) -> tuple[Board, ManualClock]:
     """Return the board as it was left, on a clock that stands still."""
     clock = ManualClock(crew.clock.now() + HOUR)
     return open_board(logs, clock), clock
+
+
+@pytest.mark.parametrize("logs_of", STORES, indirect=True)
+def test_a_lease_that_ends_sooner_is_no_claim_of_its_own(logs_of: Logs):
+    """A worker that was held up shortens a lease whose end lies too far ahead of its clock."""
+    early, late = ManualClock(START + 2 * HOUR), ManualClock(START + 39 * HOUR)
+    with (
+        Board.open(busy_ladder(), logs_of.url, clock=early, **APART) as held_up,
+        Board.open(busy_ladder(), logs_of.url, clock=late, **APART) as ahead,
+    ):
+        install_witness(held_up)
+        held_up.handle(Event("lead", deal="d", id="1", at=START))
+        held_up.handles("note")(lambda delivery: None)
+
+        @ahead.handles("mail")
+        def leave_the_stage(delivery: Delivery) -> None:
+            held_up.handle(Event("call", deal="d", id="2", at=START + HOUR))
+            held_up.deliver()
+
+        ahead.deliver(limit=1)
+        ((_, was_in_visit),) = claims_seen(held_up)
+    assert was_in_visit
 
 
 @pytest.mark.parametrize("logs_of", STORES, indirect=True)

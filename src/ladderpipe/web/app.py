@@ -23,7 +23,7 @@ from ..extras import how_to_install
 from ..observability.log_records import record
 from ..stores.listing import Scope as DealScope
 from .access import Access, User
-from .call import Answer, Call, Document, Done, Other, Page, Unchanged
+from .call import Answer, Call, Document, Done, Other, Page, Unchanged, link
 from .feed import Listening
 from .live import EventStream
 from .query import MAX_BODY, Params, form_of, query_of
@@ -323,8 +323,6 @@ class BoardApp:
     def _unknown(self, request: Request, words: Words) -> Response:
         if self._login_url is None or request.method == "POST" or _wants_json(request):
             raise Refusal(HTTPStatus.UNAUTHORIZED, words.gettext("Sign in first."))
-        from .call import link
-
         asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(link(self._login_url, next=asked), HTTPStatus.SEE_OTHER)
 

@@ -103,12 +103,12 @@ class LadderpipePlugin {
         if (order.state === 'ArrangingPayment') told.push(version('cart.updated', `cart:${entry}`, createdAt, { contact: who, cart }));
         told.push(version('checkout.started', `checkout:${entry}`, createdAt, { contact: who }));
       } else if (type === 'ORDER_STATE_TRANSITION' && to === 'Cancelled') {
-        told.push(message('order.cancelled', 'cancelled', createdAt, {}));
+        told.push(message('order.cancelled', 'cancelled', latest(createdAt), {}));
       } else if (type === 'ORDER_PAYMENT_TRANSITION' && ['Declined', 'Error'].includes(to)) {
         told.push(message('payment.failed', `payment:${paymentId}`, createdAt, {}));
       } else if (type === 'ORDER_REFUND_TRANSITION' && to === 'Settled') {
         const { total } = await this.repository(ctx, core.Refund).findOneByOrFail({ id: refundId });
-        told.push(message('order.refunded', `refund:${refundId}`, createdAt, { refunded: money(total) }));
+        told.push(message('order.refunded', `refund:${refundId}`, latest(createdAt), { refunded: money(total) }));
       }
     }
     return told;
@@ -145,6 +145,9 @@ class LadderpipePlugin {
   repository(ctx, entity) { return this.connection.getRepository(ctx, entity); }
 }
 
+// SQLite keeps whole seconds of an entry and milliseconds of when the order was placed: what undoes an
+// order in the same second would stand before it.
+const latest = at => at.getMilliseconds() ? at : new Date(+at + 999);
 const digest = data => crypto.createHash('sha256').update(JSON.stringify(data)).digest('hex').slice(0, 12);
 const money = minor => (minor / 100).toFixed(2);
 const contact = customer => customer ? {

@@ -254,8 +254,12 @@ def test_a_pipeline_that_is_being_changed_keeps_no_others_page_back(
         row = transaction.pipeline(changed.name, change=True)
         assert row is not None
         transaction.save_pipeline(changed.name, "another", row.definition, None)
-    page = client().get("/team/deal?deal=d-2")
-    assert (page.status_code, "r-3" in page.text) == (200, False)
+    title = "Renewals (renewals)"
+    for path in ("/team/deal?deal=d-2", "/team/customer?key=ada@example.com"):
+        page = client().get(path)
+        assert (page.status_code, "r-3" in page.text) == (200, False)
+        assert re.search(rf"being changed: the deals of {re.escape(title)}", page.text)
+        assert client().get(path, headers=JSON).json()["unread"] == [title]
 
 
 def test_boards_that_were_opened_one_by_one_are_known_to_share_a_store(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,7 +21,17 @@ from .query import Params
 from .refusal import Refusal
 from .words import Words
 
-__all__ = ["Answer", "Call", "Document", "Done", "Other", "Page", "Unchanged", "link"]
+__all__ = [
+    "Answer",
+    "Call",
+    "CustomerDeals",
+    "Document",
+    "Done",
+    "Other",
+    "Page",
+    "Unchanged",
+    "link",
+]
 
 
 @attrs.frozen
@@ -72,6 +82,25 @@ class Other:
     scope: Scope | None
     title: str
     folder: str
+
+
+@attrs.frozen
+class CustomerDeals:
+    """What the user sees of a customer's deals in all pipelines.
+
+    Attributes:
+        deals: the newest first.
+        unread: titles of the pipelines whose deals cannot be read now, as they are being changed.
+    """
+
+    deals: list[Deal]
+    unread: list[str]
+
+    def besides(self, shown: Deal) -> CustomerDeals:
+        """Return the same without one deal."""
+        own = (shown.pipeline, shown.id)
+        others = [deal for deal in self.deals if (deal.pipeline, deal.id) != own]
+        return attrs.evolve(self, deals=others)
 
 
 @attrs.frozen
@@ -134,17 +163,26 @@ class Call:
             raise Refusal(HTTPStatus.FORBIDDEN, self.words.gettext("You may not do this."))
         return found
 
-    def deals_of(self, key: str) -> list[Deal]:
-        """Return what the user sees of a customer's deals, the newest first.
-
-        Those of other pipelines are among them, but while one of these is being changed.
-        """
-        also = {other.board.pipeline: other.scope for other in self.others}
+    def deals_of(self, key: str) -> CustomerDeals:
+        """Return what the user sees of a customer's deals, in this pipeline and the others."""
         try:
-            found = self.board.customer(key, scope=self.scope, also=also)
+            return CustomerDeals(self._deals_of(key, self.others), [])
         except PipelineChangedError:
-            found = self.board.customer(key, scope=self.scope)
-        return found[::-1]
+            readable = [other for other in self.others if self._is_readable(other)]
+            unread = [other.title for other in self.others if other not in readable]
+            return CustomerDeals(self._deals_of(key, readable), unread)
+
+    def _deals_of(self, key: str, others: Iterable[Other]) -> list[Deal]:
+        also = {other.board.pipeline: other.scope for other in others}
+        return self.board.customer(key, scope=self.scope, also=also)[::-1]
+
+    def _is_readable(self, other: Other) -> bool:
+        """Return whether the store holds another pipeline as the program knows it."""
+        try:
+            self._deals_of("", [other])
+        except PipelineChangedError:
+            return False
+        return True
 
     def folder_of(self, deal: Deal) -> str:
         """Return where the pages of a deal are, from the page that is shown."""

@@ -11,7 +11,7 @@ from ..fold.options import Option
 from ..model.deal import Deal
 from ..model.event import BY_HAND, EDITED, OVERRIDE, OWN_SOURCE, Event
 from ..model.history import History
-from .call import Call, Page
+from .call import Call, CustomerDeals, Page
 from .reading import card_of, company_name
 from .timeline import timeline
 
@@ -19,6 +19,7 @@ __all__ = ["UNDO", "deal", "fresh_id", "last_hand", "options"]
 
 FEW: Final = 10
 """So many other deals of a customer, and of a company, are named; a page of their own has all."""
+NOBODYS: Final = CustomerDeals([], [])
 UNDO: Final = dt.timedelta(minutes=10)
 """How long what somebody did can be taken back with one click."""
 
@@ -32,8 +33,8 @@ def deal(call: Call) -> Page:
     tasks = board.tasks(deal=shown.id)
     held = board.held(shown.id)
     possible = board.options(shown.id, by=call.user.id)
-    others = others_of(call, shown)
-    colleagues = [deal for deal in of_company(call, shown) if deal not in others]
+    others, company = others_of(call, shown), of_company(call, shown)
+    colleagues = [deal for deal in company.deals if deal not in others.deals]
     context = {
         "deal": shown,
         "card": card_of(shown, call, now),
@@ -42,8 +43,9 @@ def deal(call: Call) -> Page:
         "tasks": tasks,
         "held": held,
         "options": [each for each in possible if each.into != shown.stage],
-        "others": _with_pipeline(call, others[:FEW]),
+        "others": _with_pipeline(call, others.deals[:FEW]),
         "colleagues": _with_pipeline(call, colleagues[:FEW]),
+        "unread": others.unread or company.unread,
         "is_wide": bool(call.others),
         "undoable": last_hand(history, board.events(shown.id), now),
         "fresh_id": fresh_id,
@@ -58,8 +60,9 @@ def deal(call: Call) -> Page:
         "tasks": [task.to_dict() for task in tasks],
         "held": [each.to_dict() for each in held],
         "options": [each.to_dict() for each in possible],
-        "others": [each.to_dict() for each in others],
+        "others": [each.to_dict() for each in others.deals],
         "of_company": [each.to_dict() for each in colleagues],
+        "unread": others.unread or company.unread,
     }
     return Page("deal.html", context, record)
 
@@ -98,20 +101,16 @@ def because(call: Call, option: Option) -> str | None:
     return None if option.is_possible else call.words.why_not(option)
 
 
-def others_of(call: Call, shown: Deal) -> list[Deal]:
-    """Return the other deals of the customer that the user sees, the newest first."""
+def others_of(call: Call, shown: Deal) -> CustomerDeals:
+    """Return what the user sees of the customer's other deals."""
     email = shown.contact.get("email")
-    return _besides(shown, call.deals_of(f"email:{email}")) if email else []
+    return call.deals_of(f"email:{email}").besides(shown) if email else NOBODYS
 
 
-def of_company(call: Call, shown: Deal) -> list[Deal]:
-    """Return the other deals with the company that the user sees, the newest first."""
+def of_company(call: Call, shown: Deal) -> CustomerDeals:
+    """Return what the user sees of the other deals with the company."""
     company = company_name(shown)
-    return _besides(shown, call.deals_of(f"company:{company}")) if company else []
-
-
-def _besides(shown: Deal, found: Iterable[Deal]) -> list[Deal]:
-    return [deal for deal in found if (deal.pipeline, deal.id) != (shown.pipeline, shown.id)]
+    return call.deals_of(f"company:{company}").besides(shown) if company else NOBODYS
 
 
 def _with_pipeline(call: Call, deals: Iterable[Deal]) -> list[tuple[Deal, str, str]]:

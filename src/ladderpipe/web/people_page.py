@@ -33,17 +33,19 @@ def customer(call: Call) -> Page:
     by_pipeline = {}
     for other in (None, *call.others):
         pipeline = call.pipeline if other is None else other.board.pipeline
-        deals = [deal for deal in found if deal.pipeline == pipeline.name]
+        deals = [deal for deal in found.deals if deal.pipeline == pipeline.name]
         if deals:
             by_pipeline[call.title_of(deals[0])] = [*cards_of(call, deals, other).values()]
     cards = [card for group in by_pipeline.values() for card in group]
     context = {
         "key": key,
         "by_pipeline": by_pipeline,
+        "unread": found.unread,
         "is_wide": bool(call.others),
         "may_unsubscribe": call.may("unsubscribe") and "@" in key,
     }
-    return Page("customer.html", context, {"key": key, "deals": [card.to_dict() for card in cards]})
+    record = {"key": key, "deals": [card.to_dict() for card in cards], "unread": found.unread}
+    return Page("customer.html", context, record)
 
 
 @attrs.frozen

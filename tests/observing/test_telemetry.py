@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -225,8 +226,11 @@ def test_a_guard_that_raises_is_an_error_of_the_span(told: Told) -> None:
     assert told.span("handle").attributes["error.type"] == "ladderpipe.errors.GuardError"
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def run(code: str, **variables: str) -> str:
+    environment = os.environ | variables
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -239,8 +243,22 @@ lead = Event("lead", deal="d", id="e", at=board.clock.now())
 """
 
 
-def test_importing_the_library_loads_no_telemetry() -> None:
-    run("import sys, ladderpipe; assert 'opentelemetry' not in sys.modules")
+def test_what_nobody_uses_is_not_loaded() -> None:
+    run(f"import sys{LEAD}board.handle(lead); assert 'opentelemetry' not in sys.modules")
+
+
+def test_a_provider_that_the_environment_names_is_told() -> None:
+    said = run(
+        f"""{LEAD}
+board.handle(lead)
+from opentelemetry import trace
+print(type(trace.get_tracer_provider()).__module__)
+import sys
+print("ladderpipe.observability.telemetry" in sys.modules)
+""",
+        OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider",
+    )
+    assert said == "opentelemetry.sdk.trace\nTrue\n"
 
 
 def test_a_board_works_without_the_package() -> None:
@@ -276,9 +294,12 @@ def test_what_is_not_installed_is_looked_for_once() -> None:
         "            Absent.asked += 1\n"
         "            raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "from ladderpipe import Board, Pipeline, Stage, on\n"
+        "from ladderpipe import Board, Event, Pipeline, Stage, on\n"
         "new = Stage('new')\n"
         "for _ in range(3):\n"
-        "    Board(Pipeline('p', stages=[new], rules=[on('lead', into=new, opens=True)])).close()\n"
-        "assert Absent.asked == 1, Absent.asked\n"
+        "    board = Board(Pipeline('p', stages=[new], rules=[on('lead', into=new, opens=True)]))\n"
+        "    board.handle(Event('lead', deal='d', id='e', at=board.clock.now()))\n"
+        "    board.close()\n"
+        "assert Absent.asked == 1, Absent.asked\n",
+        OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider",
     )

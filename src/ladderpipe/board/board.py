@@ -121,7 +121,7 @@ class Board:
             backoff=backoff or Backoff(),
             read_only=read_only,
             clock_watch=ClockWatch(max_clock_difference),
-            observer=Observer.of(pipeline.name, candid),
+            observer=Observer(pipeline.name, candid),
             stale_effects=checked(stale_effects),
         )
         self._session.adopt_or_refuse(refuse=not adopting)

@@ -71,7 +71,7 @@ class Session:
     renewed_to: int | None = None
     has_held: bool = False
     observer: Observer = attrs.field(
-        default=attrs.Factory(lambda self: Observer.of(self.pipeline.name), takes_self=True)
+        default=attrs.Factory(lambda self: Observer(self.pipeline.name), takes_self=True)
     )
 
     def now(self) -> dt.datetime:

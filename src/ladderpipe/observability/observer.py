@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import logging
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -59,22 +61,25 @@ class Observer:
     Args:
         pipeline: its name.
         candid: whether deals are named and errors quoted, both of which may be personal data.
-        telemetry: OpenTelemetry, or ``None`` for log records only.
     """
 
-    def __init__(
-        self, pipeline: str, candid: bool = False, telemetry: Telemetry | None = None
-    ) -> None:
+    def __init__(self, pipeline: str, candid: bool = False) -> None:
         self.pipeline = pipeline
         self.candid = candid
-        self._telemetry = telemetry
+        self._joined: Telemetry | None = None
         self._of_pipeline: Told = {"ladderpipe.pipeline": pipeline}
         self._pace = Pace(SECONDS_BETWEEN)
 
-    @classmethod
-    def of(cls, pipeline: str, candid: bool = False) -> Observer:
-        """Return an observer that tells OpenTelemetry too, if it is installed."""
-        return cls(pipeline, candid, _telemetry())
+    @property
+    def _telemetry(self) -> Telemetry | None:
+        """OpenTelemetry, from the moment on that this process uses it.
+
+        Before that nobody would hear: loading it, only because it is installed, takes as long as
+        the rest of a first board.
+        """
+        if self._joined is None and _is_used():
+            self._joined = _telemetry()
+        return self._joined
 
     def span(self, name: str) -> Span | _NoSpan:
         """Begin a span around a block."""
@@ -361,6 +366,20 @@ class _NoSpan:
 
 
 _NO_SPAN: Final = _NoSpan()
+
+
+PROVIDERS: Final = frozenset({"OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER"})
+"""The variables by which OpenTelemetry's API itself chooses a provider when it is first asked."""
+
+
+def _is_used() -> bool:
+    """Whether anybody may hear: who sets a provider has imported the API, or names one outside."""
+    return sys.modules.get("opentelemetry") is not None or _is_named_outside()
+
+
+@functools.cache  # an environment is read once, as the API does
+def _is_named_outside() -> bool:
+    return not PROVIDERS.isdisjoint(os.environ)
 
 
 def _telemetry() -> Telemetry | None:

@@ -16,23 +16,24 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from .errors import DefinitionError
 from .fold.fold import run
 from .fold.reducer import CART_TYPES, Reducer, cart_reducer
-from .fold.unfolding import Unfolding
 from .ladder.fingerprint import fingerprint
 from .ladder.ladder import Ladder
 from .ladder.machine import LadderMachine
-from .ladder.policy import Policy, checked_zone
 from .ladder.rules import OnEvents, Rule
 from .model.customer import CustomerKeys, contact_keys
 from .model.event import Event
 from .model.history import History
 from .model.hook import HookContext
 from .model.stage import Stage
+from .public import publish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .fold.explain import Explanation
+    from .fold.unfolding import Unfolding
     from .ladder.check import Finding
+    from .ladder.policy import Policy
 
 __all__ = ["Pipeline", "dump", "load"]
 
@@ -94,12 +95,9 @@ class Pipeline:
         self._has_sequences = any(stage.sequence for stage in self.stages)
         self._bound = False
         self.customer = customer
-        if send is not None and not isinstance(send, Policy):
-            raise DefinitionError(
-                f"Pipeline(send={send!r}): give a Policy(...) of ladderpipe.policy, or leave it out"
-            )
+        if send is not None or zone != "UTC":
+            _check_policy(send, zone)
         self.send = send
-        checked_zone(zone)
         self.zone = zone
 
     @property
@@ -190,6 +188,8 @@ class Pipeline:
             GuardError: the guard or the time of a timer raised.
             EventConflictError: one identity, two contents.
         """
+        from .fold.unfolding import Unfolding
+
         return Unfolding(self.ladder, deal, events)
 
     def replay(
@@ -428,6 +428,16 @@ class Pipeline:
         return {"text/vnd.mermaid": self.diagram(), "text/html": self._repr_html_()}
 
 
+def _check_policy(send: object, zone: str) -> None:
+    from .ladder.policy import Policy, checked_zone
+
+    if send is not None and not isinstance(send, Policy):
+        raise DefinitionError(
+            f"Pipeline(send={send!r}): give a Policy(...) of ladderpipe.policy, or leave it out"
+        )
+    checked_zone(zone)
+
+
 def load(path: Path | str, allow: Iterable[str] = ()) -> Pipeline:
     """Return the pipeline that a ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file defines.
 
@@ -458,3 +468,6 @@ def dump(pipeline: Pipeline, path: Path | str) -> None:
     from .ladder.files import write
 
     write(pipeline.to_dict(), path)
+
+
+publish("ladderpipe", Pipeline, dump, load)

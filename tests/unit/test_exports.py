@@ -86,6 +86,68 @@ def test_importing_everything_brings_what_is_exported_and_nothing_else(package: 
     assert set(shown.split()) == set(importlib.import_module(package).__all__)
 
 
+LADDER = """
+from ladderpipe import Event, Pipeline, Stage, on
+new = Stage("new")
+shop = Pipeline("shop", stages=[new], rules=[on("lead", into=new, opens=True)])
+lead = Event("lead", deal="d", id="e", at="2026-01-05T09:00:00Z")
+"""
+FOLDED = f"{LADDER}shop.fold([lead])"
+HANDLED = f"{LADDER}from ladderpipe import Board\nBoard.open(shop, 'sqlite://').handle(lead)"
+
+OF_PEOPLE = ("edit", "hand", "options", "task_list", "withdraw")
+OF_WORKERS = ("ask", "claim", "deliver", "publish", "worker")
+NEEDED_BY_FEW = {
+    "asyncio",
+    "email",
+    "html",
+    "importlib.metadata",
+    "opentelemetry",
+    "secrets",
+    "urllib.parse",
+    "zoneinfo",
+    *(f"ladderpipe.board.{room}" for room in (*OF_PEOPLE, *OF_WORKERS)),
+    "ladderpipe.asynchronous",
+    "ladderpipe.fold.explain",
+    "ladderpipe.fold.unfolding",
+    "ladderpipe.insight",
+    "ladderpipe.ladder.check",
+    "ladderpipe.ladder.policy",
+    "ladderpipe.model.notebook",
+    "ladderpipe.observability.backlog",
+    "ladderpipe.stores.memory",
+}
+
+
+def loaded(code: str) -> set[str]:
+    """Return the modules that code loads beside those that an interpreter begins with."""
+    shown = interpreter(
+        f"import sys; before = set(sys.modules)\n{code}\nprint(*sys.modules.keys() - before)"
+    )
+    return set(shown.split())
+
+
+def test_the_front_door_alone_loads_nothing_behind_it() -> None:
+    assert {name for name in loaded("import ladderpipe") if "ladderpipe." in name} == set()
+
+
+def test_who_only_folds_loads_no_board_and_no_database() -> None:
+    rooms = {name for name in loaded(FOLDED) if name.startswith("ladderpipe.")}
+    assert {name.split(".")[1] for name in rooms} == {
+        *("errors", "public", "model", "ladder", "fold", "pipeline")
+    }
+    assert "sqlite3" not in loaded(FOLDED)
+
+
+def test_a_first_event_loads_nothing_that_few_programs_need() -> None:
+    assert loaded(HANDLED) & NEEDED_BY_FEW == set()
+
+
+def test_all_that_is_public_is_listed_before_it_is_loaded() -> None:
+    listed = interpreter("import ladderpipe; print(*dir(ladderpipe))").split()
+    assert set(ladderpipe.__all__) <= set(listed)
+
+
 @pytest.mark.parametrize("package", ["ladderpipe", "ladderpipe.stores"])
 def test_everything_else_is_there_without_its_driver(package: str) -> None:
     assert python(f"from {package} import *; print(SqliteStore.__name__)") == "SqliteStore\n"

@@ -11,35 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 
 from ..model.clock import Clock, SystemClock, instant
-from ..model.deal import Deal
+from ..model.deal import KEEP, Deal
 from ..model.effect import Backoff, Effect, EffectState, Handler, StaleEffects, Task
 from ..model.event import OWN_SOURCE, Event, Identity
 from ..model.held import Held
 from ..model.history import History
-from ..model.notebook import table
 from ..model.receipt import Receipt
 from ..model.report import BatchReport, DeliveryReport, TickReport
 from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
+from ..public import publish
 from ..stores import Store, open_store
 from ..stores.listing import Scope
-from . import (
-    deliver,
-    edit,
-    hand,
-    handle,
-    hold,
-    listing,
-    options,
-    read,
-    release,
-    sweep,
-    task_list,
-    withdraw,
-)
+from . import handle, hold, listing, read, release, sweep
 from .clock_watch import DEFAULT_BOUND, ClockWatch
-from .edit import KEEP
 from .handle import BATCH
 from .hooks import refuse_inside_hook
 from .session import Session
@@ -52,7 +38,7 @@ if TYPE_CHECKING:
     from ..fold.explain import Explanation
     from ..fold.options import Option
     from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, ToldDeal
-    from . import forget, migrate, worker
+    from . import forget, migrate, task_list, worker
     from .findings import Health
     from .publish import Published
     from .retention import archive, restore
@@ -349,6 +335,8 @@ class Board:
             EventFromFutureError: *at* is still to come.
             GuardError: a guard, or the rule's ``may``, raised.
         """
+        from . import hand
+
         refuse_inside_hook("board.move")
         asked = hand.hand(
             self.pipeline,
@@ -386,6 +374,8 @@ class Board:
 
         The other arguments are those of :meth:`move`.
         """
+        from . import hand
+
         refuse_inside_hook("board.move_many")
         asked = hand.hand(
             self.pipeline,
@@ -423,6 +413,8 @@ class Board:
             EventConflictError: *id* was given to a hand that asked for something else.
             EventFromFutureError: *at* is still to come.
         """
+        from . import hand
+
         refuse_inside_hook("board.override")
         asked = hand.hand(
             self.pipeline,
@@ -476,6 +468,8 @@ class Board:
             MoveNotAllowedError: the deal is not where it was expected.
             EventConflictError: *id* was given to a hand that asked for something else.
         """
+        from . import edit
+
         refuse_inside_hook("board.edit")
         fields = {
             "owner": owner,
@@ -514,6 +508,8 @@ class Board:
             MoveNotAllowedError: it stands in a baseline; the message says what to do instead.
             EventConflictError: *id* was given to a hand that asked for something else.
         """
+        from . import withdraw
+
         refuse_inside_hook("board.withdraw")
         asked = withdraw.take_back(event, by=by, reason=reason, id=id, source=source)
         return withdraw.withdraw(self._session, event, asked)
@@ -544,6 +540,8 @@ class Board:
                 it stands in a baseline.
             EventConflictError: *id* was given to a hand that asked for something else.
         """
+        from . import withdraw
+
         refuse_inside_hook("board.undo")
         asked = withdraw.take_back(
             event,
@@ -567,6 +565,8 @@ class Board:
         Raises:
             DealNotFoundError: the deal was removed.
         """
+        from . import options
+
         refuse_inside_hook("board.options")
         return options.options_of(self._session, deal, by)
 
@@ -629,6 +629,8 @@ class Board:
         Raises:
             DefinitionError: the name has a handler already, or the handler is asynchronous.
         """
+        from . import deliver
+
         deliver.register(self._session, name)(handler)
 
     def handles(self, name: str) -> Callable[[Handler], Handler]:
@@ -637,6 +639,8 @@ class Board:
         Raises:
             DefinitionError: the name has a handler already, or the function is asynchronous.
         """
+        from . import deliver
+
         return deliver.register(self._session, name)
 
     def deliver(self, limit: int | None = None) -> DeliveryReport:
@@ -649,6 +653,8 @@ class Board:
         Raises:
             ClockError: this machine's clock is too far from the database's.
         """
+        from . import deliver
+
         refuse_inside_hook("board.deliver")
         return deliver.deliver(self._session, limit)
 
@@ -907,6 +913,8 @@ class Board:
         self, deal: str | None = None, *, states: Sequence[EffectState] | None = None
     ) -> list[Effect]:
         """Return effects, of one deal or of all, in some states or in any, by due time."""
+        from . import deliver
+
         refuse_inside_hook("board.effects")
         return deliver.effects(self._session, deal, states)
 
@@ -920,6 +928,8 @@ class Board:
         Args:
             deals: their ids; they are all looked up at once.
         """
+        from . import deliver
+
         refuse_inside_hook("board.unsent")
         return deliver.unsent(self._session, deals)
 
@@ -934,6 +944,8 @@ class Board:
             EffectNotFoundError: it is no dead letter, or an event that came late did away with the
                 visit that asked for it; then it is cancelled.
         """
+        from . import deliver
+
         refuse_inside_hook("board.send_again")
         deliver.send_again(self._session, effect if isinstance(effect, str) else effect.key)
 
@@ -952,6 +964,8 @@ class Board:
             deal: only tasks of this deal, or of these.
             due_by: only tasks that are to be done by then.
         """
+        from . import task_list
+
         refuse_inside_hook("board.tasks")
         until = None if due_by is None else instant(due_by)
         wanted = task_list.task_filter(self._session, owner=owner, deal=deal, due_by=until)
@@ -983,6 +997,8 @@ class Board:
             CursorError: *after* is no cursor of a page of tasks (a ``ValueError``).
             ValueError: *limit* is out of range.
         """
+        from . import task_list
+
         refuse_inside_hook("board.task_page")
         until = None if due_by is None else instant(due_by)
         wanted = task_list.task_filter(
@@ -1001,6 +1017,8 @@ class Board:
             EffectNotFoundError: it is not open any more; the deal may have moved on.
             InvalidEventError: *to* or *by* is no name.
         """
+        from . import deliver, options
+
         refuse_inside_hook("board.assign")
         options.check_actor(by)
         if to is not None:
@@ -1013,6 +1031,8 @@ class Board:
         Raises:
             EffectNotFoundError: it is not open any more; the deal may have moved on.
         """
+        from . import deliver
+
         refuse_inside_hook("board.complete")
         return deliver.complete(self._session, task if isinstance(task, str) else task.key)
 
@@ -1145,6 +1165,8 @@ class Board:
 
     def _repr_html_(self) -> str:
         """Return what lies in its stages as a notebook shows it."""
+        from ..model.notebook import table
+
         return table(
             self.pipeline.title,
             ("stage", "currency", "deals", "value", "weighted value"),
@@ -1153,3 +1175,6 @@ class Board:
                 for one in self.summary()
             ],
         )
+
+
+publish("ladderpipe", Board)

@@ -16,6 +16,7 @@ from ..errors import ClockError
 from ..model.clock import Clock, SystemClock, instant
 from ..model.effect import Backoff
 from ..observability.pace import Pace
+from ..public import publish
 from ..stores.base import EVER, Transaction
 
 __all__ = [
@@ -122,3 +123,6 @@ def latest_retry(
         return now + dt.timedelta(seconds=longest) + SLACK
     except OverflowError:
         return EVER
+
+
+publish("ladderpipe", ClockDifference)

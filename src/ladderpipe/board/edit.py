@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from ..errors import DealNotFoundError, InvalidEventError
 from ..fold.fold import hand_instant
+from ..model.deal import KEEP
 from ..model.event import EDITED, OWN_SOURCE, Event, Identity, checked_name
 from ..model.receipt import Outcome, Receipt
 from ..model.sameness import same_data
@@ -21,17 +22,7 @@ from .options import check_actor
 from .session import Session
 from .unit import Unit, receipt
 
-__all__ = ["KEEP", "Edit", "edit", "edit_of"]
-
-
-class _Keep:
-    """What stands for a field that an edit leaves alone, since ``None`` empties it."""
-
-    def __repr__(self) -> str:
-        return "..."
-
-
-KEEP: Final[Any] = _Keep()
+__all__ = ["Edit", "edit", "edit_of"]
 
 
 @attrs.define(kw_only=True)

@@ -15,6 +15,7 @@ from ..model.customer import CHANNELS
 from ..model.deal import Deal
 from ..model.stage import Stage, Status
 from ..pipeline import Pipeline
+from ..public import publish
 from ..stores.base import CROWD, StoredDeal, Transaction
 from ..stores.listing import (
     COMPANY,
@@ -337,3 +338,6 @@ def checked_limit(limit: int, least: int, what: str = "deals") -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or not least <= limit <= MOST:
         raise ValueError(f"limit={limit!r}: ask for {least} to {MOST:,} {what} at a time")
     return limit
+
+
+publish("ladderpipe", Changes, Page)

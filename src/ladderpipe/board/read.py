@@ -20,6 +20,7 @@ from ..model.event import Event
 from ..model.history import History, SetAside
 from ..model.money import product
 from ..model.stage import Purpose, Stage
+from ..public import publish
 from ..stores.base import EffectRow, StoredDeal, Transaction
 from ..stores.listing import Scope, StageSum, sums_of
 from .decision import draft_of, move_of, stored_until
@@ -206,3 +207,6 @@ def _not_found(
     return DealNotFoundError(
         f"pipeline {session.pipeline.name!r} has no open deal {deal_id!r}: {why}"
     )
+
+
+publish("ladderpipe", StageTotal)

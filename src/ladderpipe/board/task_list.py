@@ -9,6 +9,7 @@ import attrs
 
 from ..model.canonical import is_storable, plain_text
 from ..model.effect import Task
+from ..public import publish
 from ..stores.listing import Scope, TaskFilter
 from .cursor import task_place_of, task_place_text
 from .listing import checked_limit, filter_of
@@ -81,3 +82,6 @@ def task_filter(
         due_by=due_by,
         of=of,
     )
+
+
+publish("ladderpipe", TaskPage)

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ..errors import InvalidEventError
 from ..model.deal import Cart, CartLine
 from ..model.money import amount, check_total, currency_code, may_be_too_much, total
+from ..public import publish
 
 __all__ = ["LINE_KEYS", "CartDraft", "LineTold", "read_line"]
 
@@ -296,3 +297,6 @@ def _line_from_dict(written: Mapping[str, Any]) -> CartLine:
         None if price is None else Decimal(price),
         written.get("key") or f"sku:{sku}",
     )
+
+
+publish("ladderpipe", CartDraft)

@@ -15,6 +15,7 @@ from ..model.clock import instant
 from ..model.deal import CartLine, Unread
 from ..model.event import Event
 from ..model.money import amount
+from ..public import publish
 from .cart import LINE_KEYS, CartDraft
 
 __all__ = ["DealData", "Taken", "Worth"]
@@ -258,3 +259,6 @@ def _shortened(told: Any) -> Any:
     if isinstance(told, bool | int | float | None):
         return told
     return _shortened(str(told))
+
+
+publish("ladderpipe", DealData)

@@ -11,6 +11,7 @@ from ..errors import InvalidEventError
 from ..model.canonical import canonical
 from ..model.event import EDITED, TOLD, Event
 from ..model.money import amount, currency_code, total
+from ..public import publish
 from .cart import CartDraft, LineTold, read_line
 from .deal_data import DealData, Taken, as_mapping
 
@@ -368,3 +369,6 @@ _FIELDS: dict[str, Callable[[DealData, Event, Any], None]] = {
     "value": _set_value,
     "properties": _set_properties,
 }
+
+
+publish("ladderpipe", cart_reducer)

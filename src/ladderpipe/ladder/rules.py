@@ -22,6 +22,7 @@ from ..errors import DefinitionError
 from ..model.canonical import plain_text
 from ..model.event import BASELINE, OVERRIDE, RESERVED, TOLD
 from ..model.stage import Stage
+from ..public import publish
 from .guards import Guard, GuardFunction, guard
 from .import_path import built_from, import_path
 
@@ -376,3 +377,6 @@ def _short(delay: dt.timedelta) -> str:
         if seconds and seconds % size == 0:
             return f"{seconds / size:.15g} {unit}"
     return f"{seconds:.15g} s"
+
+
+publish("ladderpipe", Rule, Timer, VisitTimes, after, by_hand, on)

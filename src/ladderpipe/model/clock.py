@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol, runtime_checkable
 
 from ..errors import ClockError, InstantError
+from ..public import publish
 
 __all__ = ["Clock", "ManualClock", "SystemClock", "instant", "instant_text"]
 
@@ -174,3 +175,6 @@ class ManualClock:
 
     def __repr__(self) -> str:
         return f"ManualClock({self._now.isoformat()!r})"
+
+
+publish("ladderpipe", Clock, ManualClock, SystemClock)

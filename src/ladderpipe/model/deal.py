@@ -10,16 +10,26 @@ from typing import Any, Final
 
 import attrs
 
+from ..public import publish
 from .canonical import canonical
 from .clock import instant, instant_text
 from .money import amount_text, product, total
-from .notebook import facts_table
 from .sameness import same_data
 from .stage import Stage, Status, stage_called
 
-__all__ = ["Cart", "CartLine", "Deal", "Unread"]
+__all__ = ["KEEP", "Cart", "CartLine", "Deal", "Unread"]
 
 _INSTANTS: Final = ("entered_at", "opened_at", "closed_at", "due_at", "last_event_at")
+
+
+class _Keep:
+    """What stands for a field that an edit leaves alone, since ``None`` empties it."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+KEEP: Final[Any] = _Keep()
 
 
 def _key_of(line: CartLine) -> str:
@@ -206,6 +216,8 @@ class Deal:
 
     def _repr_html_(self) -> str:
         """Return it as a notebook shows it."""
+        from .notebook import facts_table
+
         worth = None if self.value is None else f"{amount_text(self.value)} {self.currency or ''}"
         return facts_table(
             self.title or self.id,
@@ -313,3 +325,6 @@ class Deal:
     def as_deal(self) -> Deal:
         """Return itself; guards ask this of a deal and of the fold's draft alike."""
         return self
+
+
+publish("ladderpipe", Cart, CartLine, Deal, Unread)

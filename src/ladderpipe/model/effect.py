@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from ..errors import InvalidEventError
+from ..public import publish
 from .canonical import canonical, plain_text
 from .clock import instant, instant_text
 from .deal import Deal
@@ -361,3 +362,18 @@ def effect_key(
     """Return the stable key of an effect."""
     text = "\x00".join((pipeline, deal, visit_key, phase, name, str(position)))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+publish(
+    "ladderpipe",
+    Backoff,
+    Delivery,
+    Drop,
+    Effect,
+    EffectState,
+    Later,
+    SendDecision,
+    Task,
+    drop,
+    later,
+)

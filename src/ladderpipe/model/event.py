@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from ..errors import InstantError, InvalidEventError
+from ..public import publish
 from .canonical import canonical, canonical_text, check_text, plain_int, plain_text
 from .clock import instant, instant_text
 from .sameness import same_data
@@ -431,3 +432,6 @@ def from_outside(event: Event) -> Event:
             f"{RESERVED!r} are written by the board itself; use board.move or board.override"
         )
     return event
+
+
+publish("ladderpipe", Event, Identity)

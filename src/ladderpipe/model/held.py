@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from ..public import publish
 from .clock import instant_text
 from .event import Event
 
@@ -81,3 +82,6 @@ def held_key(kind: HeldKind, source: str, id: str, digest: str) -> str:
     group = kind.value if kind in (HeldKind.ASIDE, HeldKind.CONFLICT, HeldKind.COPY) else "later"
     text = "\x00".join((group, source, id, digest))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+publish("ladderpipe", Held, HeldKind)

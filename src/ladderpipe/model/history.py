@@ -6,12 +6,12 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ..public import publish
 from .clock import instant
 from .deal import Deal
 from .effect import Effect
 from .event import Event
 from .move import Move
-from .notebook import table
 from .stage import Stage
 from .visit import Visit, visit_keys
 
@@ -195,6 +195,8 @@ class History:
 
     def _repr_html_(self) -> str:
         """Return its moves as a notebook shows them."""
+        from .notebook import table
+
         return table(
             f"{self.deal.title or self.deal.id}: {len(self.visits)} visits",
             ("n", "at", "out of", "into", "by"),
@@ -203,3 +205,6 @@ class History:
                 for move in self.moves
             ],
         )
+
+
+publish("ladderpipe", History, SetAside, Withdrawn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Protocol
 
+from ..public import publish
 from .deal import Deal
 from .event import Event
 from .move import Move
@@ -60,3 +61,6 @@ class HookContext(Protocol):
         Raises:
             InvalidEventError: the payload is not JSON.
         """
+
+
+publish("ladderpipe", HookContext)

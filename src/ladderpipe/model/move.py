@@ -7,6 +7,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ..public import publish
 from .clock import instant, instant_text
 from .event import Event
 from .stage import Stage, stage_called
@@ -75,3 +76,6 @@ class Move(NamedTuple):
 
 new_move = functools.partial(tuple.__new__, Move)
 """Builds a move from a tuple of its fields, faster than the class does."""
+
+
+publish("ladderpipe", Move)

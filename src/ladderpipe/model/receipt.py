@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from ..errors import DealNotFoundError
+from ..public import publish
 from .deal import Deal
 from .event import Identity
 from .move import Move
@@ -151,3 +152,6 @@ class Receipt:
         stands = self.deal_or_none
         what = (self.outcome, stands, self.moves, self.refolded, self.reason)
         return (*what, self.undeclared, self.event, self.late)
+
+
+publish("ladderpipe", Outcome, Receipt)

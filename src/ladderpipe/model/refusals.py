@@ -8,6 +8,8 @@ from typing import Final
 
 import attrs
 
+from ..public import publish
+
 __all__ = ["RefusalGroup", "Refusals", "grouped"]
 
 MOST_KINDS: Final = 200
@@ -15,7 +17,7 @@ MOST_KINDS: Final = 200
 MOST_VALUES: Final = 5
 _OTHERS: Final = "of other kinds, too many to tell apart"
 # What stands in quotes or digits differs from line to line; the words around it are the reason.
-_PARTICULAR: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
+_PARTICULAR: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+"
 
 
 @attrs.frozen
@@ -48,12 +50,12 @@ class Refusals:
 
     def note(self, where: str, reason: str) -> None:
         """Note one."""
-        found = _PARTICULAR.search(reason)
+        found = re.search(_PARTICULAR, reason)
         self.add(RefusalGroup(1, where, reason, () if found is None else (found[0][:80],)))
 
     def add(self, group: RefusalGroup) -> None:
         """Note those that another collector has grouped."""
-        kind = _PARTICULAR.sub("…", group.reason[:400])
+        kind = re.sub(_PARTICULAR, "…", group.reason[:400])
         if kind not in self._groups and len(self._groups) >= MOST_KINDS:
             kind, group = _OTHERS, attrs.evolve(group, reason=_OTHERS, values=())
         known = self._groups.get(kind)
@@ -76,3 +78,6 @@ def grouped(refused: Iterable[tuple[str, str]]) -> tuple[RefusalGroup, ...]:
     for where, reason in refused:
         collected.note(where, reason)
     return collected.groups()
+
+
+publish("ladderpipe", RefusalGroup)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from ..errors import LadderError
+from ..public import publish
 from .effect import EffectState
 from .event import Event
 from .receipt import Outcome
@@ -135,3 +136,14 @@ class Difference:
 
     def __str__(self) -> str:
         return f"deal {self.deal!r}: {self.what}" if self.deal else f"the database: {self.what}"
+
+
+publish(
+    "ladderpipe",
+    BatchReport,
+    DealFailure,
+    DeliveryReport,
+    Difference,
+    EventFailure,
+    TickReport,
+)

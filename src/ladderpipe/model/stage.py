@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 import attrs
 
 from ..errors import DefinitionError, InvalidEventError
+from ..public import publish
 from .canonical import canonical, plain_text
 from .event import MAX_NAME
 
@@ -351,3 +352,6 @@ def _steps(key: str, sequence: Iterable[DoStep | WaitStep]) -> tuple[DoStep | Wa
     if steps and isinstance(steps[-1], WaitStep):
         raise DefinitionError(f"stage {key!r}: the sequence ends with a wait that nothing follows")
     return steps
+
+
+publish("ladderpipe", DoStep, Stage, WaitStep, do, wait)

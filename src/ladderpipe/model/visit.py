@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ..public import publish
 from .clock import instant, instant_text
 from .event import Event
 from .move import Move
@@ -91,3 +92,6 @@ def visit_keys(first: str | None, moves: Iterable[Move]) -> list[str]:
         parent = visit_key(parent, move.into.key, move.rule, move.event)
         keys.append(parent)
     return keys
+
+
+publish("ladderpipe", Visit)

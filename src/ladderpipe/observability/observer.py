@@ -23,7 +23,6 @@ from ..model.move import Move
 from ..model.receipt import Receipt
 from ..model.report import BatchReport, TickReport
 from ..stores.base import EffectRow, Transaction
-from .backlog import Backlog
 from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, error_type, record
 from .pace import Pace
 
@@ -199,6 +198,8 @@ class Observer:
         """Measure how long what is due has been waiting, every few seconds."""
         if self._telemetry is None or not self._pace.is_due():
             return
+        from .backlog import Backlog
+
         with session.reading() as transaction:
             found = Backlog.of(transaction, session.number, session.now())
         self._telemetry.timer_lag.set(found.timer_lag.total_seconds(), self._of_pipeline)

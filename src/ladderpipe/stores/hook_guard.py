@@ -27,12 +27,12 @@ _inside_hook: Final[contextvars.ContextVar[Running | None]] = contextvars.Contex
     "ladderpipe_hook", default=None
 )
 
-_ENDS: Final = re.compile(
-    r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_ENDS: Final = (
+    r"(?is)(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
     r"(?:commit|end|abort|prepare\s+transaction"
-    r"|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b",
-    re.IGNORECASE | re.DOTALL,
+    r"|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b"
 )
+"""What ends a transaction; compiled when a hook first executes something."""
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def refuse_ending(statement: str) -> None:
     Raises:
         StoreError: it would.
     """
-    if running_hook() is not None and _ENDS.match(statement):
+    if running_hook() is not None and re.match(_ENDS, statement):
         raise StoreError(
             f"{statement.strip()[:40]!r} would end the transaction in the middle of a move: the "
             "board commits, after all hooks; take COMMIT and ROLLBACK out of the hook, and raise "

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import attrs
 
 from ..model.money import shortest, stored_amount, total
+from ..public import publish
 from .stored_deal import StoredDeal
 
 __all__ = ["DealFilter", "Scope"]
@@ -353,3 +354,6 @@ def _behind(places: list[Place], order: Order, after: Place) -> list[Place]:
     if order.is_descending:
         return [place for place in places if place < after]
     return [place for place in places if place > after]
+
+
+publish("ladderpipe", Scope)

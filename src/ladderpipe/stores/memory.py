@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import secrets
+import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, MutableMapping, Sequence
@@ -854,7 +854,7 @@ class MemoryTransaction(MemoryListing):
 
     def secret(self, create: bool = False) -> bytes | None:
         if create and not self._tables.secrets:
-            self._put(self._tables.secrets, "hashes", secrets.token_bytes(32))
+            self._put(self._tables.secrets, "hashes", os.urandom(32))
         return self._tables.secrets.get("hashes")
 
     def _set_customer(self, deal_id: int, keys: Sequence[str]) -> None:

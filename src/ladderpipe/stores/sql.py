@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
-import secrets
 from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
@@ -589,7 +589,7 @@ class SqlTransaction(SqlListing):
 
     def secret(self, create: bool = False) -> bytes | None:
         if create:
-            self._each(self._sql.ADD_SECRET, [(secrets.token_hex(32),)])
+            self._each(self._sql.ADD_SECRET, [(os.urandom(32).hex(),)])
         rows = self._read(self._sql.SECRET)
         return bytes.fromhex(rows[0][0]) if rows else None
 

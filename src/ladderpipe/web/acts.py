@@ -7,10 +7,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from ..board.edit import KEEP
 from ..errors import InstantError, LadderError, MoveNotAllowedError
 from ..model.clock import instant, instant_text
-from ..model.deal import Deal
+from ..model.deal import KEEP, Deal
 from ..model.event import OWN_SOURCE
 from ..model.receipt import Receipt
 from ..model.stage import Stage

@@ -88,8 +88,6 @@ class SqliteStore:
         Raises:
             StoreError: the URL is malformed.
         """
-        from urllib.parse import unquote
-
         rest, _, query = url.partition("?")
         if not rest.startswith("sqlite://"):
             raise StoreError(f"{url!r}: write sqlite:///file.db, with three slashes")
@@ -105,7 +103,11 @@ class SqliteStore:
         if unknown or create not in ("true", "false"):
             wrong = f"option {sorted(unknown)[0]!r}" if unknown else f"create={create}"
             raise StoreError(f"{url!r}: unknown {wrong}; try synchronous=FULL or create=false")
-        return cls(unquote(path) or ":memory:", create=create == "true", **options)
+        if "%" in path:
+            from urllib.parse import unquote
+
+            path = unquote(path)
+        return cls(path or ":memory:", create=create == "true", **options)
 
     @contextlib.contextmanager
     def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:

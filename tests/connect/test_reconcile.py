@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 import pytest
@@ -106,7 +106,13 @@ class Listener:
         }
 
 
-def tell_own_carts(shop: SimulatedShop, *listeners: Listener) -> None:
+class Told(Protocol):
+    """Whoever has a board."""
+
+    board: Board
+
+
+def tell_own_carts(shop: SimulatedShop, *listeners: Told) -> None:
     """Let a shop that has Stripe for its payments tell of its carts itself."""
     if not isinstance(shop, SimulatedStripe):
         return

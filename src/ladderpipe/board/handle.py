@@ -28,6 +28,7 @@ from .hold import (
     take_in_withdrawn,
 )
 from .merge import WHY, untangle
+from .repeated import REPEATED, SNAPSHOT, repeated, says_nothing_new
 from .session import Session
 from .subscriptions import note_of
 from .unit import Unit, receipt
@@ -38,16 +39,29 @@ BATCH: Final = 1000
 
 
 @observed("ladderpipe.handle", Observer.took, Observer.refused)
-def handle(session: Session, event: Event, hold: bool = False, quiet: bool = False) -> Receipt:
-    """Take one event: one load, one decision, one commit; or hold what cannot be taken."""
-    return _take_or_hold(session, event, hold, quiet)
+def handle(
+    session: Session,
+    event: Event,
+    hold: bool = False,
+    quiet: bool = False,
+    as_read: bool = False,
+) -> Receipt:
+    """Take one event: one load, one decision, one commit; or hold what cannot be taken.
+
+    Args:
+        as_read: as :func:`take` has it.
+    """
+    return _take_or_hold(session, event, hold, quiet, as_read)
 
 
-def _take_or_hold(session: Session, event: Event, hold: bool, quiet: bool) -> Receipt:
+def _take_or_hold(
+    session: Session, event: Event, hold: bool, quiet: bool, as_read: bool
+) -> Receipt:
     told = from_outside(event)
     try:
         now = session.now()
-        answer = session.retried(functools.partial(_take_alone, session, told, now, hold, quiet))
+        work = functools.partial(_take_alone, session, told, now, hold, quiet, as_read)
+        answer = session.retried(work)
     except Exception as error:
         if not hold:
             raise
@@ -58,21 +72,28 @@ def _take_or_hold(session: Session, event: Event, hold: bool, quiet: bool) -> Re
 
 
 def _take_alone(
-    session: Session, event: Event, now: dt.datetime, hold: bool, quiet: bool
+    session: Session, event: Event, now: dt.datetime, hold: bool, quiet: bool, as_read: bool
 ) -> Receipt:
     with session.writing(quiet) as unit:
         check_time(session, unit, event, now)
-        return take(unit, event, hold)
+        return take(unit, event, hold, as_read)
 
 
-def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
-    """Take one event inside a unit of work."""
+def take(unit: Unit, event: Event, hold: bool = False, as_read: bool = False) -> Receipt:
+    """Take one event inside a unit of work.
+
+    Args:
+        as_read: whether somebody has read how things stand, so that a snapshot of a cart tells
+            nothing that anybody has done, unless it says something new.
+    """
     stored, document = unit.load(event.deal, create=True)
     assert stored is not None
     if stored.removed_at is not None:
         note_of(unit, [event], None)
         note_archived(unit, event)
         return Receipt(Outcome.ARCHIVED, None, event=event.identity)
+    if as_read and (answer := _left_out(unit, stored, document, event)) is not None:
+        return answer
     known = unit.add_event(stored, event)
     if known is not None:
         if not unit.was_cut_short(stored, event, known):
@@ -92,6 +113,18 @@ def take(unit: Unit, event: Event, hold: bool = False) -> Receipt:
     return answer
 
 
+def _left_out(unit: Unit, stored: StoredDeal, document: str | None, event: Event) -> Receipt | None:
+    """Put a snapshot of a cart aside that says nothing new, unless it is known already."""
+    if event.type != SNAPSHOT or not says_nothing_new(unit.draft(stored, document), event):
+        return None
+    if not unit.add_inert(stored, inert := repeated(event)):
+        return None
+    decision = unit.decide(stored, document, [inert])
+    unit.flush()
+    stands = decision.draft.if_open()
+    return Receipt(Outcome.STAYED, stands, reason=REPEATED, event=event.identity)
+
+
 def _as_untangled(unit: Unit, answer: Receipt, event: Event) -> Receipt:
     """Return a receipt for a merge, which may have turned out to be the earlier of a circle."""
     stored, document = unit.load(event.deal, create=False)
@@ -108,15 +141,20 @@ def handle_many(
     quiet: bool,
     batch: int = BATCH,
     hold: bool = False,
+    as_read: bool = False,
 ) -> BatchReport:
-    """Take many events, in transactions of *batch* each."""
+    """Take many events, in transactions of *batch* each.
+
+    Args:
+        as_read: as :func:`take` has it; then they are taken one by one, in the order given.
+    """
     if batch < 1:
         raise ValueError(f"batch={batch}: a batch holds at least one event")
     tally = _Tally()
     failures: list[EventFailure] = []
     undeclared: Counter[str] = Counter()
     for part in chunks(enumerate(events), batch):
-        work = _take_batch(session, part, quiet, hold)
+        work = _take_batch(session, part, quiet, hold, as_read)
         tally.add(work.tally)
         failures.extend(sorted(work.failures, key=lambda failure: failure.position))
         undeclared.update(work.undeclared)
@@ -131,10 +169,10 @@ def handle_many(
 
 
 def _take_batch(
-    session: Session, part: Sequence[tuple[int, Event]], quiet: bool, hold: bool
+    session: Session, part: Sequence[tuple[int, Event]], quiet: bool, hold: bool, as_read: bool
 ) -> _Batch:
     def take_together() -> _Batch:
-        work = _Batch(session, part, hold)
+        work = _Batch(session, part, hold, as_read)
         work.run(quiet)
         return work
 
@@ -143,7 +181,7 @@ def _take_batch(
     except Exception as error:
         go_on_or_raise(session, error)
     # Nobody knows whose rows it was.
-    work = _Batch(session, part, hold)
+    work = _Batch(session, part, hold, as_read)
     work.run_apart(quiet)
     return work
 
@@ -193,9 +231,15 @@ class _Tally:
 class _Batch:
     """One transaction's worth of events, the bad ones kept apart from the good."""
 
-    def __init__(self, session: Session, numbered: Sequence[tuple[int, Event]], hold: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        numbered: Sequence[tuple[int, Event]],
+        hold: bool,
+        as_read: bool,
+    ) -> None:
         self._session = session
-        self._hold = hold
+        self._hold, self._as_read = hold, as_read
         self._to_hold: list[tuple[Event, Exception]] = []
         self._numbered = numbered
         self._one_by_one: list[tuple[int, Event]] = []
@@ -222,7 +266,7 @@ class _Batch:
         """Take each event in a transaction of its own."""
         for position, event in self._numbered:
             try:
-                answer = _take_or_hold(self._session, event, self._hold, quiet)
+                answer = _take_or_hold(self._session, event, self._hold, quiet, self._as_read)
             except Exception as error:
                 go_on_or_raise(self._session, error)
                 self.failures.append(EventFailure(position, event, _as_failure(event, error)))
@@ -265,7 +309,8 @@ class _Batch:
             if not self._session.pipeline.ladder.declares(event.type):
                 self.undeclared[event.type] += 1
             identity = (event.source, event.id)
-            if identity in seen or event.at > latest or event.type == WITHDRAW:
+            is_alone = self._as_read or event.type == WITHDRAW
+            if is_alone or identity in seen or event.at > latest:
                 self._one_by_one.append((position, event))
             else:
                 seen.add(identity)
@@ -388,7 +433,8 @@ class _Batch:
             try:
                 with unit.attempt():
                     check_time(self._session, unit, event, self._now)
-                    self.tally.take_alone(event, take(unit, event, self._hold))
+                    answer = take(unit, event, self._hold, self._as_read)
+                    self.tally.take_alone(event, answer)
             except Exception as error:
                 go_on_or_raise(self._session, error, unit.transaction)
                 self._failed(position, event, _as_failure(event, error))

@@ -42,8 +42,7 @@ def _untangle(unit: Unit, deal: str) -> None:
         ladder = unit.pipeline.ladder
         stored, document, event = min(known, key=lambda merge: order_key(ladder, merge[2]))
         unit.transaction.remove_events(unit.number, [(event.source, event.id)])
-        inert = unit.new_event(stored, discarded(event, OWN_SOURCE, WHY))._replace(digest=None)
-        unit.transaction.add_events(unit.number, [inert])
+        unit.add_inert(stored, discarded(event, OWN_SOURCE, WHY))
         unit.decide_again(stored, document)
         unit.flush()
 

@@ -188,9 +188,7 @@ def _discard_once(session: Session, key: str, by: str, reason: str, is_withdrawn
             unit.transaction.remove_events(unit.number, [(row.source, row.id)])
         else:
             event = event_of(row)
-        # Without a digest, whatever tells the identity again is a duplicate.
-        inert = unit.new_event(stored, discarded(event, by, reason))._replace(digest=None)
-        unit.transaction.add_events(unit.number, [inert])
+        unit.add_inert(stored, discarded(event, by, reason))
         unit.transaction.remove_held(unit.number, key)
         unit.decide_again(stored, document)
         unit.flush()

@@ -30,6 +30,7 @@ from .customers import has_said, is_reached_anew, keys_of
 from .decision import Decision, decide, decide_again, decide_anew, draft_of
 from .hooks import QuietTo, effects_asked
 from .remarks import remarks_on
+from .repeated import new_again
 from .subscriptions import note_of, subscription
 from .tasks import hand_over, keep_given
 
@@ -160,6 +161,14 @@ class Unit:
         self.check_same(event, row.digest, known)
         return known
 
+    def add_inert(self, stored: StoredDeal, event: Event) -> bool:
+        """Store an event that was put aside, unless its identity is known already.
+
+        Without a digest, whatever tells the identity again is a duplicate.
+        """
+        row = self.new_event(stored, event)._replace(digest=None)
+        return self.transaction.add_events(self.number, [row]) == 1
+
     def known(self, event: Event) -> KnownEvent | None:
         """Return what is stored under an event's identity."""
         return self.known_as(event.source, event.id)
@@ -257,16 +266,24 @@ class Unit:
             InvalidEventError: the reducer cannot understand an event.
         """
         load_document = document if callable(document) else lambda: document
-        decision = decide(
-            self.pipeline,
-            stored,
-            load_document,
-            events,
-            lambda: self._everything(stored),
-            self.now,
-            sweep_to,
-            hold,
-        )
+        while True:
+            decision = decide(
+                self.pipeline,
+                stored,
+                load_document,
+                events,
+                lambda: self._everything(stored),
+                self.now,
+                sweep_to,
+                hold,
+            )
+            # Only what comes late can make news of what was none.
+            late = events and decision.before is not None
+            again = new_again(self.pipeline.ladder, decision.events.values()) if late else None
+            if again is None:
+                break
+            self.transaction.remove_events(self.number, [(again.source, again.id)])
+            self.transaction.add_events(self.number, [self.new_event(stored, again)])
         self._note(decision, events)
         return decision
 

@@ -6,40 +6,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ..board.board import Board
+from ..board.handle import handle, handle_many
+from ..board.repeated import REPEATED, SNAPSHOT
 from ..model.event import Event
-from .snapshot import Snapshots
 
-__all__ = ["Intake"]
-
-
-class Intake:
-    """Takes events with ``hold=True``, and leaves out carts that say nothing new."""
-
-    def __init__(self) -> None:
-        self._snapshots = Snapshots()
-
-    def take(self, board: Board, events: Iterable[Event]) -> Mapping[str, int]:
-        """Store events; return how many had which outcome.
-
-        Raises:
-            LadderError: one of them could not be stored.
-        """
-        fresh, taken = [], Counter[str]()
-        for event in events:
-            if self._snapshots.leaves_out(board, event):
-                taken["unchanged"] += 1
-            else:
-                fresh.append(event)
-        taken.update(_store(board, fresh))
-        if missed := self._snapshots.missed(fresh):
-            _store(board, missed)
-        return taken
+__all__ = ["take"]
 
 
-def _store(board: Board, events: list[Event]) -> dict[str, int]:
-    if len(events) == 1:
-        return {board.handle(events[0], hold=True).outcome.value: 1}
-    report = board.handle_many(events, hold=True)
+def take(board: Board, events: Iterable[Event]) -> Mapping[str, int]:
+    """Store events with ``hold=True``, in one transaction; return how many had which outcome.
+
+    Carts that say nothing new are put aside, as ``unchanged``.
+
+    Raises:
+        LadderError: one of them could not be stored.
+    """
+    told = list(events)
+    if len(told) == 1:
+        answer = handle(board._session, told[0], hold=True, as_read=True)
+        return {"unchanged" if answer.reason == REPEATED else answer.outcome.value: 1}
+    as_read = any(event.type == SNAPSHOT for event in told)
+    report = handle_many(board._session, told, quiet=False, hold=True, as_read=as_read)
     for failure in report.failures:
         raise failure.error
-    return {outcome.value: count for outcome, count in report.outcomes.items()}
+    taken = Counter({outcome.value: count for outcome, count in report.outcomes.items()})
+    if unchanged := report.unfilled.get((SNAPSHOT, REPEATED)):
+        taken["stayed"] -= unchanged
+        taken["unchanged"] = unchanged
+    return {outcome: count for outcome, count in taken.items() if count}

@@ -20,7 +20,7 @@ from ..board.board import Board
 from ..errors import DefinitionError, InstantError, InvalidEventError
 from ..observability.log_records import record
 from .connector import Connector, Doorbell, Refused
-from .intake import Intake
+from .intake import take
 from .links import SignedLink
 from .pages import Page, page
 from .reply import Reply
@@ -97,7 +97,6 @@ class Receiver:
                 )
         self._board = board
         self._is_awaited = inspect.iscoroutinefunction(board.handle)
-        self._intake = Intake()
         self._connectors = {path.rstrip("/"): each for path, each in connectors.items()}
 
     @property
@@ -213,7 +212,7 @@ class Receiver:
             events = connector.verify_and_parse(headers, body, board.clock.now())
             if not events:
                 return Reply.told(HTTPStatus.ACCEPTED, {"ignored": True})
-            return Reply.told(HTTPStatus.OK, {"taken": dict(self._intake.take(board, events))})
+            return Reply.told(HTTPStatus.OK, {"taken": dict(take(board, events))})
         except Refused as error:
             record(RECEIVED, logging.WARNING, "a delivery is not authentic", sender=name)
             return _refusal(HTTPStatus.UNAUTHORIZED, str(error))

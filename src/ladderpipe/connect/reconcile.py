@@ -18,7 +18,7 @@ from ..board.board import Board
 from ..errors import DefinitionError
 from ..model.event import Event
 from ..observability.log_records import record
-from .intake import Intake
+from .intake import take
 
 if TYPE_CHECKING:
     from .api import Wait
@@ -99,7 +99,7 @@ class Reconciler:
             raise DefinitionError("every= and back= are longer than nothing, overlap= is not less")
         self._board, self._shops = board, dict(shops)
         self._every, self._overlap = every, overlap
-        self._intake, self._stop = Intake(), threading.Event()
+        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         now = board.clock.now()
         self._heard = dict.fromkeys(self._shops, now - back + overlap)
@@ -158,7 +158,7 @@ class Reconciler:
             try:
                 told = shop.reconcile(since or self._heard[name] - self._overlap, wait)
                 for batch in _batches(told):
-                    counts.update(self._intake.take(self._board, batch))
+                    counts.update(take(self._board, batch))
                     wait(0)
             except Exception as problem:
                 failed[name] = problem

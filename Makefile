@@ -57,13 +57,15 @@ system:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	} || echo "not to be installed here:$$missing; the tests that need it are skipped"
 
-# The shops come from npm, as their lock file says, and take a few hundred megabytes.
+# The shops come from npm, as their lock file says, and take a few hundred megabytes. Who stands in
+# for Stripe has a folder of its own: it is under the GPL, and only ever another process.
 SHOPS := .shops
 VENDURE := $(SHOPS)/vendure/.installed
 MEDUSA := $(SHOPS)/medusa/.installed
+LOCALSTRIPE := $(SHOPS)/localstripe/.installed
 
 .PHONY: test-shops
-test-shops: $(DEV) $(VENDURE) $(MEDUSA) ## run the tests with real shops
+test-shops: $(DEV) $(VENDURE) $(MEDUSA) $(LOCALSTRIPE) ## run the tests with real shops
 	LADDERPIPE_SHOPS=$(SHOPS) $(BIN)/python -m pytest tests/real_shops $(PYTEST_ARGS)
 
 .PHONY: test-vendure
@@ -74,6 +76,11 @@ $(SHOPS)/%/.installed: tests/real_shops/%/package.json tests/real_shops/%/packag
 	mkdir -p $(@D)
 	cp $^ $(@D)
 	cd $(@D) && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+$(LOCALSTRIPE): requirements/shops.txt $(TOOLS)
+	rm -rf $(@D)
+	$(INSTALL_LOCKED) $< --target $(@D)
 	@touch $@
 
 .PHONY: coverage
@@ -150,6 +157,7 @@ LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \
 .PHONY: lock
 lock: $(TOOLS) ## resolve the dependencies again (UPGRADE=--upgrade for newer versions)
 	$(LOCK) --group tools --output-file requirements/tools.txt
+	$(LOCK) --group shops --output-file requirements/shops.txt
 	$(LOCK) pyproject.toml --extra serve --group build --output-file requirements/run.txt
 	$(LOCK) pyproject.toml --all-extras --group dev --constraint requirements/run.txt \
 	    --constraint requirements/tools.txt --output-file requirements/dev.txt

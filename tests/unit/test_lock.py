@@ -110,7 +110,7 @@ def holes(first: list[str], lock: Mapping[str, str], environment: Mapping[str, s
     return found
 
 
-@pytest.mark.parametrize("lock", ASKED)
+@pytest.mark.parametrize("lock", [*ASKED, "shops.txt"])
 def test_every_line_is_one_version_of_known_content(lock: str) -> None:
     pin = re.compile(r"[\w.-]+==[\w.!+]+( ; [^#]+?)?( --hash=sha256:[0-9a-f]{64})+")
     assert [line for line in lines(lock) if not pin.fullmatch(line)] == []

@@ -160,7 +160,7 @@ class Step:
 
     def _came_of_it(self) -> str:
         if self.kind == "discarded" and self.event is not None:
-            return f"counts no more: {self.event.data[DISCARDED]['reason']}"
+            return "does not count"
         if self.kind in ("withdrawn", "withdrawal"):
             return "counts no more" if self.kind == "withdrawn" else "takes an event back"
         if self.in_baseline:

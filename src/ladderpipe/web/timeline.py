@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from ..board.repeated import is_repeated
 from ..fold.explain import Explanation, Reason, Step
 from ..model.effect import Effect, EffectState
 from ..model.event import EDITED
@@ -41,14 +42,21 @@ class Entry:
 def timeline(
     call: Call, history: History, explanation: Explanation, held: Iterable[Held]
 ) -> list[Entry]:
-    """Return everything that happened to a deal, the latest first."""
+    """Return everything that happened to a deal, the latest first.
+
+    That a shop told the cart again which the deal held already is nothing that happened.
+    """
     left = {visit.key: visit.left_at for visit in history.visits}
     entries = [
-        *(_of_step(call, step) for step in explanation.steps),
+        *(_of_step(call, step) for step in explanation.steps if not _is_repetition(step)),
         *(_of_effect(call, each, left) for each in history.effects if each.state in ENDS),
         *(_of_held(call, each) for each in held if each.kind.value != "aside"),
     ]
     return sorted(entries, key=lambda entry: entry.at)[::-1]
+
+
+def _is_repetition(step: Step) -> bool:
+    return step.kind == "discarded" and step.event is not None and is_repeated(step.event)
 
 
 def _of_step(call: Call, step: Step) -> Entry:

@@ -408,6 +408,7 @@ def test_held_events_are_shown_and_put_aside_by_whoever_may(
     answer = client().post("/discard", data=form(page, "discard") | {"reason": "a typo"})
     assert answer.status_code == 303
     assert board.held("d-1") == []
+    assert "lead – put aside for good" in client().get("/deal?deal=d-1").text
 
 
 def test_what_needs_somebody_is_on_one_page(

@@ -15,7 +15,7 @@ from ..fold.explain import Reason
 from ..fold.options import Consequence, Option
 from ..formats import Format, catalogue
 from ..model.effect import Effect, EffectState
-from ..model.event import EDITED, MERGED, TOLD, WITHDRAW, Event
+from ..model.event import DISCARDED, EDITED, MERGED, TOLD, WITHDRAW, Event
 from ..model.stage import TASK, Stage, Status
 
 __all__ = ["LANGUAGES", "Words", "words_in"]
@@ -126,8 +126,9 @@ class Words:
 
     def event(self, event: Event) -> str:
         """Return what happened, as a short sentence; a type of the shop's own as it is."""
-        known = EVENTS.get(event.type)
-        return self.gettext(known) if known else event.type
+        type = event.data[DISCARDED]["type"] if event.type == DISCARDED else event.type
+        known = EVENTS.get(type)
+        return self.gettext(known) if known else str(type)
 
     def effect(self, effect: Effect) -> str:
         """Return what to call an effect: a task's title, or its name and template."""

@@ -301,7 +301,7 @@ def sqlite_texts() -> Mapping[str, tuple[str, ...]]:
         name: (text,) if isinstance(text, str) else text
         for name, text in texts.items()
         if name != "SAVING" and not name.startswith("_") and isinstance(text, str | tuple)
-        if name not in ("SWEPT_FIELDS", "ASIDE", "CROWD")
+        if name not in ("FOUND_BY", "SWEPT_FIELDS", "VALUE", "ASIDE", "CROWD")
     }
 
 

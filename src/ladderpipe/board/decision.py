@@ -166,7 +166,6 @@ class Decision:
         row = stored_of(self, has_effects, pipeline)
         change = DealChange(
             row,
-            document=self._document(),
             moves=self._records(now) if self.moves else (),
             only_swept=self.only_swept,
             asked_anew=self.asked_anew,
@@ -177,6 +176,8 @@ class Decision:
             no_customer=_lost_keys(self.stored, row),
             wakes=is_reached_anew(self.stored.customer, row.customer),
         )
+        if self.draft.changed:
+            self._write_document(change)
         if self.before is not None:
             self._replace_past(change)
         elif self.moves and self.stored.visit:
@@ -189,12 +190,13 @@ class Decision:
         ends = [move.at for move in self.moves[1:]]
         return list(map(_record, self.moves, self.keys, (*ends, None), repeat(now)))
 
-    def _document(self) -> str | None:
-        if not self.draft.changed:
-            return None
-        text = _encode(self.draft.data.to_dict())
+    def _write_document(self, change: DealChange) -> None:
+        written = self.draft.data.to_dict()
+        text = _encode(written)
         # Most of what is told again says the same, and a document takes as long to write as a deal.
-        return None if text == (self.before or self.draft).document else text
+        if text != (self.before or self.draft).document:
+            change.document = text
+            change.found_as_before = self.draft.is_found_as_before(written)
 
     def _replace_past(self, change: DealChange) -> None:
         kept = self.kept or 0

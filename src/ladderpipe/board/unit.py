@@ -333,6 +333,7 @@ class Unit:
         """Run a decision's hooks and note what has to be written."""
         # Before the hooks, so that nothing they write on finds its way into the store.
         change = decision.change(self.pipeline, self.now, decision.stored.has_effects)
+        change.before = decision.stored
         if decision.moves or decision.before is not None:
             if self.pipeline.asks_for_effects:
                 quiet_to = self._quietness(decision.stored.quiet_to, events)

@@ -18,7 +18,7 @@ from ..model.money import amount
 from ..public import publish
 from .cart import LINE_KEYS, CartDraft
 
-__all__ = ["DealData", "Taken", "Worth"]
+__all__ = ["DealData", "Taken", "Worth", "found_by"]
 
 MOST_UNREAD: Final = 50
 """Parts of events that a deal keeps aside at most, the last of them."""
@@ -237,6 +237,14 @@ class DealData:
             ended = None if ended is None else instant(ended)
             data.taken = Taken(Worth.from_dict(taken), since, ended)
         return data
+
+
+def found_by(written: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the parts of a document that lists are searched by, as they are now."""
+    contact, company = written.get("contact"), written.get("company")
+    # Of these a reducer may change what is in them.
+    parts = (dict(part) if isinstance(part, dict) else part for part in (contact, company))
+    return written.get("title"), written.get("source"), *parts
 
 
 def as_mapping(name: str, value: Any) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from ..model.stage import Stage
 from ..model.visit import Visit
 from .baseline import Baseline
 from .cart import CartDraft
-from .deal_data import DealData
+from .deal_data import DealData, found_by
 from .order import OrderKey, order_key
 from .withdrawals import Standing
 
@@ -58,6 +58,7 @@ class Draft:
         "_cursor",
         "_data",
         "_document",
+        "_found_by",
         "_last_event_at",
         "_load_document",
         "activity_at",
@@ -130,6 +131,7 @@ class Draft:
         self._cursor: OrderKey | None = None
         self._last_event_at: dt.datetime | None = None
         self._data: DealData | None = None
+        self._found_by: tuple[Any, ...] | None = None
         self._document: str | None = None
         self._load_document: Callable[[], str | None] | None = None
 
@@ -138,8 +140,17 @@ class Draft:
         """The deal's data, decoded from its document when first asked for."""
         if self._data is None:
             document = self.document
-            self._data = DealData.from_dict(json.loads(document)) if document else DealData()
+            if not document:
+                self._data = DealData()
+            else:
+                written = json.loads(document)
+                self._found_by = found_by(written)
+                self._data = DealData.from_dict(written)
         return self._data
+
+    def is_found_as_before(self, written: Mapping[str, Any]) -> bool:
+        """Return whether lists find the deal by what is *written* now as by the stored document."""
+        return self._found_by is not None and found_by(written) == self._found_by
 
     @property
     def document(self) -> str | None:

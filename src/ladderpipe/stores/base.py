@@ -281,7 +281,11 @@ class DealChange:
 
     Attributes:
         deal: the row after the decision.
+        before: the row as it was loaded in this transaction, where nothing else has written it
+            since; ``None`` when that is not known.
         only_swept: whether nothing of the row has changed but :data:`SWEPT_FIELDS`.
+        found_as_before: whether the document's title, source, contact and company are the stored
+            one's, so that lists find the deal as they did.
         document: the deal's data as JSON text, ``None`` when unchanged.
         cut_from: moves with this number or a higher one are removed first.
         close: (n, instant) of the stored visit that ends, if one does.
@@ -301,7 +305,9 @@ class DealChange:
     """
 
     deal: StoredDeal
+    before: StoredDeal | None = None
     document: str | None = None
+    found_as_before: bool = False
     cut_from: int | None = None
     close: tuple[int, dt.datetime] | None = None
     reopen: int | None = None

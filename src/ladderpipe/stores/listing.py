@@ -7,6 +7,7 @@ way: what is stored and what is asked for are folded alike, and a store compares
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import json
 import unicodedata
@@ -267,7 +268,7 @@ def told_of(deal: str, value: str | None, document: str) -> Told:
     """Return what a deal's id, value and data say that lists ask for."""
     found = json.loads(document)
     data = found if isinstance(found, dict) else {}
-    units, fraction = _parts_of(value)
+    units, fraction = parts_of(value)
     title, source, company = data.get("title"), data.get("source"), data.get("company")
     texts = [deal, title, *_texts(data.get("contact")), *_texts(company)]
     if isinstance(company, dict):
@@ -301,7 +302,8 @@ def _texts(part: Any) -> list[Any]:
     return [each for each in parts if isinstance(each, str | int) and not isinstance(each, bool)]
 
 
-def _parts_of(value: str | None) -> tuple[int | None, int | None]:
+@functools.lru_cache(maxsize=1024)
+def parts_of(value: str | None) -> tuple[int | None, int | None]:
     """Return an amount as two whole numbers, which every database sorts and adds up exactly."""
     if value is None:
         return None, None

@@ -31,7 +31,7 @@ from .base import (
     Structure,
     Subscription,
 )
-from .listing import DealFilter, TaskFilter, told_of
+from .listing import DealFilter, TaskFilter, Told, parts_of, told_of
 from .sql_listing import SqlListing
 from .stored_deal import SWEPT_FIELDS
 
@@ -329,6 +329,11 @@ class SqlTransaction(SqlListing):
 
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
         recorded_at = self._instant(now)
+        if len({change.deal.id for change in changes}) < len(changes):
+            for change in changes:
+                change.before = None  # for the second it is not what the first has written
+                self.save(pipeline, [change], now)
+            return
         if len(changes) == 1 and len(changes[0].moves) < 2 and len(changes[0].vanished) < 2:
             for statement, values in self._writes(pipeline, changes[0], recorded_at):
                 self._each(statement, [values])
@@ -337,7 +342,7 @@ class SqlTransaction(SqlListing):
         rows: dict[Any, list[Row]] = {statement: [] for statement in self._sql.SAVING}
         for change in changes:
             for statement, values in self._writes(pipeline, change, recorded_at):
-                rows[statement].append(values)
+                rows.setdefault(statement, []).append(values)
         for statement, found in rows.items():
             if found:
                 self._each(statement, found)
@@ -365,15 +370,11 @@ class SqlTransaction(SqlListing):
         if change.close is not None:
             n, at = change.close
             yield sql.CLOSE_VISIT, (self._instant(at), deal, n)
-        row, written = self._deal_values(change.deal), (recorded_at, deal)
-        if change.document is not None:
+        told = None
+        if change.document is not None and not change.found_as_before:
             told = told_of(change.deal.deal, change.deal.value, change.document)
-            yield sql.SAVE_TOLD_DEAL, (*row, *told[:4], *written)
             yield sql.SAVE_SEARCH, (deal, pipeline, *told[4:])
-        elif change.only_swept:
-            yield sql.SAVE_SWEPT_DEAL, (*_swept(row), *written)
-        else:
-            yield sql.SAVE_DEAL, (*row, *written)
+        yield self._saves_deal(change, told, recorded_at)
         for move in change.moves:
             yield sql.ADD_MOVE, self._move_values(deal, move)
         if change.document is not None:
@@ -400,6 +401,18 @@ class SqlTransaction(SqlListing):
             yield sql.FORGET_ASIDE, (pipeline, change.deal.deal)
         for held in change.aside:
             yield sql.HOLD, (pipeline, *self._held_values(held))
+
+    def _saves_deal(
+        self, change: DealChange, told: Told | None, recorded_at: Any
+    ) -> tuple[Any, Row]:
+        """Return what writes a deal's row; *told* is what its data says, if that may be new."""
+        deal = change.deal
+        row, written = self._deal_values(deal), (recorded_at, deal.id)
+        if told is not None:
+            return self._sql.SAVE_TOLD_DEAL, (*row, *told[:4], *written)
+        if change.only_swept:
+            return self._sql.SAVE_SWEPT_DEAL, (*_swept(row), *written)
+        return self._sql.SAVE_DEAL, (*row, *parts_of(deal.value), *written)
 
     # -- effects ------------------------------------------------------------------------------
 

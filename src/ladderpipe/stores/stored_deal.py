@@ -61,3 +61,8 @@ SWEPT_FIELDS: Final = tuple(
     and name not in ("last_event_at", "owner", "currency", "value", "customer")
 )
 """What timers can change of a deal's row: nothing that only events say."""
+
+VALUE: Final = ("units", "fraction")
+"""Columns that the value is sorted and summed up by."""
+FOUND_BY: Final = ("title", "source")
+"""Columns that the document tells."""

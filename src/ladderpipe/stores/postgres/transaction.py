@@ -246,10 +246,6 @@ class PostgresTransaction(SqlTransaction):
     # -- writing ------------------------------------------------------------------------------
 
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:
-        if len({change.deal.id for change in changes}) < len(changes):
-            for change in changes:
-                self.save(pipeline, [change], now)
-            return
         super().save(pipeline, changes, now)
         self._swept, self._documents = [], {}
         soon = now + NOTICE

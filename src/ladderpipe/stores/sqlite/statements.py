@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
 from ..base import HeldRow, MoveRecord, StoredDeal
 from ..sql_listing import EFFECT as _EFFECT
-from ..stored_deal import SWEPT_FIELDS
+from ..stored_deal import FOUND_BY, SWEPT_FIELDS, VALUE
 
 # CROSS JOIN makes SQLite go through the few that are wanted and look each up; left to itself it
 # goes through the table. A plus before a column keeps it from an index that would need sorting.
@@ -80,14 +81,16 @@ WHERE +d.pipeline = ? AND d.closed_at < ? AND d.id > ? ORDER BY d.id LIMIT ?
 COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
 
 
-def _update_deal(fields: Sequence[str]) -> str:
+@functools.lru_cache(maxsize=256)
+def update_deal(fields: Sequence[str]) -> str:
+    """Return what writes these fields of a deal, and when it was written."""
     written = ", ".join(f"{field} = ?" for field in (*fields, "touched_at"))
     return f"UPDATE ladder_deals SET {written} WHERE id = ?"
 
 
-SAVE_DEAL: Final = _update_deal(_DEAL_FIELDS)
-SAVE_SWEPT_DEAL: Final = _update_deal(SWEPT_FIELDS)
-SAVE_TOLD_DEAL: Final = _update_deal((*_DEAL_FIELDS, "units", "fraction", "title", "source"))
+SAVE_DEAL: Final = update_deal((*_DEAL_FIELDS, *VALUE))
+SAVE_SWEPT_DEAL: Final = update_deal(SWEPT_FIELDS)
+SAVE_TOLD_DEAL: Final = update_deal((*_DEAL_FIELDS, *VALUE, *FOUND_BY))
 NOTE_FAILURE: Final = "UPDATE ladder_deals SET failures = ?, retry_at = ? WHERE id = ?"
 DUE_DEALS: Final = f"""
 SELECT {_DEAL} FROM ladder_deals d

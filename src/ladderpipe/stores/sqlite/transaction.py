@@ -14,6 +14,7 @@ from ...errors import StoreError
 from ...model.event import Event, stored_event
 from ..base import (
     ENDED,
+    DealChange,
     EffectRow,
     HeldRow,
     KnownEvent,
@@ -25,7 +26,9 @@ from ..base import (
     Structure,
 )
 from ..joined import is_in_transaction
+from ..listing import Told, parts_of
 from ..sql import Row, SqlTransaction
+from ..stored_deal import FOUND_BY, VALUE
 from . import statements as sql
 from .schema import MIGRATIONS
 
@@ -174,6 +177,30 @@ class SqliteTransaction(SqlTransaction):
             if at is not None:
                 values[index] = to_micros(at)
         return tuple(values[2:])
+
+    def _saves_deal(
+        self, change: DealChange, told: Told | None, recorded_at: Any
+    ) -> tuple[Any, Row]:
+        """Return what writes only what has changed of a deal's row.
+
+        SQLite writes an index anew when a statement names one of its columns, whatever it sets.
+        """
+        before, deal = change.before, change.deal
+        if before is None:
+            return super()._saves_deal(change, told, recorded_at)
+        fields: list[str] = []
+        values: list[Any] = []
+        for name, was, now in zip(StoredDeal._fields, before, deal, strict=True):
+            if was is not now and was != now:
+                fields.append(name)
+                values.append(to_micros(now) if isinstance(now, dt.datetime) else now)
+        if before.value != deal.value:
+            fields += VALUE
+            values += parts_of(deal.value)
+        if told is not None:
+            fields += FOUND_BY
+            values += told[2:4]
+        return sql.update_deal(tuple(fields)), (*values, recorded_at, deal.id)
 
     def _move(self, row: Row) -> MoveRecord:
         n, key, out_of, into, at, left_at, recorded_at, *cause = row

@@ -203,3 +203,29 @@ def test_a_click_that_was_taken_back_is_none() -> None:
     shop.wait(1)
     shop.board.withdraw(click, by="ann")
     assert rows(insight.recovered_revenue(shop.board)) == []
+
+
+def test_with_rates_all_amounts_are_in_one_currency() -> None:
+    deals, arms = [], {}
+    for n in range(60):
+        deals.append(won(f"d{n:02}", 5, f"{n}.00", "USD" if n % 2 else "EUR"))
+        arms[f"d{n:02}"] = (n, "sent" if n % 3 else "held_out")
+    deals += [life(f"e{n}", (0, "new")) for n in range(30)]
+    arms |= {f"e{n}": (100 + n, "held_out" if n % 2 else "sent") for n in range(30)}
+    tables = told_of(deals, [("d03", 4, "mail"), ("d04", 4, "mail")], arms)
+    rates = insight.Rates.of({("USD", after(5).date()): "0.5"}, into="EUR")
+    assert len(rows(insight.recovered_revenue(tables))) == 4
+    linked, lift = rows(insight.recovered_revenue(tables, rates=rates))
+    assert (linked["currency"], linked["deals"], linked["value"]) == ("EUR", 2, Decimal("5.50"))
+    # What a calculation on amounts that were in one currency all along says.
+    worth = [Decimal(n) / (2 if n % 2 else 1) for n in range(60)]
+    plain = [won(f"d{n:02}", 5, str(value)) for n, value in enumerate(worth)]
+    (expected,) = rows(insight.recovered_revenue(told_of([*plain, *deals[60:]], arms=arms)))
+    assert lift == expected
+
+
+def test_a_rate_that_is_missing_is_said() -> None:
+    tables = told_of([won("a", 48, "100.00", "USD")], [("a", 20, "first")])
+    rates = insight.Rates.of({("CHF", after(0).date()): "0.5"}, into="EUR")
+    with pytest.raises(insight.RateError):
+        insight.recovered_revenue(tables, rates=rates)

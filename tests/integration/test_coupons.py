@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from ladderpipe import ANY, Board, Delivery, Event, ManualClock, Pipeline, Stage, after, do, on
+from ladderpipe import (
+    ANY,
+    AsyncBoard,
+    Board,
+    Delivery,
+    Event,
+    ManualClock,
+    Pipeline,
+    Stage,
+    after,
+    do,
+    on,
+)
 from ladderpipe.errors import DefinitionError
 from ladderpipe.mail import Coupon, Coupons
 from tests.mails import composed, delivery
@@ -290,3 +304,32 @@ async def awaited(coupon: Coupon) -> Any:
 def test_what_has_to_be_awaited_is_refused() -> None:
     with pytest.raises(DefinitionError):
         Coupons(issue=awaited, revoke=print)
+    coupons = Coupons(issue=str, revoke=print)
+    with Board(ladder(coupons)) as board, pytest.raises(DefinitionError):
+        coupons.handle(board, "email", awaited)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql"])
+def test_a_worker_that_awaits_gives_coupons_and_takes_them_back(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    urls = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/shop.db"}
+    url = urls.get(kind) or request.getfixturevalue("postgres_url")
+    shop, clock, sent = CouponShop(), ManualClock("2026-01-05T09:00:00Z"), list[Delivery]()
+
+    async def work() -> None:
+        coupons = Coupons(issue=shop.issue, revoke=shop.revoke)
+        async with await AsyncBoard.open(ladder(coupons), url, clock) as board:
+            coupons.handle(board, "email", sent.append)
+            for type, hours in (("saved", 48), ("order", 1)):
+                contact = {"contact": {"email": "ada@example.com"}}
+                await board.handle(Event(type, deal="c", id=type, at=clock.now(), data=contact))
+                clock.advance(hours=hours)
+                await board.tick()
+                await board.deliver()
+                told.append(set(shop.good))
+
+    told: list[set[str]] = []
+    asyncio.run(work())
+    assert told == [{"SAVE0"}, set()]
+    assert {each.payload.get("coupon_code") for each in sent} == {None, "SAVE0"}

@@ -10,18 +10,22 @@ import datetime as dt
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from ..board.board import Board
 from ..board.deliver import annotate
+from ..board.plain import plain_board
 from ..errors import DefinitionError
 from ..model.deal import Deal
 from ..model.effect import Delivery, Drop, Effect, EffectState, Handler, Later, drop, later
 from ..model.hook import HookContext
 from ..model.stage import Stage
 from ..pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from ..board.plain import Awaited
 
 __all__ = ["Coupon", "Coupons"]
 
@@ -98,18 +102,22 @@ class Coupons:
         for stage in dict.fromkeys((*stages, *good_in)):
             pipeline.move_out_of(stage)(ask)
 
-    def handle(self, board: Board, name: str, handler: Handler) -> None:
+    def handle(self, board: Board | Awaited, name: str, handler: Handler) -> None:
         """Let *handler* deliver effects of this name, with the coupons that they ask for.
 
+        Args:
+            board: of an ``AsyncBoard`` the worker calls *handler*, and the shop, in a thread.
+
         Raises:
-            DefinitionError: the name has a handler already, or something has to be awaited.
+            DefinitionError: the name has a handler already, or *handler* has to be awaited.
         """
-        if inspect.iscoroutinefunction(board.handle) or inspect.iscoroutinefunction(handler):
+        if inspect.iscoroutinefunction(handler):
             raise DefinitionError(
-                "Coupons await nothing: let a worker with a plain Board deliver the mails"
+                f"Coupons got {handler!r}: it runs in a thread, so give a plain function"
             )
-        board.handle_effect(name, functools.partial(self._send, board, handler))
-        board.handle_effect(REVOKE, functools.partial(self._take_back, board))
+        plain = plain_board(board)
+        board.handle_effect(name, functools.partial(self._send, plain, handler))
+        board.handle_effect(REVOKE, functools.partial(self._take_back, plain))
 
     def _send(self, board: Board, handler: Handler, delivery: Delivery) -> object:
         if not delivery.payload.get(ASKED):

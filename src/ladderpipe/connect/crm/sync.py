@@ -13,11 +13,12 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from ...board.board import Board
+from ...board.plain import plain_board
 from ...errors import (
     DealNotFoundError,
     DefinitionError,
@@ -33,6 +34,9 @@ from .mapping import CrmMap
 from .protocol import Assignment, Crm, CrmDeal, CrmError, FoundDeal, StageChange
 from .standing import standing
 from .words import CrmLanguage, CrmWords
+
+if TYPE_CHECKING:
+    from ...asynchronous import AsyncBoard
 
 __all__ = ["CrmDrift", "CrmRound", "CrmSync"]
 
@@ -91,6 +95,8 @@ class CrmSync:
     then. Others may :meth:`ring`.
 
     Args:
+        board: of an ``AsyncBoard`` the deals are read and moved in the thread that does a round,
+            so let ``asyncio.to_thread`` do it.
         ledger: path of an SQLite file, on a disk that stays: what the CRM was told, how far the
             board's changes were read, and what was rung. It may get lost: then all is told again.
         recreate: whether a deal that was deleted in the CRM is made there anew.
@@ -98,13 +104,13 @@ class CrmSync:
 
     Raises:
         DefinitionError: the map does not go with the ladder, or the ledger is another one's, or
-            nothing is told in that language.
+            nothing is told in that language, or a hook would have to be awaited.
         CrmError: the ledger cannot be opened.
     """
 
     def __init__(
         self,
-        board: Board,
+        board: Board | AsyncBoard,
         crm: Crm,
         mapping: CrmMap,
         ledger: str | Path,
@@ -117,7 +123,11 @@ class CrmSync:
                 f"the map of {crm.name} does not go with {board.pipeline.name!r}: "
                 f"{'; '.join(mistakes)}"
             )
-        self._board, self._crm, self._map = board, crm, mapping
+        try:
+            board.pipeline.bind()
+        except DefinitionError as error:
+            raise DefinitionError(f"a CrmSync moves deals in a thread: {error}") from None
+        self._board, self._crm, self._map = plain_board(board), crm, mapping
         self._ledger = Ledger(ledger)
         self._ledger.belongs_to(f"{crm.name} {mapping.pipeline} {board.pipeline.name}")
         self._recreate = recreate

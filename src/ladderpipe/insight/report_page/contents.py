@@ -187,7 +187,7 @@ def _planned(
             lambda: [_entry(bottlenecks(tables, rates=rates))],
             lambda: [_entry(timers(tables))],
             lambda: [_entry(recovery(tables))],
-            *_recovered(tables),
+            *_recovered(tables, rates),
         ],
         "stale": [
             lambda: [_entry(stale(tables, rates=rates))],
@@ -197,12 +197,12 @@ def _planned(
     }
 
 
-def _recovered(tables: Tables) -> list[_Maker]:
+def _recovered(tables: Tables, rates: Rates | None) -> list[_Maker]:
     """Return what mails brought back, where links were clicked or customers are held out."""
     known = (tables.clicks, tables.arms)
     if all(frame is None or frame.is_empty() for frame in known):
         return []
-    return [lambda: [_entry(recovered_revenue(tables))]]
+    return [lambda: [_entry(recovered_revenue(tables, rates=rates))]]
 
 
 def _standing_now(tables: Tables, rates: Rates | None) -> list[_Maker]:

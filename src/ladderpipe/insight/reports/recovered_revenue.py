@@ -15,6 +15,7 @@ from ...errors import DefinitionError
 from ...model.clock import instant
 from ..frames.clicks import CLICKS
 from ..frames.holdout import ARMS
+from ..frames.rates import Rates
 from ..frames.schema import MONEY
 from ..frames.snapshot import Instant, Source, checked_confidence, known_sum, standing, unvalued
 from ..frames.tables import Tables
@@ -45,6 +46,7 @@ def recovered_revenue(
     as_of: Instant | None = None,
     within: dt.timedelta = WEEK,
     confidence: float = 0.95,
+    rates: Rates | None = None,
 ) -> Report:
     """Report what mails brought back: by the links that were clicked, and by the lift.
 
@@ -55,15 +57,17 @@ def recovered_revenue(
     Args:
         within: how long after a click an order counts as the mail's.
         confidence: of the interval.
+        rates: put all amounts into one currency.
 
     Raises:
         DefinitionError: *within* is not positive.
         ClockError: the tables do not reach so far.
+        RateError: a rate that is needed is missing.
     """
     if within <= dt.timedelta():
         raise DefinitionError(f"within={within!r}: an order comes some time after the click")
     at = None if as_of is None else instant(as_of)
-    tables = standing(source, at)
+    tables = standing(source, at, rates)
     won = tables.deals.filter(pl.col("status") == "won").select(
         "deal", "value", "currency", "closed_at"
     )

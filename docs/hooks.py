@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
+from typer import Typer
 from typer.models import ArgumentInfo
 
 from ladderpipe import ANY, Pipeline, Stage, WaitStep, templates
-from ladderpipe.cli.app import app
+from ladderpipe.cli.commands import PANELS
 
 COMMANDS = "<!-- commands -->"
 LADDER = re.compile(r"^<!-- ladder: (\w+) -->$", re.MULTILINE)
@@ -110,20 +111,20 @@ def _table(*heads: str, rows: Iterator[list[str]]) -> list[str]:
 
 
 def commands() -> str:
-    """Return a section for every command of the command line."""
+    """Return a section for every command of the command line, those in groups last."""
+    found = [(name, each.load()) for panel in PANELS.values() for name, each in panel.items()]
+    alone = [("", name, each) for name, each in found if not isinstance(each, Typer)]
+    grouped = [
+        (name, command.name, command.callback)
+        for name, each in found
+        if isinstance(each, Typer)
+        for command in each.registered_commands
+    ]
     return "\n".join(
         line
-        for name, group in _groups()
-        for command in group.registered_commands
-        for line in _command(command.callback, name, command.name)
+        for group, name, function in [*alone, *grouped]
+        for line in _command(function, group, name)
     )
-
-
-def _groups() -> Iterator[tuple[str, Any]]:
-    yield "", app
-    for group in app.registered_groups:
-        typed: Any = group.typer_instance
-        yield typed.info.name, typed
 
 
 def _command(function: Callable[..., None], group: str, named_as: str | None) -> Iterator[str]:

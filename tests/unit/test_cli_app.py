@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from ladderpipe.cli import definitions, main
 from ladderpipe.cli.advice import as_commands
+from ladderpipe.cli.commands import PANELS, Command
 from tests.commands import SALES, run, shop
 
-COMMANDS = ["demo", "check", "diagram", "replay", "deals", "history", "explain", "move", "board"]
-COMMANDS += ["worker", "doctor", "verify", "edit", "undo", "withdraw", "tasks", "assign"]
-COMMANDS += ["unsubscribe", "subscribe"]
+EVERY = [(name, command) for panel in PANELS.values() for name, command in panel.items()]
 
 
 def start(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -32,8 +33,30 @@ def test_the_version_is_the_package_s() -> None:
 def test_without_a_command_it_tells_what_there_is() -> None:
     told = run()
     assert told.code == 0
-    for command in COMMANDS:
+    for command, _ in EVERY:
         assert command in told.out
+
+
+@pytest.mark.parametrize(("name", "command"), EVERY, ids=[name for name, _ in EVERY])
+def test_the_help_says_of_a_command_what_it_says_of_itself(name: str, command: Command) -> None:
+    found = command.load()
+    told = found.info.help if isinstance(found, typer.Typer) else inspect.getdoc(found)
+    assert " ".join(told.split("\n\n")[0].split()) == command.help
+    shown = run(name, "--help")
+    assert shown.code == 0
+    assert f"Usage: ladderpipe {name} " in shown.out
+
+
+def test_the_help_loads_no_command() -> None:
+    program = (
+        "import sys; from ladderpipe.cli import main\n"
+        "main(['--help'])\n"
+        "print(*(name for name in sys.modules if name.startswith('ladderpipe.')))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert {name.split(".")[1] for name in told.stdout.splitlines()[-1].split()} <= {
+        *("cli", "errors", "extras")
+    }
 
 
 @pytest.mark.parametrize(
@@ -66,11 +89,11 @@ def test_ctrl_c_ends_it_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (told.code, told.err) == (130, "")
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["typer", "rich", "babel"])
 def test_a_missing_extra_is_named_in_one_line(missing: str) -> None:
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"
-        "from ladderpipe.cli import main; sys.exit(main(['--version']))"
+        "from ladderpipe.cli import main; sys.exit(main(['deals', 'sqlite:///shop.db']))"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.returncode == 1

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from ..extras import how_to_install
+from .commands import is_of_the_extra
 
 __all__ = ["main"]
 
@@ -21,12 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         from .app import run
+
+        return run(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("babel", "typer", "rich"):
+        if not is_of_the_extra(error):
             raise
         sys.stderr.write(
             f"ladderpipe: the command line needs {error.name}, which is not installed: "
             f"{how_to_install('cli')}\n"
         )
         return 1
-    return run(sys.argv[1:] if arguments is None else arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import importlib.metadata
 import os
 import sqlite3
 import sys
@@ -12,30 +11,14 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
-from typer.main import get_command
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+import ladderpipe
 
 from ..errors import LadderError
 from .advice import as_commands
-from .archive import archive
-from .board import board
-from .deals import deals, explain, history
-from .definitions import check, diagram, schema
-from .demo import demo
-from .doctor import doctor
-from .hands import edit, move, undo, withdraw
-from .held import held
-from .hubspot import hubspot
-from .import_deals import import_deals
-from .mine import mine
-from .replay import replay
-from .report import report
-from .serve import serve
-from .subscriptions import subscribe, unsubscribe
-from .tasks import assign, tasks
-from .template import template
-from .verify import verify
-from .what_if import what_if
-from .worker import worker
+from .commands import PANELS, is_of_the_extra
 
 __all__ = ["app", "run"]
 
@@ -48,8 +31,27 @@ _PIPE_CLOSED: Final = 141
 
 _SPELLINGS: Final = {"→": "->", "…": "~", "·": "-", "✉": "*"}
 
+
+class _Program(TyperGroup):
+    """Puts the command that is called in the place of its line in the help."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, line, rest = super().resolve_command(ctx, args)
+        return name, line and _loaded(str(name)), rest
+
+
+def _loaded(name: str) -> Any:
+    found = next(panel[name] for panel in PANELS.values() if name in panel).load()
+    if isinstance(found, typer.Typer):
+        return get_group(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(found)
+    return get_command(alone)
+
+
 app = typer.Typer(
     name="ladderpipe",
+    cls=_Program,
     help="Sales pipelines in which a deal is always in exactly one stage.",
     epilog="Begin with: ladderpipe demo",
     add_completion=False,
@@ -63,27 +65,19 @@ def program(
     version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"ladderpipe {importlib.metadata.version('ladderpipe')}")
+        typer.echo(f"ladderpipe {ladderpipe.__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
-for _group, _commands in {
-    "Begin": (demo,),
-    "Ladders": (template, check, diagram, schema),
-    "Deals": (board, serve, deals, history, explain),
-    "By hand": (move, edit, undo, withdraw, tasks, assign, unsubscribe, subscribe),
-    "Insight": (report, what_if),
-    "Operation": (worker, doctor, replay, verify),
-}.items():
-    for _command in _commands:
-        app.command(rich_help_panel=_group)(_command)
-app.command("import", rich_help_panel="Operation")(import_deals)
-app.add_typer(mine, rich_help_panel="Insight")
-app.add_typer(archive, rich_help_panel="Operation")
-app.add_typer(held, rich_help_panel="Operation")
-app.add_typer(hubspot, rich_help_panel="Operation")
+def _named_only() -> None:
+    """Stand for a command until it is called."""
+
+
+for _panel, _commands in PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, help=_command.help, rich_help_panel=_panel)(_named_only)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -109,6 +103,10 @@ def run(arguments: Sequence[str]) -> int:
         return _refused(_system_error(error), 1)
     except sqlite3.Error as error:
         return _refused(f"SQLite: {error}", 1)
+    except ModuleNotFoundError as error:
+        if is_of_the_extra(error):
+            raise
+        return _refused(str(error), 1)
     except (LadderError, ImportError) as error:
         return _refused(str(error), 1)
     return 0

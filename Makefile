@@ -134,6 +134,10 @@ examples: $(DEV) ## run every example
 bench: $(DEV) ## run the benchmarks
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+.PHONY: bench-check
+bench-check: $(DEV) ## run some of them briefly, and say which ratios have fallen by a fifth
+	$(BIN)/python -m benchmarks --check $(BENCH_ARGS)
+
 .PHONY: build
 build: $(DEV) ## build the sdist and the wheel into dist/
 	rm -rf dist

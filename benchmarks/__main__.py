@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python -m benchmarks [--quick] [--write] [name ...]``."""
+"""Run the benchmarks: ``python -m benchmarks [--quick | --check] [--write] [name ...]``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import (
@@ -22,6 +22,7 @@ from . import (
     listing,
     policies,
     receiving,
+    regression,
     reporting,
     size,
     sweeping,
@@ -52,12 +53,26 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
 }
 
 
+BRIEF = ("import", "fold", "handle", "batches")
+"""What ``--check`` runs where nothing is named: what takes little time and no server, and is
+steady enough when it is run briefly."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which: {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
     parser.add_argument(
-        "--write", action="store_true", help=f"put what was run into {RESULTS.name}"
+        "--check",
+        action="store_true",
+        help=f"run briefly ({', '.join(BRIEF)} by default), and fail where a ratio has fallen by "
+        f"more than a fifth since it was written into {regression.RATIOS.name}",
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help=f"put what was run into {RESULTS.name}, and the ratios of a brief run into "
+        f"{regression.RATIOS.name}; those alone with --check",
     )
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
@@ -65,24 +80,59 @@ def main() -> int:
         parser.error(
             f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}"
         )
+    if options.check:
+        return _check(options.names or BRIEF, write=options.write)
     met = True
     for name in options.names or BENCHMARKS:
         start = time.monotonic()
-        try:
-            report = _run(name, options.quick)
-        except Skipped as why:
-            print(f"{name} is left out: {why}")
+        report = _run(name, options.quick)
+        if report is None:
             continue
         if options.write:
             known = RESULTS.read_text() if RESULTS.exists() else ""
             RESULTS.write_text(as_markdown(report, time.monotonic() - start, known))
+            if name in BRIEF:
+                _record(report if options.quick else _run(name, quick=True))
         met = met and all(row.is_met for row in report.rows)
     return 0 if met else 1
 
 
-def _run(name: str, quick: bool) -> Report:
-    with tempfile.TemporaryDirectory(prefix="ladderpipe-bench-") as folder:
-        report = BENCHMARKS[name](quick, Path(folder))
+def _check(names: Sequence[str], write: bool) -> int:
+    """Run briefly and say what has fallen; measure that again first, since machines are noisy."""
+    found: list[regression.Fallen] = []
+    for name in names:
+        report = _run(name, quick=True)
+        if report is None:
+            continue
+        known = regression.read()
+        fallen = regression.fallen(report, known)
+        if fallen:
+            print("again, since something has fallen:")
+            again = _run(name, quick=True)
+            report = report if again is None else regression.best_of(report, again)
+            fallen = regression.fallen(report, known)
+        if write:
+            _record(report)
+        found += fallen
+    for each in found:
+        print(f"FALLEN  {each}")
+    print(f"{len(found)} ratios have fallen by more than {regression.ALLOWED:.0%}")
+    return 1 if found and not write else 0
+
+
+def _record(report: Report | None) -> None:
+    if report is not None:
+        regression.write(regression.recorded(report, regression.read()))
+
+
+def _run(name: str, quick: bool) -> Report | None:
+    """Run one benchmark and print what it finds; ``None`` if this machine lacks what it needs."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="ladderpipe-bench-") as folder:
+            report = BENCHMARKS[name](quick, Path(folder))
+    except Skipped as why:
+        print(f"{name} is left out: {why}")
+        return None
     print(report.title)
     for row in report.rows:
         print(as_line(row), flush=True)

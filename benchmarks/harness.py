@@ -19,13 +19,19 @@ class Skipped(Exception):
 
 
 class Row(NamedTuple):
-    """One line of a report; *target* is a bound on *ratio*, ``None`` when there is none."""
+    """One line of a report; *target* is a bound on *ratio*, ``None`` when there is none.
+
+    Attributes:
+        at_most: whether less is better.
+        absolute: whether the other side is a figure, so that the ratio is this machine's alone.
+    """
 
     what: str
     measured: str
     ratio: float | None = None
     target: float | None = None
     at_most: bool = False
+    absolute: bool = False
 
     @property
     def is_met(self) -> bool:

@@ -61,6 +61,7 @@ def _rows(size: int, pair: Pair) -> list[Row]:
                 f"{per_second:,.0f} timers/s",
                 per_second / ENOUGH_TIMERS,
                 target=1.0,
+                absolute=True,
             )
         )
     return rows

@@ -91,3 +91,35 @@ def test_hooks_that_have_to_be_awaited_are_none_for_a_crm(hubspot: World, tmp_pa
                 CrmSync(board, hubspot.connected(), MAP, tmp_path / "ledger.db")
 
     asyncio.run(work())
+
+
+def test_what_was_deleted_costs_no_call_of_its_own_every_night(
+    hubspot: World, tmp_path: Path
+) -> None:
+    portal, clock = hubspot.service, ManualClock(NOW)
+    portal.reset()
+    with Board(sales_management(language="en"), clock=clock) as board:
+        for deal in ("a", "b", "c"):
+            lines = [{"sku": "A", "quantity": 1, "unit_price": "12.50"}]
+            data = {"cart": {"currency": "EUR", "lines": lines}}
+            board.handle(Event("cart.updated", deal=deal, id=deal, at=clock.now(), data=data))
+        crm = hubspot.connected()
+        sync = CrmSync(board, crm, MAP, tmp_path / "ledger.db")
+        sync.round()
+        there = {name: hubspot.id(thing) for name, thing in portal.deals().items()}
+        for deal in ("a", "b"):
+            portal.delete(there[deal])
+        assert sync.reconcile().gone == ["a", "b"]
+
+        portal.calls.clear()
+        assert sync.reconcile().gone == []
+        of_one_deal = [path for path in portal.calls if path.rpartition("/")[2] in there.values()]
+        assert of_one_deal == []
+
+        with portal.lock:
+            portal.things["deals"][there["a"]].is_archived = False
+        sync.reconcile()
+        sync.round()
+        portal.edit(there["a"])
+        assert [drift.deal for drift in sync.reconcile().drift] == ["a"]
+        crm.close()

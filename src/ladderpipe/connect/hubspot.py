@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
@@ -337,6 +337,17 @@ class HubSpot:
 
     def read(self, objects: Mapping[str, dt.datetime | None]) -> Mapping[str, FoundDeal]:
         """Return deals with the history of their stage."""
+        found = self._read_many(objects)
+        for object in objects:
+            if object not in found and (other := self._read_one(object)) is not None:
+                found[object] = other
+        return {object: found[object] for object in objects if object in found}
+
+    def read_restored(self, objects: Collection[str]) -> Mapping[str, FoundDeal]:
+        """Return those of deleted deals that somebody has taken out of the recycling bin."""
+        return self._read_many(objects)
+
+    def _read_many(self, objects: Iterable[str]) -> dict[str, FoundDeal]:
         found: dict[str, FoundDeal] = {}
         names = list(objects)
         for start in range(0, len(names), _MOST // 2):
@@ -354,10 +365,7 @@ class HubSpot:
                 raise CrmError(f"deals cannot be read: HubSpot answers {answer.status_code}")
             results = json_of(answer).get("results", ()) if answer.is_success else ()
             found |= {deal.object: deal for deal in map(self._found, results)}
-            for object in part:
-                if object not in found and (other := self._read_one(object)) is not None:
-                    found[object] = other
-        return {object: found[object] for object in objects if object in found}
+        return found
 
     def _read_one(self, object: str) -> FoundDeal | None:
         """Return a deal, which may be the one that this one was merged into."""

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import attrs
 
 from ...errors import LadderError
 
-__all__ = ["Assignment", "Crm", "CrmDeal", "CrmError", "FoundDeal", "StageChange", "Written"]
+__all__ = [
+    "Assignment",
+    "Crm",
+    "CrmDeal",
+    "CrmError",
+    "FindsRestored",
+    "FoundDeal",
+    "StageChange",
+    "Written",
+]
 
 
 class CrmError(LadderError, RuntimeError):
@@ -166,4 +175,13 @@ class Crm(Protocol):
         Returns:
             Why the CRM does not take it, if it does not.
         """
+        ...
+
+
+@runtime_checkable
+class FindsRestored(Protocol):
+    """A CRM that answers in few calls which deleted deals are there again."""
+
+    def read_restored(self, objects: Collection[str]) -> Mapping[str, FoundDeal]:
+        """Return what of these is there, as :meth:`Crm.read` does, without following merges."""
         ...

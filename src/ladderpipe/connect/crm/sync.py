@@ -31,7 +31,7 @@ from ...model.deal import Deal
 from ...observability.log_records import record
 from .ledger import Entry, Ledger
 from .mapping import CrmMap
-from .protocol import Assignment, Crm, CrmDeal, CrmError, FoundDeal, StageChange
+from .protocol import Assignment, Crm, CrmDeal, CrmError, FindsRestored, FoundDeal, StageChange
 from .standing import standing
 from .words import CrmLanguage, CrmWords
 
@@ -456,7 +456,14 @@ class CrmSync:
 
     def _compare(self, entries: Sequence[Entry], done: CrmRound, mend: bool) -> None:
         objects = {each.object: each for each in entries if each.object and each.state != "merged"}
-        found = self._crm.read({name: each.seen for name, each in objects.items()})
+        gone = [name for name, each in objects.items() if each.state == "gone"]
+        found: Mapping[str, FoundDeal] = {}
+        if gone and isinstance(self._crm, FindsRestored):
+            found = self._crm.read_restored(gone)
+        else:
+            gone = []
+        asked = {name: each.seen for name, each in objects.items() if name not in gone}
+        found = {**found, **self._crm.read(asked)}
         for object, entry in objects.items():
             if object not in found and entry.state == "here":
                 done.drift.append(CrmDrift(entry.deal, object, None, None, None))

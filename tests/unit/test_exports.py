@@ -96,7 +96,7 @@ FOLDED = f"{LADDER}shop.fold([lead])"
 HANDLED = f"{LADDER}from ladderpipe import Board\nBoard.open(shop, 'sqlite://').handle(lead)"
 
 OF_PEOPLE = ("edit", "hand", "options", "task_list", "withdraw")
-OF_WORKERS = ("ask", "claim", "deliver", "publish", "worker")
+OF_WORKERS = ("ask", "claim", "deliver", "publish", "release", "sweep", "worker")
 NEEDED_BY_FEW = {
     "asyncio",
     "email",
@@ -108,12 +108,14 @@ NEEDED_BY_FEW = {
     "zoneinfo",
     *(f"ladderpipe.board.{room}" for room in (*OF_PEOPLE, *OF_WORKERS)),
     "ladderpipe.asynchronous",
+    "ladderpipe.board.batch",
     "ladderpipe.fold.explain",
     "ladderpipe.fold.unfolding",
     "ladderpipe.insight",
     "ladderpipe.ladder.check",
     "ladderpipe.ladder.policy",
     "ladderpipe.model.notebook",
+    "ladderpipe.model.report",
     "ladderpipe.observability.backlog",
     "ladderpipe.stores.memory",
 }

@@ -17,14 +17,13 @@ from ..model.event import OWN_SOURCE, Event, Identity
 from ..model.held import Held
 from ..model.history import History
 from ..model.receipt import Receipt
-from ..model.report import BatchReport, DeliveryReport, TickReport
 from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..public import publish
 from ..stores import Store, open_store
 from ..stores.listing import Scope
-from . import handle, hold, listing, read, release, sweep
+from . import handle, hold, listing, read
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
 from .hooks import refuse_inside_hook
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from ..fold.explain import Explanation
     from ..fold.options import Option
     from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, ToldDeal
+    from ..model.report import BatchReport, DeliveryReport, TickReport
     from . import forget, migrate, task_list, worker
     from .findings import Health
     from .publish import Published
@@ -199,7 +199,9 @@ class Board:
                 It stays quiet about timers that were due before, whoever notices them later.
         """
         refuse_inside_hook("board.handle_many")
-        return handle.handle_many(self._session, events, quiet, batch, hold)
+        from .batch import handle_many
+
+        return handle_many(self._session, events, quiet, batch, hold)
 
     def import_deals(
         self,
@@ -289,6 +291,8 @@ class Board:
             HookError: a hook raised again.
         """
         refuse_inside_hook("board.release")
+        from . import release
+
         return release.release(self._session, held if isinstance(held, str) else held.key, id)
 
     def discard(self, held: Held | str, *, by: str, reason: str) -> None:
@@ -300,6 +304,8 @@ class Board:
         """
         refuse_inside_hook("board.discard")
         key = held if isinstance(held, str) else held.key
+        from . import release
+
         release.discard(self._session, key, by, reason)
 
     def move(
@@ -621,6 +627,8 @@ class Board:
                 from the database's.
         """
         refuse_inside_hook("board.tick")
+        from . import sweep
+
         return sweep.tick(self._session, limit, until)
 
     def handle_effect(self, name: str, handler: Handler) -> None:

@@ -17,7 +17,7 @@ from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, Stay, To
 from ..model.event import SEQUENCE_FROM, TIMERS_FROM, TOLD, Event
 from ..model.refusals import Refusals
 from ..stores.base import chunks
-from .handle import handle_many
+from .batch import handle_many
 from .read import stored_deal
 from .session import Session
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from ..board.batch import handle_many
 from ..board.board import Board
-from ..board.handle import handle, handle_many
+from ..board.handle import handle
 from ..board.repeated import REPEATED, SNAPSHOT
 from ..model.event import Event
 

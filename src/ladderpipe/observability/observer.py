@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, 
 from ..model.effect import Delivery, EffectState
 from ..model.move import Move
 from ..model.receipt import Receipt
-from ..model.report import BatchReport, TickReport
 from ..stores.base import EffectRow, Transaction
 from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, error_type, record
 from .pace import Pace
 
 if TYPE_CHECKING:
+    from ..model.report import BatchReport, TickReport
     from .telemetry import Attributes, Span, Telemetry
 
 __all__ = ["Observer", "observed"]

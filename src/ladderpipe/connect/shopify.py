@@ -36,6 +36,15 @@ _ADMIN: Final = "/admin/api/2026-10"
 """In this version; once it is gone, Shopify answers in the oldest one that is left."""
 _ASKED_FOR: Final = {"checkouts": "open", "orders": "any"}
 """What is asked for, of which status."""
+_IN_ONE_SECOND: Final = {
+    kind: place * 10**16
+    for place, kind in enumerate(
+        ("order.confirmed", "order.edited", "order.cancelled", "order.refunded"), 1
+    )
+}
+"""How facts of an order follow each other in one second, which is all that their times tell, and
+its cart before them; more than there are microseconds since 1970. A fact that is told otherwise,
+say since a name was changed, is triggered later and stays where it is."""
 _NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -134,13 +143,18 @@ class Shopify(Connector):
         self, kind: str, payload: Payload, shop: str, triggered: dt.datetime, read_at: dt.datetime
     ) -> list[Event]:
         deal = self._deal(payload) if self._deal else None
-        tell = partial(
-            Event,
-            deal=deal or name_of(shop, _deal_of(kind, payload)),
-            source=name_of("shopify", shop),
-            # Times of carts and orders have whole seconds.
-            seq=(triggered - _NEVER) // dt.timedelta(microseconds=1),
-        )
+        # Times of carts and orders have whole seconds.
+        microsecond = (triggered - _NEVER) // dt.timedelta(microseconds=1)
+
+        def tell(type: str, **told: Any) -> Event:
+            return Event(
+                type,
+                deal=deal or name_of(shop, _deal_of(kind, payload)),
+                source=name_of("shopify", shop),
+                seq=_IN_ONE_SECOND.get(type, 0) + microsecond,
+                **told,
+            )
+
         version = when(payload.get("updated_at"), read_at)
         if kind == "orders":
             return self._order(tell, payload, version)

@@ -36,6 +36,10 @@ _TOLD_BY: Final = {
     "charge.refunded": "order.refunded",
 }
 
+_IN_ONE_SECOND: Final = ("checkout.started", "payment.failed", "order.confirmed", "order.refunded")
+"""How facts follow each other in one second, which is all that ``created`` tells."""
+_SUMS: Final = 10**12
+
 
 class Stripe(Connector):
     """Webhooks of Stripe: Checkout sessions, failed payments, refunds.
@@ -129,6 +133,7 @@ class Stripe(Connector):
             id=name_of(word(payload.get("id")) or read.digest(payload)),
             at=_second(payload.get("created"), received_at),
             source=name_of("stripe", word(payload.get("account"))),
+            seq=_place(told, subject),
             data=_data(told, subject),
         )
         return [event]
@@ -138,6 +143,13 @@ def _told(type: str, subject: Payload) -> str | None:
     if type == "checkout.session.completed" and subject.get("payment_status") == "unpaid":
         return "checkout.started"  # a bank takes days to say whether it pays
     return _TOLD_BY.get(type)
+
+
+def _place(type: str, subject: Payload) -> int:
+    """Return the place of a fact in its second: of two refunds the larger sum is the later."""
+    back = subject.get("amount_refunded")
+    told = back if isinstance(back, int) and 0 <= back < _SUMS else 0
+    return _IN_ONE_SECOND.index(type) * _SUMS + told
 
 
 def _second(since_1970: Any, otherwise: dt.datetime) -> dt.datetime:

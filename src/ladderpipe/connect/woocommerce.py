@@ -39,6 +39,7 @@ _TOLD_BY: Final = {
 }
 """What an order's status says, in the order in which statuses follow each other in one second."""
 
+_SUMS: Final = 10**12
 _SECOND: Final = dt.timedelta(seconds=1)
 _OLDEST_FIRST: Final[dict[str, Any]] = {
     "dates_are_gmt": "true",
@@ -174,8 +175,10 @@ class WooCommerce(Connector):
             source=name_of("woocommerce", shop),
             at=at,
         )
-        seq = list(_TOLD_BY).index(status) * 10 if types else 0
         value, back = price(payload.get("total")), _refunded(payload)
+        # Of two versions of one status, the one with the larger refunds is the later.
+        version = min(int(back * 1000), _SUMS - 1)
+        seq = (list(_TOLD_BY).index(status) * _SUMS + version) * 10 if types else 0
         if types == ["order.confirmed"] and back:
             types.append("order.refunded")
         found = []

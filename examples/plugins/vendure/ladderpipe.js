@@ -72,11 +72,12 @@ class LadderpipePlugin {
     const order = await this.orders.findOne(ctx, id);
     if (!order) return [];
     const isCancelled = order.state === 'Cancelled';
-    const message = (type, fact, at, data, more) =>
-      ({ id: `${order.code}:${fact}`, type, timestamp: at.toISOString(), deal: deal(order.code), data, ...more });
+    const message = (type, fact, at, data, seq = 0) => ({
+      id: `${order.code}:${fact}`, type, timestamp: second(at), deal: deal(order.code), data, seq: (PLACE[type] || 0) + seq,
+    });
     // Who it is and what is bought may be changed later: that is told otherwise, and the last counts,
     // but for what is made out of a cancelled order.
-    const version = (type, fact, at, data) => message(type, `${fact}:${digest(data)}`, at, data, { seq: isCancelled ? 0 : +read });
+    const version = (type, fact, at, data) => message(type, `${fact}:${digest(data)}`, at, data, isCancelled ? 0 : +read);
     const who = contact(order.customer);
     // Cancelling takes all lines out; what was bought is what was in them before.
     const bought = order.lines.map(line => ({ line, quantity: isCancelled ? line.orderPlacedQuantity : line.quantity }))
@@ -90,7 +91,7 @@ class LadderpipePlugin {
       (sum, { line, quantity }) => sum + quantity * line.proratedUnitPriceWithTax, order.shippingWithTax);
     const told = [];
     if (order.state === 'AddingItems') {
-      told.push(message('cart.updated', `cart@${read.toISOString()}`, read, { contact: who, cart }));
+      told.push(message('cart.updated', `cart@${read.toISOString()}`, read, { contact: who, cart }, +read));
     }
     if (order.orderPlacedAt) {
       const data = { contact: who, cart, value: money(total), currency: order.currencyCode };
@@ -103,12 +104,12 @@ class LadderpipePlugin {
         if (order.state === 'ArrangingPayment') told.push(version('cart.updated', `cart:${entry}`, createdAt, { contact: who, cart }));
         told.push(version('checkout.started', `checkout:${entry}`, createdAt, { contact: who }));
       } else if (type === 'ORDER_STATE_TRANSITION' && to === 'Cancelled') {
-        told.push(message('order.cancelled', 'cancelled', latest(createdAt), {}));
+        told.push(message('order.cancelled', 'cancelled', createdAt, {}));
       } else if (type === 'ORDER_PAYMENT_TRANSITION' && ['Declined', 'Error'].includes(to)) {
         told.push(message('payment.failed', `payment:${paymentId}`, createdAt, {}));
       } else if (type === 'ORDER_REFUND_TRANSITION' && to === 'Settled') {
         const { total } = await this.repository(ctx, core.Refund).findOneByOrFail({ id: refundId });
-        told.push(message('order.refunded', `refund:${refundId}`, latest(createdAt), { refunded: money(total) }));
+        told.push(message('order.refunded', `refund:${refundId}`, createdAt, { refunded: money(total) }));
       }
     }
     return told;
@@ -145,9 +146,10 @@ class LadderpipePlugin {
   repository(ctx, entity) { return this.connection.getRepository(ctx, entity); }
 }
 
-// SQLite keeps whole seconds of an entry and milliseconds of when the order was placed: what undoes an
-// order in the same second would stand before it.
-const latest = at => at.getMilliseconds() ? at : new Date(+at + 999);
+// Databases keep whole seconds of some times and fractions of others: SQLite milliseconds of when the order
+// was placed, and of its history none. So all are told in whole seconds, and what follows what in one second.
+const second = at => new Date(Math.floor(+at / 1000) * 1000).toISOString();
+const PLACE = { 'payment.failed': 1e14, 'order.confirmed': 2e14, 'order.cancelled': 3e14, 'order.refunded': 4e14 };
 const digest = data => crypto.createHash('sha256').update(JSON.stringify(data)).digest('hex').slice(0, 12);
 const money = minor => (minor / 100).toFixed(2);
 const contact = customer => customer ? {

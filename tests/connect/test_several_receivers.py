@@ -117,6 +117,15 @@ def test_what_another_process_has_left_out_counts_once_something_before_it_comes
         assert "discarded" not in str(board.explain(CART))
 
 
+def test_a_cart_that_is_looked_at_for_days_does_not_fill_the_store() -> None:
+    processes = Processes("memory:", 2)
+    with processes.boards[0] as board:
+        for minute in (0, 3, 5, 1, 4, 5, 2, 9, 9):
+            processes.hears(minute, snapshot(minute, CARTS[1]))
+        assert len(board.events(CART)) == 2
+        assert verify(board).differences == ()
+
+
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_processes_at_the_same_time_lose_no_cart(
     store: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -352,10 +353,16 @@ def test_what_was_heard_is_not_told_again(shop: Shop) -> None:
     bob.goes_to_pay()
     bob.pays()
     shop.comes_to(bought, lambda deal: deal.stage == "order_confirmed")
-    before = {each: shop.board.events(f"shop.example/{each}") for each in (code, bought)}
+
+    def told() -> list[str]:
+        """Return what has had an effect: a cart that is read again is put aside."""
+        events = (shop.board.events(f"shop.example/{each}") for each in (code, bought))
+        return [each.id for each in itertools.chain(*events) if each.type != "ladder.discarded"]
+
+    before = told()
     for _ in range(2):
         assert shop.reconciler.once().failed == {}
-    assert before == {each: shop.board.events(f"shop.example/{each}") for each in (code, bought)}
+    assert told() == before
 
 
 def test_who_has_not_signed_is_not_answered(shop: Shop) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from ..errors import EventFromFutureError
+from ..fold.draft import order_key
 from ..model.event import WITHDRAW, Event, from_outside, named_by
 from ..model.receipt import Outcome, Receipt
 from ..observability.observer import Observer, observed
@@ -21,7 +22,7 @@ from .hold import (
     take_in_withdrawn,
 )
 from .merge import WHY, untangle
-from .repeated import REPEATED, SNAPSHOT, repeated, says_nothing_new
+from .repeated import REPEATED, SNAPSHOT, is_repeated, repeated, says_nothing_new
 from .session import Session
 from .subscriptions import note_of
 from .unit import Unit, receipt
@@ -107,15 +108,25 @@ def take(unit: Unit, event: Event, hold: bool = False, as_read: bool = False) ->
 
 
 def _left_out(unit: Unit, stored: StoredDeal, document: str | None, event: Event) -> Receipt | None:
-    """Put a snapshot of a cart aside that says nothing new, unless it is known already."""
-    if event.type != SNAPSHOT or not says_nothing_new(unit.draft(stored, document), event):
+    """Put a snapshot of a cart aside that says nothing new, unless it is known already.
+
+    The last of those that follow each other stands for all, or a cart that is looked at for days
+    would fill the store.
+    """
+    draft = unit.draft(stored, document) if event.type == SNAPSHOT else None
+    if draft is None or not says_nothing_new(draft, event):
         return None
-    if not unit.add_inert(stored, inert := repeated(event)):
-        return None
-    decision = unit.decide(stored, document, [inert])
-    unit.flush()
-    stands = decision.draft.if_open()
-    return Receipt(Outcome.STAYED, stands, reason=REPEATED, event=event.identity)
+    last, inert = draft.last_event_at, repeated(event)
+    events = [each for each, _ in unit.transaction.events(stored.id) if is_repeated(each)]
+    since = [each for each in events if last is not None and each.at > last]
+    place = functools.partial(order_key, unit.pipeline.ladder)
+    if not since or place(inert) > max(map(place, since)):
+        if not unit.add_inert(stored, inert):
+            return None
+        unit.transaction.remove_events(unit.number, [(each.source, each.id) for each in since])
+        draft = unit.decide(stored, document, [inert]).draft
+        unit.flush()
+    return Receipt(Outcome.STAYED, draft.if_open(), reason=REPEATED, event=event.identity)
 
 
 def _as_untangled(unit: Unit, answer: Receipt, event: Event) -> Receipt:

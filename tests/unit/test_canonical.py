@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe.errors import InvalidEventError
-from ladderpipe.model.canonical import MAX_DEPTH, canonical, canonical_text
+from ladderpipe.model.canonical import MAX_DEPTH, canonical, canonical_text, json_encoder
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
 JSON = st.recursive(
@@ -108,3 +108,25 @@ def test_too_deep_is_refused_rather_than_a_recursion_error() -> None:
 def test_data_must_be_a_mapping() -> None:
     with pytest.raises(InvalidEventError, match="mapping"):
         canonical([1, 2])  # type: ignore[arg-type]
+
+
+@given(value=JSON, sort_keys=st.booleans())
+def test_an_encoder_that_is_made_once_writes_what_the_library_writes(
+    value: Any, sort_keys: bool
+) -> None:
+    plain = {"separators": (",", ":"), "ensure_ascii": False, "sort_keys": sort_keys}
+    assert json_encoder(sort_keys=sort_keys)(value) == json.dumps(value, **plain)
+
+
+def test_an_interpreter_without_the_compiled_encoder_writes_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = {"b": ["\u00e8", 1.5, None, True], "a": {}}
+    compiled = json_encoder()(value)
+    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+    assert json_encoder()(value) == compiled
+
+
+def test_a_number_that_json_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        json_encoder(allow_nan=False)({"a": math.inf})

@@ -109,9 +109,10 @@ class _Tally:
 
     def take_all(self, events: Sequence[Event], decision: Decision) -> None:
         """Count events that were decided about together."""
-        self.timers.update(decision.timers())
+        decision.count_timers(self.timers)
         if not decision.draft.aside and not decision.draft.unfilled:
-            self.outcomes.update(decision.outcomes(events))
+            for outcome in decision.outcomes(events):
+                self.outcomes[outcome] += 1
             return
         for event, outcome in zip(events, decision.outcomes(events), strict=True):
             self.take(event, outcome, decision.why_not(event))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from ..errors import HookError
@@ -42,7 +42,13 @@ def source_of(
         carried: the source where a baseline carries what was told before.
         otherwise: the source where nothing told one.
     """
-    for event in reversed(standing(list(ordered)).events):
+    told = list(ordered)
+    for event in reversed(told):
+        if event.type == BASELINE or tells_id(event.data):
+            break
+    else:
+        return otherwise
+    for event in reversed(standing(told).events):
         if event.type == BASELINE:
             return carried
         if event.data and tells_id(event.data):
@@ -113,7 +119,7 @@ def keys_of(customer: str | None) -> tuple[str, ...]:
 
 def is_reached_anew(before: str | None, now: str | None) -> bool:
     """Return whether a contact has an address of a kind that it did not have before."""
-    return not set(_parts(now)[2]) <= set(_parts(before)[2])
+    return now != before and not set(_parts(now)[2]) <= set(_parts(before)[2])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -129,7 +135,7 @@ def wants_mail(event: Event) -> bool | None:
     if event.type == SUBSCRIBED:
         return True
     contact = event.data.get("contact")
-    if isinstance(contact, Mapping) and contact.get("unsubscribed") is True:
+    if isinstance(contact, dict) and contact.get("unsubscribed") is True:
         return False
     return None
 
@@ -137,7 +143,7 @@ def wants_mail(event: Event) -> bool | None:
 def addresses_told(event: Event) -> set[str]:
     """Return the addresses, as keys, that an event's contact has, on the channel that it names."""
     contact, channel = event.data.get("contact"), event.data.get("channel")
-    if not isinstance(contact, Mapping):
+    if not isinstance(contact, dict):
         return set()
     chosen = CHANNELS if not isinstance(channel, str) else (channel_of(channel),)
     keys = (address_key(each, address_of(contact, each)) for each in chosen)

@@ -19,6 +19,7 @@ from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
 from ..ladder.ladder import Ladder
+from ..model.canonical import json_encoder
 from ..model.event import TOLD, WITHDRAW, Event
 from ..model.held import HeldKind
 from ..model.history import SetAside
@@ -39,7 +40,7 @@ from .customers import (
 
 __all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_encode = json_encoder()
 
 LoadAll: TypeAlias = Callable[[], tuple[list[Event], list[MoveRecord]]]
 """Returns all stored events of the deal, the new ones included, and its stored moves."""
@@ -151,11 +152,14 @@ class Decision:
         has_moved = any(m.event is not None and m.event.identity == identity for m in self.moves)
         return None if has_moved else unfilled[identity]
 
-    def timers(self) -> Counter[str]:
-        """Return how many moves timers made, by rule, less those that a refold replaces."""
-        fired = Counter(move.rule for move in self.moves if move.event is None)
-        fired.subtract(move.rule for move in self.old_moves if move.event_id is None)
-        return fired
+    def count_timers(self, fired: Counter[str]) -> None:
+        """Count what moves timers made, by rule, less those that a refold replaces."""
+        for move in self.moves:
+            if move.event is None:
+                fired[move.rule] += 1
+        for record in self.old_moves:
+            if record.event_id is None:
+                fired[record.rule] -= 1
 
     def outcome(self, event: Event) -> Outcome:
         """Return what became of one of the events that were decided about."""
@@ -375,6 +379,8 @@ def _refuse_unusable(draft: Draft, new: Sequence[Event]) -> None:
 
 
 def _new_keys(stored: StoredDeal, row: StoredDeal) -> tuple[str, ...] | None:
+    if stored.customer == row.customer:
+        return None
     keys = keys_of(row.customer)
     return None if keys == keys_of(stored.customer) else keys
 
@@ -399,7 +405,7 @@ def _changes_the_past(draft: Draft, new: Sequence[Event]) -> bool:
     return any(
         event.type == WITHDRAW
         or (has_past and event.type == TOLD)
-        or (event.source, event.id) in draft.withdrawn
+        or (draft.withdrawn and (event.source, event.id) in draft.withdrawn)
         for event in new
     )
 
@@ -446,8 +452,10 @@ def draft_of(pipeline: Pipeline, stored: StoredDeal, document: Callable[[], str 
     )
     draft.floor = stored.baseline_at
     draft.horizon = stored.horizon
-    notes = {} if stored.timers is None else json.loads(stored.timers)
-    draft.withdrawn = {(source, id) for source, id in notes.get("withdrawn", ())}
+    notes = {}
+    if stored.timers is not None:
+        notes = json.loads(stored.timers)
+        draft.withdrawn = {(source, id) for source, id in notes.get("withdrawn", ())}
     if stored.stage is None:
         return draft
     draft.enter_stored(stored.stage)
@@ -503,7 +511,6 @@ def stored_of(decision: Decision, has_effects: bool, pipeline: Pipeline) -> Stor
     """Return the narrow row of a deal after a decision."""
     draft, stored = decision.draft, decision.stored
     stage, entered_at = draft.rung.stage, draft.entered_at
-    at, phase, seq, rung, source, id = draft.cursor or _NO_CURSOR
     owner, currency, value = stored.owner, stored.currency, stored.value
     merged_into = None
     if stage is not None and stage.status == "merged":
@@ -511,52 +518,49 @@ def stored_of(decision: Decision, has_effects: bool, pipeline: Pipeline) -> Stor
     customer: str | None = stored.customer
     if draft.changed:
         data = draft.data
-        owner, currency, value = (
-            data.owner,
-            data.currency,
-            None if data.value is None else str(data.value),
-        )
+        worth = data.value
+        owner, currency, value = data.owner, data.currency, None if worth is None else str(worth)
     if draft.changed or customer is None or decision.has_said:
         told_by = decision.source
         if told_by is None:
             told_by = known_source(customer)
         said = decision.has_said or has_said(customer)
         customer = customer_text(pipeline, draft, told_by, said)
-    return StoredDeal(
-        id=stored.id,
-        deal=stored.deal,
-        stage=None if stage is None else stage.key,
-        visit=draft.visit,
-        visit_key=decision.visit_key,
-        entered_at=entered_at,
-        activity_at=draft.activity_at,
-        opened_at=draft.opened_at,
-        closed_at=draft.closed_at,
-        lost_from=draft.lost_from.key if draft.lost_from is not None else None,
-        due_at=None if stage is None else draft.due_at,
-        horizon=draft.horizon,
-        swept_to=decision.swept_to,
-        quiet_to=stored.quiet_to,
-        last_event_at=draft.last_event_at,
-        cursor_at=at,
-        cursor_phase=phase,
-        cursor_seq=seq,
-        cursor_rung=rung,
-        cursor_source=source,
-        cursor_id=id,
-        timers=_notes(
-            draft.blocked,
-            draft.fired if draft.fired_at == entered_at else (),
-            tuple(sorted(draft.withdrawn)) if draft.withdrawn else (),
-        ),
-        owner=owner,
-        currency=currency,
-        value=value,
-        has_effects=has_effects,
-        baseline_at=draft.floor,
-        definition=pipeline.fingerprint,
-        customer=customer,
-        merged_into=merged_into,
+    return StoredDeal._make(
+        (
+            stored.id,
+            stored.deal,
+            None if stage is None else stage.key,
+            draft.visit,
+            decision.visit_key,
+            entered_at,
+            draft.activity_at,
+            draft.opened_at,
+            draft.closed_at,
+            None if draft.lost_from is None else draft.lost_from.key,
+            None if stage is None else draft.due_at,
+            draft.horizon,
+            decision.swept_to,
+            stored.quiet_to,
+            draft.last_event_at,
+            *(draft.cursor or _NO_CURSOR),
+            _notes(
+                draft.blocked,
+                draft.fired if draft.fired_at == entered_at else (),
+                tuple(sorted(draft.withdrawn)) if draft.withdrawn else (),
+            ),
+            owner,
+            currency,
+            value,
+            has_effects,
+            draft.floor,
+            pipeline.fingerprint,
+            0,  # failures
+            None,  # retry_at
+            None,  # removed_at
+            customer,
+            merged_into,
+        )
     )
 
 

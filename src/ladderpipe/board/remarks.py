@@ -49,6 +49,8 @@ def remarks_on(
 def _remarks_of(decision: Decision, new: Sequence[Event]) -> dict[tuple[str, str], str]:
     """Return the remarks on all that was folded."""
     draft = decision.draft
+    if not (draft.after_closing or draft.late):
+        return {}
     found = {
         identity: AFTER_CLOSING
         for identity, (event, stage) in draft.after_closing.items()

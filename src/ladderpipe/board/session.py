@@ -6,6 +6,8 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Final, TypeVar
 
 import attrs
@@ -86,8 +88,7 @@ class Session:
         """Return the instant beyond which nobody puts anything off whose clock is right."""
         return latest_retry(now, self.lease, self.backoff)
 
-    @contextlib.contextmanager
-    def writing(self, quiet: bool = False) -> Iterator[Unit]:
+    def writing(self, quiet: bool = False) -> AbstractContextManager[Unit]:
         """Begin a unit that is written and committed when the block ends.
 
         Raises:
@@ -95,13 +96,7 @@ class Session:
         """
         if self.read_only:
             raise StoreError("this board only reads: open it without read_only=True to write")
-        with self.store.transaction() as transaction:
-            unit = Unit(self.pipeline, self.number, transaction, self.now, quiet, self.secret)
-            yield unit
-            unit.flush()
-            untangle(unit)
-            unit.lock_customers()
-        self.observer.committed(unit.moves, unit.refolds)
+        return _Writing(self, quiet)
 
     def retried(self, work: Callable[[], Result]) -> Result:
         """Do one transaction's work, again where the store says that it may succeed then.
@@ -208,6 +203,45 @@ class Session:
             "adopting=True and call board.migrate({'old_stage': new_stage}) to adopt this one, "
             "or go back to the old definition"
         )
+
+
+class _Writing:
+    """A unit of work for a block; a class, which begins and ends faster than a generator."""
+
+    __slots__ = ("_quiet", "_session", "_transaction", "_unit")
+
+    def __init__(self, session: Session, quiet: bool) -> None:
+        self._session = session
+        self._quiet = quiet
+        self._transaction = session.store.transaction()
+
+    def __enter__(self) -> Unit:
+        session = self._session
+        transaction = self._transaction.__enter__()
+        self._unit = Unit(
+            session.pipeline, session.number, transaction, session.now, self._quiet, session.secret
+        )
+        return self._unit
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if kind is not None:
+            return self._transaction.__exit__(kind, error, traceback)
+        unit = self._unit
+        try:
+            unit.flush()
+            untangle(unit)
+            unit.lock_customers()
+        except BaseException as raised:
+            self._transaction.__exit__(type(raised), raised, raised.__traceback__)
+            raise
+        self._transaction.__exit__(None, None, None)
+        self._session.observer.committed(unit.moves, unit.refolds)
+        return None
 
 
 def _pause(number: int) -> float:

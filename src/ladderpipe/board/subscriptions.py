@@ -59,6 +59,8 @@ def note_of(
         return
     for event in events:
         wanted = wants_mail(event)
+        if wanted is None and not has_said:
+            continue
         own = addresses_told(event)
         if wanted is not None and own:
             _note(unit, event, wanted, own)

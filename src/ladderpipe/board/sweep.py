@@ -115,7 +115,8 @@ def _sweep_together(session: Session, which: Which, until: dt.datetime, limit: i
         due = which(unit.transaction, limit)
         for stored in due:
             try:
-                moved += sweep(unit, stored, until)
+                for rule in sweep(unit, stored, until):
+                    moved[rule] += 1
             except Exception as error:
                 go_on_or_raise(session, error, unit.transaction)
                 failed.append((stored, error))
@@ -158,7 +159,7 @@ def _sweep_next(
             unit.check_pipeline()
             due = which(unit.transaction, len(passed) + 1)
             stored = next((deal for deal in due if deal.id not in passed), None)
-            return Counter() if stored is None else sweep(unit, stored, until)
+            return Counter(() if stored is None else sweep(unit, stored, until))
 
     try:
         moved = session.retried(work)
@@ -186,8 +187,8 @@ def _note_failure(session: Session, unit: Unit, stored: StoredDeal) -> None:
     unit.transaction.note_failure(stored.id, failures, retry_at)
 
 
-def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> Fired:
-    """Fire one deal's due timers; return how many moves they made, by rule."""
+def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> list[str]:
+    """Fire one deal's due timers; return the rule of each move that they made."""
     transaction = unit.transaction
 
     def document() -> str | None:
@@ -198,4 +199,4 @@ def sweep(unit: Unit, stored: StoredDeal, now: dt.datetime) -> Fired:
             moves = unit.decide(stored, document, [], sweep_to=now).moves
     else:
         moves = unit.decide(stored, document, [], sweep_to=now).moves
-    return Counter(move.rule for move in moves)
+    return [move.rule for move in moves]

@@ -352,7 +352,8 @@ class Unit:
                     change.deal = change.deal._replace(has_effects=has_effects)
             elif decision.stored.has_effects:
                 self._retime(decision, change)
-        if decision.current_changed and any(event.type == WITHDRAW for event in events):
+        takes_back = any(event.type == WITHDRAW for event in events)
+        if takes_back and decision.current_changed:
             self._send_only_the_last(decision, change)
         if change.deal.owner != decision.stored.owner and self.pipeline.asks_for_effects:
             hand_over(self.transaction, self.number, decision.stored, change)
@@ -361,7 +362,6 @@ class Unit:
         self._note_customers(decision, change)
         change.remarks = remarks_on(self.transaction, decision, events)
         if events:
-            takes_back = any(event.type == WITHDRAW for event in events)
             note_of(
                 self,
                 events,

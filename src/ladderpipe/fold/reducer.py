@@ -84,7 +84,7 @@ def keep_correction_aside(deal: DealData, event: Event, currency: str | None) ->
 def _whole_cart(event: Event) -> list[Any] | None:
     """Return the lines of a whole cart, if the event tells one; an order without any tells none."""
     cart = event.data.get("cart")
-    lines = cart.get("lines") if isinstance(cart, Mapping) else None
+    lines = cart.get("lines") if isinstance(cart, dict) else None
     if not isinstance(lines, list):
         return None
     told = event.type in ("cart.updated", CORRECTED) or (bool(lines) and corrects(event))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from ..errors import InvalidEventError
 
-__all__ = ["canonical", "canonical_text", "check_text", "is_storable", "plain_int", "plain_text"]
+__all__ = [
+    "canonical",
+    "canonical_text",
+    "check_text",
+    "is_storable",
+    "json_encoder",
+    "plain_int",
+    "plain_text",
+]
 
 MAX_DEPTH = 64
 """How deep data may be nested; deeper is refused rather than half understood."""
@@ -19,9 +27,25 @@ MAX_DIGITS = 4_000
 
 _LARGEST = 10**MAX_DIGITS
 
-_encode = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
+
+def json_encoder(sort_keys: bool = False, allow_nan: bool = True) -> Callable[[Any], str]:
+    """Return what writes plain JSON values, in no circle, as compact text.
+
+    ``JSONEncoder.encode`` makes its inner encoder anew for each text, which takes as long as a
+    short one; this is made once.
+    """
+    encoder = json.JSONEncoder(
+        sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # an interpreter without it
+        return encoder.encode
+    text = json.encoder.encode_basestring
+    write = make(None, encoder.default, text, None, ":", ",", sort_keys, False, allow_nan)
+    return lambda value: "".join(write(value, 0))
+
+
+_encode = json_encoder(sort_keys=True, allow_nan=False)
 
 
 def canonical(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,9 +66,9 @@ def contact_keys(deal: HasContact, source: str) -> list[str]:
 def tells_id(data: Mapping[str, Any]) -> bool:
     """Return whether an event's data tells an id of the customer."""
     contact, properties = data.get("contact"), data.get("properties")
-    if isinstance(contact, Mapping) and any(_is_id(contact.get(name)) for name in _IDS):
+    if isinstance(contact, dict) and any(_is_id(contact.get(name)) for name in _IDS):
         return True
-    return isinstance(properties, Mapping) and _is_id(properties.get("customer_id"))
+    return isinstance(properties, dict) and _is_id(properties.get("customer_id"))
 
 
 def _is_id(value: Any) -> bool:

@@ -183,6 +183,8 @@ class Stage(str):
 
     __slots__ = (
         "hooked_by",
+        "is_closed",
+        "key",
         "probability",
         "requires",
         "rots_after",
@@ -191,8 +193,12 @@ class Stage(str):
         "titles",
     )
 
+    key: str
+    """The key as a plain string."""
     titles: Mapping[str, str]
     status: Status
+    is_closed: bool
+    """Whether nothing is to be decided here any more: won, lost or merged."""
     probability: float | None
     requires: tuple[str, ...]
     sequence: tuple[DoStep | WaitStep, ...]
@@ -225,19 +231,16 @@ class Stage(str):
         key = plain_text(key)
         stage = super().__new__(cls, key)
         assign = object.__setattr__
+        assign(stage, "key", key)
         assign(stage, "titles", _titles(key, title))
         assign(stage, "status", _status(key, status))
+        assign(stage, "is_closed", stage.status in CLOSED)
         assign(stage, "probability", _probability(key, status, probability))
         assign(stage, "requires", _names(key, requires))
         assign(stage, "sequence", _steps(key, sequence))
         assign(stage, "rots_after", _span(key, rots_after))
         assign(stage, "hooked_by", None)
         return stage
-
-    @property
-    def key(self) -> str:
-        """The key as a plain string."""
-        return str.__str__(self)
 
     @property
     def title(self) -> str:  # type: ignore[override]
@@ -247,11 +250,6 @@ class Stage(str):
     def title_in(self, language: str) -> str:
         """Return the title in *language* (``"it"``), or the first one given."""
         return self.titles.get(language, self.title)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing is to be decided here any more: won, lost or merged."""
-        return self.status in CLOSED
 
     def note_hook(self, pipeline: str) -> None:
         """Note that a pipeline has a hook here; it is no part of what the stage is."""

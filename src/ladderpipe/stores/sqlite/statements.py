@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -81,7 +80,6 @@ WHERE +d.pipeline = ? AND d.closed_at < ? AND d.id > ? ORDER BY d.id LIMIT ?
 COUNT_DEALS: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ?"
 
 
-@functools.lru_cache(maxsize=256)
 def update_deal(fields: Sequence[str]) -> str:
     """Return what writes these fields of a deal, and when it was written."""
     written = ", ".join(f"{field} = ?" for field in (*fields, "touched_at"))

@@ -10,18 +10,17 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Final
 
 from ...errors import StoreError
 from ...model.effect import task_due
-from ..hook_guard import refuse_closing, refuse_ending
 from ..joined import is_closed, is_in_transaction, unwrap
 from ..listing import told_again
+from .connection import OwnConnection
 from .schema import LISTS, MIGRATIONS, TASKS
 from .transaction import SqliteTransaction, from_micros, to_micros
-
-if TYPE_CHECKING:
-    from .awaited import AsyncSqliteConnection
 
 __all__ = ["SqliteStore"]
 
@@ -109,18 +108,9 @@ class SqliteStore:
             path = unquote(path)
         return cls(path or ":memory:", create=create == "true", **options)
 
-    @contextlib.contextmanager
-    def transaction(self, write: bool = True) -> Iterator[SqliteTransaction]:
+    def transaction(self, write: bool = True) -> AbstractContextManager[SqliteTransaction]:
         """Begin a unit of work: committed when the block ends, undone when it raises."""
-        with self._borrowed() as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield SqliteTransaction(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if is_in_transaction(connection):
-                    connection.execute("ROLLBACK")
-                raise
+        return _UnitOfWork(self._borrowed(), "BEGIN IMMEDIATE" if write else "BEGIN")
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the file was locked for longer than SQLite waits."""
@@ -182,18 +172,8 @@ class SqliteStore:
         for connection in idle:
             connection.close()
 
-    @contextlib.contextmanager
-    def _borrowed(self) -> Iterator[sqlite3.Connection]:
-        if self._in_memory:
-            with self._lock:
-                yield self._take()
-            return
-        connection, process = self._take(), os.getpid()
-        try:
-            yield connection
-        finally:
-            if process == os.getpid():
-                self._give_back(connection)
+    def _borrowed(self) -> _Borrowed:
+        return _Borrowed(self, self._lock if self._in_memory else None)
 
     def _take(self) -> sqlite3.Connection:
         with self._lock:
@@ -245,6 +225,81 @@ class SqliteStore:
         return f"SqliteStore({self.path!r})"
 
 
+class _Borrowed:
+    """A connection of a store's, for a block.
+
+    This and the next are classes, since every event goes through them: a generator takes several
+    times as long to begin and to end.
+    """
+
+    __slots__ = ("_connection", "_lock", "_process", "_store")
+
+    def __init__(self, store: SqliteStore, lock: threading.RLock | None) -> None:
+        self._store = store
+        self._lock = lock
+        self._process = os.getpid()
+
+    def __enter__(self) -> sqlite3.Connection:
+        if self._lock is not None:
+            self._lock.acquire()
+        try:
+            self._connection = self._store._take()
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+        return self._connection
+
+    def __exit__(self, *raised: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        elif self._process == os.getpid():
+            self._store._give_back(self._connection)
+
+
+class _UnitOfWork:
+    """A transaction on a borrowed connection, for a block."""
+
+    __slots__ = ("_begin", "_borrowed", "_connection", "_transaction")
+
+    def __init__(self, borrowed: _Borrowed, begin: str) -> None:
+        self._borrowed = borrowed
+        self._begin = begin
+
+    def __enter__(self) -> SqliteTransaction:
+        self._connection = self._borrowed.__enter__()
+        try:
+            self._transaction = SqliteTransaction(self._connection)
+            self._transaction.run(self._begin)
+        except BaseException:
+            self._undo()
+            raise
+        return self._transaction
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._undo()
+            return
+        try:
+            self._transaction.run("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        self._borrowed.__exit__()
+
+    def _undo(self) -> None:
+        try:
+            if is_in_transaction(self._connection):
+                self._connection.execute("ROLLBACK")
+        finally:
+            self._borrowed.__exit__()
+
+
 _open_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
 
 
@@ -255,90 +310,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class OwnCursor(sqlite3.Cursor):
-    """A cursor on which no hook ends the transaction."""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        """Run a statement.
-
-        Raises:
-            StoreError: a hook's statement would end the transaction.
-        """
-        refuse_ending(sql)
-        return super().execute(sql, parameters)
-
-    def executescript(self, sql_script: str, /) -> NoReturn:
-        """Refuse, since it commits first.
-
-        Raises:
-            StoreError: always.
-        """
-        raise StoreError("executescript() commits first: execute the statements one by one")
-
-
-class OwnConnection(sqlite3.Connection):
-    """A connection of the store's, on which nobody else ends a transaction.
-
-    Hooks are given it; the habit of committing after an insert would break a move in two.
-    """
-
-    def commit(self) -> None:
-        """Refuse.
-
-        Raises:
-            StoreError: always.
-        """
-        raise StoreError("the board commits this transaction itself: leave commit() out")
-
-    def rollback(self) -> None:
-        """Refuse.
-
-        Raises:
-            StoreError: always.
-        """
-        raise StoreError("the board ends this transaction itself: raise to undo it")
-
-    def close(self) -> None:
-        """Close the connection; refuse it to a hook.
-
-        Raises:
-            StoreError: a hook is running.
-        """
-        refuse_closing()
-        super().close()
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Run a statement; refuse one of a hook's that would end the transaction.
-
-        Raises:
-            StoreError: it would.
-        """
-        refuse_ending(sql)
-        return super().execute(sql, parameters)
-
-    def cursor(self, factory: Any = None, /) -> Any:
-        """Return a cursor that refuses the same."""
-        return super().cursor(factory or OwnCursor)
-
-    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
-        """Refuse, since it commits first.
-
-        Raises:
-            StoreError: always.
-        """
-        raise StoreError("executescript() commits first: execute the statements one by one")
-
-    def __enter__(self) -> Self:
-        raise StoreError("'with connection' commits, and the board does that: leave it out")
-
-    @property
-    def asynchronous(self) -> AsyncSqliteConnection:
-        """This connection for an ``async def`` hook."""
-        from .awaited import AsyncSqliteConnection
-
-        return AsyncSqliteConnection(self)
 
 
 class JoinedSqliteStore:

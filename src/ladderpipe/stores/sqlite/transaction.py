@@ -7,7 +7,9 @@ import datetime as dt
 import functools
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from operator import ne
 from typing import Any, Final
 
 from ...errors import StoreError
@@ -30,11 +32,13 @@ from ..listing import Told, parts_of
 from ..sql import Row, SqlTransaction
 from ..stored_deal import FOUND_BY, VALUE
 from . import statements as sql
+from .connection import OwnConnection
 from .schema import MIGRATIONS
 
 __all__ = ["from_micros", "to_micros"]
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_PLACES: Final = range(len(StoredDeal._fields))
 _INSTANTS: Final = frozenset(
     index for index, name in enumerate(StoredDeal._fields) if name.endswith("_at")
 ) | {StoredDeal._fields.index(name) for name in ("horizon", "swept_to", "quiet_to")}
@@ -67,13 +71,25 @@ def _at(micros: int) -> dt.datetime:
     return _EPOCH + dt.timedelta(0, 0, micros)
 
 
+@functools.lru_cache(maxsize=256)
+def _update_of(places: tuple[int, ...], besides: tuple[str, ...]) -> str:
+    """Return what writes the fields at these places of a row, and others."""
+    return sql.update_deal((*map(StoredDeal._fields.__getitem__, places), *besides))
+
+
 class SqliteTransaction(SqlTransaction):
     """The statements of :mod:`.statements`, run on one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(sql)
         self._connection = connection
-        self._execute = connection.execute if connection.row_factory is None else self._plainly
+        self._execute: Callable[..., sqlite3.Cursor]
+        if connection.row_factory is not None:
+            self._execute = self._plainly
+        elif isinstance(connection, OwnConnection):
+            self._execute = connection.execute_own
+        else:
+            self._execute = connection.execute
         self._executemany = connection.executemany
         self._depth = 0
         self._has_ended = False
@@ -83,6 +99,10 @@ class SqliteTransaction(SqlTransaction):
         cursor = self._connection.cursor()
         cursor.row_factory = None
         return cursor.execute(statement, values)
+
+    def run(self, statement: str) -> None:
+        """Run a statement that begins or ends the transaction."""
+        self._execute(statement)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -188,19 +208,19 @@ class SqliteTransaction(SqlTransaction):
         before, deal = change.before, change.deal
         if before is None:
             return super()._saves_deal(change, told, recorded_at)
-        fields: list[str] = []
-        values: list[Any] = []
-        for name, was, now in zip(StoredDeal._fields, before, deal, strict=True):
-            if was is not now and was != now:
-                fields.append(name)
-                values.append(to_micros(now) if isinstance(now, dt.datetime) else now)
+        places = tuple(compress(_PLACES, map(ne, before, deal)))
+        values: list[Any] = [
+            to_micros(now) if isinstance(now, dt.datetime) else now
+            for now in map(deal.__getitem__, places)
+        ]
+        besides: tuple[str, ...] = ()
         if before.value != deal.value:
-            fields += VALUE
+            besides = VALUE
             values += parts_of(deal.value)
         if told is not None:
-            fields += FOUND_BY
+            besides += FOUND_BY
             values += told[2:4]
-        return sql.update_deal(tuple(fields)), (*values, recorded_at, deal.id)
+        return _update_of(places, besides), (*values, recorded_at, deal.id)
 
     def _move(self, row: Row) -> MoveRecord:
         n, key, out_of, into, at, left_at, recorded_at, *cause = row

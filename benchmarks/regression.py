@@ -7,7 +7,8 @@ so their ratios are others.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -71,6 +72,17 @@ def best_of(first: Report, second: Report) -> Report:
             best = min if row.at_most else max
             rows.append(best(row, other, key=lambda one: one.ratio or 0.0))
     return first._replace(rows=rows)
+
+
+def middle_of(reports: Sequence[Report]) -> Report:
+    """Return the middle ratio of each row that several runs found: what is recorded is no stroke
+    of luck, or later runs would seem to have fallen."""
+    rows = []
+    for row in reports[0].rows:
+        found = [each.ratio for report in reports for each in report.rows if each.what == row.what]
+        known = [ratio for ratio in found if ratio is not None]
+        rows.append(row._replace(ratio=statistics.median(known)) if known else row)
+    return reports[0]._replace(rows=rows)
 
 
 def recorded(report: Report, known: Ratios) -> dict[str, dict[str, float]]:

@@ -90,14 +90,15 @@ class PostgresServer:
             schemas = connection.execute(
                 "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'"
             ).fetchall()
-            # A property that failed leaves thousands of tables, each of which is locked to go.
+            # A property that failed leaves thousands of tables, each of which is locked to go; with
+            # one go its partitions, which may be among the next.
             tables = connection.execute(
                 "SELECT schemaname, tablename FROM pg_tables "
                 "WHERE schemaname !~ '^(pg_|information_schema)'"
             ).fetchall()
             while tables:
                 some = sql.SQL(", ").join(sql.Identifier(*table) for table in tables[:200])
-                connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(some))
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(some))
                 del tables[:200]
             for (schema,) in schemas:
                 connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))

@@ -32,6 +32,7 @@ from ladderpipe.board.retention.check import check
 from ladderpipe.board.retention.file import ArchiveFile
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import ArchiveError, DealNotFoundError, StoreError
+from ladderpipe.stores import PostgresStore
 from tests.driven import DrivenBoard
 from tests.integration.test_verify import lived
 from tests.shops import HOUR, Shop, assert_is_the_fold, lead_ladder, wide_rows
@@ -133,11 +134,23 @@ def test_moves_before_a_baseline_come_back_too(store: Any, file: Path):
     assert any(event.type == "ladder.baseline" for event in shop.board.events("d"))
 
 
-def test_it_can_be_restored_into_an_empty_store(old: Shop, file: Path):
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """An empty store of each kind, beside the one that is full."""
+    made: Any = MemoryStore()
+    if request.param == "sqlite":
+        made = SqliteStore(tmp_path / "empty.db")
+    elif request.param == "postgresql":
+        made = PostgresStore(request.getfixturevalue("postgres_url"), schema="empty")
+    yield made
+    made.close()
+
+
+def test_it_can_be_restored_into_an_empty_store_of_any_kind(old: Shop, file: Path, empty: Any):
     before = at_rest(all_rows(old, ("d", "cold")))
     archive(old, file)
-    elsewhere = Shop(old.pipeline, MemoryStore(), start=old.clock.now().isoformat())
-    elsewhere.board.restore(file)
+    elsewhere = Shop(old.pipeline, empty, start=old.clock.now().isoformat())
+    elsewhere.board.restore(file, batch=1)
     assert all_rows(elsewhere, ("d", "cold")) == before
 
 

@@ -144,8 +144,10 @@ class ArchivedDeal:
             LookupError, TypeError, ValueError: it did not write this.
         """
         deal = given["deal"]
+        row = _from_json(StoredDeal, {"id": 0, "deal": deal} | given["row"])
         read = cls(
-            _from_json(StoredDeal, {"id": 0, "deal": deal} | given["row"]),
+            # SQLite has numbers for what is true or false, and PostgreSQL takes none for it.
+            row._replace(has_effects=bool(row.has_effects)),
             given["document"],
             tuple(_event_from_json(deal, event) for event in given["events"]),
             tuple(_from_json(MoveRecord, move) for move in given["moves"]),

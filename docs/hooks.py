@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-from typer import Typer
+from typer import Context, Typer
 from typer.models import ArgumentInfo
 
 from ladderpipe import ANY, Pipeline, Stage, WaitStep, templates
@@ -113,18 +113,31 @@ def _table(*heads: str, rows: Iterator[list[str]]) -> list[str]:
 def commands() -> str:
     """Return a section for every command of the command line, those in groups last."""
     found = [(name, each.load()) for panel in PANELS.values() for name, each in panel.items()]
-    alone = [("", name, each) for name, each in found if not isinstance(each, Typer)]
-    grouped = [
-        (name, command.name, command.callback)
-        for name, each in found
-        if isinstance(each, Typer)
-        for command in each.registered_commands
-    ]
-    return "\n".join(
+    lines = [
         line
-        for group, name, function in [*alone, *grouped]
-        for line in _command(function, group, name)
-    )
+        for name, each in found
+        if not isinstance(each, Typer)
+        for line in _command(each, "", name)
+    ]
+    for name, group in found:
+        if isinstance(group, Typer):
+            lines += _group(group, name)
+    return "\n".join(lines)
+
+
+def _group(group: Typer, name: str) -> Iterator[str]:
+    """Tell a group's commands, and before them the options that stand before each."""
+    if group.registered_callback is not None:
+        yield f"## `{name} OPTIONS …` {{ #{name} }}"
+        yield ""
+        yield str(group.info.help)
+        yield ""
+        told: Any = group.registered_callback.callback
+        rows = ([each.spelled, each.meaning] for each in _parameters(told))
+        yield from _table("Before the command", "Meaning", rows=rows)
+    for command in group.registered_commands:
+        found: Any = command.callback
+        yield from _command(found, name, command.name)
 
 
 def _command(function: Callable[..., None], group: str, named_as: str | None) -> Iterator[str]:
@@ -153,6 +166,8 @@ class Told:
 def _parameters(function: Callable[..., None]) -> Iterator[Told]:
     hints = typing.get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
+        if hints[name] is Context:
+            continue
         kind, info = typing.get_args(hints[name])[:2]
         is_argument = isinstance(info, ArgumentInfo)
         value = info.metavar or "{" + ",".join(_choices(kind)) + "}"
@@ -178,6 +193,8 @@ def _meaning(info: Any, default: Any, is_argument: bool) -> str:
     told = info.help.replace("|", "\\|")
     if default is inspect.Parameter.empty:
         return told if is_argument else f"{told}; required"
-    if default not in (None, False):
+    if isinstance(default, tuple):
+        default = " ".join(default)
+    if default not in (None, False, ""):
         told += f"; `{default}` when left out"
     return told + (f"; also read from `{info.envvar}`" if info.envvar else "")

@@ -58,6 +58,13 @@ class Company(Service):
         with self.lock:
             self._change(self.records["deals"][id], {"is_deleted": True}, ADA, "app")
 
+    def copy(self, id: str) -> str:
+        """Make a deal with all fields of another one."""
+        with self.lock:
+            record = {**self.records["deals"][id], "id": int(self.number())}
+            _, answer = self._made("deals", record)
+            return str(answer["data"]["id"])
+
     def merge(self, primary: str, other: str) -> None:
         """Merge two deals, as Pipedrive does: one goes on, the other is deleted."""
         self.delete(other)

@@ -68,6 +68,14 @@ class Service(abc.ABC):
     @abc.abstractmethod
     def headers(self) -> dict[str, str]: ...
 
+    def is_counted(self, path: str) -> bool:
+        """Whether a request counts towards what is allowed."""
+        return True
+
+    def busy_headers(self) -> dict[str, str]:
+        """Return how it says when to come again."""
+        return {"Retry-After": "3"}
+
     def number(self) -> str:
         self.numbers += 1
         return str(self.numbers)
@@ -83,13 +91,14 @@ class Service(abc.ABC):
             most, seconds = self.allowed
             while self.sent and self.sent[0] <= self.time.now - seconds:
                 self.sent.popleft()
-            self.sent.append(self.time.now)
+            if self.is_counted(path):
+                self.sent.append(self.time.now)
             self.most_in_a_window = max(self.most_in_a_window, len(self.sent))
             fault = self.faults.popleft() if self.faults else None
             if at_this := self.faults_at.get(path):
                 fault = at_this.pop(0)
             if len(self.sent) > most or fault == "busy":
-                return JSONResponse({"error": "busy"}, 429, {"Retry-After": "3"})
+                return JSONResponse({"error": "busy"}, 429, self.busy_headers())
             if fault == "broken":
                 return JSONResponse({}, 500)
             if not self.is_let_in(request):
@@ -97,6 +106,8 @@ class Service(abc.ABC):
             status, answer = self.route(request, path.strip("/").split("/"), told)
             if fault == "done but broken":
                 return Response("bad gateway", 502)
+            if answer is None:
+                return Response(status_code=status, headers=self.headers())
             return JSONResponse(answer, status, self.headers())
 
 

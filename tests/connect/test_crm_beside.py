@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +16,18 @@ from ladderpipe.connect import CrmSync
 from ladderpipe.errors import DefinitionError
 from ladderpipe.templates import sales_management
 
+from . import crms
+from .crms import World
 from .senders import NOW
-from .test_crm_in_step import ShopAndCrm, World, hubspot
-from .test_hubspot import MAP
+from .test_crm_in_step import ShopAndCrm
 
-__all__ = ["hubspot"]
+MAP = crms.MAPS["hubspot"]
+
+
+@pytest.fixture(scope="module")
+def hubspot() -> Iterator[World]:
+    with crms.hubspot() as world:
+        yield world
 
 
 @pytest.mark.slow
@@ -69,7 +77,7 @@ def test_a_board_that_is_awaited_is_in_step_too(
             (there,) = portal.deals().values()
             lost = MAP.stages["lost"]
             portal.drag(hubspot.id(there), lost, closed_lost_reason="dear")
-            hubspot.deliver(sync, portal.bells)
+            hubspot.deliver(sync)
             clock.advance(seconds=1)
             assert (await asyncio.to_thread(sync.round)).moved == ["c"]
             crm.close()

@@ -124,10 +124,13 @@ PANELS: Final = {
         ),
         "archive": Command("archive", "Old closed deals: into a file, checked, and back."),
         "held": Command("held", "Events that arrived and cannot be used: list, release, discard."),
-        "hubspot": Command(
-            "hubspot",
-            "Deals in HubSpot: check what is set up there, keep it in step, see what drifted.",
-        ),
+        **{
+            title.lower(): Command(
+                f"crm:{title.lower()}",
+                f"Deals in {title}: check what is set up there, keep it in step, see what drifted.",
+            )
+            for title in ("HubSpot", "Pipedrive", "Brevo")
+        },
     },
 }
 """The panels of the help, each with its commands in their order."""

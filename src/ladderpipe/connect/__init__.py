@@ -9,6 +9,7 @@ webhooks and links need the extra ``connect``.
 
 from ..public import publish
 from .api import Unreachable
+from .brevo import Brevo
 from .cloudevents import CloudEvents
 from .connector import Connector, Doorbell, Refused
 from .crm.mapping import CrmMap
@@ -35,6 +36,7 @@ from .woocommerce import WooCommerce
 
 __all__ = [
     "Assignment",
+    "Brevo",
     "Clicked",
     "CloudEvents",
     "Connector",

@@ -23,8 +23,12 @@ __all__ = ["CrmHttp", "Pace", "checked_token", "json_of", "server_time"]
 _TRIES: Final = 5
 _LONGEST_PAUSE: Final = 60.0
 """Seconds; who is told to wait longer gives up, and comes back in a later round."""
+_SHORTEST_PAUSE: Final = 0.001
+"""Seconds; what a float leaves over would be waited for again and again."""
 _BUSY: Final = {429, 500, 502, 503, 504}
 _KEPT_OUT: Final = {401, 403}
+_HOW_LONG: Final = ("retry-after", "x-sib-ratelimit-reset")
+"""Headers of an answer that say how long to wait; the second one is Brevo's."""
 
 
 class Pace:
@@ -62,16 +66,27 @@ class Pace:
         """Wait as long as a CRM asks for."""
         self._pause(seconds)
 
+    def left(self) -> int:
+        """Return how many requests may go out now."""
+        while self._sent and self._sent[0] <= self._ticking() - self._seconds:
+            self._sent.popleft()
+        return max(0, self._most - len(self._sent))
+
     def __call__(self) -> None:
-        """Wait until one more request may go out, and count it."""
-        while True:
-            now = self._ticking()
-            while self._sent and self._sent[0] <= now - self._seconds:
-                self._sent.popleft()
-            if len(self._sent) < self._most:
-                self._sent.append(now)
-                return
-            self._pause(self._sent[0] + self._seconds - now)
+        """Wait until one more request may go out, and count it.
+
+        Raises:
+            CrmError: that would take too long.
+        """
+        while not self.left():
+            pause = self._sent[0] + self._seconds - self._ticking()
+            if pause > _LONGEST_PAUSE:
+                raise CrmError(
+                    f"{self._most} requests went out in {self._seconds:g} seconds, which is our "
+                    f"part of what the CRM allows; the next one may in {pause:.0f}"
+                )
+            self._pause(max(pause, _SHORTEST_PAUSE))
+        self._sent.append(self._ticking())
 
 
 class CrmHttp:
@@ -192,5 +207,6 @@ def server_time(headers: Mapping[str, str]) -> dt.datetime:
 
 
 def _asked(headers: Mapping[str, str]) -> float | None:
-    wait = retry_after(headers.get("retry-after"), dt.datetime.now(dt.UTC))
+    told = next((headers[name] for name in _HOW_LONG if name in headers), None)
+    wait = retry_after(told, dt.datetime.now(dt.UTC))
     return None if wait is None else wait.total_seconds()

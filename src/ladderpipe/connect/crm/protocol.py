@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ import attrs
 from ...errors import LadderError
 
 __all__ = [
+    "Asked",
     "Assignment",
     "Crm",
     "CrmDeal",
@@ -175,6 +176,15 @@ class Crm(Protocol):
         Returns:
             Why the CRM does not take it, if it does not.
         """
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A CRM that does not ring, and is asked in each round what to look at."""
+
+    def changed(self) -> Iterable[str]:
+        """Return the CRM's ids of deals to look at; it is asked as often as it can bear."""
         ...
 
 

@@ -31,7 +31,16 @@ from ...model.deal import Deal
 from ...observability.log_records import record
 from .ledger import Entry, Ledger
 from .mapping import CrmMap
-from .protocol import Assignment, Crm, CrmDeal, CrmError, FindsRestored, FoundDeal, StageChange
+from .protocol import (
+    Asked,
+    Assignment,
+    Crm,
+    CrmDeal,
+    CrmError,
+    FindsRestored,
+    FoundDeal,
+    StageChange,
+)
 from .standing import standing
 from .words import CrmLanguage, CrmWords
 
@@ -222,6 +231,8 @@ class CrmSync:
     # What the CRM tells.
 
     def _pull(self, done: CrmRound) -> None:
+        if isinstance(self._crm, Asked):
+            self._ledger.ring(self._crm.changed())
         while rung := self._ledger.rung(self._crm.batch):
             found = self._crm.read({object: self._seen(object) for object in rung})
             for object in rung:

@@ -1,0 +1,317 @@
+"""``hubspot``, ``pipedrive``, ``brevo``: whether a CRM is set up, keeping it in step, what drifted.
+
+What a CRM is connected with stands before the command, and the three commands are the same for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import attrs
+import typer
+
+from ..board.board import Board
+from ..errors import DefinitionError
+from .loading import called, existing_store, imported, loaded_pipeline
+from .options import Allow, Definition, Json, OwnPipeline, Url
+from .printing import console, counted, printable, write_json
+
+if TYPE_CHECKING:
+    from ..connect import Brevo, CrmMap, CrmSync, HubSpot, Pipedrive
+
+__all__ = ["brevo", "hubspot", "pipedrive"]
+
+_Crm: TypeAlias = "HubSpot | Pipedrive | Brevo"
+
+_Map = Annotated[
+    Path, typer.Argument(metavar="MAP", help="TOML: which stage of the ladder is which in the CRM")
+]
+_Ledger = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE",
+        help="what the CRM was told, on a disk that stays; hubspot.db and the like if not",
+    ),
+]
+_Recreate = Annotated[
+    bool, typer.Option("--recreate", help="make anew what somebody has deleted in the CRM")
+]
+_Language = Annotated[
+    Literal["it", "en"], typer.Option("--language", "-l", help="of the tasks that owners get")
+]
+_Handlers = Annotated[
+    str | None,
+    typer.Option(
+        "--handlers", metavar="MODULE:NAME", help="called with the board, to register handlers"
+    ),
+]
+
+
+@attrs.frozen
+class _Account:
+    """What the options before a command say.
+
+    Attributes:
+        title: of the CRM, for people.
+        connect: connects it by a map.
+    """
+
+    title: str
+    connect: Callable[[CrmMap], _Crm]
+
+    @property
+    def ledger(self) -> Path:
+        """Where the ledger is if nobody says so."""
+        return Path(f"{self.title.lower()}.db")
+
+
+def _group(title: str) -> typer.Typer:
+    group = typer.Typer(
+        name=title.lower(),
+        help=f"Deals in {title}: check what is set up there, keep it in step, see what drifted.",
+        no_args_is_help=True,
+    )
+    for command in (check, run, reconcile):
+        group.command()(command)
+    return group
+
+
+def check(
+    context: typer.Context,
+    map: _Map,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    json: Json = False,
+) -> None:
+    """Say what the CRM, and the map, lack; writes nothing. Exits with 1 if something is missing."""
+    account: _Account = context.obj
+    with _connected(account, map) as (crm, mapping):
+        found = crm.check()
+    if pipeline is not None:
+        found += mapping.mistakes(loaded_pipeline(pipeline, allow).stages)
+    if json:
+        write_json(found)
+    else:
+        out = console()
+        is_fine = f"{account.title} is set up"
+        out.print(f"{counted(len(found), 'thing')} to set up" if found else is_fine)
+        for each in found:
+            out.print(printable(f"  {each}"), soft_wrap=not out.is_terminal)
+    if found:
+        raise typer.Exit(1)
+
+
+def run(
+    context: typer.Context,
+    pipeline: Definition,
+    url: Url,
+    map: _Map,
+    ledger: _Ledger = None,
+    recreate: _Recreate = False,
+    language: _Language = "en",
+    handlers: _Handlers = None,
+    allow: Allow = None,
+) -> None:
+    """Keep the CRM in step with a board until stopped, and compare the two once a day.
+
+    It may be stopped, or killed, at any time: the next one goes on.
+    """
+    account: _Account = context.obj
+    with _connected(account, map) as connected, _board(pipeline, url, allow) as board:
+        if handlers is not None:
+            called(handlers, imported(handlers), board)
+        _sync(board, connected, ledger or account.ledger, recreate, language).run()
+
+
+def reconcile(
+    context: typer.Context,
+    pipeline: Definition,
+    url: Url,
+    map: _Map,
+    ledger: _Ledger = None,
+    recreate: _Recreate = False,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="tell the CRM anew what is not as on the board")
+    ] = False,
+    language: _Language = "en",
+    allow: Allow = None,
+    json: Json = False,
+) -> None:
+    """Look at every deal in the CRM and say what drifted apart. Exits with 1 if something has."""
+    account: _Account = context.obj
+    with _connected(account, map) as connected, _board(pipeline, url, allow) as board:
+        sync = _sync(board, connected, ledger or account.ledger, recreate, language)
+        done = sync.reconcile(mend=mend)
+        if mend:
+            sync.round()
+    if json:
+        write_json([attrs.asdict(drift) for drift in done.drift])
+    else:
+        out = console()
+        out.print(f"{counted(len(done.drift), 'difference')}" if done.drift else "in step")
+        for drift in done.drift:
+            how = f"{drift.field} is {drift.crm!r} and not {drift.board!r}"
+            what = how if drift.field is not None else f"is gone from {account.title}"
+            out.print(printable(f"  {drift.deal}: {what}"), soft_wrap=not out.is_terminal)
+    if done.drift:
+        raise typer.Exit(1)
+
+
+def _option_of(variable: str) -> str:
+    return "--" + variable.partition("_")[2].lower().replace("_", "-")
+
+
+def _from(variable: str, metavar: str, help: str) -> Any:
+    """Return an option that may stand in the environment instead."""
+    return typer.Option(_option_of(variable), metavar=metavar, envvar=variable, help=help)
+
+
+def _said(told: str, variable: str) -> str:
+    """Return what an option says that is needed as soon as the CRM is connected.
+
+    It is not required by the parser, which would ask for it before it shows a command's help.
+    """
+    if not told.strip():
+        raise DefinitionError(f"say {_option_of(variable)} before the command, or set {variable}")
+    return told
+
+
+hubspot, pipedrive, brevo = map(_group, ("HubSpot", "Pipedrive", "Brevo"))
+
+
+@hubspot.callback()
+def _hubspot(
+    context: typer.Context,
+    token: Annotated[str, _from("HUBSPOT_TOKEN", "TOKEN", "of your private app")] = "",
+    app: Annotated[str, _from("HUBSPOT_APP", "ID", "of that app, as in its address")] = "",
+    api: Annotated[
+        str, _from("HUBSPOT_API", "URL", "where HubSpot's API is")
+    ] = "https://api.hubapi.com",
+) -> None:
+    def connect(mapping: CrmMap) -> HubSpot:
+        from ..connect import HubSpot
+
+        return HubSpot(token, mapping, app=_said(app, "HUBSPOT_APP"), url=api)
+
+    context.obj = _Account("HubSpot", connect)
+
+
+@pipedrive.callback()
+def _pipedrive(
+    context: typer.Context,
+    token: Annotated[
+        str, _from("PIPEDRIVE_TOKEN", "TOKEN", "of a user of the connection's own")
+    ] = "",
+    company: Annotated[str, _from("PIPEDRIVE_COMPANY", "NAME", "acme of acme.pipedrive.com")] = "",
+    deal_field: Annotated[
+        str, _from("PIPEDRIVE_DEAL_FIELD", "KEY", "of the deal field that holds our id")
+    ] = "",
+    domain_field: Annotated[
+        str | None,
+        _from(
+            "PIPEDRIVE_DOMAIN_FIELD",
+            "KEY",
+            "of the organization field for the domain; companies are left out without it",
+        ),
+    ] = None,
+    api: Annotated[
+        str | None,
+        _from("PIPEDRIVE_API", "URL", "where Pipedrive's API is, if not at the company's address"),
+    ] = None,
+) -> None:
+    def connect(mapping: CrmMap) -> Pipedrive:
+        from ..connect import Pipedrive
+
+        return Pipedrive(
+            token,
+            mapping,
+            company=_said(company, "PIPEDRIVE_COMPANY"),
+            deal_field=_said(deal_field, "PIPEDRIVE_DEAL_FIELD"),
+            domain_field=domain_field,
+            url=api,
+        )
+
+    context.obj = _Account("Pipedrive", connect)
+
+
+@brevo.callback()
+def _brevo(
+    context: typer.Context,
+    token: Annotated[str, _from("BREVO_TOKEN", "KEY", "an API key of its own")] = "",
+    currency: Annotated[str, _from("BREVO_CURRENCY", "CODE", "of the account, EUR say")] = "",
+    deal_attribute: Annotated[
+        str, _from("BREVO_DEAL_ATTRIBUTE", "NAME", "of deals, that holds our id")
+    ] = "ladderpipe_deal",
+    told_attribute: Annotated[
+        str, _from("BREVO_TOLD_ATTRIBUTE", "NAME", "of deals, that holds what was told last")
+    ] = "ladderpipe_told",
+    names: Annotated[
+        tuple[str, str],
+        typer.Option(
+            "--names", metavar="FIRST LAST", help="the contact attributes for first and last name"
+        ),
+    ] = ("FIRSTNAME", "LASTNAME"),
+    companies: Annotated[
+        bool, typer.Option("--companies", help="tell companies, too; each takes requests")
+    ] = False,
+    per_hour: Annotated[
+        int,
+        typer.Option(
+            "--per-hour", metavar="NUMBER", min=1, help="requests that your plan allows for deals"
+        ),
+    ] = 100,
+    share: Annotated[
+        float, typer.Option("--share", metavar="PART", help="which part of them is ours, up to 1")
+    ] = 0.5,
+    api: Annotated[
+        str, _from("BREVO_API", "URL", "where Brevo's API is")
+    ] = "https://api.brevo.com",
+) -> None:
+    def connect(mapping: CrmMap) -> Brevo:
+        from ..connect import Brevo
+
+        return Brevo(
+            token,
+            mapping,
+            currency=_said(currency, "BREVO_CURRENCY"),
+            deal_attribute=deal_attribute,
+            told_attribute=told_attribute,
+            names=names,
+            companies=companies,
+            per_hour=per_hour,
+            share=share,
+            url=api,
+        )
+
+    context.obj = _Account("Brevo", connect)
+
+
+@contextlib.contextmanager
+def _connected(account: _Account, map: Path) -> Iterator[tuple[_Crm, CrmMap]]:
+    from ..connect import CrmMap
+
+    mapping = CrmMap.from_file(map)
+    with contextlib.closing(account.connect(mapping)) as crm:
+        yield crm, mapping
+
+
+@contextlib.contextmanager
+def _board(pipeline: str, url: str, allow: Any) -> Iterator[Board]:
+    with existing_store(url) as store:
+        yield Board(loaded_pipeline(pipeline, allow), store=store)
+
+
+def _sync(
+    board: Board,
+    connected: tuple[_Crm, CrmMap],
+    ledger: Path,
+    recreate: bool,
+    language: Literal["it", "en"],
+) -> CrmSync:
+    from ..connect import CrmSync
+
+    return CrmSync(board, *connected, ledger, recreate=recreate, language=language)

@@ -41,7 +41,7 @@ class Account(Service):
         self.tasks: dict[str, Record] = {}
         self.attributes = {"ladderpipe_deal": "text", "ladderpipe_told": "text", "why": "text"}
         self.allowed = (1000, 3600.0)
-        self.refusing: set[str] = set()
+        self.longest_page = 500
 
     # What people do.
 
@@ -95,10 +95,18 @@ class Account(Service):
         return not path.startswith("/v3/contacts")
 
     def busy_headers(self) -> dict[str, str]:
-        return {"x-sib-ratelimit-limit": str(self.allowed[0]), "x-sib-ratelimit-reset": "3"}
+        return self._limits(3)
 
     def headers(self) -> dict[str, str]:
-        return {"Date": email.utils.format_datetime(self._instant(), usegmt=True)}
+        # Whatever is answered says when the hour is over.
+        date = email.utils.format_datetime(self._instant(), usegmt=True)
+        return {"Date": date} | self._limits(1800)
+
+    def _limits(self, reset: int) -> dict[str, str]:
+        return {
+            "x-sib-ratelimit-limit": str(self.allowed[0]),
+            "x-sib-ratelimit-reset": str(reset),
+        }
 
     def route(self, request: Request, path: list[str], told: Record) -> tuple[int, Any]:
         asked = request.query_params
@@ -122,6 +130,8 @@ class Account(Service):
             case "GET", ["crm", "tasktypes"]:
                 return 200, [{"id": "call", "title": "Call"}, {"id": "todo", "title": "Todo"}]
             case "GET", ["crm", "deals"]:
+                if int(asked["limit"]) > self.longest_page:
+                    return 400, {"code": "out_of_range", "message": "Limit exceeds max value"}
                 return 200, {"items": self._listed(asked)}
             case "GET", ["crm", "deals", id]:
                 record = self._now(id)

@@ -51,7 +51,7 @@ class Service(abc.ABC):
 
     def reset(self) -> None:
         self.faults: deque[Fault | None] = deque()
-        self.faults_at: dict[str, list[Fault]] = {}
+        self.faults_at: dict[str, list[Fault | None]] = {}
         self.bells: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
         self.sent: deque[float] = deque()
@@ -100,7 +100,7 @@ class Service(abc.ABC):
             if len(self.sent) > most or fault == "busy":
                 return JSONResponse({"error": "busy"}, 429, self.busy_headers())
             if fault == "broken":
-                return JSONResponse({}, 500)
+                return JSONResponse({}, 500, self.headers())
             if not self.is_let_in(request):
                 return JSONResponse({"error": "unknown"}, 401)
             status, answer = self.route(request, path.strip("/").split("/"), told)

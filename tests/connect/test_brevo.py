@@ -15,6 +15,7 @@ from ladderpipe.errors import DefinitionError
 
 from .brevos import PIPELINE, Account
 from .crms import World, brevo, fill, now
+from .test_crm_in_step import Dying, Killed
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +30,26 @@ def account(world: World) -> Account:
     return account
 
 
+@pytest.fixture
+def opened_with(
+    connected: Callable[..., Brevo], opened: Callable[..., CrmSync]
+) -> Callable[..., CrmSync]:
+    """Return what keeps the board in step, connected with options of its own."""
+    return lambda **options: opened(connected(**options))
+
+
 def move_on(board: Board, deal: str) -> None:
     """Let the shop move a deal into *order review*."""
     board.handle(Event("checkout.started", deal=deal, id=f"{deal}-checkout", at=now(board)))
 
 
 def test_a_deal_has_its_people(
-    account: Account, board: Board, connected: Callable[..., Brevo], opened: Callable[..., CrmSync]
+    account: Account, board: Board, opened_with: Callable[..., CrmSync]
 ) -> None:
     acme = {"name": "Acme", "domain": "acme.example"}
     fill(board, "cart-1", owner="Gino@shop.example", company=acme)
     fill(board, "cart-2", owner="nobody@shop.example", company=acme)
-    sync = opened(connected(companies=True, names=("NOME", "COGNOME")))
+    sync = opened_with(companies=True, names=("NOME", "COGNOME"))
     assert sync.round().rejected == {}
     deal = account.deals()["cart-1"]
     [contact, _] = account.contacts.values()
@@ -68,10 +77,10 @@ def test_a_contact_that_was_there_is_linked_beside_the_others(
 
 
 def test_an_amount_in_another_currency_is_left_out(
-    account: Account, board: Board, connected: Callable[..., Brevo], opened: Callable[..., CrmSync]
+    account: Account, board: Board, opened_with: Callable[..., CrmSync]
 ) -> None:
     fill(board, "cart-1")
-    opened(connected(currency="usd")).round()
+    opened_with(currency="usd").round()
     assert "amount" not in account.deals()["cart-1"]["attributes"]
 
 
@@ -200,6 +209,133 @@ def test_a_deal_that_was_made_although_the_answer_got_lost_is_not_made_twice(
     assert account.count() == 1
 
 
+def test_a_lost_answer_is_not_asked_after_all_the_time(
+    account: Account, board: Board, sync: CrmSync
+) -> None:
+    sync.round()
+    fill(board, "cart-1")
+    account.faults_at["/v3/crm/deals"] = ["done but broken"]
+    with pytest.raises(CrmError):
+        sync.round()
+    account.calls.clear()
+    for _ in range(120):
+        account.time.now += 5
+        sync.round()
+    assert account.deals().keys() == {"cart-1"}
+    assert account.calls.total() <= 4
+
+
+def test_a_deal_that_no_list_shows_yet_is_not_gone(
+    account: Account, board: Board, sync: CrmSync, opened: Callable[..., CrmSync]
+) -> None:
+    for number in range(5):
+        fill(board, f"cart-{number}")
+    sync.round()
+    done = opened().reconcile()  # by another process, a moment later
+    assert (done.gone, done.drift) == ([], [])
+
+
+def test_many_deals_that_were_deleted_use_nothing_up(
+    account: Account, board: Board, sync: CrmSync, opened: Callable[..., CrmSync]
+) -> None:
+    for number in range(40):
+        fill(board, f"cart-{number}")
+    sync.round()
+    for deal in account.deals().values():
+        account.delete(deal["id"])
+    account.catch_up()
+    account.calls.clear()
+    assert len(opened().reconcile().gone) == 40
+    assert account.calls.total() < 45
+
+
+def test_of_a_deal_that_is_there_twice_the_one_that_we_know_goes_on(
+    world: World,
+    account: Account,
+    board: Board,
+    connected: Callable[..., Brevo],
+    opened: Callable[..., CrmSync],
+) -> None:
+    fill(board, "cart-1")
+    with pytest.raises(Killed):
+        opened(Dying(connected(), dies_after="write")).round()
+    [older] = account.past
+    sync = opened()
+    sync.round()  # no list shows the first one yet
+    [_, known] = account.past
+    world.deliver(sync)
+    sync.round()
+    account.drag(older, world.mapping.stages["lost"], why="not this one")
+    world.deliver(sync)
+    assert sync.round().moved == []
+    account.drag(known, world.mapping.stages["lost"], why="too dear")
+    world.deliver(sync)
+    assert sync.round().moved == ["cart-1"]
+
+
+def test_a_move_is_heard_of_although_another_deal_was_read_since(
+    world: World, account: Account, board: Board, opened_with: Callable[..., CrmSync]
+) -> None:
+    sync = opened_with(poll=dt.timedelta(minutes=15))
+    fill(board, "cart-1")
+    fill(board, "cart-2")
+    sync.round()
+    world.deliver(sync)
+    sync.round()
+    account.time.now += 120
+    world.drag("cart-1", "lost", "too dear")
+    account.time.now += 600
+    account.edit(world.id(world.of("cart-2")))
+    move_on(board, "cart-2")
+    assert sync.round().told == ["cart-2"]
+    account.time.now += 600
+    assert sync.round().moved == ["cart-1"]
+
+
+def test_a_move_is_heard_of_although_a_list_broke_off(
+    world: World, account: Account, board: Board, opened_with: Callable[..., CrmSync]
+) -> None:
+    sync = opened_with(per_hour=2000)
+    for number in range(70):
+        fill(board, f"cart-{number}")
+    sync.round()
+    world.deliver(sync)
+    sync.round()
+    world.drag("cart-69", "lost", "too dear")
+    account.time.now += 600
+    for number in range(60):
+        account.edit(world.id(world.of(f"cart-{number}")))
+    world.deliver(sync)
+    account.faults_at["/v3/crm/deals"] = [None, *["broken"] * 5]
+    with pytest.raises(CrmError):
+        sync.round()
+    assert sync.round().moved == ["cart-69"]
+
+
+def test_an_account_that_gives_short_pages_only_is_listed_too(
+    account: Account, board: Board, connected: Callable[..., Brevo], opened: Callable[..., CrmSync]
+) -> None:
+    account.longest_page = 50
+    for number in range(70):
+        fill(board, f"cart-{number}")
+    opened(connected(per_hour=2000)).round()
+    account.catch_up()
+    assert len(opened(connected(per_hour=2000), "another.db").round().told) == 70
+    assert account.count() == 70
+
+
+def test_our_id_that_somebody_erased_comes_back(
+    account: Account, board: Board, sync: CrmSync
+) -> None:
+    fill(board, "cart-1")
+    sync.round()
+    account._change(account.deals()["cart-1"]["id"], {"ladderpipe_deal": ""})
+    account.catch_up()
+    move_on(board, "cart-1")
+    sync.round()
+    assert account.deals().keys() == {"cart-1"}
+
+
 def test_half_of_what_an_hour_allows_is_used_and_the_rest_is_told_later(
     world: World, account: Account, board: Board, sync: CrmSync
 ) -> None:
@@ -258,3 +394,15 @@ def test_what_is_to_be_set_up_is_said(account: Account, connected: Callable[...,
 def test_a_poll_that_is_none_is_refused(connected: Callable[..., Brevo]) -> None:
     with pytest.raises(DefinitionError, match="poll"):
         connected(poll=dt.timedelta())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"share": 0.1}, {"per_hour": 30}, {"poll": dt.timedelta(minutes=1)}],
+    ids=["share", "plan", "poll"],
+)
+def test_too_few_requests_to_tell_anything_are_refused(
+    connected: Callable[..., Brevo], told: dict[str, Any]
+) -> None:
+    with pytest.raises(DefinitionError, match="an hour"):
+        connected(**told)

@@ -18,8 +18,8 @@ be known all the same:
 - a move in the moment between the reading and the request that tells another stage: that one
   remains, and the move is lost;
 - whether a list shows at once what was just made. A deal whose answer got lost is not made anew for
-  five minutes, unless the process begins anew before: then it may stand there twice, and the older
-  one is gone on with.
+  five minutes, unless the process begins anew before: then it may stand there twice, and the one
+  that the ledger knows is gone on with.
 
 Brevo's webhooks about deals are not used: what is listed is found without them, too.
 """
@@ -27,21 +27,18 @@ Brevo's webhooks about deals are not used: what is listed is found without them,
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
 
-import attrs
-
 from ..errors import DefinitionError
-from ..model.clock import instant, instant_text
-from ..model.money import amount_text
 from .address import checked_url
+from .brevo_deals import BrevoDeals, instant_in_milliseconds, number_text, part_of
 from .crm.http import CrmHttp, Pace, checked_token, json_of, server_time
 from .crm.mapping import CrmMap
-from .crm.protocol import Assignment, CrmDeal, CrmError, FoundDeal, StageChange, Written
+from .crm.protocol import Assignment, CrmDeal, CrmError, FoundDeal, Written
 
 __all__ = ["Brevo"]
 
@@ -50,56 +47,12 @@ _HOUR: Final = 3600.0
 _CONTACTS_ALLOWED: Final = (10, 1.0)
 """Requests in seconds to contacts, which have a limit of their own."""
 _MOST: Final = 50
-_PAGE: Final = 500
-_SHORT_PAGE: Final = 50
-"""Fewer than this is the last page, however little of what was asked for Brevo gives in one."""
-_SHARED: Final = 10
-"""How many deals two pages have in common, so that those deleted meanwhile push none out."""
-_FEW: Final = 3
-"""As many deals are read one by one; more are listed."""
 _ENOUGH: Final = 5
 """Requests that have to be left, or writing is not begun: reading alone would use them up."""
-_WHOLE: Final = 600.0
-"""Seconds that a list of all deals is good enough to say which are gone."""
-_LAG: Final = dt.timedelta(minutes=5)
-"""How late a list may show what was written."""
-_NOT_THERE: Final = {400, 404}
 _OF_THE_REQUEST: Final = {400, 404, 405, 409, 413, 415, 422}
 _LONGEST_REASON: Final = 300
 _TO_DO: Final = {"todo", "to do", "to-do", "task", "da fare"}
 _DOMAIN: Final = "domain"
-
-
-@attrs.frozen(kw_only=True)
-class _Standing:
-    """A deal as Brevo has last shown it.
-
-    Attributes:
-        stage: of our pipeline; of another one, its id comes before a slash.
-        told: the stage that was told last, empty where nobody did or somebody has erased it.
-        at: since when it is in its stage.
-        linked: ids of contacts and companies, as text.
-        is_ahead: whether we have written it since: what a list still shows of then is stale.
-    """
-
-    deal: str | None
-    stage: str
-    told: str
-    at: dt.datetime
-    made: dt.datetime
-    updated: dt.datetime
-    fields: Mapping[str, str]
-    linked: frozenset[str]
-    is_ahead: bool = False
-
-    @property
-    def is_moved(self) -> bool:
-        """Whether somebody has moved it since its stage was told."""
-        return bool(self.told) and self.stage != self.told
-
-    def is_newer(self, updated: dt.datetime) -> bool:
-        """Whether it is newer than what was updated then."""
-        return self.updated > updated or (self.is_ahead and self.updated == updated)
 
 
 class Brevo:
@@ -122,7 +75,7 @@ class Brevo:
 
     Raises:
         DefinitionError: the token is empty, the share is none, the poll is not longer than nothing,
-            or the URL is not ``https``.
+            nothing is left to tell after asking so often, or the URL is not ``https``.
         ModuleNotFoundError: httpx is not installed.
     """
 
@@ -150,24 +103,31 @@ class Brevo:
         if poll <= dt.timedelta():
             raise DefinitionError(f"poll={poll} must be longer than nothing")
         self._map, self._currency, self._names = mapping, currency.upper(), names
-        self._deal, self._told, self._companies = deal_attribute, told_attribute, companies
-        self._poll, self._ticking = poll.total_seconds(), ticking
+        self._deal_attribute, self._told_attribute = deal_attribute, told_attribute
+        self._companies = companies
+        self._ticking = ticking
         where = checked_url(url, plain_http=False)
         headers = {"api-key": checked_token(token)}
         self._pace = Pace(per_hour, _HOUR, share, pause, ticking)
+        asking = math.ceil(_HOUR / poll.total_seconds())
+        if self._pace.left() < asking + _ENOUGH:
+            raise DefinitionError(
+                f"{self._pace.left()} of {per_hour} requests an hour are ours by share={share}, "
+                f"and asking every {poll} takes {asking}: say a larger share, or a longer poll"
+            )
         self._http = CrmHttp(where, headers, self._pace, timeout)
         contacts_pace = Pace(*_CONTACTS_ALLOWED, share, pause, ticking)
         self._contacts = CrmHttp(where, headers, contacts_pace, timeout)
-        self._there: dict[str, _Standing] = {}
-        self._objects: dict[str, str] = {}
-        self._moved: set[str] = set()
-        self._shown: dict[str, dt.datetime] = {}
-        self._made: dict[str, float] = {}
-        self._unsure: dict[str, float] = {}
+        self._deals = BrevoDeals(
+            self._http,
+            self._pace.left,
+            mapping,
+            deal=deal_attribute,
+            told=told_attribute,
+            poll=poll.total_seconds(),
+            ticking=ticking,
+        )
         self._company_ids: dict[str, str] = {}
-        self._listed_at: float | None = None
-        self._whole_at: float | None = None
-        self._updated_up_to: dt.datetime | None = None
         self._users: tuple[float, frozenset[str]] | None = None
         self._task_type: str | None = None
 
@@ -180,7 +140,7 @@ class Brevo:
 
     def check(self) -> list[str]:
         """Return what the account lacks, in words; nothing is written."""
-        own = [self._deal, self._told]
+        own = [self._deal_attribute, self._told_attribute]
         found = [
             *self._check_stages(),
             *self._check_attributes("deals", own, self._map.properties.values()),
@@ -188,7 +148,7 @@ class Brevo:
         if self._companies:
             found += self._check_attributes("companies", [], [_DOMAIN])
         answer = self._contacts.call("GET", "/v3/contacts/attributes")
-        known = {each["name"]: each for each in _part(answer, "attributes")}
+        known = {each["name"]: each for each in part_of(answer, "attributes")}
         found += [
             f"contacts have no attribute {name!r}; there are {', '.join(known) or 'none'}"
             for name in self._names
@@ -233,8 +193,8 @@ class Brevo:
         told = {
             "deal_name": deal.title,
             "deal_stage": deal.stage,
-            self._told: deal.stage if owner is None else f"{deal.stage} {owner}",
-            "amount": _number(deal.value) if has_amount and deal.value is not None else "",
+            self._told_attribute: deal.stage if owner is None else f"{deal.stage} {owner}",
+            "amount": number_text(deal.value) if has_amount and deal.value is not None else "",
             **deal.properties,
         }
         return {name: text for name, text in told.items() if text}
@@ -246,7 +206,7 @@ class Brevo:
         """
         if self._pace.left() < _ENOUGH:
             raise CrmError("the requests that Brevo allows in an hour are used up; told later")
-        self._look(0.0 if self._unsure else self._poll)
+        self._deals.look_first()
         written = Written()
         for deal in deals:
             try:
@@ -258,106 +218,80 @@ class Brevo:
         return written
 
     def _write(self, deal: CrmDeal, written: Written) -> None:
-        object = deal.object or self._objects.get(deal.id)
-        if object in self._moved or (object is None and self._is_unsure(deal.id)):
-            return
-        body = self._body(deal, object)
-        if object is not None and self._told in body.get("attributes", ()):
-            self._get(object)
-            if object in self._moved:
-                return
-            if object not in self._there:
-                written.missing.add(deal.id)
-                return
-            body = self._body(deal, object)
-        contacts, companies = self._people(deal, written)
+        object = deal.object or self._deals.object_of(deal.id)
         if object is None:
-            links = {"linkedContactsIds": contacts, "linkedCompaniesIds": companies}
-            self._make(deal, body | {name: ids for name, ids in links.items() if ids}, written)
-        elif not body or self._is_taken("PATCH", f"/v3/crm/deals/{object}", body, deal, written):
-            self._link(deal, object, contacts, companies, written)
-            written.objects[deal.id] = object
-            there = self._there.get(object)
-            if there is not None and body:
-                self._there[object] = attrs.evolve(
-                    there,
-                    stage=deal.stage,
-                    told=deal.stage,
-                    fields={**there.fields, **self.fields(deal)},
-                    is_ahead=True,
-                )
-        elif deal.id in written.missing:
-            self._forget(object)
+            if not self._deals.is_unsure(deal.id):
+                self._make(deal, written)
+        elif not self._deals.is_moved(object):
+            self._update(deal, object, written)
 
-    def _body(self, deal: CrmDeal, object: str | None) -> dict[str, Any]:
-        """Return what differs from how the deal stands there; all of it, if that is not known."""
-        there = self._there.get(object or "")
-        known = {} if there is None else there.fields
-        told: dict[str, Any] = {
-            name: text for name, text in self.fields(deal).items() if known.get(name) != text
-        }
-        body = {"name": told.pop("deal_name")} if "deal_name" in told else {}
-        if "deal_stage" in told:
-            # Both in one request with what was told last, or a crash would look like a person.
-            told |= {"pipeline": self._map.pipeline, self._told: self.fields(deal)[self._told]}
-        if "amount" in told:
-            told["amount"] = float(told["amount"])
-        owner = _owner(told.get(self._told, ""))
-        if owner and owner != _owner(known.get(self._told, "")):
-            told["deal_owner"] = owner
-        if there is None:
-            told[self._deal] = deal.id
-        return body | ({"attributes": told} if told else {})
-
-    def _make(self, deal: CrmDeal, body: Mapping[str, Any], written: Written) -> None:
+    def _make(self, deal: CrmDeal, written: Written) -> None:
+        contacts, companies = self._people(deal, written)
+        links = {"linkedContactsIds": contacts, "linkedCompaniesIds": companies}
+        body = self._body(deal, None) | {name: ids for name, ids in links.items() if ids}
         try:
             answer = self._http.call("POST", "/v3/crm/deals", body, may_repeat=False)
         except CrmError:
-            self._unsure[deal.id] = self._ticking()
+            self._deals.lost(deal.id)
             raise
         if not answer.is_success:
             self._refuse(answer, deal, written)
             return
-        object, now = str(json_of(answer)["id"]), server_time(answer.headers)
+        object = str(json_of(answer)["id"])
         written.objects[deal.id] = object
         written.created.add(deal.id)
-        self._made[object] = self._ticking()
-        self._objects[deal.id] = object
-        self._there[object] = _Standing(
-            deal=deal.id,
-            stage=deal.stage,
-            told=deal.stage,
-            at=now,
-            made=now,
-            updated=now - _LAG,  # the first listing knows better
-            fields=self.fields(deal),
-            linked=frozenset(),
-        )
+        self._deals.made(object, deal, self.fields(deal), answer)
 
-    def _is_taken(
-        self, method: str, path: str, body: Mapping[str, Any], deal: CrmDeal, written: Written
-    ) -> bool:
-        answer = self._http.call(method, path, body)
-        if answer.is_success:
-            return True
-        if answer.status_code == 404:
-            written.missing.add(deal.id)
-        else:
-            self._refuse(answer, deal, written)
-        return False
+    def _update(self, deal: CrmDeal, object: str, written: Written) -> None:
+        body = self._body(deal, object)
+        if self._told_attribute in body.get("attributes", ()):
+            self._deals.get(object)
+            if self._deals.is_moved(object):
+                return
+            if self._deals.standing(object) is None:
+                written.missing.add(deal.id)
+                return
+            body = self._body(deal, object)
+        contacts, companies = self._people(deal, written)
+        if body:
+            answer = self._http.call("PATCH", f"/v3/crm/deals/{object}", body)
+            if answer.status_code == 404:
+                written.missing.add(deal.id)
+                self._deals.forget(object)
+                return
+            if not answer.is_success:
+                self._refuse(answer, deal, written)
+                return
+            self._deals.written(object, deal, self.fields(deal))
+        self._link(deal, object, contacts, companies, written)
+        written.objects[deal.id] = object
+
+    def _body(self, deal: CrmDeal, object: str | None) -> dict[str, Any]:
+        """Return what differs from how the deal stands there; all of it, if that is not known."""
+        there = self._deals.standing(object)
+        known = {} if there is None else there.fields
+        fields = self.fields(deal)
+        told: dict[str, Any] = {
+            name: text for name, text in fields.items() if known.get(name) != text
+        }
+        body = {"name": told.pop("deal_name")} if "deal_name" in told else {}
+        if "deal_stage" in told:
+            # Both in one request with what was told last, or a crash would look like a person.
+            told["pipeline"] = self._map.pipeline
+            told[self._told_attribute] = fields[self._told_attribute]
+        if "amount" in told:
+            told["amount"] = float(told["amount"])
+        owner = _owner(told.get(self._told_attribute, ""))
+        if owner and owner != _owner(known.get(self._told_attribute, "")):
+            told["deal_owner"] = owner
+        if there is None or there.deal != deal.id:
+            told[self._deal_attribute] = deal.id
+        return body | ({"attributes": told} if told else {})
 
     def _refuse(self, answer: Any, deal: CrmDeal, written: Written) -> None:
         if answer.status_code not in _OF_THE_REQUEST:
             raise CrmError(f"a deal cannot be written: Brevo answers {answer.status_code}")
         written.rejected[deal.id] = _reason(answer)
-
-    def _is_unsure(self, deal: str) -> bool:
-        """Whether it may have been made, and the list may not show it yet."""
-        since = self._unsure.get(deal)
-        if since is None or self._ticking() - since >= _LAG.total_seconds():
-            self._unsure.pop(deal, None)
-            return False
-        return True
 
     def _people(self, deal: CrmDeal, written: Written) -> tuple[list[int], list[str]]:
         """Return ids of contact and company that there are now."""
@@ -406,7 +340,7 @@ class Brevo:
         answer = self._http.call("GET", "/v3/companies", params=params)
         if not answer.is_success:
             raise CrmError(f"companies cannot be read: Brevo answers {answer.status_code}")
-        for each in _part(answer, "items"):
+        for each in part_of(answer, "items"):
             if (each.get("attributes") or {}).get(_DOMAIN) == domain:
                 self._company_ids[domain] = str(each["id"])
                 return self._company_ids[domain], ""
@@ -428,7 +362,7 @@ class Brevo:
         written: Written,
     ) -> None:
         """Add contact and company to those that a deal has; an update would replace them."""
-        there = self._there.get(object)
+        there = self._deals.standing(object)
         linked = frozenset() if there is None else there.linked
         new = {
             "linkContactIds": [id for id in contacts if str(id) not in linked],
@@ -446,7 +380,7 @@ class Brevo:
             return None
         if self._users is None or self._ticking() - self._users[0] > _HOUR:
             answer = self._http.call("GET", "/v3/organization/invited/users")
-            users = _part(answer, "users") if answer.is_success else ()
+            users = part_of(answer, "users") if answer.is_success else ()
             known = frozenset(
                 str(each.get("email", "")).lower()
                 for each in users
@@ -459,136 +393,11 @@ class Brevo:
 
     def changed(self) -> Iterable[str]:
         """Return the deals that somebody has moved since they were read."""
-        self._look(self._poll)
-        return sorted(object for object in self._moved if self._is_ours(object))
+        return self._deals.changed()
 
     def read(self, objects: Mapping[str, dt.datetime | None]) -> Mapping[str, FoundDeal]:
         """Return deals, each with the move that brought it into its stage."""
-        asked = [object for object in objects if object not in self._moved]
-        if len(asked) <= _FEW:
-            for object in asked:
-                self._get(object)
-        elif self._whole_at is None or self._ticking() - self._whole_at >= _WHOLE:
-            self._list_all()
-        return {
-            object: self._found(object, self._there[object])
-            for object in objects
-            if object in self._there
-        }
-
-    def _found(self, object: str, standing: _Standing) -> FoundDeal:
-        self._shown[object] = standing.at
-        self._moved.discard(object)
-        is_ours = not standing.is_moved
-        by = "us" if is_ours else "somebody"
-        return FoundDeal(
-            object=object,
-            deal=standing.deal,
-            fields=standing.fields,
-            changes=[StageChange(stage=standing.stage, at=standing.at, by=by, is_ours=is_ours)],
-            properties=standing.fields,
-        )
-
-    def _get(self, object: str) -> None:
-        answer = self._http.call("GET", f"/v3/crm/deals/{object}")
-        if answer.is_success:
-            self._take(json_of(answer), is_listed=False)
-        elif answer.status_code in _NOT_THERE:
-            self._forget(object)
-        else:
-            raise CrmError(f"deal {object} cannot be read: Brevo answers {answer.status_code}")
-
-    def _look(self, every: float) -> None:
-        """List what has changed, unless that was done a moment ago."""
-        if self._whole_at is None:
-            self._list_all()
-        elif self._listed_at is None or self._ticking() - self._listed_at >= every:
-            assert self._updated_up_to is not None
-            for record in self._list(modifiedSince=_milliseconds(self._updated_up_to - _LAG)):
-                self._take(record)
-            self._listed_at = self._ticking()
-
-    def _list_all(self) -> None:
-        """List all there are; those that are not among them are gone."""
-        since = self._ticking()
-        found = set()
-        for record in self._list():
-            found.add(str(record["id"]))
-            self._take(record)
-        self._updated_up_to = self._updated_up_to or dt.datetime(1970, 1, 2, tzinfo=dt.UTC)
-        lag = _LAG.total_seconds()
-        self._made = {id: at for id, at in self._made.items() if since - at < lag}
-        for object in set(self._there) - found - set(self._made):
-            self._forget(object)
-        self._listed_at = self._whole_at = since
-
-    def _list(self, **params: Any) -> Iterator[Mapping[str, Any]]:
-        offset = 0
-        while True:
-            asked = {**params, "limit": _PAGE, "offset": offset, "sort": "asc"}
-            answer = self._http.call("GET", "/v3/crm/deals", params=asked)
-            if not answer.is_success:
-                raise CrmError(f"deals cannot be listed: Brevo answers {answer.status_code}")
-            items = _part(answer, "items")
-            yield from items
-            if len(items) < _SHORT_PAGE:
-                return
-            offset += len(items) - _SHARED
-
-    def _take(self, record: Mapping[str, Any], *, is_listed: bool = True) -> None:
-        """Keep how a deal stands; of what is listed, if it is one of ours, and not stale."""
-        attributes = record.get("attributes") or {}
-        object, deal = str(record["id"]), attributes.get(self._deal)
-        made = _instant(attributes, "created_at")
-        updated = _instant(attributes, "last_updated_date", "created_at")
-        self._updated_up_to = max(updated, self._updated_up_to or updated)
-        known = self._there.get(object)
-        if is_listed and (not deal if known is None else known.is_newer(updated)):
-            return
-        stage = str(attributes.get("deal_stage"))
-        if str(attributes.get("pipeline")) != self._map.pipeline:
-            stage = f"{attributes.get('pipeline')}/{stage}"
-        told = str(attributes.get(self._told) or "")
-        texts = {str(name): _text(value) for name, value in attributes.items() if value is not None}
-        standing = _Standing(
-            deal=str(deal) if deal else None,
-            stage=stage,
-            told=told.partition(" ")[0],
-            at=_instant(attributes, "stage_updated_at", "last_updated_date", "created_at"),
-            made=made,
-            updated=updated,
-            fields={name: texts[name] for name in self._names_of_fields() if name in texts}
-            | {"deal_stage": stage},
-            linked=frozenset(
-                str(id)
-                for name in ("linkedContactsIds", "linkedCompaniesIds")
-                for id in record.get(name) or ()
-            ),
-        )
-        self._there[object] = standing
-        if standing.is_moved and self._shown.get(object) != standing.at:
-            self._moved.add(object)
-        else:
-            self._moved.discard(object)
-        if standing.deal is not None:
-            # Somebody may have copied it, our id and all: the older one is ours.
-            other = self._objects.get(standing.deal)
-            first = self._there.get(other or "")
-            if other is None or first is None or (made, object) < (first.made, other):
-                self._objects[standing.deal] = object
-
-    def _is_ours(self, object: str) -> bool:
-        """Whether it is ours, and no copy that somebody has made."""
-        return self._objects.get(self._there[object].deal or "") == object
-
-    def _names_of_fields(self) -> tuple[str, ...]:
-        return "deal_name", "amount", self._told, *self._map.properties.values()
-
-    def _forget(self, object: str) -> None:
-        standing = self._there.pop(object, None)
-        self._moved.discard(object)
-        if standing is not None and self._objects.get(standing.deal or "") == object:
-            del self._objects[standing.deal or ""]
+        return self._deals.read(objects)
 
     # What owners are told.
 
@@ -599,7 +408,7 @@ class Brevo:
         answer = self._http.call("GET", "/v3/crm/tasks", params=params)
         if not answer.is_success:
             raise CrmError(f"tasks cannot be read: Brevo answers {answer.status_code}")
-        if any(mark in str(each.get("notes") or "") for each in _part(answer, "items")):
+        if any(mark in str(each.get("notes") or "") for each in part_of(answer, "items")):
             return None
         if self._task_type is None:
             types = self._task_types()
@@ -610,7 +419,7 @@ class Brevo:
         body: dict[str, Any] = {
             "name": assignment.title,
             "taskTypeId": self._task_type,
-            "date": _milliseconds(server_time(answer.headers)),
+            "date": instant_in_milliseconds(server_time(answer.headers)),
             "notes": f"{assignment.body} {mark}",
             "dealsIds": [object],
         }
@@ -638,34 +447,8 @@ def _records(answer: Any) -> Sequence[Mapping[str, Any]]:
     return told
 
 
-def _part(answer: Any, name: str) -> Sequence[Mapping[str, Any]]:
-    part = json_of(answer).get(name)
-    return part if isinstance(part, list) else ()
-
-
-def _instant(attributes: Mapping[str, Any], *names: str) -> dt.datetime:
-    for name in names:
-        if told := attributes.get(name):
-            return instant(told)
-    raise CrmError(f"Brevo tells a deal without {names[-1]}")
-
-
-def _milliseconds(at: dt.datetime) -> str:
-    return instant_text(at.replace(microsecond=at.microsecond // 1000 * 1000))
-
-
 def _owner(told: str) -> str:
     return told.partition(" ")[2]
-
-
-def _number(value: Decimal) -> str:
-    return amount_text(value.normalize())
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number(Decimal(str(value)))
-    return str(value)
 
 
 def _reason(answer: Any) -> str:

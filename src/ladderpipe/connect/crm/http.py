@@ -7,7 +7,7 @@ import email.utils
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import DefinitionError
@@ -28,7 +28,7 @@ _SHORTEST_PAUSE: Final = 0.001
 _BUSY: Final = {429, 500, 502, 503, 504}
 _KEPT_OUT: Final = {401, 403}
 _HOW_LONG: Final = ("retry-after", "x-sib-ratelimit-reset")
-"""Headers of an answer that say how long to wait; the second one is Brevo's."""
+"""Headers of an answer that say how long to wait; the second one is Brevo's, in every answer."""
 
 
 class Pace:
@@ -153,8 +153,9 @@ class CrmHttp:
                     )
                 if answer.status_code not in _BUSY:
                     return answer
-                problem, asked = str(answer.status_code), _asked(answer.headers)
                 may_be_done = answer.status_code != 429
+                problem = str(answer.status_code)
+                asked = _asked(answer.headers, _HOW_LONG[: 1 if may_be_done else None])
             pause = 2.0 ** (number - 1) if asked is None else asked
             if number == _TRIES or pause > _LONGEST_PAUSE or (may_be_done and not may_repeat):
                 break
@@ -206,7 +207,7 @@ def server_time(headers: Mapping[str, str]) -> dt.datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
 
 
-def _asked(headers: Mapping[str, str]) -> float | None:
-    told = next((headers[name] for name in _HOW_LONG if name in headers), None)
+def _asked(headers: Mapping[str, str], names: Sequence[str]) -> float | None:
+    told = next((headers[name] for name in names if name in headers), None)
     wait = retry_after(told, dt.datetime.now(dt.UTC))
     return None if wait is None else wait.total_seconds()

@@ -69,7 +69,7 @@ class Standing:
 
 def claim(session: Session, unit: Unit, seen: EffectRow) -> Claim | EffectState | Delayed | None:
     """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
-    row, deal = bring_up_to_date(unit, seen)
+    row, deal = bring_up_to_date(unit, seen, is_locked=True)
     if row is None or not is_ready(row, unit.now):
         return None
     ended = why_not(unit, row, deal)
@@ -219,23 +219,30 @@ def give_up(
     return state if held else None
 
 
-def bring_up_to_date(unit: Unit, seen: EffectRow) -> tuple[EffectRow | None, Standing | None]:
-    """Lock the effect's deal, fire its due timers, and read both again."""
+def bring_up_to_date(
+    unit: Unit, seen: EffectRow, is_locked: bool = False
+) -> tuple[EffectRow | None, Standing | None]:
+    """Lock the effect's deal, fire its due timers, and read both again.
+
+    Args:
+        is_locked: whether this transaction has them locked since before it saw the effect, so that
+            nothing but the timers changes it.
+    """
     found = unit.transaction.load_by_id(seen.deal_id)
     if found is None:
         return None, None
-    stored, _ = found
+    stored, document = found
     if stored.due_at is not None and stored.due_at <= unit.now:
         sweep(unit, stored, unit.now)
         unit.flush()
         stored, document = unit.transaction.load_by_id(seen.deal_id) or found
-    else:
-        document = found[1]
+        is_locked = False
     draft = unit.draft(stored, document)
     standing = None
     if draft.last_event_at is not None:
         standing = Standing(draft.as_deal(), stored)
-    return unit.transaction.effect(unit.number, seen.key), standing
+    row = seen if is_locked else unit.transaction.effect(unit.number, seen.key)
+    return row, standing
 
 
 def why_not(unit: Unit, row: EffectRow, deal: Standing | None) -> EffectState | None:

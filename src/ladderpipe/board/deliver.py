@@ -46,6 +46,8 @@ from .unit import Unit
 __all__ = ["deliver", "register"]
 
 BATCH: Final = 100
+AT_ONCE: Final = 8
+"""Among how many effects one is looked for that nobody is at: more than there are workers."""
 
 
 def register(session: Session, name: str) -> Callable[[Handler], Handler]:
@@ -100,9 +102,10 @@ def deliver(
             ready = transaction.ready_effects(session.number, now, names, wanted, after)
         keys = [row.key for row in ready if apart.admits(row)]
         while keys and (stop is None or not stop.is_set()):
-            taken = _take_next(session, now, keys)
+            taken = _take_next(session, now, keys[:AT_ONCE])
             if taken is None:
-                break
+                del keys[:AT_ONCE]
+                continue
             keys.remove(taken.effect.key)
             left = None if left is None else left - 1
             state = _deliver_one(session, taken.effect, taken.found)

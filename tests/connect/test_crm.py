@@ -410,6 +410,9 @@ def test_checking_says_what_is_missing_and_writes_nothing(
     found = connected(mapping=mapping).check()
     assert [world.strange in found[0], "nowhere" in found[1], len(found)] == [True, True, 2]
     assert world.mapping.stages["quote_requested"] in found[0], "what there is is said"
+    stages = {**stages, "lost": world.strange}
+    *_, last = connected(mapping=CrmMap(pipeline=world.mapping.pipeline, stages=stages)).check()
+    assert world.mapping.stages["quote_requested"] in last, "where several are missing, too"
     assert connected(mapping=CrmMap(pipeline="77", stages=stages)).check()
     assert world.service.count() == 0
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,10 +91,48 @@ def test_a_wrong_token_is_told_in_one_line(
     assert "token" in run(crm, "check", mapped).refusal()
 
 
+@contextlib.contextmanager
+def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run ``ladderpipe`` until it is stopped."""
+    command = [sys.executable, "-m", "ladderpipe.cli", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_runs_says_what_it_does_and_stops_when_asked(
+    crm: str, mapped: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    url = shop(tmp_path / "shop.db")
+    with running(crm, "run", SALES, url, mapped, "--ledger", tmp_path / "ledger.db") as process:
+        assert process.stderr is not None
+        log = [process.stderr.readline(), process.stderr.readline()]
+        process.send_signal(number)
+        log += process.stderr.readlines()
+        assert process.wait(timeout=30) == 0
+    said = [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", "", line).strip() for line in log]
+    assert said[:2] == [f"keeping {TITLES[crm]} in step with sales-management", "3 deals told"]
+    assert said[-1] == "stopped"
+
+
+def test_what_is_wrong_is_said_as_soon_as_it_runs(
+    crm: str, mapped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{crm.upper()}_TOKEN", "revoked")
+    url = shop(tmp_path / "shop.db")
+    with running(crm, "run", SALES, url, mapped, "--ledger", tmp_path / "ledger.db") as process:
+        assert process.stderr is not None
+        assert "look whether the token is right" in process.stderr.readline()
+
+
 def test_what_is_not_said_is_asked_for(
     crm: str, mapped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needed = next(iter(TOLD[crm]))
-    monkeypatch.delenv(needed)
-    assert needed in run(crm, "check", mapped).refusal()
+    for needed in (f"{crm.upper()}_TOKEN", next(iter(TOLD[crm]))):
+        with monkeypatch.context() as patch:
+            patch.delenv(needed)
+            assert needed in run(crm, "check", mapped).refusal()
     assert "MAP" in run(crm, "check", "--help").out, "help takes no account"

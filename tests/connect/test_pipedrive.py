@@ -161,7 +161,7 @@ def test_checking_says_what_is_missing_and_writes_nothing(
     assert "'99'" in found[0]
     assert "11 (Stage 11)" in found[0]
     assert ["'x'" in found[1], "l" * 39 in found[2], "'y'" in found[3]] == [True] * 3
-    assert "there are none" in connected(mapping=CrmMap(pipeline="4", stages=stages)).check()[0]
+    assert "no pipeline '4'" in connected(mapping=CrmMap(pipeline="4", stages=stages)).check()[0]
     assert not any(company.records.values())
 
 

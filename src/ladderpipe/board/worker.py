@@ -20,7 +20,7 @@ from .session import Session
 from .stale import held_back_text
 from .sweep import tick
 
-__all__ = ["Round", "run"]
+__all__ = ["Round", "run", "stopping_on_signals"]
 
 _ERROR_PAUSE: Final = 5.0
 MOST_DELIVERIES: Final = 1000
@@ -48,7 +48,7 @@ def run(
         raise ValueError(f"poll={poll} must be longer than nothing")
     stop = stop or threading.Event()
     told: Mapping[str, int] = {}
-    with _stopping_on_signals(stop):
+    with stopping_on_signals(stop):
         while not stop.is_set():
             try:
                 was_busy, held_back = _round(session, stop, on_round)
@@ -90,7 +90,7 @@ def _pause(session: Session, poll: dt.timedelta, was_busy: bool, holds_back: boo
 
 
 @contextlib.contextmanager
-def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
+def stopping_on_signals(stop: threading.Event) -> Iterator[None]:
     """Let SIGTERM and SIGINT finish the round under way; only the main thread may ask for that.
 
     On behalf of an event loop it is the asynchronous board that minds them.

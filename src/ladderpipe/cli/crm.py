@@ -16,11 +16,12 @@ import typer
 from ..board.board import Board
 from ..errors import DefinitionError
 from .loading import called, existing_store, imported, loaded_pipeline
-from .options import Allow, Definition, Json, OwnPipeline, Url
+from .log import LOG, logging_to_stderr
+from .options import Allow, Candid, Definition, Json, OwnPipeline, Url
 from .printing import console, counted, printable, write_json
 
 if TYPE_CHECKING:
-    from ..connect import Brevo, CrmMap, CrmSync, HubSpot, Pipedrive
+    from ..connect import Brevo, CrmMap, CrmRound, CrmSync, HubSpot, Pipedrive
 
 __all__ = ["brevo", "hubspot", "pipedrive"]
 
@@ -114,17 +115,51 @@ def run(
     recreate: _Recreate = False,
     language: _Language = "en",
     handlers: _Handlers = None,
+    candid: Candid = False,
     allow: Allow = None,
 ) -> None:
     """Keep the CRM in step with a board until stopped, and compare the two once a day.
 
-    It may be stopped, or killed, at any time: the next one goes on.
+    It may be stopped, or killed, at any time: the next one goes on. The log goes to standard error.
     """
     account: _Account = context.obj
-    with _connected(account, map) as connected, _board(pipeline, url, allow) as board:
+    with (
+        logging_to_stderr(),
+        _connected(account, map) as connected,
+        _board(pipeline, url, allow) as board,
+    ):
         if handlers is not None:
             called(handlers, imported(handlers), board)
-        _sync(board, connected, ledger or account.ledger, recreate, language).run()
+        sync = _sync(board, connected, ledger or account.ledger, recreate, language, candid)
+        _say_what_is_missing(connected[0])
+        LOG.info("keeping %s in step with %s", account.title, board.pipeline.name)
+        sync.run(on_round=_log_round)
+        LOG.info("stopped")
+
+
+def _say_what_is_missing(crm: _Crm) -> None:
+    """Log what has to be set up; it may be mended while the rounds go on."""
+    from ..connect import CrmError
+
+    try:
+        for each in crm.check():
+            LOG.warning("%s", each)
+    except CrmError as error:
+        LOG.error("%s", error)
+
+
+def _log_round(done: CrmRound) -> None:
+    counts = {
+        "told": done.told,
+        "not taken as it is": done.rejected,
+        "moved there": done.moved,
+        "moved back": done.refused,
+        "gone from there": done.gone,
+    }
+    told = [f"{counted(len(deals), 'deal')} {what}" for what, deals in counts.items() if deals]
+    if done.drift:
+        told.append(counted(len(done.drift), "difference"))
+    LOG.info("%s", "; ".join(told))
 
 
 def reconcile(
@@ -188,6 +223,9 @@ def _hubspot(
     context: typer.Context,
     token: Annotated[str, _from("HUBSPOT_TOKEN", "TOKEN", "of your private app")] = "",
     app: Annotated[str, _from("HUBSPOT_APP", "ID", "of that app, as in its address")] = "",
+    companies: Annotated[
+        bool, typer.Option("--companies/--no-companies", help="whether companies are told, too")
+    ] = True,
     api: Annotated[
         str, _from("HUBSPOT_API", "URL", "where HubSpot's API is")
     ] = "https://api.hubapi.com",
@@ -195,7 +233,13 @@ def _hubspot(
     def connect(mapping: CrmMap) -> HubSpot:
         from ..connect import HubSpot
 
-        return HubSpot(token, mapping, app=_said(app, "HUBSPOT_APP"), url=api)
+        return HubSpot(
+            _said(token, "HUBSPOT_TOKEN"),
+            mapping,
+            app=_said(app, "HUBSPOT_APP"),
+            company_property="ladderpipe_company" if companies else None,
+            url=api,
+        )
 
     context.obj = _Account("HubSpot", connect)
 
@@ -227,7 +271,7 @@ def _pipedrive(
         from ..connect import Pipedrive
 
         return Pipedrive(
-            token,
+            _said(token, "PIPEDRIVE_TOKEN"),
             mapping,
             company=_said(company, "PIPEDRIVE_COMPANY"),
             deal_field=_said(deal_field, "PIPEDRIVE_DEAL_FIELD"),
@@ -275,7 +319,7 @@ def _brevo(
         from ..connect import Brevo
 
         return Brevo(
-            token,
+            _said(token, "BREVO_TOKEN"),
             mapping,
             currency=_said(currency, "BREVO_CURRENCY"),
             deal_attribute=deal_attribute,
@@ -311,7 +355,8 @@ def _sync(
     ledger: Path,
     recreate: bool,
     language: Literal["it", "en"],
+    candid: bool = False,
 ) -> CrmSync:
     from ..connect import CrmSync
 
-    return CrmSync(board, *connected, ledger, recreate=recreate, language=language)
+    return CrmSync(board, *connected, ledger, recreate=recreate, language=language, candid=candid)

@@ -15,6 +15,7 @@ __all__ = [
     "Allow",
     "AsOf",
     "By",
+    "Candid",
     "DealId",
     "Definition",
     "Definitions",
@@ -106,6 +107,10 @@ HandId = Annotated[
     typer.Option("--id", metavar="ID", help="makes the same command, given again, harmless"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]
+Candid = Annotated[
+    bool,
+    typer.Option("--candid", help="name deals and quote errors, which may be personal data"),
+]
 
 
 def past_instant(written: str) -> dt.datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json as json_text
-import logging
 import os
 import signal
 import sys
@@ -22,15 +21,14 @@ from ..errors import DefinitionError, StoreError
 from ..model.effect import Delivery, EffectState, Handler, StaleEffects
 from ..model.report import DeliveryReport, TickReport
 from .loading import called, existing_store, imported, stored_pipeline
-from .options import Allow, Json, OwnPipeline, Url
+from .log import LOG, logging_to_stderr
+from .options import Allow, Candid, Json, OwnPipeline, Url
 from .printing import counted, instant_text
 
 if TYPE_CHECKING:
     from ..mail import EmailHandler
 
 __all__ = ["worker"]
-
-_log = logging.getLogger("ladderpipe")
 
 PASSWORD_VARIABLE = "LADDERPIPE_SMTP_PASSWORD"
 
@@ -108,10 +106,6 @@ Stale = Annotated[
     typer.Option("--stale-effects", help="what becomes of many effects that are older than a week"),
 ]
 Once = Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")]
-Candid = Annotated[
-    bool,
-    typer.Option("--candid", help="name deals and quote errors, which may be personal data"),
-]
 
 
 def worker(
@@ -148,7 +142,7 @@ def worker(
     mails: dict[str, Any] = {"language": language, "templates": templates, "link": link}
     mails["allow_links_to"] = allow_links_to or ()
     email = _email(smtp, security, username, mailbox, sender, mails)
-    with _stopping() as stop, _logging_to_stderr(), existing_store(url) as store:
+    with _stopping() as stop, logging_to_stderr(), existing_store(url) as store:
         board = Board(
             stored_pipeline(store, pipeline, allow),
             store=store,
@@ -197,16 +191,16 @@ def _stopping() -> Iterator[threading.Event]:
 def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: bool) -> None:
     """Run the worker loop, or without *poll* one round of it, and tell what each round did."""
     tell = _print_round if json else _log_round
-    _log.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
+    LOG.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
     if poll is None:
         swept, delivered = board.tick(), board.deliver()
         tell(swept, delivered)
         if delivered.held_back:
-            _log.error("%s", held_back_text(delivered.held_back))
+            LOG.error("%s", held_back_text(delivered.held_back))
             raise typer.Exit(1)
     else:
         board.run(stop=stop, poll=poll, on_round=tell)
-    _log.info("stopped")
+    LOG.info("stopped")
 
 
 def _email(
@@ -256,7 +250,7 @@ def _register(board: Board, email: EmailHandler | None, handlers: str | None, ca
     if handlers is not None:
         called(handlers, imported(handlers), board)
     if email is None:
-        _log.info("no --smtp and no --mailbox: mails wait until a worker has one of them")
+        LOG.info("no --smtp and no --mailbox: mails wait until a worker has one of them")
     else:
         board.handle_effect("email", _logged(email, candid))
 
@@ -265,7 +259,7 @@ def _logged(handler: Handler, candid: bool) -> Handler:
     def deliver(delivery: Delivery) -> None:
         handler(delivery)
         whom = f" for deal {delivery.deal.id}" if candid else ""
-        _log.info("mail %s%s sent", delivery.payload.get("template"), whom)
+        LOG.info("mail %s%s sent", delivery.payload.get("template"), whom)
 
     return deliver
 
@@ -278,7 +272,7 @@ def _log_round(swept: TickReport, delivered: DeliveryReport) -> None:
         told.append(f"{counted(len(swept.failures), 'deal')} failed")
     told += [f"{counted(n, 'effect')} {state}" for state, n in delivered.counts.items()]
     if told:
-        _log.info("%s", "; ".join(told))
+        LOG.info("%s", "; ".join(told))
 
 
 def _print_round(swept: TickReport, delivered: DeliveryReport) -> None:
@@ -292,32 +286,3 @@ def _print_round(swept: TickReport, delivered: DeliveryReport) -> None:
     }
     sys.stdout.write(json_text.dumps(record, ensure_ascii=False) + "\n")
     sys.stdout.flush()
-
-
-class _OneLine(logging.Formatter):
-    """One line an entry, in UTC; of an error its words, not its traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            error = record.exc_info[1]
-            text = f"{text} ({type(error).__name__}: {error})"
-        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"{at}  {level}{' '.join(text.split())}"
-
-
-@contextlib.contextmanager
-def _logging_to_stderr() -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine())
-    before = _log.level, _log.propagate
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
-    _log.propagate = False
-    try:
-        yield
-    finally:
-        _log.removeHandler(handler)
-        _log.setLevel(before[0])
-        _log.propagate = before[1]

@@ -37,7 +37,7 @@ from ..errors import DefinitionError
 from .address import checked_url
 from .brevo_deals import BrevoDeals, instant_in_milliseconds, number_text, part_of
 from .crm.http import CrmHttp, Pace, checked_token, json_of, server_time
-from .crm.mapping import CrmMap
+from .crm.mapping import CrmMap, listed
 from .crm.protocol import Assignment, CrmDeal, CrmError, FoundDeal, Written
 
 __all__ = ["Brevo"]
@@ -163,15 +163,11 @@ class Brevo:
         pipelines = {str(each["pipeline"]): each for each in _records(answer)}
         pipeline = pipelines.get(self._map.pipeline)
         if pipeline is None:
-            listed = (f"{id} ({it.get('pipeline_name', '')})" for id, it in pipelines.items())
-            return [f"no pipeline {self._map.pipeline!r}; there are {', '.join(listed) or 'none'}"]
-        stages = {str(each["id"]): str(each.get("name", "")) for each in pipeline["stages"]}
-        listed = (f"{id} ({name})" for id, name in stages.items())
-        return [
-            f"no stage {theirs!r}, which is to be {ours!r}; there are {', '.join(listed) or 'none'}"
-            for ours, theirs in self._map.stages.items()
-            if theirs not in stages
-        ]
+            names = {id: str(each.get("pipeline_name", "")) for id, each in pipelines.items()}
+            return [f"no pipeline {self._map.pipeline!r}; there are {listed(names)}"]
+        return self._map.missing(
+            {str(each["id"]): str(each.get("name", "")) for each in pipeline["stages"]}
+        )
 
     def _check_attributes(
         self, kind: str, own: Sequence[str], others: Iterable[str]

@@ -22,7 +22,7 @@ from . import payload as read
 from .address import checked_url
 from .connector import MAX_BYTES, TOLERANCE, Doorbell, Refused
 from .crm.http import CrmHttp, Pace, checked_token, json_of
-from .crm.mapping import CrmMap
+from .crm.mapping import CrmMap, listed
 from .crm.protocol import Assignment, CrmDeal, CrmError, FoundDeal, StageChange, Written
 from .payload import word
 from .request import Headers, base64_hmac, is_one_of
@@ -128,13 +128,9 @@ class HubSpot:
         pipelines = {each["id"]: each for each in _results(answer)}
         pipeline = pipelines.get(self._map.pipeline)
         if pipeline is None:
-            return [f"no pipeline {self._map.pipeline!r}; there are {_listed(pipelines.values())}"]
-        stages = {stage["id"]: stage for stage in pipeline["stages"]}
-        return [
-            f"no stage {theirs!r}, which is to be {ours!r}; there are {_listed(stages.values())}"
-            for ours, theirs in self._map.stages.items()
-            if theirs not in stages
-        ]
+            names = _labels(pipelines.values())
+            return [f"no pipeline {self._map.pipeline!r}; there are {listed(names)}"]
+        return self._map.missing(_labels(pipeline["stages"]))
 
     def _check_property(self, kind: str, name: str, *, unique: bool) -> list[str]:
         answer = self._http.call("GET", f"/crm/v3/properties/{kind}/{name}")
@@ -471,8 +467,8 @@ def _pair_of(result: Mapping[str, Any]) -> str:
     return f"{result['from']['id']}:{result['to']['id']}"
 
 
-def _listed(records: Iterable[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{each['id']} ({each.get('label', '')})" for each in records) or "none"
+def _labels(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {each["id"]: str(each.get("label", "")) for each in records}
 
 
 def _contact_properties(contact: Mapping[str, str]) -> dict[str, str]:

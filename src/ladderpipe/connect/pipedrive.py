@@ -113,12 +113,10 @@ class Pipedrive:
             str(stage["id"]): str(stage.get("name", ""))
             for stage in self._all("/api/v2/stages", pipeline_id=self._map.pipeline)
         }
-        listed = ", ".join(f"{id} ({name})" for id, name in stages.items()) or "none"
-        found = [
-            f"no stage {theirs!r}, which is to be {ours!r}; there are {listed}"
-            for ours, theirs in self._map.stages.items()
-            if theirs not in stages and theirs not in _CLOSED
-        ]
+        if stages:
+            found = self._map.missing(stages | dict.fromkeys(_CLOSED, "a status"))
+        else:
+            found = [f"no pipeline {self._map.pipeline!r}: its number is in its address"]
         names = [self._deal, *self._map.properties.values()]
         found += self._check_fields("deal", "/v1/dealFields", names)
         if self._domain is not None:

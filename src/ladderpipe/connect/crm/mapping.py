@@ -12,7 +12,7 @@ import attrs
 from ...errors import DefinitionError
 from ...model.stage import Stage
 
-__all__ = ["CrmMap"]
+__all__ = ["CrmMap", "listed"]
 
 _KEYS: Final = {"pipeline", "stages", "properties"}
 
@@ -83,6 +83,26 @@ class CrmMap:
             *(f"the ladder has no stage {key!r}" for key in self.stages if key not in keys),
         ]
 
+    def missing(self, there: Mapping[str, str]) -> list[str]:
+        """Return which stages the CRM's pipeline lacks, in words, and at the end what there is.
+
+        Args:
+            there: names of the pipeline's stages by id.
+        """
+        found = [
+            f"no stage {theirs!r}, which is to be {ours!r}"
+            for ours, theirs in self.stages.items()
+            if theirs not in there
+        ]
+        if found:
+            found[-1] += f"; there are {listed(there)}"
+        return found
+
     def stage_of(self, told: str) -> str | None:
         """Return the first of our stages that is this stage of the CRM's, ``None`` if none is."""
         return next((key for key, stage in self.stages.items() if stage == told), None)
+
+
+def listed(there: Mapping[str, str]) -> str:
+    """Return ids with their names, for people to choose from."""
+    return ", ".join(f"{id} ({name})" for id, name in there.items()) or "none"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ import attrs
 
 from ...board.board import Board
 from ...board.plain import plain_board
+from ...board.worker import stopping_on_signals
 from ...errors import (
     DealNotFoundError,
     DefinitionError,
@@ -110,6 +111,7 @@ class CrmSync:
             board's changes were read, and what was rung. It may get lost: then all is told again.
         recreate: whether a deal that was deleted in the CRM is made there anew.
         language: of what owners are told in the CRM.
+        candid: whether the log quotes why a CRM is behind, which may be personal data.
 
     Raises:
         DefinitionError: the map does not go with the ladder, or the ledger is another one's, or
@@ -126,6 +128,7 @@ class CrmSync:
         *,
         recreate: bool = False,
         language: CrmLanguage = "en",
+        candid: bool = False,
     ) -> None:
         if mistakes := mapping.mistakes(board.pipeline.stages):
             raise DefinitionError(
@@ -139,7 +142,7 @@ class CrmSync:
         self._board, self._crm, self._map = plain_board(board), crm, mapping
         self._ledger = Ledger(ledger)
         self._ledger.belongs_to(f"{crm.name} {mapping.pipeline} {board.pipeline.name}")
-        self._recreate = recreate
+        self._recreate, self._candid = recreate, candid
         self._words = CrmWords(language)
 
     def ring(self, objects: Iterable[str]) -> None:
@@ -199,10 +202,14 @@ class CrmSync:
         *,
         poll: dt.timedelta = dt.timedelta(seconds=5),
         reconcile_every: dt.timedelta = dt.timedelta(days=1),
+        on_round: Callable[[CrmRound], object] | None = None,
     ) -> None:
-        """Do rounds until told to stop, and reconcile once a day.
+        """Do rounds until told to stop, by *stop*, SIGTERM or SIGINT, and reconcile once a day.
 
         A CRM that cannot be asked is asked again after half a minute.
+
+        Args:
+            on_round: told of every round that did something.
 
         Raises:
             PipelineChangedError: another process has adopted another definition.
@@ -211,18 +218,26 @@ class CrmSync:
         if poll <= dt.timedelta():
             raise ValueError(f"poll={poll} must be longer than nothing")
         stop = stop or threading.Event()
-        while not stop.is_set():
-            pause = poll.total_seconds()
-            try:
-                if self._is_reconciling_due(reconcile_every):
-                    self.reconcile()
-                self.round()
-            except PipelineChangedError:
-                raise
-            except Exception as error:
-                record(SYNC, logging.ERROR, "a CRM is behind", error=error, crm=self._crm.name)
-                pause = _ERROR_PAUSE
-            stop.wait(pause)
+        with stopping_on_signals(stop):
+            while not stop.is_set():
+                pause = poll.total_seconds()
+                try:
+                    if self._is_reconciling_due(reconcile_every):
+                        _say_round(self.reconcile(), on_round)
+                    _say_round(self.round(), on_round)
+                except PipelineChangedError:
+                    raise
+                except Exception as error:
+                    record(
+                        SYNC,
+                        logging.ERROR,
+                        "a CRM is behind",
+                        error=error,
+                        candid=self._candid,
+                        crm=self._crm.name,
+                    )
+                    pause = _ERROR_PAUSE
+                stop.wait(pause)
 
     def _is_reconciling_due(self, every: dt.timedelta) -> bool:
         told = self._ledger.mark(_RECONCILED)
@@ -514,6 +529,11 @@ def _by_people(changes: Sequence[StageChange], seen: dt.datetime | None) -> Stag
     """
     fresh = changes[:1] if seen is None else [each for each in changes if each.at > seen]
     return next((each for each in fresh if not each.is_ours), None)
+
+
+def _say_round(done: CrmRound, on_round: Callable[[CrmRound], object] | None) -> None:
+    if on_round is not None and any(attrs.astuple(done, recurse=False)):
+        on_round(done)
 
 
 def _digest(told: Any) -> str:

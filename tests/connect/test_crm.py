@@ -300,6 +300,27 @@ def test_it_runs_until_it_is_stopped(world: World, board: Board, sync: CrmSync) 
         sync.run(poll=dt.timedelta())
 
 
+def test_a_long_round_is_left_when_it_is_to_stop_and_the_next_one_goes_on(
+    world: World, board: Board, connected: Callable[..., Any], opened: Opening
+) -> None:
+    crm, stop = connected(), threading.Event()
+    crm.batch, write = 2, crm.write
+
+    def meanwhile(deals: Sequence[CrmDeal]) -> Written:
+        stop.set()
+        written: Written = write(deals)
+        return written
+
+    for number in range(5):
+        fill(board, f"cart-{number}")
+    crm.write = meanwhile
+    sync = opened(crm)
+    sync.run(stop)
+    assert world.service.count() == 2
+    assert len(sync.round().told) == 3
+    assert world.service.count() == 5
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     for _ in range(3000):
         if holds():

@@ -6,6 +6,7 @@ hand like any other: the ladder decides. What it refuses is written back, with t
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -98,6 +99,10 @@ class CrmRound:
     drift: list[CrmDrift] = attrs.field(factory=list)
 
 
+class _Stopped(Exception):
+    """Somebody has told to stop, in the middle of a round."""
+
+
 class CrmSync:
     """Keeps a board and a CRM in step.
 
@@ -143,6 +148,7 @@ class CrmSync:
         self._ledger = Ledger(ledger)
         self._ledger.belongs_to(f"{crm.name} {mapping.pipeline} {board.pipeline.name}")
         self._recreate, self._candid = recreate, candid
+        self._stop = threading.Event()
         self._words = CrmWords(language)
 
     def ring(self, objects: Iterable[str]) -> None:
@@ -182,6 +188,7 @@ class CrmSync:
             self._look_for_unknown()
             after = ""
             while entries := self._ledger.page(after, self._crm.batch):
+                self._go_on()
                 self._compare(entries, done, mend)
                 after = entries[-1].deal
             self._ledger.keep(_RECONCILED, instant_text(self._board.clock.now()))
@@ -206,7 +213,8 @@ class CrmSync:
     ) -> None:
         """Do rounds until told to stop, by *stop*, SIGTERM or SIGINT, and reconcile once a day.
 
-        A CRM that cannot be asked is asked again after half a minute.
+        What a round has not told by then, the next one tells. A CRM that cannot be asked is asked
+        again after half a minute.
 
         Args:
             on_round: told of every round that did something.
@@ -217,27 +225,41 @@ class CrmSync:
         """
         if poll <= dt.timedelta():
             raise ValueError(f"poll={poll} must be longer than nothing")
-        stop = stop or threading.Event()
-        with stopping_on_signals(stop):
-            while not stop.is_set():
-                pause = poll.total_seconds()
-                try:
-                    if self._is_reconciling_due(reconcile_every):
-                        _say_round(self.reconcile(), on_round)
-                    _say_round(self.round(), on_round)
-                except PipelineChangedError:
-                    raise
-                except Exception as error:
-                    record(
-                        SYNC,
-                        logging.ERROR,
-                        "a CRM is behind",
-                        error=error,
-                        candid=self._candid,
-                        crm=self._crm.name,
-                    )
-                    pause = _ERROR_PAUSE
-                stop.wait(pause)
+        self._stop = stop or threading.Event()
+        try:
+            with stopping_on_signals(self._stop), contextlib.suppress(_Stopped):
+                while not self._stop.is_set():
+                    is_told = self._attempt(reconcile_every, on_round)
+                    self._stop.wait(poll.total_seconds() if is_told else _ERROR_PAUSE)
+        finally:
+            self._stop = threading.Event()  # round() does not ask the one that was set
+
+    def _attempt(
+        self, reconcile_every: dt.timedelta, on_round: Callable[[CrmRound], object] | None
+    ) -> bool:
+        """Do a round, after reconciling if that is due; return whether the CRM could be asked."""
+        try:
+            if self._is_reconciling_due(reconcile_every):
+                _say_round(self.reconcile(), on_round)
+            _say_round(self.round(), on_round)
+        except (PipelineChangedError, _Stopped):
+            raise
+        except Exception as error:
+            record(
+                SYNC,
+                logging.ERROR,
+                "a CRM is behind",
+                error=error,
+                candid=self._candid,
+                crm=self._crm.name,
+            )
+            return False
+        return True
+
+    def _go_on(self) -> None:
+        """See that nobody has told to stop; a round may be left wherever the process may die."""
+        if self._stop.is_set():
+            raise _Stopped
 
     def _is_reconciling_due(self, every: dt.timedelta) -> bool:
         told = self._ledger.mark(_RECONCILED)
@@ -249,6 +271,7 @@ class CrmSync:
         if isinstance(self._crm, Asked):
             self._ledger.ring(self._crm.changed())
         while rung := self._ledger.rung(self._crm.batch):
+            self._go_on()
             found = self._crm.read({object: self._seen(object) for object in rung})
             for object in rung:
                 self._learn(object, found.get(object), done)
@@ -419,6 +442,7 @@ class CrmSync:
     def _write(
         self, deals: Sequence[CrmDeal], entries: Mapping[str, Entry], done: CrmRound
     ) -> set[str]:
+        self._go_on()
         written = self._crm.write(deals)
         settled, open_ones = [], []
         for deal in deals:

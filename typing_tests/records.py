@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import assert_type
 
@@ -15,8 +16,9 @@ def reads(pipeline: Pipeline, board: Board, event: Event) -> None:
     history.deal  # type: ignore[union-attr]
     assert history is not None
     assert_type(history.deal, Deal)
-    assert_type(history.moves, tuple[Move, ...])
-    assert_type(history.visits, tuple[Visit, ...])
+    assert_type(history.moves, Sequence[Move])
+    assert_type(history.visits, Sequence[Visit])
+    history.moves[0] = history.moves[1]  # type: ignore[index]
     assert_type(history.visits[0].left_at, dt.datetime | None)
     assert_type(history.stage_at("2026-01-05T09:00:00Z"), Stage | None)
     assert_type(history.deal.value, Decimal | None)

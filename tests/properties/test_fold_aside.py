@@ -13,6 +13,7 @@ from ladderpipe.errors import GuardError, InvalidEventError
 from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.draft import Draft
 from ladderpipe.fold.fold import in_order, step
+from ladderpipe.fold.moves import NewMoves
 from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.ladder.guards import guard
 from ladderpipe.model.event import WITHDRAW
@@ -73,7 +74,8 @@ def usable(pipeline: Pipeline, events: list[Event]) -> tuple[list[Event], list[E
     left_out: list[Event] = []
     for event in in_order(pipeline.ladder, events):
         try:
-            step(Draft(pipeline.ladder, event.deal), [*taken, event], [])
+            draft = Draft(pipeline.ladder, event.deal)
+            step(draft, [*taken, event], NewMoves(draft))
         except (GuardError, InvalidEventError):
             left_out.append(event)
         else:

@@ -93,10 +93,11 @@ def deals_at(
 def _history(
     ladder: Ladder, events: Sequence[Event], records: Sequence[MoveRecord], at: dt.datetime
 ) -> History | None:
-    draft, moves, _ = folding.run(ladder, events, at)
+    draft, found, _ = folding.run(ladder, events, at)
     if draft is None:
         return None
     by_identity = {(event.source, event.id): event for event in events}
+    moves = tuple(found)
     base = draft.visit - len(moves)
     before = [record for record in records if record.n <= base]
     if any(event.type == BASELINE and not is_told(event, at) for event in events):
@@ -107,7 +108,7 @@ def _history(
             draft.enter_stored(last.into)
             draft.visit, draft.visit_key, draft.entered_at = last.n, last.visit_key, last.at
             draft.due_at = draft.next_timer = None
-        moves = [] if before else moves
+        moves = () if before else moves
     if draft.stage is None:
         return None
     keys = [record.visit_key for record in before]

@@ -18,6 +18,7 @@ import attrs
 from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.draft import Draft, OrderKey, order_key
+from ..fold.moves import NewMoves
 from ..ladder.ladder import Ladder
 from ..model.canonical import json_encoder
 from ..model.event import TOLD, WITHDRAW, Event
@@ -263,19 +264,21 @@ def decide(
                 _refuse_unusable(decision.draft, ordered)
             decision.has_said = any(map(unsubscribes_all, events))
             return decision
-    moves: list[Move] = []
+    made = NewMoves(draft)
     if ordered:
         draft.telling = folding.last_telling(pipeline.ladder, ordered)
         try:
-            folding.step(draft, ordered, moves)
+            folding.step(draft, ordered, made)
         except (GuardError, InvalidEventError) as error:
             if not hold or error.event is None:
                 raise
-            draft, moves = draft_of(pipeline, stored, document), []
+            draft = draft_of(pipeline, stored, document)
+            made = NewMoves(draft)
             draft.telling = folding.last_telling(pipeline.ladder, ordered)
-            folding.step(draft, ordered, moves, careful=True)
+            folding.step(draft, ordered, made, careful=True)
     if swept_to is not None and _reaches(draft, swept_to):
-        folding.advance(draft, swept_to, moves)
+        folding.advance(draft, swept_to, made)
+    moves = tuple(made)
     keys = visit_keys(stored.visit_key, moves)
     only_swept = not ordered and not draft.changed
     source = source_of(ordered) if draft.changed else None
@@ -313,10 +316,11 @@ def _fold_again(
         if goes_last:
             _watch(draft, pipeline, settled=before.visit)
 
-    draft, moves, start = folding.fold_all(pipeline.ladder, stored.deal, ordered, prepare=watch)
+    draft, made, start = folding.fold_all(pipeline.ladder, stored.deal, ordered, prepare=watch)
     base, base_key = 0 if start is None else start.n, draft.visit_key
     if swept_to is not None and _reaches(draft, swept_to):
-        folding.advance(draft, swept_to, moves)
+        folding.advance(draft, swept_to, made)
+    moves = tuple(made)
     draft.changed = True
     keys = visit_keys(base_key, moves)
     old = [move for move in old_moves if move.n > base]

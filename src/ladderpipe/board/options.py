@@ -10,6 +10,7 @@ from ..errors import DealNotFoundError, InvalidEventError, MissingPropertyError,
 from ..fold import fold as folding
 from ..fold.draft import Draft, order_key
 from ..fold.fold import hand_instant
+from ..fold.moves import NewMoves
 from ..fold.options import Consequence, Option, ending, judged, options
 from ..ladder.machine import HAND_PREFIX
 from ..model.clock import instant_text
@@ -55,7 +56,7 @@ def options_of(session: Session, deal: str, by: str | None) -> tuple[Option, ...
 
         draft = decide(pipeline, row, lambda: document, [], everything, now, now).draft
         at, _ = hand_instant(draft, now)
-        folding.advance(draft, at, [])
+        folding.advance(draft, at, NewMoves(draft))
         return options(draft, at, by, _stopping(waiting, row, draft))
 
 
@@ -104,7 +105,7 @@ def before_hand(unit: Unit, stored: StoredDeal, document: str | None, event: Eve
 
         ordered = folding.in_order(ladder, earlier)
         draft, _, _ = folding.fold_all(ladder, stored.deal, ordered, prepare=silence)
-    folding.advance(draft, event.at, [])
+    folding.advance(draft, event.at, NewMoves(draft))
     return draft
 
 

@@ -33,12 +33,12 @@ from ..model.event import (
     Event,
     told_instant,
 )
-from ..model.move import Move, new_move
 from ..model.stage import Stage
 from ..model.visit import Visit
 from .baseline import in_turn
 from .deal_data import DealData, Taken, Worth
 from .draft import Draft, OrderKey, order_key
+from .moves import MovesMade, NewMoves
 from .reducer import ORDER, corrects, keep_correction_aside
 from .tellings import AMOUNTS, Tellings, changed_parts, parts_of, restore
 from .withdrawals import is_told, standing
@@ -107,7 +107,7 @@ def run(
     events: Iterable[Event],
     until: dt.datetime | str | None = None,
     observer: Observer | None = None,
-) -> tuple[Draft | None, list[Move], Visit | None]:
+) -> tuple[Draft | None, MovesMade, Visit | None]:
     """Fold one deal's events; return draft, moves, and the visit a baseline began in.
 
     An event whose guard or reducer raises is set aside: see ``draft.aside``.
@@ -121,7 +121,7 @@ def run(
         events = [event for event in events if is_told(event, until)]
     ordered = in_order(ladder, events)
     if not ordered:
-        return None, [], None
+        return None, MovesMade("", 0, None), None
     draft, moves, start = fold_all(ladder, ordered[0].deal, ordered, observer)
     if until is not None:
         advance(draft, until, moves, observer)
@@ -134,7 +134,7 @@ def fold_all(
     ordered: Sequence[Event],
     observer: Observer | None = None,
     prepare: Callable[[Draft], None] | None = None,
-) -> tuple[Draft, list[Move], Visit | None]:
+) -> tuple[Draft, NewMoves, Visit | None]:
     """Fold ordered events from the last baseline on, setting aside what cannot be used.
 
     Keeping the data as it was before every event would cost more than folding, so it is done only
@@ -154,7 +154,7 @@ def fold_all(
         if prepare is not None:
             prepare(draft)
         start = draft.current_visit()
-        moves: list[Move] = []
+        moves = NewMoves(draft)
         step_late(draft, late, moves, observer)
         try:
             step(draft, rest, moves, observer, careful)
@@ -211,7 +211,7 @@ def last_telling(
 
 
 def step_late(
-    draft: Draft, events: Sequence[Event], moves: list[Move], observer: Observer | None = None
+    draft: Draft, events: Sequence[Event], moves: NewMoves, observer: Observer | None = None
 ) -> None:
     """Fold ordered *events* that came late, where the deal stood when the baseline was written.
 
@@ -250,7 +250,7 @@ def step_late(
         if observer is not None:
             observer(draft, event, winner, base.at)
         if winner is not None:
-            _enter(draft, winner.into, base.at, winner.key, event, moves, frozen)
+            _enter(draft, winner, base.at, event, moves, frozen)
         elif _is_of_the_visit(draft, event):
             if left.is_closed and event.type in draft.ladder.rungs[NOT_OPEN].by_trigger:
                 draft.note_after_closing(event)
@@ -362,7 +362,7 @@ def _end_of_telling(draft: Draft, event: Event) -> None:
 def step(
     draft: Draft,
     events: Sequence[Event],
-    moves: list[Move],
+    moves: NewMoves,
     observer: Observer | None = None,
     careful: bool = False,
 ) -> None:
@@ -434,7 +434,7 @@ def step(
         if observer is not None:
             observer(draft, event, winner, at)
         if winner is not None:
-            _enter(draft, winner.into, at, winner.key, event, moves, frozen)
+            _enter(draft, winner, at, event, moves, frozen)
         elif rung.stage is not None:
             if rung.is_closed and kind in draft.ladder.rungs[NOT_OPEN].by_trigger:
                 draft.note_after_closing(event)
@@ -490,7 +490,7 @@ def counts_when_closed(
 
 
 def advance(
-    draft: Draft, until: dt.datetime, moves: list[Move], observer: Observer | None = None
+    draft: Draft, until: dt.datetime, moves: NewMoves, observer: Observer | None = None
 ) -> None:
     """Fire every timer that is due up to and at *until*, appending the moves made."""
     if draft.due_at is not None and draft.due_at <= until and draft.telling is None:
@@ -501,7 +501,7 @@ def _fire(
     draft: Draft,
     limit: dt.datetime,
     at_limit_too: bool,
-    moves: list[Move],
+    moves: NewMoves,
     observer: Observer | None,
 ) -> None:
     while (due := draft.due_at) is not None and (due < limit or (at_limit_too and due == limit)):
@@ -516,7 +516,7 @@ def _fire(
             observer(draft, timer, timer if passed else None, due)
         if passed:
             draft.note_fired(timer, due)
-            _enter(draft, timer.into, due, timer.key, None, moves)
+            _enter(draft, timer, due, None, moves)
         else:
             draft.blocked = (*draft.blocked, timer.key)
             _schedule(draft)
@@ -525,7 +525,7 @@ def _fire(
 def _after_activity(
     draft: Draft,
     at: dt.datetime,
-    moves: list[Move],
+    moves: NewMoves,
     observer: Observer | None,
     frozen: Frozen | None,
 ) -> None:
@@ -548,7 +548,7 @@ def _after_activity(
             observer(draft, timer, timer if passed else None, at)
         if passed:
             draft.note_fired(timer, at)
-            _enter(draft, timer.into, at, timer.key, None, moves, frozen)
+            _enter(draft, timer, at, None, moves, frozen)
             return
 
 
@@ -667,19 +667,19 @@ def _by_hand(draft: Draft, event: Event) -> Candidate | None:
 
 def _enter(
     draft: Draft,
-    rung: Rung,
+    way: Candidate,
     at: dt.datetime,
-    rule: str,
     event: Event | None,
-    moves: list[Move],
+    moves: NewMoves,
     frozen: Frozen | None = None,
 ) -> None:
     """Make a move; from closed to closed, hooks see cart and value as they were *frozen*."""
+    rung = way.into
     if frozen is not None and rung.is_closed:
         put_back(draft, frozen)
     left = draft.rung
     n = draft.visit + 1
-    moves.append(new_move((draft.deal, n, left.stage, rung.stage, at, None, rule, event)))
+    moves.add(way, at, event)
     snapshots = draft.snapshots if n > draft.settled else None
     if snapshots is not None:
         snapshots[n] = (_snapshot(draft, "out_of"), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from operator import eq
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from ..model.visit import Visit, visit_keys
 from ..public import publish
 from .draft import Draft, order_key
 from .fold import advance, fold_all, in_order, sorts_after_all, step
+from .moves import NewMoves
 
 __all__ = ["Change", "Unfolding"]
 
@@ -139,7 +140,7 @@ class Unfolding:
             return None
         aside, withdrawn = self._draft.aside.values(), self._draft.takings
         return History(
-            self._draft.as_deal(), self._moves, self._start, self._keys, aside, withdrawn
+            self._draft.as_deal(), self._moves.so_far(), self._start, self._keys, aside, withdrawn
         )
 
     def to_state(self) -> dict[str, Any]:
@@ -197,7 +198,7 @@ class Unfolding:
             advance(draft, self._until, moves)
         self._draft: Draft = draft
         self._start: Visit | None = start
-        self._moves: list[Move] = moves
+        self._moves: NewMoves = moves
         self._keys: list[str] = visit_keys(base, moves)
 
     def _sweep(self, until: dt.datetime | None) -> None:
@@ -207,7 +208,7 @@ class Unfolding:
         last = self._keys[-1] if self._keys else self._start and self._start.key
         self._keys += visit_keys(last, self._moves[known:])
 
-    def _changed(self, event: Event, moves: list[Move], keys: list[str]) -> Change:
+    def _changed(self, event: Event, moves: Sequence[Move], keys: list[str]) -> Change:
         before, now = zip(moves, keys, strict=True), zip(self._moves, self._keys, strict=True)
         same = sum(1 for _ in takewhile(lambda pair: eq(*pair), zip(before, now, strict=False)))
         new = tuple(self._moves[same:])

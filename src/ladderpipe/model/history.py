@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..public import publish
@@ -11,9 +13,10 @@ from .clock import instant
 from .deal import Deal
 from .effect import Effect
 from .event import Event
+from .lazy import LazySequence
 from .move import Move
 from .stage import Stage
-from .visit import Visit, visit_keys
+from .visit import Visit, Visits
 
 __all__ = ["History", "SetAside", "Withdrawn"]
 
@@ -48,7 +51,8 @@ class History:
     Attributes:
         deal: the deal as it stands at the end.
         moves: each passage from one stage into another, the opening first.
-        visits: each stay in a stage; they tile the deal's life without gap or overlap.
+        visits: each stay in a stage; they tile the deal's life without gap or overlap. Moves and
+            visits behave as tuples do, and a record is built when it is read.
         aside: the events that could not be used, each with the reason.
         withdrawn: the events that were taken back, each with what took it back.
         effects: what a board knows of the deal's effects, by due time; a bare fold has none.
@@ -56,7 +60,6 @@ class History:
 
     __slots__ = (
         "_deal",
-        "_keys",
         "_moves",
         "_start",
         "_visits",
@@ -78,14 +81,14 @@ class History:
         """Keep what the records are built from; *deal* is a record or the fold's draft.
 
         Args:
+            moves: a lazy sequence is kept as it is, and must not grow.
             start: the visit that a baseline began in, when the fold did not see its move.
             keys: the visit keys of *moves*, when a store knows them.
         """
         self._deal = deal
-        self._moves = tuple(moves)
+        self._moves = moves if isinstance(moves, LazySequence) else tuple(moves)
         self._start = start
-        self._keys = None if keys is None else list(keys)
-        self._visits: tuple[Visit, ...] | None = None
+        self._visits = Visits(self._moves, start, keys)
         self.aside = tuple(aside)
         self.withdrawn = tuple(withdrawn)
         self.effects = tuple(effects)
@@ -98,15 +101,13 @@ class History:
         return self._deal
 
     @property
-    def moves(self) -> tuple[Move, ...]:
+    def moves(self) -> Sequence[Move]:
         """Every move, in order; those before a baseline are not part of a bare fold."""
         return self._moves
 
     @property
-    def visits(self) -> tuple[Visit, ...]:
+    def visits(self) -> Sequence[Visit]:
         """Every visit, in order; the last one is the current one."""
-        if self._visits is None:
-            self._visits = tuple(self._tile())
         return self._visits
 
     def stage_at(self, at: dt.datetime | str) -> Stage | None:
@@ -118,10 +119,10 @@ class History:
             InstantError: *at* has no time zone.
         """
         at = instant(at)
-        for visit in reversed(self.visits):
-            if visit.entered_at <= at:
-                return visit.stage
-        return None
+        before = bisect_right(self.moves, at, key=attrgetter("at"))
+        if before:
+            return self.moves[before - 1].into
+        return self._start.stage if self._start and self._start.entered_at <= at else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the deal and all that it has been through as JSON; the keys stay."""
@@ -161,20 +162,6 @@ class History:
         ]
         effects = map(Effect.from_dict, record.get("effects", ()))
         return cls(deal, moves, start, [visit.key for visit in visits], aside, withdrawn, effects)
-
-    def _tile(self) -> list[Visit]:
-        keys = self._keys
-        if keys is None:
-            keys = visit_keys(self._start.key if self._start else None, self.moves)
-        moves = self.moves
-        ends = [*(move.at for move in moves), None]
-        visits = [
-            Visit(move.deal, move.n, key, move.into, move.at, end)
-            for move, key, end in zip(moves, keys, ends[1:], strict=True)
-        ]
-        if self._start is not None:
-            visits.insert(0, self._start._replace(left_at=ends[0]))
-        return visits
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, History):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..public import publish
 from .clock import instant, instant_text
 from .event import Event
+from .lazy import LazySequence
 from .move import Move
 from .stage import Stage, stage_called
 
-__all__ = ["Visit", "visit_key", "visit_keys"]
+__all__ = ["Visit", "Visits", "visit_key", "visit_keys"]
 
 
 class Visit(NamedTuple):
@@ -92,6 +93,43 @@ def visit_keys(first: str | None, moves: Iterable[Move]) -> list[str]:
         parent = visit_key(parent, move.into.key, move.rule, move.event)
         keys.append(parent)
     return keys
+
+
+class Visits(LazySequence[Visit]):
+    """The visits that moves begin, each until the next move.
+
+    Args:
+        start: the visit that was current before the first move, if there was one.
+        keys: those of the visits that the moves begin, where they are known.
+    """
+
+    __slots__ = ("_keys", "_moves", "_start")
+
+    def __init__(
+        self, moves: Sequence[Move], start: Visit | None = None, keys: Iterable[str] | None = None
+    ) -> None:
+        self._moves = moves
+        self._start = start
+        self._keys = None if keys is None else list(keys)
+
+    def __len__(self) -> int:
+        return len(self._moves) + (self._start is not None)
+
+    def _between(self, start: int, stop: int) -> Iterator[Visit]:
+        if self._start is not None:
+            if start == 0 < stop:
+                left_at = self._moves[0].at if self._moves else None
+                yield self._start._replace(left_at=left_at)
+            start, stop = max(start - 1, 0), stop - 1
+        if start >= stop:
+            return
+        if self._keys is None:
+            self._keys = visit_keys(self._start and self._start.key, self._moves)
+        moves = self._moves[start : stop + 1]
+        ends: list[dt.datetime | None] = [move.at for move in moves[1:]]
+        ends.append(None)
+        for key, move, left_at in zip(self._keys[start:stop], moves, ends, strict=False):
+            yield Visit(move.deal, move.n, key, move.into, move.at, left_at)
 
 
 publish("ladderpipe", Visit)

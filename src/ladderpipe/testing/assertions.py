@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from ladderpipe import History, Move, Visit
@@ -49,7 +50,7 @@ def assert_single_stage(history: History) -> None:
     )
 
 
-def _check_moves(visits: tuple[Visit, ...], moves: tuple[Move, ...]) -> None:
+def _check_moves(visits: Sequence[Visit], moves: Sequence[Move]) -> None:
     carried = len(visits) - len(moves)
     expect(
         carried in (0, 1),

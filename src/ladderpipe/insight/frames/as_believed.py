@@ -20,6 +20,7 @@ from ...errors import GuardError, InvalidEventError
 from ...fold import fold as folding
 from ...fold.baseline import Baseline, in_turn
 from ...fold.draft import Draft
+from ...fold.moves import NewMoves
 from ...fold.order import order_key
 from ...fold.withdrawals import is_told, standing
 from ...ladder.ladder import Ladder
@@ -232,7 +233,7 @@ def _is_last_era(era: Sequence[Event], told: Told) -> bool:
 
 def _observe(
     pipeline: Pipeline, era: Sequence[Event], changes: list[Change]
-) -> tuple[Draft, list[Move]]:
+) -> tuple[Draft, NewMoves]:
     """Fold *era*, adding to *changes* what the deal is like after each instant."""
     before = list(changes)
     try:
@@ -247,9 +248,9 @@ def _observe(
 
 def _observe_once(
     pipeline: Pipeline, era: Sequence[Event], changes: list[Change], careful: bool
-) -> tuple[Draft, list[Move]]:
+) -> tuple[Draft, NewMoves]:
     draft, late, rest = _begun(pipeline, era, changes)
-    moves: list[Move] = []
+    moves = NewMoves(draft)
     draft.changed = not changes
     if late and draft.base is not None:
         folding.step_late(draft, late, moves)

@@ -1,0 +1,131 @@
+"""A history's moves and visits are built when they are read, and are what a tuple of them is."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import pickle
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ladderpipe import Event, History, Pipeline
+from tests.ladders import ladders_and_events
+
+Case = tuple[Pipeline, list[Event], History]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Case:
+    pipeline, events = draw(ladders_and_events(min_size=1))
+    hours = draw(st.sampled_from([None, 1, 10]))
+    until = None if hours is None else max(e.at for e in events) + dt.timedelta(hours=hours)
+    history = pipeline.fold(events, until)
+    assume(history is not None)
+    assert history is not None
+    return pipeline, events, history
+
+
+def sequences(history: History) -> list[Sequence[Any]]:
+    return [history.moves, history.visits]
+
+
+PLACES = st.none() | st.integers(-12, 12)
+
+
+@given(histories(), PLACES, PLACES, st.sampled_from([None, 1, 2, -1, -3]))
+def test_a_part_is_that_of_the_tuple(
+    case: Case, start: int | None, stop: int | None, step: int | None
+) -> None:
+    part = slice(start, stop, step)
+    for read in sequences(case[2]):
+        whole = tuple(read)
+        assert isinstance(read, Sequence)
+        assert (len(read), bool(read)) == (len(whole), bool(whole))
+        assert read[part] == whole[part]
+        assert type(read[part]) is tuple
+        for place in range(-len(whole), len(whole)):
+            assert read[place] == whole[place]
+        assert list(reversed(read)) == list(reversed(whole))
+        for outside in (len(whole), -len(whole) - 1):
+            with pytest.raises(IndexError):
+                read[outside]
+        with pytest.raises(TypeError):
+            read["n"]  # type: ignore[call-overload]
+
+
+@given(histories())
+def test_they_are_equal_to_the_tuple_and_found_where_it_is(case: Case) -> None:
+    pipeline, events, history = case
+    again = pipeline.fold(events[::-1], history.deal.last_event_at)
+    for read, other in zip(sequences(history), sequences(again or history), strict=True):
+        whole, theirs = tuple(read), tuple(other)
+        assert read == whole
+        assert whole == read
+        assert (read == other) == (whole == theirs)
+        assert (read == theirs, theirs == read) == (whole == theirs, theirs == whole)
+        assert read != list(whole)
+        assert read != whole[:-1]
+        assert {read: 1}[whole] == 1
+        assert repr(read) == repr(whole)
+        for record in theirs:
+            assert (record in read) == (record in whole)
+            assert read.count(record) == whole.count(record)
+        for place, record in enumerate(whole):
+            assert read.index(record) == place
+        joined: Any = read
+        assert joined + other == whole + theirs
+        assert joined + theirs == whole + theirs
+        assert theirs + joined == theirs + whole
+        with pytest.raises(TypeError):
+            joined + list(theirs)
+
+
+@given(histories())
+def test_they_outlive_their_process(case: Case) -> None:
+    for read in sequences(case[2]):
+        for other in (pickle.loads(pickle.dumps(read)), copy.copy(read), copy.deepcopy(read)):
+            assert other == read
+            assert isinstance(other, Sequence)
+
+
+@given(histories())
+def test_nobody_writes_on_them(case: Case) -> None:
+    for read in sequences(case[2]):
+        written: Any = read
+        with pytest.raises(TypeError):
+            written[0] = written[-1]
+        with pytest.raises(TypeError):
+            del written[0]
+
+
+@given(ladders_and_events(min_size=1), st.data())
+def test_a_history_does_not_grow_with_the_fold_that_it_was_taken_from(
+    case: tuple[Pipeline, list[Event]], data: st.DataObject
+) -> None:
+    pipeline, events = case
+    steps = pipeline.open(events[0].deal)
+    taken: list[tuple[History, tuple[Any, ...], tuple[Any, ...]]] = []
+    for event in data.draw(st.permutations(events)):
+        steps.add(event, hold=True)
+        history = steps.history()
+        if history is not None:
+            taken.append((history, tuple(history.moves), tuple(history.visits)))
+    for history, moves, visits in taken:
+        assert history.moves == moves
+        assert history.visits == visits
+
+
+@given(histories(), st.integers(-3, 40))
+def test_the_stage_at_an_instant_is_that_of_the_last_visit_begun_by_then(
+    case: Case, hours: int
+) -> None:
+    history = case[2]
+    at = history.deal.opened_at + dt.timedelta(hours=hours)
+    begun = [visit for visit in history.visits if visit.entered_at <= at]
+    assert history.stage_at(at) == (begun[-1].stage if begun else None)
+    assert all(left.left_at == entered.entered_at for left, entered in pairwise(history.visits))

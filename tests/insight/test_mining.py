@@ -72,7 +72,7 @@ def test_events_that_went_out_come_back_and_fold_to_the_same_histories(
 
 
 def in_order(board: Board, events: list[Event]) -> list[Event]:
-    from ladderpipe.fold.fold import in_order
+    from ladderpipe.fold.order import in_order
 
     return in_order(board.pipeline.ladder, events)
 

@@ -12,8 +12,9 @@ from ladderpipe.board.verify import verify
 from ladderpipe.errors import GuardError, InvalidEventError
 from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.draft import Draft
-from ladderpipe.fold.fold import in_order, step
+from ladderpipe.fold.fold import step
 from ladderpipe.fold.moves import NewMoves
+from ladderpipe.fold.order import in_order
 from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.ladder.guards import guard
 from ladderpipe.model.event import WITHDRAW

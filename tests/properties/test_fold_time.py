@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline
-from ladderpipe.fold.fold import in_order
+from ladderpipe.fold.order import in_order
 from ladderpipe.fold.withdrawals import standing
 from ladderpipe.testing import assert_single_stage
 from ladderpipe.testing.strategies import START

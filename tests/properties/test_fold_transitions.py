@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import Event, Pipeline, Stage
+from ladderpipe.fold.closed import counts_when_closed
 from ladderpipe.fold.deal_data import DealData
-from ladderpipe.fold.fold import counts_when_closed, in_order, merges_into_itself
+from ladderpipe.fold.order import in_order
 from ladderpipe.fold.reducer import cart_reducer
+from ladderpipe.fold.ways import merges_into_itself
 from ladderpipe.ladder.machine import NOT_OPEN
 from ladderpipe.testing.strategies import events, pipelines
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ladderpipe import Event, Outcome, Pipeline
 from ladderpipe.errors import EventConflictError, GuardError
-from ladderpipe.fold.fold import in_order
+from ladderpipe.fold.order import in_order
 from ladderpipe.fold.unfolding import Unfolding
 from ladderpipe.fold.withdrawals import standing
 from ladderpipe.model.move import Move

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ladderpipe import ANY, Board, Event, ManualClock, Pipeline, Stage, on
-from ladderpipe.fold.fold import fold_all, in_order
+from ladderpipe.fold.fold import fold_all
+from ladderpipe.fold.order import in_order
 from ladderpipe.guards import cart_has_items
 from ladderpipe.stores import MemoryStore, SqliteStore
 from ladderpipe.testing.strategies import START

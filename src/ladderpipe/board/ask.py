@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from ..fold.fold import in_order
+from ..fold.order import in_order
 from ..fold.withdrawals import standing
 from ..ladder.policy import Bought, InConversation, Policy, next_time, zone_of
 from ..model.clock import SystemClock

@@ -14,8 +14,8 @@ from ..errors import GuardError, HookError, InvalidEventError, ReentrancyError
 from ..fold.baseline import Baseline, in_turn, marks
 from ..fold.deal_data import DealData
 from ..fold.draft import Draft
-from ..fold.fold import in_order, reschedule
-from ..fold.order import Cause, order_key
+from ..fold.order import Cause, in_order, order_key
+from ..fold.schedule import reschedule
 from ..fold.tellings import EVERYTHING, last_told
 from ..fold.withdrawals import standing
 from ..ladder.ladder import Ladder

@@ -16,6 +16,7 @@ import attrs
 
 from ..errors import LadderError
 from ..fold import fold as folding
+from ..fold.order import in_order
 from ..fold.withdrawals import standing
 from ..model.clock import instant_text
 from ..model.event import BASELINE, WITHDRAW, Event
@@ -145,7 +146,7 @@ class _Folded:
 
 def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     stored = found.stored
-    ordered = folding.in_order(pipeline.ladder, found.events)
+    ordered = in_order(pipeline.ladder, found.events)
     draft, rows, start = folding.fold_all(pipeline.ladder, stored.deal, ordered)
     base, base_key = 0 if start is None else start.n, draft.visit_key
     until = stored_until(stored)

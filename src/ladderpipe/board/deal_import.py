@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from ..errors import InvalidEventError, LadderError
-from ..fold.fold import in_order
+from ..fold.order import in_order
 from ..fold.unfolding import Unfolding
 from ..model.clock import instant_text
 from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, Stay, ToldDeal

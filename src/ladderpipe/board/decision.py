@@ -17,8 +17,10 @@ import attrs
 
 from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
+from ..fold.cursor import sorts_after_all
 from ..fold.draft import Draft, OrderKey, order_key
 from ..fold.moves import NewMoves
+from ..fold.order import in_order
 from ..ladder.ladder import Ladder
 from ..model.canonical import json_encoder
 from ..model.event import TOLD, WITHDRAW, Event
@@ -246,7 +248,7 @@ def decide(
         InvalidEventError: the reducer cannot understand an event.
     """
     draft = draft_of(pipeline, stored, document)
-    ordered = folding.in_order(pipeline.ladder, events) if len(events) > 1 else events
+    ordered = in_order(pipeline.ladder, events) if len(events) > 1 else events
     swept_to = stored.swept_to
     if swept_to is not None and swept_to > now:
         swept_to = now
@@ -256,7 +258,7 @@ def decide(
     if ordered or is_ahead:
         is_late = ordered and (
             _changes_the_past(draft, ordered)
-            or not folding.sorts_after_all(draft, order_key(pipeline.ladder, ordered[0]))
+            or not sorts_after_all(draft, order_key(pipeline.ladder, ordered[0]))
         )
         if is_late or is_ahead:
             decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered)
@@ -303,7 +305,7 @@ def _fold_again(
     new: Sequence[Event],
 ) -> Decision:
     events, old_moves = load_all()
-    ordered = folding.in_order(pipeline.ladder, events)
+    ordered = in_order(pipeline.ladder, events)
     goes_last = (
         bool(new)
         and not _changes_the_past(before, new)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from ..errors import DealNotFoundError, InvalidEventError
-from ..fold.fold import hand_instant
+from ..fold.cursor import hand_instant
 from ..model.deal import KEEP
 from ..model.event import EDITED, OWN_SOURCE, Event, Identity, checked_name
 from ..model.receipt import Outcome, Receipt

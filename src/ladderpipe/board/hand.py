@@ -24,8 +24,8 @@ from ..errors import (
     InvalidEventError,
     MoveNotAllowedError,
 )
+from ..fold.cursor import hand_instant
 from ..fold.draft import Draft
-from ..fold.fold import hand_instant
 from ..ladder.rules import ByHand
 from ..model.clock import instant, instant_text
 from ..model.event import BY_HAND, OVERRIDE, OWN_SOURCE, PHASE_HAND, Event, Identity, checked_name

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from ..errors import DefinitionError, MigrationError, PipelineChangedError
-from ..fold.fold import stay_blocked
+from ..fold.schedule import stay_blocked
 from ..model.report import DealFailure
 from ..model.stage import Stage
 from ..public import publish

@@ -8,10 +8,12 @@ from typing import Any
 
 from ..errors import DealNotFoundError, InvalidEventError, MissingPropertyError, MoveNotAllowedError
 from ..fold import fold as folding
+from ..fold.cursor import hand_instant, sorts_after_all
 from ..fold.draft import Draft, order_key
-from ..fold.fold import hand_instant
+from ..fold.intake import take_in
 from ..fold.moves import NewMoves
 from ..fold.options import Consequence, Option, ending, judged, options
+from ..fold.order import in_order
 from ..ladder.machine import HAND_PREFIX
 from ..model.clock import instant_text
 from ..model.event import BASELINE, TOLD, Event, checked_name
@@ -91,7 +93,7 @@ def before_hand(unit: Unit, stored: StoredDeal, document: str | None, event: Eve
     ladder = unit.pipeline.ladder
     key = order_key(ladder, event)
     draft = unit.draft(stored, document)
-    if not folding.sorts_after_all(draft, key):
+    if not sorts_after_all(draft, key):
         told = [found for found, _ in unit.transaction.events(stored.id)]
         # What is earlier than a baseline is asked where that stands.
         earlier = [f for f in told if f.type == BASELINE or order_key(ladder, f) < key]
@@ -103,7 +105,7 @@ def before_hand(unit: Unit, stored: StoredDeal, document: str | None, event: Eve
             # What another system told of a later time has no timer fire before that.
             early.telling = later or early.telling
 
-        ordered = folding.in_order(ladder, earlier)
+        ordered = in_order(ladder, earlier)
         draft, _, _ = folding.fold_all(ladder, stored.deal, ordered, prepare=silence)
     folding.advance(draft, event.at, NewMoves(draft))
     return draft
@@ -116,7 +118,7 @@ def judged_before(draft: Draft, event: Event, by: str) -> Option:
         GuardError: a guard, or a rule's ``may``, raised.
     """
     properties, last = draft.data.properties, draft.last_event
-    folding.take_in(draft, event)
+    take_in(draft, event)
     try:
         return judged(draft, event, by)
     finally:

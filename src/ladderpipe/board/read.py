@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import DealNotFoundError
 from ..fold.draft import order_key
-from ..fold.fold import in_order
+from ..fold.order import in_order
 from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal

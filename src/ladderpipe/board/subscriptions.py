@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from ..fold.fold import in_order
+from ..fold.order import in_order
 from ..fold.withdrawals import standing
 from ..model.customer import channel_of, hashed
 from ..model.event import Event

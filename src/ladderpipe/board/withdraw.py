@@ -16,7 +16,7 @@ from ..errors import (
     MoveNotAllowedError,
 )
 from ..fold.baseline import in_turn
-from ..fold.fold import in_order
+from ..fold.order import in_order
 from ..fold.withdrawals import Standing, is_held, standing
 from ..model.clock import instant_text
 from ..model.event import (

@@ -35,8 +35,9 @@ from ..model.stage import Stage
 from ..public import publish
 from .baseline import Baseline, in_turn
 from .draft import Draft
-from .fold import in_order, merges_into_itself, run
-from .order import order_key
+from .fold import run
+from .order import in_order, order_key
+from .ways import merges_into_itself
 from .withdrawals import is_told, standing
 
 __all__ = ["Explanation", "Reason", "Refusal", "Step", "explain", "why_not"]

@@ -79,12 +79,6 @@ class NewMoves(MovesMade):
     def __init__(self, draft: Draft) -> None:
         super().__init__(draft.deal, draft.visit, draft.rung.stage, [], [], [])
 
-    def add(self, way: Candidate, at: dt.datetime, cause: Event | None) -> None:
-        """Note one more move."""
-        self.ways.append(way)
-        self.ats.append(at)
-        self.causes.append(cause)
-
     def so_far(self) -> MovesMade:
         """Return these moves; those that are made later are not among them."""
         columns = tuple(self.ways), tuple(self.ats), tuple(self.causes)

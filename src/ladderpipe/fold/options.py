@@ -20,7 +20,7 @@ from ..model.stage import TASK, Stage, WaitStep
 from ..public import publish
 from .draft import Draft
 from .explain import Reason, Refusal, why_not
-from .fold import passes
+from .ways import passes
 
 __all__ = ["Consequence", "Option", "ending", "judged", "options"]
 

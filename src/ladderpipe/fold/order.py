@@ -3,23 +3,77 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
+from operator import attrgetter, lt
 from typing import Any, TypeAlias
 
 import attrs
 
+from ..errors import EventConflictError
 from ..ladder.ladder import Ladder
 from ..model.clock import instant, instant_text
 from ..model.event import PHASE_TIMER, TOLD, Event, phase_of
 
-__all__ = ["Cause", "OrderKey", "order_key"]
+__all__ = ["Cause", "OrderKey", "in_order", "order_key"]
 
 OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
+
+_at, _deal, _id = map(attrgetter, ("at", "deal", "id"))
 
 
 def order_key(ladder: Ladder, event: Event) -> OrderKey:
     """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
     rung = ladder.rung_of_event(event)
     return (event.at, event.phase, event.seq, rung, event.source, event.id)
+
+
+def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:
+    """Return one deal's events in their one order, each once; of copies the lowest ``seq``.
+
+    Raises:
+        EventConflictError: two events share an identity and differ in content.
+        ValueError: the events belong to several deals.
+    """
+    found = list(events)
+    deals = set(map(_deal, found))
+    if len(deals) > 1:
+        raise ValueError(
+            f"these events belong to {len(deals)} deals, and fold takes one deal's: "
+            "use replay(events) for many"
+        )
+    if len(set(map(_id, found))) < len(found):
+        found = _without_duplicates(found)
+    instants = list(map(_at, found))
+    if all(map(lt, instants, instants[1:])):
+        return found  # as a deal's events mostly come
+    found.sort(key=_at)
+    start = 0
+    for end in range(1, len(found) + 1):
+        if end == len(found) or found[end].at != found[start].at:
+            if end - start > 1:
+                found[start:end] = sorted(
+                    found[start:end], key=lambda event: order_key(ladder, event)
+                )
+            start = end
+    return found
+
+
+def _without_duplicates(events: list[Event]) -> list[Event]:
+    """Return one event of each identity: of copies the lowest ``seq``, however they came."""
+    known: dict[tuple[str, str], Event] = {}
+    for event in events:
+        identity = (event.source, event.id)
+        first = known.setdefault(identity, event)
+        if first is event:
+            continue
+        if not first.says_the_same(event):
+            raise EventConflictError(
+                f"two events are called {event.id!r} (source {event.source!r}) and differ: "
+                "an identity names one event; give the second its own id"
+            )
+        if (event.seq, event.data_text()) < (first.seq, first.data_text()):
+            known[identity] = event
+    return list(known.values())
 
 
 @attrs.frozen

@@ -19,9 +19,11 @@ from ..model.move import Move
 from ..model.receipt import Outcome
 from ..model.visit import Visit, visit_keys
 from ..public import publish
+from .cursor import sorts_after_all
 from .draft import Draft, order_key
-from .fold import advance, fold_all, in_order, sorts_after_all, step
+from .fold import advance, fold_all, step
 from .moves import NewMoves
+from .order import in_order
 
 __all__ = ["Change", "Unfolding"]
 

@@ -81,10 +81,11 @@ class Candidate:
 class Rung:
     """What can happen in one stage, or before the opening: the fold's view of the machine."""
 
-    __slots__ = ("by_trigger", "is_closed", "rearms", "stage", "timers")
+    __slots__ = ("by_trigger", "is_closed", "rearms", "stage", "status", "timers")
 
     def __init__(self, stage: Stage | None) -> None:
         self.stage = stage
+        self.status = None if stage is None else stage.status
         self.is_closed = stage is not None and stage.is_closed
         self.by_trigger: dict[str, tuple[Candidate, ...]] = {}
         self.timers: tuple[Candidate, ...] = ()

@@ -24,7 +24,7 @@ from ladderpipe import (
 )
 from ladderpipe.board.decision import stored_until
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
-from ladderpipe.fold.fold import in_order
+from ladderpipe.fold.order import in_order
 from ladderpipe.fold.withdrawals import standing
 from ladderpipe.model.stage import TASK
 from ladderpipe.public import publish

@@ -19,9 +19,12 @@ from ...board.boundary import UNREADABLE
 from ...errors import GuardError, InvalidEventError
 from ...fold import fold as folding
 from ...fold.baseline import Baseline, in_turn
+from ...fold.closed import counts_when_closed, freeze, put_back
 from ...fold.draft import Draft
+from ...fold.intake import take_in
+from ...fold.late import step_late
 from ...fold.moves import NewMoves
-from ...fold.order import order_key
+from ...fold.order import in_order, order_key
 from ...fold.withdrawals import is_told, standing
 from ...ladder.ladder import Ladder
 from ...model.event import BASELINE, BY_HAND, DISCARDED, EDITED, OVERRIDE, PHASE_TIMER, TOLD, Event
@@ -189,7 +192,7 @@ def _eras(pipeline: Pipeline, told: Told, moment: Moment) -> list[list[Event]]:
         for event, recorded_at in told
         if is_told(event, moment.as_of) and moment.knows(recorded_at)
     ]
-    known = standing(folding.in_order(ladder, counting)).events
+    known = standing(in_order(ladder, counting)).events
     counts = {(event.source, event.id) for event in known}
     counting = [event for event in baselines if (event.source, event.id) in counts]
     eras: list[list[Event]] = [[], *([event] for event in counting)]
@@ -253,7 +256,7 @@ def _observe_once(
     moves = NewMoves(draft)
     draft.changed = not changes
     if late and draft.base is not None:
-        folding.step_late(draft, late, moves)
+        step_late(draft, late, moves)
         changes.append(facts(draft, draft.base.at))
         draft.changed = False
     for at, events in groupby(rest, key=_at):
@@ -324,9 +327,9 @@ def _follow(
         kept = copy.deepcopy(draft.data) if careful else None
         left, into = stage, None
         is_frozen = left is not None and left.is_closed and event.type not in (EDITED, TOLD)
-        frozen = folding.freeze(draft) if is_frozen else None
+        frozen = freeze(draft) if is_frozen else None
         try:
-            folding.take_in(draft, event)
+            take_in(draft, event)
         except InvalidEventError as error:
             if kept is None:
                 raise
@@ -338,10 +341,10 @@ def _follow(
                 draft.name_deal()
             stage = into = stages.get(ahead.pop(0).into)
         if frozen is not None and not (
-            folding.counts_when_closed(draft.data, event, left, into, frozen)
+            counts_when_closed(draft.data, event, left, into, frozen)
             or (stage is None or not stage.is_closed)
         ):
-            folding.put_back(draft, frozen)
+            put_back(draft, frozen)
         changes[-1:] = [
             *(change for change in changes[-1:] if change.at < event.at),
             facts(draft, event.at),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ...fold.fold import in_order
+from ...fold.order import in_order
 from ...fold.withdrawals import standing
 from ...ladder.ladder import Ladder
 from ...model.event import LINK_CLICKED

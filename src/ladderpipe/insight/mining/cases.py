@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ...fold import fold as folding
+from ...fold.order import in_order
 from ...fold.withdrawals import is_told, standing
 from ...model.event import BASELINE, PHASE_HAND, Event
 from ...pipeline import Pipeline
@@ -83,7 +83,7 @@ def cases_of(pipeline: Pipeline, walk: Walk, what: What, problems: list[Problem]
 def _events(pipeline: Pipeline, recorded: Recorded, as_of: dt.datetime) -> list[Event]:
     """Return the deal's events in order; baselines are the store's, and happened to nobody."""
     told = (event for event, _ in recorded.told if is_told(event, as_of))
-    events = folding.in_order(pipeline.ladder, [e for e in told if e.type != BASELINE])
+    events = in_order(pipeline.ladder, [e for e in told if e.type != BASELINE])
     return list(standing(events).events)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from itertools import count, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..ladder.machine import Candidate
 from ..model.event import Event
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .draft import Draft
 
 __all__ = ["MovesMade", "NewMoves"]
+
+_FEW: Final = 4
+"""Fewer than so many moves are built sooner one by one than from columns."""
 
 
 class MovesMade(LazySequence[Move]):
@@ -49,7 +52,15 @@ class MovesMade(LazySequence[Move]):
     def __len__(self) -> int:
         return len(self.ways)
 
+    def _one(self, place: int) -> Move:
+        way = self.ways[place]
+        left = self.ways[place - 1].into.stage if place else self._left
+        n, at, cause = self._visit + place + 1, self.ats[place], self.causes[place]
+        return new_move((self._deal, n, left, way.into.stage, at, None, way.key, cause))
+
     def _between(self, start: int, stop: int) -> Iterator[Move]:
+        if stop - start < _FEW:
+            return map(self._one, range(start, stop))
         ways = self.ways[start:stop]
         into = [way.into.stage for way in ways]
         out_of = [self.ways[start - 1].into.stage if start else self._left, *into]

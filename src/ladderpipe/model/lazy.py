@@ -25,6 +25,10 @@ class LazySequence(Sequence[T]):
     __slots__ = ()
 
     @abstractmethod
+    def _one(self, place: int) -> T:
+        """Return the record at a *place* that is within the sequence."""
+
+    @abstractmethod
     def _between(self, start: int, stop: int) -> Iterator[T]:
         """Yield the records from the place *start* up to *stop*, both within the sequence."""
 
@@ -46,7 +50,7 @@ class LazySequence(Sequence[T]):
             start += len(self)
         if not 0 <= start < len(self):
             raise IndexError(f"there is no record {place}: there are {len(self)}")
-        return next(self._between(start, start + 1))
+        return self._one(start)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, LazySequence | tuple):

@@ -115,6 +115,9 @@ class Visits(LazySequence[Visit]):
     def __len__(self) -> int:
         return len(self._moves) + (self._start is not None)
 
+    def _one(self, place: int) -> Visit:
+        return next(self._between(place, place + 1))
+
     def _between(self, start: int, stop: int) -> Iterator[Visit]:
         if self._start is not None:
             if start == 0 < stop:

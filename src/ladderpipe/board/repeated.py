@@ -16,7 +16,8 @@ from typing import Final
 from ..errors import InvalidEventError
 from ..fold.deal_data import DealData
 from ..fold.draft import Draft
-from ..fold.fold import fold_all, in_order
+from ..fold.fold import fold_all
+from ..fold.order import in_order
 from ..fold.reducer import cart_reducer
 from ..ladder.ladder import Ladder
 from ..ladder.machine import Candidate

@@ -12,7 +12,7 @@ from ladderpipe.board.verify import verify
 from ladderpipe.errors import GuardError, InvalidEventError
 from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.draft import Draft
-from ladderpipe.fold.fold import step
+from ladderpipe.fold.fold import last_telling, step
 from ladderpipe.fold.moves import NewMoves
 from ladderpipe.fold.order import in_order
 from ladderpipe.fold.reducer import cart_reducer
@@ -73,14 +73,19 @@ def usable(pipeline: Pipeline, events: list[Event]) -> tuple[list[Event], list[E
     """Ask every event in turn, after those before it that could be used: the slow definition."""
     taken: list[Event] = []
     left_out: list[Event] = []
-    for event in in_order(pipeline.ladder, events):
+    ordered = in_order(pipeline.ladder, events)
+    telling = last_telling(pipeline.ladder, ordered)
+    for event in ordered:
+        draft = Draft(pipeline.ladder, event.deal)
+        draft.telling = telling
         try:
-            draft = Draft(pipeline.ladder, event.deal)
             step(draft, [*taken, event], NewMoves(draft))
         except (GuardError, InvalidEventError):
             left_out.append(event)
         else:
             taken.append(event)
+    # Without the one that says until when no timer fires, what is left is another story.
+    assume(telling is None or telling in taken)
     return taken, left_out
 
 

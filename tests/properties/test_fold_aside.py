@@ -84,8 +84,8 @@ def usable(pipeline: Pipeline, events: list[Event]) -> tuple[list[Event], list[E
             left_out.append(event)
         else:
             taken.append(event)
-    # Without the one that says until when no timer fires, what is left is another story.
-    assume(telling is None or telling in taken)
+    # The one that says until when no timer fires is no offer, and asks no guard.
+    assert telling is None or telling in taken
     return taken, left_out
 
 

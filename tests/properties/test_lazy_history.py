@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import pickle
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ladderpipe import Event, History, Pipeline
+from ladderpipe import Deal, Event, History, Move, Pipeline, Visit
 from tests.ladders import ladders_and_events
 
 Case = tuple[Pipeline, list[Event], History]
@@ -28,6 +31,15 @@ def histories(draw: st.DrawFn) -> Case:
     assume(history is not None)
     assert history is not None
     return pipeline, events, history
+
+
+@pytest.fixture(scope="module")
+def at_every_turn() -> Iterator[None]:
+    """Let Python go from thread to thread as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 def sequences(history: History) -> list[Sequence[Any]]:
@@ -54,8 +66,9 @@ def test_a_part_is_that_of_the_tuple(
         for outside in (len(whole), -len(whole) - 1):
             with pytest.raises(IndexError):
                 read[outside]
+        named: Any = "n"
         with pytest.raises(TypeError):
-            read["n"]  # type: ignore[call-overload]
+            read[named]
 
 
 @given(histories())
@@ -93,6 +106,22 @@ def test_they_outlive_their_process(case: Case) -> None:
             assert isinstance(other, Sequence)
 
 
+@given(case=histories())
+def test_threads_that_read_one_history_at_once_read_the_same(case: Case, at_every_turn: None):
+    pipeline, events, history = case
+    fresh = pipeline.fold(events, history.deal.last_event_at)
+    assert fresh is not None
+    begin = threading.Barrier(3)
+
+    def read() -> tuple[Deal, tuple[Move, ...], tuple[Visit, ...]]:
+        begin.wait()
+        return fresh.deal, tuple(fresh.moves), tuple(fresh.visits)
+
+    with ThreadPoolExecutor(3) as threads:
+        found = [reading.result() for reading in [threads.submit(read) for _ in range(3)]]
+    assert found[0] == found[1] == found[2]
+
+
 @given(histories())
 def test_nobody_writes_on_them(case: Case) -> None:
     for read in sequences(case[2]):
@@ -101,6 +130,15 @@ def test_nobody_writes_on_them(case: Case) -> None:
             written[0] = written[-1]
         with pytest.raises(TypeError):
             del written[0]
+
+
+@given(histories())
+def test_visits_do_not_end_early_for_want_of_a_key(case: Case) -> None:
+    record = case[2].to_dict()
+    assume(len(record["visits"]) == len(record["moves"]))
+    record["visits"].pop()
+    with pytest.raises(ValueError, match="argument"):
+        list(History.from_dict(record).visits)
 
 
 @given(ladders_and_events(min_size=1), st.data())

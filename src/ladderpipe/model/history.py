@@ -96,9 +96,11 @@ class History:
     @property
     def deal(self) -> Deal:
         """The deal as it stands at the end of the history."""
-        if not isinstance(self._deal, Deal):
-            self._deal = self._deal.as_deal()
-        return self._deal
+        # Read once: another thread may put the record there meanwhile.
+        deal = self._deal
+        if not isinstance(deal, Deal):
+            self._deal = deal = deal.as_deal()
+        return deal
 
     @property
     def moves(self) -> Sequence[Move]:

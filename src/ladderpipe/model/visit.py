@@ -128,10 +128,10 @@ class Visits(LazySequence[Visit]):
             return
         if self._keys is None:
             self._keys = visit_keys(self._start and self._start.key, self._moves)
-        moves = self._moves[start : stop + 1]
-        ends: list[dt.datetime | None] = [move.at for move in moves[1:]]
-        ends.append(None)
-        for key, move, left_at in zip(self._keys[start:stop], moves, ends, strict=False):
+        moves = self._moves[start:stop]
+        end = self._moves[stop].at if stop < len(self._moves) else None
+        ends = [*(move.at for move in moves[1:]), end]
+        for key, move, left_at in zip(self._keys[start:stop], moves, ends, strict=True):
             yield Visit(move.deal, move.n, key, move.into, move.at, left_at)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import signal
 import subprocess
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ladderpipe import Board
+from ladderpipe import Board, ManualClock
 from ladderpipe.templates import sales_management
-from tests.commands import SALES, run, shop
+from tests.commands import SALES, START, filled, run, shop
 
 from . import pipedrives, portals
 from .crms import WORLDS, World
@@ -82,6 +83,26 @@ def test_a_board_is_told_and_drift_is_shown(
     assert f"cart-1: {world.amount_field} is '1' and not '1798'" in ran.out
     world.service.catch_up()
     assert run(*command).code == 0
+
+
+def test_a_deal_that_is_not_taken_is_named_with_the_reason(
+    world: World, crm: str, mapped: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/shop.db"
+    clock = ManualClock(START)
+    with Board.open(sales_management(), url, clock) as board:
+        board.handle(filled("cart-1", clock, owner="marta", value="1234567890123.45"))
+    command = (crm, "reconcile", SALES, url, mapped, "--ledger", tmp_path / "ledger.db")
+    ran = run(*command)
+    assert (ran.code, ran.out.splitlines()[0]) == (1, "1 deal not taken as it is")
+    assert ran.out.splitlines()[1].startswith("  cart-1: ")
+    told = json.loads(run(*command, "--json").out)
+    assert (told["drift"], list(told["troubles"])) == ([], ["cart-1"])
+    assert world.service.count() == 0
+    candid = (crm, "run", SALES, url, mapped, "--ledger", tmp_path / "another.db", "--candid")
+    with running(*candid) as process:
+        assert process.stderr is not None
+        assert "warning: cart-1: " in "".join(process.stderr.readline() for _ in range(4))
 
 
 def test_a_wrong_token_is_told_in_one_line(

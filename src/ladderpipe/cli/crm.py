@@ -6,7 +6,8 @@ What a CRM is connected with stands before the command, and the three commands a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -21,7 +22,7 @@ from .options import Allow, Candid, Definition, Json, OwnPipeline, Url
 from .printing import console, counted, printable, write_json
 
 if TYPE_CHECKING:
-    from ..connect import Brevo, CrmMap, CrmRound, CrmSync, HubSpot, Pipedrive
+    from ..connect import Brevo, CrmDrift, CrmMap, CrmRound, CrmSync, HubSpot, Pipedrive
 
 __all__ = ["brevo", "hubspot", "pipedrive"]
 
@@ -133,7 +134,7 @@ def run(
         sync = _sync(board, connected, ledger or account.ledger, recreate, language, candid)
         _say_what_is_missing(connected[0])
         LOG.info("keeping %s in step with %s", account.title, board.pipeline.name)
-        sync.run(on_round=_log_round)
+        sync.run(on_round=functools.partial(_log_round, candid=candid))
         LOG.info("stopped")
 
 
@@ -148,7 +149,7 @@ def _say_what_is_missing(crm: _Crm) -> None:
         LOG.error("%s", error)
 
 
-def _log_round(done: CrmRound) -> None:
+def _log_round(done: CrmRound, *, candid: bool) -> None:
     counts = {
         "told": done.told,
         "not taken as it is": done.rejected,
@@ -160,6 +161,9 @@ def _log_round(done: CrmRound) -> None:
     if done.drift:
         told.append(counted(len(done.drift), "difference"))
     LOG.info("%s", "; ".join(told))
+    if candid:
+        for deal, why in (done.rejected | done.refused).items():
+            LOG.warning("%s: %s", deal, why)
 
 
 def reconcile(
@@ -176,24 +180,40 @@ def reconcile(
     allow: Allow = None,
     json: Json = False,
 ) -> None:
-    """Look at every deal in the CRM and say what drifted apart. Exits with 1 if something has."""
+    """Look at every deal in the CRM and say what is not as on the board, and what is not taken.
+
+    Exits with 1 if something is said.
+    """
     account: _Account = context.obj
     with _connected(account, map) as connected, _board(pipeline, url, allow) as board:
         sync = _sync(board, connected, ledger or account.ledger, recreate, language)
         done = sync.reconcile(mend=mend)
         if mend:
             sync.round()
+        troubles = sync.troubles()
     if json:
-        write_json([attrs.asdict(drift) for drift in done.drift])
+        drift = [attrs.asdict(each) for each in done.drift]
+        write_json({"drift": drift, "troubles": troubles})
     else:
-        out = console()
-        out.print(f"{counted(len(done.drift), 'difference')}" if done.drift else "in step")
-        for drift in done.drift:
-            how = f"{drift.field} is {drift.crm!r} and not {drift.board!r}"
-            what = how if drift.field is not None else f"is gone from {account.title}"
-            out.print(printable(f"  {drift.deal}: {what}"), soft_wrap=not out.is_terminal)
-    if done.drift:
+        _print_drift(account.title, done.drift, troubles)
+    if done.drift or troubles:
         raise typer.Exit(1)
+
+
+def _print_drift(title: str, drift: Sequence[CrmDrift], troubles: Mapping[str, str]) -> None:
+    out = console()
+    if drift:
+        out.print(counted(len(drift), "difference"))
+    for each in drift:
+        how = f"{each.field} is {each.crm!r} and not {each.board!r}"
+        what = how if each.field is not None else f"is gone from {title}"
+        out.print(printable(f"  {each.deal}: {what}"), soft_wrap=not out.is_terminal)
+    if troubles:
+        out.print(f"{counted(len(troubles), 'deal')} not taken as it is")
+    for deal, why in troubles.items():
+        out.print(printable(f"  {deal}: {why}"), soft_wrap=not out.is_terminal)
+    if not (drift or troubles):
+        out.print("in step")
 
 
 def _option_of(variable: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 import polars as pl
+import pytest
 
 from ladderpipe import Event, History, Pipeline
-from ladderpipe.insight.bulk import EVENTS, Replayed
+from ladderpipe.insight.bulk import EVENTS, Replayed, replay
 
 
 def told_by_the_fold(
@@ -133,8 +135,37 @@ def with_plain_properties(events: Iterable[Event]) -> list[Event]:
     return found
 
 
+WAYS = ("steps", "kernel")
+"""How deals are folded in columns: in NumPy's steps, or by the kernel that Numba compiles."""
+
+
+@contextmanager
+def folded_in(way: str) -> Iterator[None]:
+    """Fold in this way, however few events there are."""
+    if way == "kernel":
+        pytest.importorskip("numba", exc_type=ImportError)
+    with pytest.MonkeyPatch.context() as patch:
+        least = 0 if way == "kernel" else 1 << 60
+        patch.setattr("ladderpipe.insight.bulk.loading.WORTH_LOADING", least)
+        yield
+
+
+def in_each_way(
+    pipeline: Pipeline, events: Any, until: dt.datetime | None = None
+) -> Iterator[Replayed]:
+    """Replay the same events in each way."""
+    for way in WAYS:
+        with folded_in(way):
+            replayed = replay(pipeline, events, until, workers=1)
+        assert replayed.columnar
+        yield replayed
+
+
 __all__ = [
+    "WAYS",
     "as_columns",
+    "folded_in",
+    "in_each_way",
     "told_by_the_fold",
     "told_in_bulk",
     "with_plain_properties",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,19 @@ from ladderpipe.ladder.guards import cart_has_items
 from ladderpipe.ladder.rules import after, on
 from ladderpipe.model.stage import Stage
 from ladderpipe.templates import crm_default, kanban, new_to_won, prospecting, sales_management
-from tests.insight.bulk_frames import told_by_the_fold, told_in_bulk
+from tests.insight.bulk_frames import WAYS, folded_in, told_by_the_fold, told_in_bulk
 from tests.ladders import LongAgo, sales_ladder
 from tests.unit.ladders import everything
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 LINE = {"sku": "NB-15", "quantity": 1, "unit_price": "899.00"}
+
+
+@pytest.fixture(params=WAYS, autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    with folded_in(request.param):
+        yield request.param
 
 
 def added(deal: str, n: int, **line: Any) -> Event:
@@ -101,10 +108,10 @@ def test_a_whole_cart_of_many_lines_is_put_in_columns() -> None:
     assert_one_by_one(0, [added("a", 0), told("cart.updated", "a", 1, cart={"lines": lines})])
 
 
-def test_deals_much_longer_than_the_others_take_the_ordinary_fold() -> None:
+def test_deals_much_longer_than_the_others_are_not_worth_a_step_of_all(way: str) -> None:
     long = [added("long", n) for n in range(ALWAYS_STEPPED + 1)]
     others = [added(f"deal {n}", 0) for n in range(WORTH_A_STEP + 1)]
-    assert_one_by_one(1, [*long, *others])
+    assert_one_by_one(1 if way == "steps" else 0, [*long, *others])
 
 
 def test_an_event_that_cannot_be_used_is_set_aside_as_the_fold_does_it() -> None:

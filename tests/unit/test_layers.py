@@ -52,6 +52,7 @@ ROOMS_OF = {
     "itsdangerous": {"connect"},
     "jinja2": {"mail", "web"},
     "markupsafe": {"mail"},
+    "numba": {"insight"},
     "numpy": {"insight"},
     "opentelemetry": {"observability"},
     "polars": {"cli", "insight"},

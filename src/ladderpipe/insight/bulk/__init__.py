@@ -3,8 +3,9 @@
 Rooms: what a frame of events looks like (``event_frame``), what its events tell (``payloads``,
 ``payload_columns``) and in which order (``arrange``, ``duplicates``); the ladder as tables
 (``program``, ``guard_bits``); the deals' state in arrays (``visits``, ``carts``) and its steps
-(``steps``); all of them together (``columnar``) and what comes of it (``outcome``), beside the
-ordinary fold of what does not fit (``fallback``).
+(``steps``), or the same in a compiled loop (``kernel``, ``compiled``) when that is worth
+``loading``; all of them together (``columnar``) and what comes of it (``folded``, ``outcome``),
+beside the ordinary fold of what does not fit (``fallback``).
 """
 
 from ...extras import how_to_install

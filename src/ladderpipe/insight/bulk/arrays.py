@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "LARGEST",
+    "LAST",
     "MONEY_PLACES",
     "NEVER",
     "NOTHING",
@@ -55,6 +57,10 @@ def in_microseconds(value: dt.datetime | dt.timedelta) -> int:
     """Return an instant, counted from 1970, or a delay, as a number of microseconds."""
     passed = value - _EPOCH if isinstance(value, dt.datetime) else value
     return passed // _MICROSECOND
+
+
+LAST: Final = in_microseconds(dt.datetime.max.replace(tzinfo=dt.UTC))
+"""A timer due beyond the calendar is never due."""
 
 
 def as_instant(microseconds: int) -> dt.datetime:

@@ -14,13 +14,13 @@ import numpy as np
 from .arrays import LARGEST, NOTHING, Flags, Ints, Numbers
 from .payloads import Lines
 
-__all__ = ["MOST_SEATS", "CartCopy", "Carts"]
+__all__ = ["MOST_SEATS", "ONE", "TOO_MUCH", "CartCopy", "Carts"]
 
 MOST_SEATS: Final = 64
 _FREE: Final = -1
-_TOO_MUCH: Final = 9e18
+TOO_MUCH: Final = 9e18
 """Scaled, far below what an amount may be: whether a line of more is refused, the fold says."""
-_ONE: Final = 1000
+ONE: Final = 1000
 """A quantity of one, scaled."""
 
 
@@ -55,7 +55,7 @@ class Carts:
         held, seat = self._find(deals, line.sku)
         before = np.where(held, self._quantity.ravel()[seat], 0)
         all_of_it = line.quantity == NOTHING
-        after = before + np.where(all_of_it, _ONE, line.quantity)
+        after = before + np.where(all_of_it, ONE, line.quantity)
         if is_taken.any():
             left = np.where(all_of_it, 0, np.maximum(before - line.quantity, 0))
             after = np.where(is_taken, left, after)
@@ -80,7 +80,7 @@ class Carts:
             some = np.flatnonzero(count > place)
             row = first[some] + place
             quantity = lines.quantity[row]
-            quantity = np.where(quantity == NOTHING, _ONE, quantity)
+            quantity = np.where(quantity == NOTHING, ONE, quantity)
             put = np.flatnonzero(quantity > 0)
             row = row[put]
             self._put_new(deals[some[put]], lines.sku[row], quantity[put], lines.price[row])
@@ -99,7 +99,7 @@ class Carts:
         price = np.where(price == NOTHING, 0, price)
         # Whole numbers overflow without a word; floats tell in time that they would.
         about = np.einsum("ij,ij->i", quantity.astype(float), np.abs(price).astype(float))
-        self.too_big[deals] |= about > _TOO_MUCH
+        self.too_big[deals] |= about > TOO_MUCH
         found: Ints = np.einsum("ij,ij->i", quantity, price)
         return found
 
@@ -162,7 +162,7 @@ class Carts:
         quantity, price = self._quantity.ravel()[seat], self._price.ravel()[seat]
         price = np.where(price == NOTHING, 0, price)
         about = quantity.astype(float) * np.abs(price).astype(float)
-        self.too_big[deals[about > _TOO_MUCH]] = True
+        self.too_big[deals[about > TOO_MUCH]] = True
 
     def _widen(self) -> None:
         deals, width = self._sku.shape

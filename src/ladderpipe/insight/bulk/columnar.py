@@ -7,7 +7,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,15 @@ from .arrange import Arranged, arrange
 from .arrays import Flags, in_microseconds
 from .event_frame import EventSource, read_events
 from .fallback import Histories, fold_one_by_one
+from .loading import compiled
 from .outcome import FINAL, Replayed, frames_of
 from .program import Program, can_replay_in_columns
 from .steps import Block
 
-__all__ = ["replay"]
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+__all__ = ["blocks", "replay"]
 
 BLOCK_EVENTS: Final = 100_000
 """How many events are stepped together: as many as the processor's cache holds."""
@@ -47,10 +51,11 @@ def replay(
 ) -> Replayed:
     """Return the histories that :meth:`Pipeline.replay` gives, as tables, for millions of deals.
 
-    A ladder whose guards are all declarative is folded in columns: all deals take their first
-    step together, then their second, on arrays and on all cores. Any other takes the ordinary
-    fold, and :attr:`Replayed.why_not` says why; so do single deals that the columns cannot hold
-    (:attr:`Replayed.one_by_one`). The histories are the same either way.
+    A ladder whose guards are all declarative is folded in columns, on all cores: all deals take
+    their first step together, then their second; or, where the extra ``bulk`` is installed and
+    there are millions of events, one deal after another in a compiled loop. Any other takes the
+    ordinary fold, and :attr:`Replayed.why_not` says why; so do single deals that the columns cannot
+    hold (:attr:`Replayed.one_by_one`). The histories are the same either way.
 
     Args:
         pipeline: the ladder.
@@ -86,37 +91,46 @@ def replay(
     program = Program.of(pipeline)
     # Threads are enough: NumPy and Polars let go of the interpreter while they compute.
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        arranged = arrange(program, frame, pool)
-        moves, deals, one_by_one = _stepped(program, arranged, limit, pool)
+        loading = pool.submit(compiled, program, len(frame))
+        arranged = arrange(program, frame, pool, loading.result)
+        moves, deals, one_by_one = _folded(program, arranged, limit, pool, loading.result())
     if not one_by_one.any():
         return Replayed(moves, deals, columnar=True)
     rest = fold_one_by_one(pipeline, _rows_of(arranged, one_by_one), limit)
     return _together(moves, deals, rest, int(one_by_one.sum()))
 
 
-def _stepped(
-    program: Program, events: Arranged, until: dt.datetime | None, pool: Executor
+def _folded(
+    program: Program,
+    events: Arranged,
+    until: dt.datetime | None,
+    pool: Executor,
+    kernel: type[Compiled] | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, Flags]:
-    """Step all deals, block by block; return moves, deals, and who must take the ordinary fold."""
+    """Fold all deals, block by block; return moves, deals, and who must take the ordinary fold."""
     limit = None if until is None else in_microseconds(until)
     one_by_one = np.zeros(len(events.deals), np.bool_)
+    given = None if kernel is None else kernel.of(program, events)
 
-    def step(bounds: tuple[int, int]) -> tuple[pl.DataFrame, ...]:
-        block = Block(program, events, *bounds, _too_long(events, *bounds))
-        block.step(limit)
-        frames = frames_of(program, events, block)
+    def fold(bounds: tuple[int, int]) -> tuple[pl.DataFrame, ...]:
+        if given is None:
+            block = Block(program, events, *bounds, _too_long(events, *bounds))
+            block.step(limit)
+            folded = block.folded()
+        else:
+            folded = given.fold(*bounds, limit)
         # Blocks share no deal, so threads never write one place.
-        one_by_one[block.deal] = block.one_by_one
-        return frames
+        one_by_one[slice(*bounds)] = folded.one_by_one
+        return frames_of(program, events, folded)
 
-    parts = list(pool.map(step, _blocks(events)))
+    parts = list(pool.map(fold, blocks(events)))
     # The empty frames give the columns their types when there is no block at all.
     moves = pl.concat([pl.DataFrame(schema=MOVES), *(part[0] for part in parts)])
     deals = pl.concat([pl.DataFrame(schema=FINAL), *(part[1] for part in parts)])
     return moves, deals, one_by_one
 
 
-def _blocks(events: Arranged) -> Iterator[tuple[int, int]]:
+def blocks(events: Arranged) -> Iterator[tuple[int, int]]:
     """Yield from which deal to which, for blocks of about as many events each."""
     by_events = np.cumsum(events.length) // BLOCK_EVENTS
     block = np.minimum(by_events, np.arange(len(events.length)) // LEAST_DEALS)

@@ -6,7 +6,8 @@ each word, so that asking it of a million deals is one look-up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import attrs
@@ -31,7 +32,7 @@ from ...ladder.implication import Filled, atoms_of, condition_of, is_same
 from ...ladder.machine import FIELDS
 from ...ladder.rules import Rule
 from ...model.event import Event
-from .arrays import Flags
+from .arrays import MONEY_PLACES, NEVER, Flags, Ints
 
 __all__ = ["MOST_QUESTIONS", "Asked", "FieldIsSet", "HasValue", "question_of", "questions"]
 
@@ -94,6 +95,30 @@ def questions(rules: Iterable[Rule]) -> tuple[Guard, ...]:
     return tuple(found)
 
 
+@attrs.frozen
+class ValueQuestion:
+    """A question about a known value, scaled: whether it is any but zero, or within bounds.
+
+    Attributes:
+        bit: of the word.
+        is_any: whether any value but zero will do.
+        least: otherwise, the smallest that will.
+        most: and the largest.
+        currency: the place of the one it has to be in; ``None`` when any will do.
+    """
+
+    bit: int
+    is_any: bool
+    least: int
+    most: int
+    currency: int | None
+
+    def holds(self, value: Ints) -> Flags:
+        """Return of which values it holds, whatever their currency."""
+        found: Flags = value != 0 if self.is_any else (value >= self.least) & (value <= self.most)
+        return found
+
+
 @attrs.frozen(eq=False)
 class Asked:
     """The questions of a ladder; the one at index 3 has the bit 8 of a word."""
@@ -140,6 +165,29 @@ class Asked:
         """Return the bits of the questions about a field of the deal."""
         return sum(1 << n for n, q in enumerate(self.questions) if q == FieldIsSet(name))
 
+    def value_questions(self, currencies: Sequence[str]) -> list[ValueQuestion]:
+        """Return the questions about the value, for deals whose currencies have these places."""
+        found = []
+        for question in self.questions:
+            least, most = -NEVER, NEVER
+            code: str | None = None
+            match question:
+                case HasValue():
+                    pass
+                # A bound finer than values are is rounded to the next that a value can have.
+                case ValueAtLeast(least=bound, currency=code):
+                    least = _scaled(bound, "ROUND_CEILING")
+                case ValueAtMost(most=bound, currency=code):
+                    most = _scaled(bound, "ROUND_FLOOR")
+                case _:
+                    continue
+            is_known = code in currencies
+            # −2 is no currency of any deal: a guard on one that no event names never holds.
+            place = None if code is None else currencies.index(code) if is_known else -2
+            is_any = isinstance(question, HasValue)
+            found.append(ValueQuestion(self.bit(question), is_any, least, most, place))
+        return found
+
     def table(self, guard: Guard) -> Flags:
         """Return, for every word, whether *guard* holds."""
         words = np.arange(self.words)
@@ -160,3 +208,8 @@ class Asked:
 
     def _bits(self, *kinds: type[Guard]) -> int:
         return sum(1 << n for n, q in enumerate(self.questions) if isinstance(q, kinds))
+
+
+def _scaled(bound: Decimal, rounding: str) -> int:
+    shifted = int(bound.scaleb(MONEY_PLACES).to_integral_value(rounding))
+    return max(min(shifted, NEVER), -NEVER)

@@ -18,8 +18,8 @@ from ..frames.derive import counting
 from ..frames.schema import INSTANT, MONEY, MOVES, VISITS
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
+from .folded import Folded, Passages
 from .program import Program
-from .steps import Block
 
 __all__ = ["FINAL", "Replayed", "frames_of", "visits_of"]
 
@@ -125,38 +125,25 @@ def _kind(rule: Rule) -> str:
     return "hand" if isinstance(rule.trigger, ByHand) else "timer"
 
 
-def frames_of(program: Program, events: Arranged, block: Block) -> tuple[pl.DataFrame, ...]:
-    """Return the moves and the deals of a block that was stepped, without those left out."""
-    value = block.value()
-    block.one_by_one |= block.carts.too_big
+def frames_of(program: Program, events: Arranged, folded: Folded) -> tuple[pl.DataFrame, ...]:
+    """Return the moves and the deals of those that were folded, without those left out."""
     names = _Names.of(program)
-    return _moves(program, events, block, names), _deals(events, block, names, value)
+    return _moves(program, events, folded.moves, names), _deals(events, folded, names)
 
 
-def _moves(program: Program, events: Arranged, block: Block, names: _Names) -> pl.DataFrame:
-    made = block.passages()
-    count = np.where(block.one_by_one, 0, block.visits.number)
-    by_deal = np.argsort(block.deal)
-    before = np.empty_like(count)
-    before[by_deal] = np.cumsum(count[by_deal]) - count[by_deal]
-    kept = ~block.one_by_one[made.deal]
-    place = (before[made.deal] + made.number - 1)[kept]
-    order = np.empty(len(place), np.int64)
-    order[place] = np.flatnonzero(kept)
-    number, into = made.number[order], program.into[made.way[order]]
-    out_of = np.where(number == 1, 0, np.concatenate([[0], into[:-1]]))
-    way, row = made.way[order], _place(made.row[order])
+def _moves(program: Program, events: Arranged, made: Passages, names: _Names) -> pl.DataFrame:
+    way, row = _place(made.way), _place(made.row)
     frame = events.frame
     columns = {
-        "deal": events.deals.gather(_place(block.deal[made.deal[order]])),
-        "n": pl.Series(number),
-        "out_of": names.rungs.gather(_place(out_of)),
-        "into": names.rungs.gather(_place(into)),
-        "at": _instants(made.at[order], NOTHING),
-        "recorded_at": pl.Series([None], dtype=INSTANT).new_from_index(0, len(order)),
-        "rule": names.rules.gather(_place(way)),
-        "trigger": names.kinds.gather(_place(way)),
-        "event_type": names.types.gather(_place(made.trigger[order])),
+        "deal": events.deals.gather(_place(made.deal)),
+        "n": pl.Series(made.number).cast(pl.Int64),
+        "out_of": names.rungs.gather(_place(made.out_of)),
+        "into": names.rungs.gather(_place(program.into[made.way])),
+        "at": _instants(made.at, NOTHING),
+        "recorded_at": pl.Series([None], dtype=INSTANT).new_from_index(0, len(made.at)),
+        "rule": names.rules.gather(way),
+        "trigger": names.kinds.gather(way),
+        "event_type": names.types.gather(_place(made.trigger)),
         "event_source": frame["source"].gather(row).cast(pl.String),
         "event_id": frame["id"].gather(row).cast(pl.String),
         "event_seq": frame["seq"].gather(row),
@@ -164,26 +151,24 @@ def _moves(program: Program, events: Arranged, block: Block, names: _Names) -> p
     return pl.DataFrame(columns).select(*MOVES)
 
 
-def _deals(events: Arranged, block: Block, names: _Names, value: Ints) -> pl.DataFrame:
-    visits = block.visits
-    kept = np.flatnonzero(~block.one_by_one & (visits.number > 0))
-    kept = kept[np.argsort(block.deal[kept])]
-    deal, rung = block.deal[kept], visits.rung[kept]
+def _deals(events: Arranged, folded: Folded, names: _Names) -> pl.DataFrame:
+    kept = np.flatnonzero(folded.number)
+    deal, rung = folded.first + kept, folded.rung[kept]
     last = events.rows[events.first[deal] + events.length[deal] - 1]
     currencies = _texts([*events.told.currencies, None])
-    currency = block.currency[kept]
+    currency = folded.currency[kept]
     columns = {
         "deal": events.deals.gather(_place(deal)).cast(pl.String),
         "stage": names.rungs.gather(_place(rung)),
         "status": names.statuses.gather(_place(rung)),
-        "visit": pl.Series(visits.number[kept]),
-        "entered_at": _instants(visits.entered_at[kept], NOTHING),
-        "opened_at": _instants(visits.opened_at[kept], NOTHING),
-        "closed_at": _instants(block.closed_at[kept], NOTHING),
+        "visit": pl.Series(folded.number[kept]),
+        "entered_at": _instants(folded.entered_at[kept], NOTHING),
+        "opened_at": _instants(folded.opened_at[kept], NOTHING),
+        "closed_at": _instants(folded.closed_at[kept], NOTHING),
         "last_event_at": _instants(events.at[last], NOTHING),
-        "due_at": _instants(visits.due_at[kept], NEVER),
-        "lost_from": names.rungs.gather(_place(block.lost_from[kept])),
-        "value": _money(value[kept]),
+        "due_at": _instants(folded.due_at[kept], NEVER),
+        "lost_from": names.rungs.gather(_place(folded.lost_from[kept])),
+        "value": _money(folded.value[kept]),
         "currency": currencies.gather(
             _place(np.where(currency < 0, len(currencies) - 1, currency))
         ),
@@ -197,8 +182,7 @@ def _texts(values: Sequence[str | None]) -> pl.Series:
 
 def _place(places: Numbers) -> pl.Series:
     """Return places to gather from; a negative one gives null."""
-    missing = places < 0
-    return _masked(places, missing).cast(pl.UInt32)
+    return _masked(places, places < 0).cast(pl.UInt32)
 
 
 def _instants(microseconds: Ints, missing: int) -> pl.Series:
@@ -206,7 +190,7 @@ def _instants(microseconds: Ints, missing: int) -> pl.Series:
 
 
 def _masked(numbers: Numbers, missing: Flags) -> pl.Series:
-    series = pl.Series(np.ascontiguousarray(numbers, np.int64))
+    series = pl.Series(np.ascontiguousarray(numbers))
     return series.set(pl.Series(missing), None) if missing.any() else series
 
 

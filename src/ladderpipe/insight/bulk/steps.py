@@ -8,46 +8,24 @@ are always the first ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
-from functools import partial
 from typing import Final
 
 import attrs
 import numpy as np
 
-from ...ladder.guards import ValueAtLeast, ValueAtMost
 from .arrange import Arranged
-from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
+from .arrays import NOTHING, Flags, Ints, Numbers
 from .carts import CartCopy, Carts
 from .duplicates import repeated
-from .guard_bits import HasValue
+from .folded import Folded, Passages
 from .payloads import ANSWERS, CURRENCY, VALUE, Lines
 from .program import ADD, BOUGHT, EMPTY, REMOVE, REPLACE, Program
 from .visits import Visits
 
-__all__ = ["Block", "Passages"]
+__all__ = ["Block"]
 
 _TIMER: Final = -1
 """Stands for the event that a timer's move does not have: its row, and its trigger."""
-
-
-@attrs.frozen(eq=False)
-class Passages:
-    """Moves, in the order they were made.
-
-    Attributes:
-        deal: by its number in the block.
-        row: of the event; −1 for a timer, which has none.
-        trigger: of the event; see :class:`Program`.
-    """
-
-    deal: Ints
-    number: Ints
-    way: Ints
-    at: Ints
-    row: Ints
-    trigger: Ints
 
 
 class Block:
@@ -63,6 +41,7 @@ class Block:
         """
         self.program = program
         self.events = events
+        self._start = start
         length = events.length[start:end].copy()
         left_out = events.one_by_one[start:end] | (length > too_long)
         left_out |= repeated(events, events.first[start:end], np.where(left_out, 0, length))
@@ -87,7 +66,7 @@ class Block:
         self.lost_from = np.zeros(count, np.int64)
         self.word = np.full(count, program.asked.word_of_nothing(), np.int64)
         self._moves: list[tuple[Ints, ...]] = []
-        self._values = _value_questions(program, events)
+        self._values = program.asked.value_questions(events.told.currencies)
         self._cells = len(program.triggers) * program.asked.words
 
     def step(self, until: int | None) -> None:
@@ -100,15 +79,43 @@ class Block:
             everyone = np.arange(len(self.deal))
             self._fire(everyone, np.full(len(everyone), until), np.True_)
 
-    def value(self) -> Ints:
-        """Return the deals' values, scaled; ``NOTHING`` where they are not known."""
-        return self._value(np.arange(len(self.deal)))
+    def folded(self) -> Folded:
+        """Return how the deals stand, and the moves made so far."""
+        value = self._value(np.arange(len(self.deal)))
+        self.one_by_one |= self.carts.too_big
+        by_deal, visits = np.argsort(self.deal), self.visits
+        return Folded(
+            first=self._start,
+            rung=visits.rung[by_deal],
+            number=np.where(self.one_by_one, 0, visits.number)[by_deal],
+            entered_at=visits.entered_at[by_deal],
+            opened_at=visits.opened_at[by_deal],
+            closed_at=self.closed_at[by_deal],
+            due_at=visits.due_at[by_deal],
+            lost_from=self.lost_from[by_deal],
+            value=value[by_deal],
+            currency=self.currency[by_deal],
+            one_by_one=self.one_by_one[by_deal],
+            moves=self._passages(by_deal),
+        )
 
-    def passages(self) -> Passages:
-        """Return the moves made so far."""
+    def _passages(self, by_deal: Ints) -> Passages:
         if not self._moves:
-            return Passages(*(np.zeros(0, np.int64) for _ in range(6)))
-        return Passages(*(np.concatenate(part) for part in zip(*self._moves, strict=True)))
+            return Passages(*(np.zeros(0, np.int64) for _ in range(7)))
+        parts = zip(*self._moves, strict=True)
+        deal, number, way, at, row, trigger = map(np.concatenate, parts)
+        count = np.where(self.one_by_one, 0, self.visits.number)
+        before = np.empty_like(count)
+        before[by_deal] = np.cumsum(count[by_deal]) - count[by_deal]
+        kept = ~self.one_by_one[deal]
+        place = (before[deal] + number - 1)[kept]
+        order = np.empty(len(place), np.int64)
+        order[place] = np.flatnonzero(kept)
+        number, way = number[order], way[order]
+        into = self.program.into[way]
+        out_of = np.where(number == 1, 0, np.concatenate([[0], into[:-1]]))
+        deal = self.deal[deal[order]]
+        return Passages(deal, number, out_of, way, at[order], row[order], trigger[order])
 
     def _step(self, rows: Numbers, count: int) -> None:
         program, visits = self.program, self.visits
@@ -209,11 +216,11 @@ class Block:
             word |= np.where(self.carts.lines[deals] > 0, asked.cart_bit, 0)
         if self._values:
             value, currency = self._value(deals), self.currency[deals]
-            for bit, compare, code in self._values:
-                holds = (value != NOTHING) & compare(value)
-                if code is not None:
-                    holds &= currency == code
-                word |= np.where(holds, bit, 0)
+            for asked_of in self._values:
+                holds = (value != NOTHING) & asked_of.holds(value)
+                if asked_of.currency is not None:
+                    holds &= currency == asked_of.currency
+                word |= np.where(holds, asked_of.bit, 0)
         self.word[deals] = word
 
     def _value(self, deals: Ints) -> Ints:
@@ -317,34 +324,3 @@ class _Frozen:
         if asked := block.program.asked.field_bits("currency"):
             block.word[deals] = (block.word[deals] & ~asked) | np.where(currency >= 0, asked, 0)
         block._answer_anew(deals)
-
-
-def _value_questions(
-    program: Program, events: Arranged
-) -> list[tuple[int, Callable[[Ints], Flags], int | None]]:
-    """Return the questions about the value: bit, comparison of known values, currency."""
-    found: list[tuple[int, Callable[[Ints], Flags], int | None]] = []
-    currencies = list(events.told.currencies)
-    for question in program.asked.questions:
-        compare: Callable[[Ints], Flags]
-        code: str | None = None
-        match question:
-            case HasValue():
-                compare = partial(np.not_equal, 0)
-            # A bound finer than values are is rounded to the next that a value can have.
-            case ValueAtLeast(least=bound, currency=code):
-                compare = partial(np.less_equal, _scaled(bound, "ROUND_CEILING"))
-            case ValueAtMost(most=bound, currency=code):
-                compare = partial(np.greater_equal, _scaled(bound, "ROUND_FLOOR"))
-            case _:
-                continue
-        is_known = code in currencies
-        # −2 is no currency of any deal: a guard on one that no event names never holds.
-        place = None if code is None else currencies.index(code) if is_known else -2
-        found.append((program.asked.bit(question), compare, place))
-    return found
-
-
-def _scaled(bound: Decimal, rounding: str) -> int:
-    shifted = int(bound.scaleb(MONEY_PLACES).to_integral_value(rounding))
-    return max(min(shifted, NEVER), -NEVER)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Final
-
 import numpy as np
 
-from .arrays import NEVER, NOTHING, Flags, Ints, Numbers, in_microseconds
+from .arrays import LAST, NEVER, NOTHING, Flags, Ints, Numbers
 from .program import Timers
 
 __all__ = ["Visits"]
-
-_LAST: Final = in_microseconds(dt.datetime.max.replace(tzinfo=dt.UTC))
-"""A timer due beyond the calendar is never due."""
 
 
 class Visits:
@@ -75,7 +69,7 @@ class Visits:
         start = np.where(since == 1, self.activity_at[deals], entered)
         start = np.where(since == 2, self.opened_at[deals], start)
         due = start + self.timers.delay[rung, place]
-        is_never = (due > _LAST) | (self.timers.way[rung, place] < 0)
+        is_never = (due > LAST) | (self.timers.way[rung, place] < 0)
         return np.where(is_never, NEVER, np.maximum(due, entered))
 
     def is_blocked(self, deals: Ints, place: int) -> Flags:

@@ -1,0 +1,48 @@
+"""Whether the compiled kernel is there, and worth waiting for.
+
+Numba is imported for very many events, or never. What it compiles is kept on disk, for all
+processes that come after the first.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from .program import Program
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+__all__ = ["WORTH_LOADING", "compiled"]
+
+WORTH_LOADING: Final = 4_000_000
+"""NumPy's steps have done with fewer events before the kernel would be loaded."""
+
+_lock = threading.Lock()
+_found: list[type[Compiled] | None] = []
+
+
+def compiled(program: Program, events: int) -> type[Compiled] | None:
+    """Return the compiled fold if it is there and so many events are worth it.
+
+    Whether it is loaded already does not count: the same events take the same way, whatever this
+    process did before.
+    """
+    if events < WORTH_LOADING:
+        return None
+    with _lock:
+        if not _found:
+            _found.append(_loaded(program))
+    return _found[0]
+
+
+def _loaded(program: Program) -> type[Compiled] | None:
+    try:
+        from .compiled import Compiled
+    except (ImportError, RuntimeError):
+        # It is not installed, or nothing may be written beside it nor in the user's cache: then
+        # each process would compile it again, and wait for it longer than NumPy takes.
+        return None
+    Compiled.warm(program)
+    return Compiled

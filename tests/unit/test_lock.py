@@ -75,11 +75,18 @@ def held(lock: str, environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def for_extra(asked: str, extra: str) -> str:
+    """Return what an extra asks for, which may be for some environments only."""
+    package, _, marker = asked.partition(";")
+    where = f"({marker}) and " if marker else ""
+    return f"{package} ; {where}extra == '{extra}'"
+
+
 def asked_by(name: str, version: str) -> list[str]:
     """Return what a package asks for: nothing that is known, if another one is installed here."""
     if name == ITSELF:
         return PROJECT["dependencies"] + [
-            f"{asked} ; extra == '{extra}'"
+            for_extra(asked, extra)
             for extra, all_asked in PROJECT["optional-dependencies"].items()
             for asked in all_asked
         ]

@@ -158,6 +158,7 @@ def in_each_way(
         with folded_in(way):
             replayed = replay(pipeline, events, until, workers=1)
         assert replayed.columnar
+        assert replayed.compiled == (way == "kernel")
         yield replayed
 
 

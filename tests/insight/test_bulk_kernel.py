@@ -28,45 +28,76 @@ from ladderpipe.insight.bulk import loading, replay
 from ladderpipe.templates import sales_management
 
 at = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
-line = {"sku": "NB-15", "quantity": 1, "unit_price": "899.00"}
-opened = Event("cart.item_added", deal="a", id="1", at=at, data={"line": line})
+lines = [{"sku": sku, "quantity": 1, "unit_price": "449.50"} for sku in ("NB-15", "MS-01")]
+told = [
+    Event("cart.item_added", deal="a", id=line["sku"], at=at, data={"line": line})
+    for line in lines
+]
 """
 TOLD = """
-found = replay(sales_management(), [opened])
-print(found.columnar, found.one_by_one, found.moves["into"].to_list(), found.deals["value"][0])
+found = replay(sales_management(), told)
+print(found.compiled, found.one_by_one, found.moves["into"].to_list(), found.deals["value"][0])
 """
-EXPECTED = "True 0 ['quote_requested'] 899.0000000000\n"
+WORTH_IT = "loading.WORTH_LOADING = 0\n"
+STEPPED = "False 0 ['quote_requested'] 899.0000000000\n"
+COMPILED = "True 0 ['quote_requested'] 899.0000000000\n"
 
 
-def interpreter(code: str, **surroundings: str) -> str:
+def interpreter(code: str, **surroundings: str) -> tuple[str, str]:
+    """Return what another process says, and what it complains of."""
     command = [sys.executable, "-c", REPLAYED + code]
     where = os.environ | surroundings
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=where).stdout
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=where)
+    return found.stdout, found.stderr
+
+
+def kept_in(folder: Path) -> dict[str, str]:
+    """Return what makes the package one that may not be written to, and this the user's folder."""
+    return {
+        "NUMBA_CACHE_LOCATOR_CLASSES": "UserWideCacheLocator",
+        "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder),
+    }
 
 
 def test_numba_is_not_even_imported_for_few_events() -> None:
     code = "import ladderpipe.insight" + TOLD + 'print("numba" in sys.modules)'
-    assert interpreter(code) == EXPECTED + "False\n"
+    assert interpreter(code) == (STEPPED + "False\n", "")
     assert WORTH_LOADING >= 1_000_000
 
 
-def test_without_numba_the_steps_do_the_same() -> None:
-    missing = 'sys.modules["numba"] = None\nloading.WORTH_LOADING = 0\n'
-    assert interpreter(missing + TOLD) == EXPECTED
+def test_without_numba_the_steps_do_the_same_and_nobody_complains() -> None:
+    missing = 'sys.modules["numba"] = None\n'
+    assert interpreter(missing + WORTH_IT + TOLD) == (STEPPED, "")
 
 
 def test_where_nothing_can_be_kept_on_disk_nobody_waits_for_the_kernel(tmp_path: Path) -> None:
-    """Numba is asked to keep it in the user's folder alone, and the user has none."""
     nowhere = tmp_path / "a file"
     nowhere.write_text("")
-    asked = "loading.WORTH_LOADING = 0\n"
-    said = 'print("ladderpipe.insight.bulk.compiled" in sys.modules)'
-    surroundings = {
-        "NUMBA_CACHE_LOCATOR_CLASSES": "UserWideCacheLocator",
-        "HOME": str(nowhere),
-        "XDG_CACHE_HOME": str(nowhere),
-    }
-    assert interpreter(asked + TOLD + said, **surroundings) == EXPECTED + "False\n"
+    said, complaint = interpreter(WORTH_IT + TOLD, **kept_in(nowhere))
+    assert said == STEPPED
+    assert complaint.startswith("bulk replay goes without its compiled kernel: cannot cache")
+
+
+def test_on_a_full_disk_the_steps_do_the_same(tmp_path: Path) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    said, complaint = interpreter(full + WORTH_IT + TOLD, **kept_in(tmp_path))
+    assert said == STEPPED
+    assert complaint.startswith("bulk replay goes without its compiled kernel: ")
+
+
+@pytest.mark.slow
+def test_what_was_compiled_is_taken_by_the_next_process_unless_its_numbers_are_others(
+    tmp_path: Path,
+) -> None:
+    hits = "from ladderpipe.insight.bulk.kernel import fold_deals as fold\n"
+    hits += "print(sum(fold.stats.cache_hits.values()), sum(fold.stats.cache_misses.values()))\n"
+    code, where = WORTH_IT + TOLD + hits, kept_in(tmp_path)
+    assert interpreter(code, **where) == (COMPILED + "0 1\n", "")
+    assert interpreter(code, **where) == (COMPILED + "1 0\n", "")
+    smaller = "from ladderpipe.insight.bulk import carts\ncarts.MOST_SEATS = 1\n"
+    said, _ = interpreter(smaller + code, **where)
+    assert said == COMPILED.replace("True 0", "True 1") + "0 1\n"
 
 
 def ping_pong() -> Pipeline:
@@ -86,6 +117,7 @@ def test_timers_may_make_many_more_moves_than_there_are_events() -> None:
     expected = told_by_the_fold(ping_pong(), events, until)
     assert len(expected["moves"]) > 2_000
     for replayed in in_each_way(ping_pong(), events, until):
+        assert replayed.one_by_one == 0
         assert told_in_bulk(replayed) == expected
 
 

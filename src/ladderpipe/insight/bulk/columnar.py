@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import numpy as np
 import polars as pl
 
@@ -93,11 +94,13 @@ def replay(
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         loading = pool.submit(compiled, program, len(frame))
         arranged = arrange(program, frame, pool, loading.result)
-        moves, deals, one_by_one = _folded(program, arranged, limit, pool, loading.result())
+        kernel = loading.result()
+        moves, deals, one_by_one = _folded(program, arranged, limit, pool, kernel)
+    replayed = Replayed(moves, deals, columnar=True, compiled=kernel is not None)
     if not one_by_one.any():
-        return Replayed(moves, deals, columnar=True)
+        return replayed
     rest = fold_one_by_one(pipeline, _rows_of(arranged, one_by_one), limit)
-    return _together(moves, deals, rest, int(one_by_one.sum()))
+    return _together(replayed, rest, int(one_by_one.sum()))
 
 
 def _folded(
@@ -156,11 +159,11 @@ def _rows_of(events: Arranged, deals: Flags) -> pl.DataFrame:
     return events.frame[pl.Series(np.sort(np.concatenate(parts)))]
 
 
-def _together(moves: pl.DataFrame, deals: pl.DataFrame, rest: Histories, count: int) -> Replayed:
-    return Replayed(
-        _merged(moves, rest.moves),
-        _merged(deals, rest.deals),
-        columnar=True,
+def _together(replayed: Replayed, rest: Histories, count: int) -> Replayed:
+    return attrs.evolve(
+        replayed,
+        moves=_merged(replayed.moves, rest.moves),
+        deals=_merged(replayed.deals, rest.deals),
         one_by_one=count,
         carried=rest.carried,
         aside=tuple(rest.aside),

@@ -39,6 +39,7 @@ from .kernel import (
     N,
     Stream,
     Workplace,
+    Written,
     fold_deals,
     sort_by_deal,
 )
@@ -123,37 +124,41 @@ class Compiled:
     def warm(cls, program: Program) -> None:
         """Fold nothing, so that the kernel is compiled, or read from the disk."""
         nothing = Stream(**{name: _fixed(np.zeros(0), kind) for name, kind in _STREAM.items()})
-        cls(_ladder(program, ()), nothing).fold(0, 0, None)
         cls.sorted_rows(nothing.sku, nothing.at, nothing.first)
+        cls(_ladder(program, ()), nothing).fold(0, 0, None)
 
     def fold(self, start: int, end: int, until: int | None) -> Folded:
         """Fold the deals from *start* up to *end*, and fire what is due up to and at *until*."""
         lengths = self.stream.length[start:end]
-        seats = 4 << (2 * int(lengths.max(initial=0))).bit_length()
-        work = Workplace(
-            np.zeros(KNOWN, np.int64),
-            np.zeros((9, MOST_SEATS), np.int64),
-            np.zeros(seats, np.uint64),
-            np.full(seats, -1, np.int64),
-        )
+        longest = int(lengths.max(initial=0))
         limit = NOTHING if until is None else until
         parts: list[tuple[Ints, Ints, Numbers]] = []
         # An event makes a move at most; timers make more of them here and there.
         done, room = start, int(lengths.sum()) + len(lengths)
-        while True:
+        while done < end or not parts:
             ends = np.empty((ENDS, end - done), np.int64)
-            moves, instants = np.empty((MOVES, room), np.int32), np.empty(room, np.int64)
-            first = done
+            written = Written(np.empty((MOVES, room), np.int32), np.empty(room, np.int64))
+            first, work = done, _workplace(longest)
             done, made, more = fold_deals(
-                *(done, end, limit, self.stream, self.ladder, ends, moves, instants, work)
+                done, end, limit, self.stream, self.ladder, ends, written, work
             )
-            parts.append((ends[:, : done - first], instants[:made], moves[:, :made]))
-            if done == end:
-                break
+            parts.append((ends[:, : done - first], written.at[:made], written.moves[:, :made]))
             room = more + int(self.stream.length[done:end].sum())
         if len(parts) == 1:
             return _folded(start, *parts[0])
         return _folded(start, *map(np.hstack, zip(*parts, strict=True)))
+
+
+def _workplace(longest: int) -> Workplace:
+    """Return room to fold deals of so many events at most."""
+    # At least two for each event, and a power of two: see how the kernel looks for one told twice.
+    seats = 4 << (longest // 2).bit_length()
+    return Workplace(
+        known=np.zeros(KNOWN, np.int64),
+        carts=np.zeros((9, MOST_SEATS), np.int64),
+        seat=np.zeros(seats, np.uint64),
+        taken_by=np.full(seats, -1, np.int64),
+    )
 
 
 def _ladder(program: Program, currencies: Sequence[str]) -> Ladder:

@@ -5,8 +5,8 @@ Nothing is written down between two events of a deal but a row of numbers, and t
 let go of, so that threads share the cores. Whoever imports this module waits for Numba; see
 :mod:`.compiled`, which also says what is given to :func:`fold_deals`.
 
-What was compiled is kept on disk, and known there by the date of this file alone: after a change
-to a number that is imported here, touch it.
+What was compiled is kept on disk, and known there by what stands in this file and by
+:data:`NUMBERS`; so whatever is compiled stands here, and no function comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ from .carts import MOST_SEATS, ONE, TOO_MUCH
 from .payloads import ANSWERS, CURRENCY, VALUE
 from .program import ADD, BOUGHT, EMPTY, REMOVE, REPLACE
 
-__all__ = ["ENDS", "KNOWN", "MOVES", "Ladder", "Stream", "Workplace", "fold_deals", "sort_by_deal"]
+__all__ = [
+    "ENDS",
+    "KNOWN",
+    "MOVES",
+    "Ladder",
+    "Stream",
+    "Workplace",
+    "Written",
+    "fold_deals",
+    "sort_by_deal",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -50,6 +60,14 @@ def _inlined(function: _Function) -> _Function:
     return cast("_Function", made)
 
 
+NUMBERS: Final = (
+    *(LARGEST, LAST, NEVER, NOTHING),
+    *(MOST_SEATS, ONE, TOO_MUCH),
+    *(ANSWERS, CURRENCY, VALUE),
+    *(ADD, BOUGHT, EMPTY, REMOVE, REPLACE),
+)
+"""All that is imported: compiled code holds the numbers themselves."""
+
 RUNG, NUMBER, ENTERED_AT, OPENED_AT, CLOSED_AT, DUE_AT, LOST_FROM = 0, 1, 2, 3, 4, 5, 6
 WORTH, CURRENCY_CODE, ONE_BY_ONE = 7, 8, 9
 ENDS = 10
@@ -58,8 +76,11 @@ ENDS = 10
 _ACTIVITY_AT, _NEXT, _BLOCKED, _FIRED, _FIRED_AT = 10, 11, 12, 13, 14
 _EXPLICIT, _HAS_HELD, _IS_TOLD, _WORD, _LINES = 15, 16, 17, 18, 19
 _FROZEN_LINES, _FROZEN_IS_TOLD, _FROZEN_EXPLICIT, _FROZEN_CURRENCY = 20, 21, 22, 23
-KNOWN = 24
-"""What they mean: :class:`~.visits.Visits` and :class:`~.steps.Block` have an array for each."""
+_DEAL, _WRITTEN, _NEAR = 24, 25, 26
+KNOWN = 27
+"""What they mean: :class:`~.visits.Visits` and :class:`~.steps.Block` have an array for each.
+The last are the deal's place among all, how many moves of those before it are written down, and
+what says nothing, but was read."""
 
 _SKU, _QUANTITY, _PRICE = 0, 1, 2
 _FROZEN, _BEFORE = 3, 6
@@ -118,10 +139,16 @@ _WORDS, _WORD_OF_NOTHING, _CART_BIT, _VALUE_BITS, _CURRENCY_BITS = 0, 1, 2, 3, 4
 _CLOSED, _WON, _LOST, _ANY_TIMER, _REARMS = 0, 1, 2, 3, 4
 _RULE, _DELAY, _SINCE, _BIT = 0, 1, 2, 3
 
-
 DEAL, N, OUT_OF, WAY, ROW, TRIGGER = 0, 1, 2, 3, 4, 5
 MOVES = 6
 """What is written of a move beside its instant: see :class:`~.folded.Passages`."""
+
+
+class Written(NamedTuple):
+    """Room for moves, with a column for each, and for when they were made."""
+
+    moves: Numbers
+    at: Ints
 
 
 class Workplace(NamedTuple):
@@ -161,9 +188,9 @@ def fold_deals(
     stream: Stream,
     ladder: Ladder,
     ends: Ints,
-    moves: Numbers,
-    instants: Ints,
+    written: Written,
     work: Workplace,
+    numbers: tuple[float, ...] = NUMBERS,
 ) -> tuple[int, int, int]:
     """Fold deals from *start* up to *end*, as long as there is room for their moves.
 
@@ -174,48 +201,57 @@ def fold_deals(
         stream: the events.
         ladder: the rules.
         ends: is filled with a column for each deal.
-        moves: is filled with a column for each move.
-        instants: likewise, with when it was.
-        work: room to write in.
+        written: is filled with the moves.
+        work: as it was made; is of no use afterwards.
+        numbers: a part of what the compiled code is found by, like the types of the others.
 
     Returns:
         The first deal that was not folded, *end* if all were; how many moves were written; and
         how many that deal would write.
     """
-    made, known = 0, work.known
+    count, known = 0, work.known
     for deal in range(start, end):
-        _begin(known, ladder)
+        _begin(known, deal, count, ladder)
         if stream.left_out[deal] or _is_told_twice(deal, stream, work):
             known[ONE_BY_ONE] = 1
         else:
-            then = _fold(deal, known, made, until, stream, ladder, moves, instants, work.carts)
+            _fold(known, until, stream, ladder, written, work.carts)
             if not known[ONE_BY_ONE]:
-                if then > len(instants):
-                    return deal, made, then - made
-                made = then
+                if count + known[NUMBER] > len(written.at):
+                    return deal, count, int(known[NUMBER])
+                count += int(known[NUMBER])
         for column in range(ENDS):
             ends[column, deal - start] = known[column]
-    return end, made, 0
+    return end, count, 0
 
 
 @_inlined
-def _begin(known: Ints, ladder: Ladder) -> None:
+def _begin(known: Ints, deal: int, count: int, ladder: Ladder) -> None:
     known[:] = 0
     known[CLOSED_AT] = known[_FIRED_AT] = known[WORTH] = known[_EXPLICIT] = NOTHING
     known[DUE_AT] = NEVER
     known[CURRENCY_CODE] = -1
     known[_WORD] = ladder.asked[_WORD_OF_NOTHING]
+    known[_DEAL] = deal
+    known[_WRITTEN] = count
 
 
 @_inlined
 def _is_told_twice(deal: int, stream: Stream, work: Workplace) -> bool:
     """Return whether two events of a deal have one identity, by its hash."""
-    first, length = stream.first[deal], stream.length[deal]
+    first, length, near = stream.first[deal], stream.length[deal], 0
+    has_lines = len(stream.sku) and len(stream.quantity) and len(stream.price)
+    has_lines = has_lines and not len(stream.payload)
     seats = 4
     while seats < 2 * length:
         seats *= 2
     for place in range(first, first + length):
-        identity = stream.identity[stream.rows[place]]
+        row = stream.rows[place]
+        # The fold waits for the memory at each event; here the waits overlap, and then it is near.
+        near ^= stream.at[row]
+        if has_lines:
+            near ^= stream.sku[row] ^ stream.quantity[row] ^ stream.price[row]
+        identity = stream.identity[row]
         seat = int(identity >> np.uint64(7)) & (seats - 1)
         # Nobody tidies the table: a seat that another deal took is free.
         while work.taken_by[seat] == deal:
@@ -224,22 +260,17 @@ def _is_told_twice(deal: int, stream: Stream, work: Workplace) -> bool:
             seat = (seat + 1) & (seats - 1)
         work.seat[seat] = identity
         work.taken_by[seat] = deal
+    # Written down, or the compiler would leave out the reading.
+    work.known[_NEAR] = near
     return False
 
 
 @_inlined
 def _fold(
-    deal: int,
-    known: Ints,
-    made: int,
-    until: int,
-    stream: Stream,
-    ladder: Ladder,
-    moves: Numbers,
-    instants: Ints,
-    carts: Ints,
-) -> int:
-    """Fold one deal; return how many moves there are then, those without room counted too."""
+    known: Ints, until: int, stream: Stream, ladder: Ladder, written: Written, carts: Ints
+) -> None:
+    """Fold one deal; those of its moves for which there is no room are only counted."""
+    deal = known[_DEAL]
     first, each_its_own = stream.first[deal], not len(stream.payload)
     for place in range(first, first + stream.length[deal]):
         row = stream.rows[place]
@@ -247,7 +278,7 @@ def _fold(
         # A hand comes after the timers of its own instant, any other event before them (S9).
         limit = at + int(ladder.is_hand[trigger])
         if known[DUE_AT] < limit:
-            made = _fire(known, limit, ladder, moves, instants, deal, made)
+            _fire(known, limit, ladder, written)
         payload = row if each_its_own else int(stream.payload[row])
         flags, change = stream.flags[payload], ladder.change[trigger]
         is_frozen = False
@@ -256,16 +287,15 @@ def _fold(
         cell = (known[RUNG] * len(ladder.change) + trigger) * ladder.asked[_WORDS] + known[_WORD]
         way = int(ladder.winner[cell])
         if way >= 0:
-            made = _move(known, way, at, row, trigger, ladder, moves, instants, deal, made)
+            _move(known, way, at, row, trigger, ladder, written)
         elif ladder.rungs[known[RUNG], _ANY_TIMER]:
-            made = _after_activity(known, at, ladder, moves, instants, deal, made)
+            _after_activity(known, at, ladder, written)
         # Only now is it known whether the event reopened the deal, which unfreezes its cart (S17).
         if is_frozen and ladder.rungs[known[RUNG], _CLOSED]:
             _put_back(known, ladder, carts)
     if until != NOTHING:
-        made = _fire(known, until + 1, ladder, moves, instants, deal, made)
+        _fire(known, until + 1, ladder, written)
     known[WORTH] = _value(known, carts)
-    return made
 
 
 # -- data -----------------------------------------------------------------------------------------
@@ -475,18 +505,9 @@ def _value(known: Ints, carts: Ints) -> int:
 
 @_inlined
 def _move(
-    known: Ints,
-    way: int,
-    at: int,
-    row: int,
-    trigger: int,
-    ladder: Ladder,
-    moves: Numbers,
-    instants: Ints,
-    deal: int,
-    made: int,
-) -> int:
-    """Move a deal, and write it down if there is room; return how many moves there are then."""
+    known: Ints, way: int, at: int, row: int, trigger: int, ladder: Ladder, written: Written
+) -> None:
+    """Move a deal, and write it down if there is room."""
     left, entered = known[RUNG], ladder.into[way]
     known[RUNG] = entered
     known[NUMBER] += 1
@@ -499,15 +520,16 @@ def _move(
         _schedule(known, ladder)
     if ladder.rungs[left, _CLOSED] or ladder.rungs[entered, _CLOSED]:
         _note_closing(known, left, entered, at, ladder)
-    if made < len(instants):
-        moves[DEAL, made] = deal
-        moves[N, made] = known[NUMBER]
-        moves[OUT_OF, made] = left
-        moves[WAY, made] = way
-        instants[made] = at
-        moves[ROW, made] = row
-        moves[TRIGGER, made] = trigger
-    return made + 1
+    place = known[_WRITTEN] + known[NUMBER] - 1
+    if place < len(written.at):
+        moves = written.moves
+        moves[DEAL, place] = known[_DEAL]
+        moves[N, place] = known[NUMBER]
+        moves[OUT_OF, place] = left
+        moves[WAY, place] = way
+        moves[ROW, place] = row
+        moves[TRIGGER, place] = trigger
+        written.at[place] = at
 
 
 @_inlined
@@ -560,45 +582,29 @@ def _passes(known: Ints, place: int, at: int, ladder: Ladder) -> bool:
 
 
 @_inlined
-def _fire(
-    known: Ints, limit: int, ladder: Ladder, moves: Numbers, instants: Ints, deal: int, made: int
-) -> int:
+def _fire(known: Ints, limit: int, ladder: Ladder, written: Written) -> None:
     """Fire the timers due before *limit*, one after another."""
     while known[DUE_AT] < limit:
         due, place = known[DUE_AT], known[_NEXT]
         if _passes(known, place, due, ladder):
-            made = _fire_this(known, place, due, ladder, moves, instants, deal, made)
+            _fire_this(known, place, due, ladder, written)
         else:
             known[_BLOCKED] |= np.int64(1) << place
             _schedule(known, ladder)
-    return made
 
 
 @_inlined
-def _fire_this(
-    known: Ints,
-    place: int,
-    at: int,
-    ladder: Ladder,
-    moves: Numbers,
-    instants: Ints,
-    deal: int,
-    made: int,
-) -> int:
+def _fire_this(known: Ints, place: int, at: int, ladder: Ladder, written: Written) -> None:
     rung = known[RUNG]
     if known[_FIRED_AT] != at:
         known[_FIRED] = 0
     known[_FIRED] |= ladder.timers[rung, place, _BIT]
     known[_FIRED_AT] = at
-    return _move(
-        known, ladder.timers[rung, place, _RULE], at, -1, -1, ladder, moves, instants, deal, made
-    )
+    _move(known, ladder.timers[rung, place, _RULE], at, -1, -1, ladder, written)
 
 
 @_inlined
-def _after_activity(
-    known: Ints, at: int, ladder: Ladder, moves: Numbers, instants: Ints, deal: int, made: int
-) -> int:
+def _after_activity(known: Ints, at: int, ladder: Ladder, written: Written) -> None:
     """Rearm timers that count from activity, then try the blocked ones again."""
     known[_ACTIVITY_AT] = at
     if ladder.rungs[known[RUNG], _REARMS]:
@@ -610,5 +616,5 @@ def _after_activity(
     if known[_BLOCKED]:
         for place in range(ladder.timers.shape[1]):
             if known[_BLOCKED] >> place & 1 and _passes(known, place, at, ladder):
-                return _fire_this(known, place, at, ladder, moves, instants, deal, made)
-    return made
+                _fire_this(known, place, at, ladder, written)
+                return

@@ -6,6 +6,8 @@ processes that come after the first.
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +21,7 @@ __all__ = ["WORTH_LOADING", "compiled"]
 WORTH_LOADING: Final = 4_000_000
 """NumPy's steps have done with fewer events before the kernel would be loaded."""
 
+_log = logging.getLogger("ladderpipe")
 _lock = threading.Lock()
 _found: list[type[Compiled] | None] = []
 
@@ -38,11 +41,15 @@ def compiled(program: Program, events: int) -> type[Compiled] | None:
 
 
 def _loaded(program: Program) -> type[Compiled] | None:
+    if importlib.util.find_spec("numba") is None:
+        return None
     try:
         from .compiled import Compiled
-    except (ImportError, RuntimeError):
-        # It is not installed, or nothing may be written beside it nor in the user's cache: then
-        # each process would compile it again, and wait for it longer than NumPy takes.
+
+        Compiled.warm(program)
+    except Exception as error:
+        # Mostly nothing can be kept on disk: then each process would compile it again, and wait for
+        # it longer than NumPy takes. Numba has many more reasons, such as a NumPy too new for it.
+        _log.warning("bulk replay goes without its compiled kernel: %s", error)
         return None
-    Compiled.warm(program)
     return Compiled

@@ -55,6 +55,7 @@ class Replayed:
             or very many events.
         carried: visits that baselines began in, which no move of these histories begins.
         aside: events that could not be used, each with the reason.
+        compiled: whether the columns were folded by the loop that the extra ``bulk`` brings.
     """
 
     moves: pl.DataFrame
@@ -64,6 +65,7 @@ class Replayed:
     one_by_one: int = 0
     carried: pl.DataFrame = attrs.field(factory=lambda: pl.DataFrame(schema=VISITS))
     aside: tuple[SetAside, ...] = ()
+    compiled: bool = False
 
     @functools.cached_property
     def visits(self) -> pl.DataFrame:

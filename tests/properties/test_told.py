@@ -63,6 +63,24 @@ def test_from_the_last_telling_on_timers_fire_but_not_before_it_says(
 
 
 @given(found=ladders_and_events(min_size=1), data=st.data())
+def test_a_telling_that_cannot_be_read_changes_nothing(
+    found: tuple[Pipeline, list[Event]], data: st.DataObject
+):
+    pipeline, events = found
+    at = max(e.at for e in events) + data.draw(st.integers(1, 200)) * HOUR
+    unread = telling(data.draw(st.sampled_from(pipeline.stages)), 99, at, timers_from="soon")
+    expected = pipeline.fold(events, until=at - dt.timedelta(microseconds=1))
+    history = pipeline.fold(data.draw(st.permutations([*events, unread])))
+    if expected is None:
+        assert history is None
+        return
+    assert history is not None
+    assert history.moves == expected.moves
+    assert [each for each in history.aside if each.event != unread] == list(expected.aside)
+    assert len(history.aside) == len(expected.aside) + 1
+
+
+@given(found=ladders_and_events(min_size=1), data=st.data())
 def test_a_board_that_is_told_in_any_order_holds_the_fold(
     found: tuple[Pipeline, list[Event]], data: st.DataObject
 ):

@@ -152,12 +152,18 @@ def begin(
 def last_telling(
     ladder: Ladder, events: Sequence[Event], renamed: Mapping[str, str] | None = None
 ) -> Event | None:
-    """Return the last of these that says in which stage the deal was; see S13a."""
+    """Return the last of these that says in which stage the deal was; see S13a.
+
+    One that cannot be read will be set aside, and changes nothing.
+    """
     for event in reversed(events):
         if event.type == TOLD:
             into = str(event.data.get("stage"))
-            if into in ladder.rungs or (renamed and into in renamed):
-                return event
+            is_known = into in ladder.rungs or (renamed and into in renamed)
+            with contextlib.suppress(InvalidEventError):
+                told_instant(event, TIMERS_FROM)
+                if is_known:
+                    return event
     return None
 
 
@@ -269,11 +275,7 @@ def _stay(
 def _end_of_telling(draft: Draft, event: Event) -> None:
     """Let the ladder's rules hold again, from the last ``ladder.told`` on or as that says."""
     draft.telling = None
-    floor = event.at
-    # One that says no instant was set aside, if that was where it failed.
-    with contextlib.suppress(InvalidEventError):
-        floor = max(floor, told_instant(event, TIMERS_FROM) or floor)
-    draft.floor = floor
+    draft.floor = max(event.at, told_instant(event, TIMERS_FROM) or event.at)
     if draft.stage is not None:
         reschedule(draft)
 

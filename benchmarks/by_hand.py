@@ -52,11 +52,10 @@ INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, dige
 VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_CUSTOMER = "INSERT INTO ladder_customers (key, deal) VALUES (?, ?) ON CONFLICT DO NOTHING"
-CLOSE_VISIT = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n = ?"
 ADD_MOVE = """
-INSERT INTO ladder_moves (deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule,
+INSERT INTO ladder_moves (deal, n, visit_key, out_of, into_stage, at, recorded_at, rule,
     event_source, event_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SAVE_DOCUMENT = """
 INSERT INTO ladder_documents (deal, data) VALUES (?, ?)
@@ -89,7 +88,6 @@ class SalesByHand:
         self._into_confirmed, self._into_review, self._into_saved = rules[:3]
         self._into_parked, self._into_quote = rules[3:5]
         self._moves: dict[tuple[int, int], list[Any]] = {}
-        self._closed: list[tuple[int, int, int]] = []
         self._keys: list[tuple[str, int]] = []
 
     def _instant(self, at: dt.datetime) -> Any:
@@ -97,7 +95,7 @@ class SalesByHand:
 
     def take(self, events: list[Event]) -> None:
         """Write a batch in one transaction."""
-        self._moves, self._closed, self._keys = {}, [], []
+        self._moves, self._keys = {}, []
         documents: dict[int, dict[str, Any]] = {}
         deals = self._load(list({event.deal: None for event in events}))
         rows = []
@@ -211,13 +209,9 @@ class SalesByHand:
             lines = document["cart"]
             more = f" + {len(lines) - 1}" if len(lines) > 1 else ""
             document["title"] = lines[0]["title"] + more
-        elif (current := self._moves.get((row["id"], row["visit"]))) is not None:
-            current[6] = at
-        else:
-            self._closed.append((at, row["id"], row["visit"]))
         visit = row["visit"] + 1
         self._moves[row["id"], visit] = [
-            *(row["id"], visit, key, row["stage"], into, at, None, self._recorded_at, rule),
+            *(row["id"], visit, key, row["stage"], into, at, self._recorded_at, rule),
             *(event.source, event.id),
         ]
         row["stage"], row["visit"], row["visit_key"], row["entered_at"] = into, visit, key, at
@@ -236,7 +230,6 @@ class SalesByHand:
         rows = [(*list(row.values())[2:], row["id"]) for row, _ in deals.values()]
         self._commit(
             (ADD_EVENT, events),
-            (CLOSE_VISIT, self._closed),
             (SAVE_DEAL, rows),
             (ADD_MOVE, list(self._moves.values())),
             (SAVE_DOCUMENT, texts),

@@ -16,7 +16,6 @@ from .by_hand import (
     ADD_CUSTOMER,
     ADD_EVENT,
     ADD_MOVE,
-    CLOSE_VISIT,
     SAVE_DOCUMENT,
     SAVE_SEARCH,
     encode,
@@ -112,7 +111,7 @@ def rows_of(
     return (
         (number, event.deal, key, at, at, at, at + wait, at, at, event.id, *known),
         (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at, False),
-        (number, 1, key, None, "lead", at, None, recorded_at, rule, "", event.id),
+        (number, 1, key, None, "lead", at, recorded_at, rule, "", event.id),
         (number, document),
         (email, number),
         (number, "\n".join((event.deal, event.deal, address))),
@@ -152,16 +151,14 @@ class SweepByHand:
             self._connection.execute("COMMIT")
 
     def _write(self, due: list[tuple[Any, ...]]) -> None:
-        closed, deals, moves = [], [], []
+        deals, moves = [], []
         now, rule = self._now, self._rule
         timers = encode({"fired": [rule]})
         for number, visit, left_key, stage, at in due:
             key = visit_key(left_key, "cold", rule, None)
-            closed.append((at, number, visit))
             deals.append(
                 ("cold", visit + 1, key, at, at, at, now, timers, self._definition, now, number)
             )
-            moves.append((number, visit + 1, key, stage, "cold", at, None, now, rule, None, None))
-        self._connection.executemany(CLOSE_VISIT, closed)
+            moves.append((number, visit + 1, key, stage, "cold", at, now, rule, None, None))
         self._connection.executemany(SAVE_DEAL, deals)
         self._connection.executemany(ADD_MOVE, moves)

@@ -24,7 +24,7 @@ COLUMNS = {
     "stage, visit",
     "ladder_events": "deal, source, id, type, at, seq, data, digest, recorded_at, undeclared, "
     "pipeline",
-    "ladder_moves": "deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule, "
+    "ladder_moves": "deal, n, visit_key, out_of, into_stage, at, recorded_at, rule, "
     "event_source, event_id",
     "ladder_documents": "deal, data",
     "ladder_customers": "key, deal",
@@ -89,11 +89,6 @@ SELECT id, visit, visit_key, stage, due_at FROM ladder_deals
 WHERE pipeline = 1 AND due_at <= %s AND (retry_at IS NULL OR retry_at <= %s)
 ORDER BY due_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 """
-CLOSE_VISIT = """
-UPDATE ladder_moves m SET left_at = r.at
-FROM unnest(%s::bigint[], %s::integer[], %s::timestamptz[]) r (deal, n, at)
-WHERE m.deal = r.deal AND m.n = r.n
-"""
 SAVE_DEAL = """
 UPDATE ladder_deals d SET stage = 'cold', visit = r.visit, visit_key = r.key, entered_at = r.at,
     activity_at = r.at, closed_at = NULL, due_at = NULL, horizon = r.at, swept_to = %s,
@@ -103,8 +98,8 @@ WHERE d.id = r.id
 """
 ADD_MOVE = """
 INSERT INTO ladder_moves
-    (deal, n, visit_key, out_of, into_stage, at, left_at, recorded_at, rule)
-SELECT deal, n, key, out_of, 'cold', at, NULL, %s, %s
+    (deal, n, visit_key, out_of, into_stage, at, recorded_at, rule)
+SELECT deal, n, key, out_of, 'cold', at, %s, %s
 FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::timestamptz[])
     r (deal, n, key, out_of, at)
 """
@@ -140,7 +135,6 @@ class SweepByHand:
         after = [visit + 1 for visit in visits]
         with self._connection.pipeline():
             execute = self._cursor.execute
-            execute(CLOSE_VISIT, (ids, visits, ats))
             execute(SAVE_DEAL, (now, timers, self._definition, now, ids, after, keys, ats))
             execute(ADD_MOVE, (now, rule, ids, after, keys, stages, ats))
             execute("COMMIT")

@@ -15,8 +15,8 @@ from .stores import assert_same_rows, connect, open_board
 
 METHOD = """\
 Open deals with a timer due, in no order of their ids, in two copies of one file. Both sides take
-the same batches in the same number of transactions: select what is due, close the visit, insert
-the move, update the deal. The hand-written side (`benchmarks/overdue.py`) knows this one ladder.
+the same batches in the same number of transactions: select what is due, insert the move,
+update the deal. The hand-written side (`benchmarks/overdue.py`) knows this one ladder.
 Swept in turns, then every row of both files is compared.\
 """
 

@@ -40,8 +40,8 @@ ROUNDS: Final = 200
 
 _CLAIMED: Final = """
 INSERT INTO witness_claims SELECT NEW.key,
-  NEW.run_to_completion OR EXISTS (SELECT 1 FROM ladder_moves m
-    WHERE m.deal = NEW.deal AND m.left_at IS NULL AND m.visit_key = NEW.visit_key)"""
+  NEW.run_to_completion OR EXISTS (SELECT 1 FROM ladder_deals d
+    WHERE d.id = NEW.deal AND d.visit_key = NEW.visit_key)"""
 _TABLE: Final = "CREATE TABLE witness_claims (effect text, in_visit boolean)"
 _SQLITE: Final = (
     _TABLE,
@@ -108,8 +108,9 @@ def assert_sound(board: Board) -> None:
     assert report.differences == ()
     open_visits = rows(
         board,
-        "SELECT d.deal, count(m.deal) FROM ladder_deals d LEFT JOIN ladder_moves m "
-        "ON m.deal = d.id AND m.left_at IS NULL WHERE d.stage IS NOT NULL GROUP BY d.deal",
+        "SELECT d.deal, count(v.deal) FROM ladder_deals d LEFT JOIN ladder_visits v "
+        "ON v.deal = d.id AND v.left_at IS NULL AND v.visit_key = d.visit_key "
+        "WHERE d.stage IS NOT NULL GROUP BY d.deal",
     )
     assert [row for row in open_visits if row[1] != 1] == []
 

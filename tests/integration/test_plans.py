@@ -126,8 +126,6 @@ HOT: Final = frozenset(
         "REMARKS",
         "REMARK_EVENT",
         "ADD_MOVE",
-        "CLOSE_VISIT",
-        "REOPEN_VISIT",
         "CUT_MOVES",
         "MOVES",
         "MOVES_OF",

@@ -13,6 +13,7 @@ import pytest
 
 from ladderpipe import Board, Event, ManualClock, Pipeline, SqliteStore, Stage, do, on
 from ladderpipe.board.verify import verify
+from ladderpipe.model.clock import instant
 from ladderpipe.policy import Policy, unsubscribed
 from ladderpipe.stores import PostgresStore
 from ladderpipe.stores.listing import ORDERS
@@ -24,7 +25,8 @@ from tests.shops import lead_ladder
 HOUR: Final = 3_600_000_000
 """In microseconds, as SQLite keeps instants."""
 NOW: Final = "2026-01-07T18:00:00Z"
-FORMER: Final = (2, 8)
+ENDS: Final = "SELECT deal, n, left_at FROM ladder_visits ORDER BY deal, n"
+FORMER: Final = (2, 8, 12)
 """Versions of the schema of whose files there is what ``sqlite3.Connection.iterdump`` wrote."""
 
 
@@ -83,6 +85,9 @@ def test_a_file_that_a_former_version_made_is_brought_up_to_date_and_keeps_every
         closing(sqlite3.connect(tmp_path / "new.db")) as new,
     ):
         after = contents(upgraded)
+        ends = [(deal, n, left_at) for deal, n, *_, left_at, _, _, _, _ in before["ladder_moves"]]
+        assert upgraded.execute(ENDS).fetchall() == ends
+        before["ladder_moves"] = [row[:6] + row[7:] for row in before["ladder_moves"]]
         kept = {name: known(after[name], rows) for name, rows in before.items()}
         effects = before.pop("ladder_effects")
         assert kept.pop("ladder_effects") == [with_task_due(row) for row in effects]
@@ -102,18 +107,13 @@ def test_a_board_works_on_with_a_file_that_a_former_version_made(
 def test_a_board_works_on_with_tables_that_a_former_version_made_on_postgresql(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
-    with closing(PostgresStore(postgres_url, schema="today")) as store:
-        told_before(Board(lead_ladder(sequence=True), store=store, clock=ManualClock(NOW)))
-    with monkeypatch.context() as patch:
-        patch.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:version])
-        PostgresStore(postgres_url).close()
-    with psycopg.connect(postgres_url) as connection:
-        bring_back("today", connection)
-        connection.execute("DROP SCHEMA today CASCADE")
-        before = rows_by_table(connection)
+    before = former_tables(postgres_url, version, monkeypatch)
     PostgresStore(postgres_url).close()
     with psycopg.connect(postgres_url) as connection:
         after = rows_by_table(connection)
+        ends = [(deal, n, left_at) for deal, n, *_, left_at, _, _, _, _ in before["ladder_moves"]]
+        assert connection.execute(ENDS).fetchall() == ends
+        before["ladder_moves"] = [row[:6] + row[7:] for row in before["ladder_moves"]]
     newest = {"ladder_schema": [(len(postgres_schema.MIGRATIONS),)]}
     assert {name: known(after[name], rows) for name, rows in before.items()} == before | newest
     PostgresStore(postgres_url, schema="new").close()
@@ -133,7 +133,35 @@ def test_a_board_works_on_with_tables_that_a_former_version_made_on_postgresql(
         works_on(board)
 
 
+@pytest.mark.parametrize("database", ["memory", "sqlite", "postgresql"])
+def test_an_archive_of_a_former_version_is_restored(
+    database: str, tmp_path: Path, postgres_url: str
+) -> None:
+    """Version 12 noted of a move when the visit ended that it began."""
+    url = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/shop.db"}.get(database)
+    clock = ManualClock("2026-03-01T09:00:00Z")
+    archive = Path(__file__).with_name("version_12.jsonl")
+    with closing(Board.open(lead_ladder(), url or postgres_url, clock)) as board:
+        assert board.restore(archive).restored == 1
+        assert verify(board).agrees
+        assert [(str(visit.stage), visit.left_at) for visit in board.history("d").visits] == [
+            ("new", instant("2026-01-05T10:00:00Z")),
+            ("talking", instant("2026-01-05T11:00:00Z")),
+            ("won", None),
+        ]
+        assert board.restore(archive).present == 1
+
+
+AS_IN_VERSION_12 = (
+    "DROP VIEW ladder_visits",
+    "ALTER TABLE ladder_moves ADD COLUMN left_at timestamptz",
+    "UPDATE ladder_moves SET left_at = (SELECT later.at FROM ladder_moves later "
+    "WHERE later.deal = ladder_moves.deal AND later.n = ladder_moves.n + 1)",
+    "CREATE UNIQUE INDEX ladder_moves_one_current ON ladder_moves (deal) WHERE left_at IS NULL",
+    "UPDATE ladder_schema SET version = 12",
+)
 AS_IN_VERSION_11 = (
+    *AS_IN_VERSION_12,
     "DROP INDEX ladder_effects_urgent",
     "DROP INDEX ladder_effects_open",
     "CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, owner, due_at) "
@@ -236,6 +264,21 @@ def contact(address: str) -> dict[str, Any]:
     return {"contact": {"email": address}}
 
 
+def former_tables(
+    url: str, version: int, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Make tables as a former version did, and return every row in them."""
+    with closing(PostgresStore(url, schema="today")) as store:
+        told_before(Board(lead_ladder(sequence=True), store=store, clock=ManualClock(NOW)))
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:version])
+        PostgresStore(url).close()
+    with psycopg.connect(url) as connection:
+        bring_back("today", connection)
+        connection.execute("DROP SCHEMA today CASCADE")
+        return rows_by_table(connection)
+
+
 def bring_back(schema: str, connection: psycopg.Connection[Any]) -> None:
     """Fill the former tables with what stands in today's, but for the columns that came since."""
     columns = connection.execute(
@@ -244,9 +287,11 @@ def bring_back(schema: str, connection: psycopg.Connection[Any]) -> None:
         "ORDER BY array_position(ARRAY['ladder_pipelines', 'ladder_deals'], table_name::text)"
     ).fetchall()
     for table, names in columns:
+        today = f"{schema}.{table}"
+        if table == "ladder_moves":
+            today += f" JOIN {schema}.ladder_visits USING (deal, n, visit_key)"
         connection.execute(
-            f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE "
-            f"SELECT {names} FROM {schema}.{table}"
+            f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {today}"
         )
     connection.execute("SELECT setval('ladder_deals_id_seq', max(id)) FROM ladder_deals")
     connection.execute("SELECT setval('ladder_pipelines_id_seq', max(id)) FROM ladder_pipelines")

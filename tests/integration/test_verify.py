@@ -206,28 +206,20 @@ def test_a_deleted_move_is_found(damaged: Damaged):
 
 def test_an_invented_move_is_found(damaged: Damaged):
     damaged.run(
-        "INSERT INTO ladder_moves SELECT deal, 4, 'k', 'won', 'lost', at, at, recorded_at, "
+        "INSERT INTO ladder_moves SELECT deal, 4, 'k', 'won', 'lost', at, recorded_at, "
         "rule, NULL, NULL FROM ladder_moves WHERE deal = ? AND n = 1",
         damaged.deal_id(),
     )
     assert damaged.said() == "visit 4 in lost is stored, and the fold makes no such move"
 
 
-def test_a_shifted_left_at_is_found(damaged: Damaged):
-    damaged.run(
-        "UPDATE ladder_moves SET left_at = left_at + 1 WHERE deal = ? AND n = 1", damaged.deal_id()
-    )
+def test_a_last_visit_that_is_not_the_current_one_is_found(damaged: Damaged):
+    damaged.shop.board.forget(email=EMAIL["email"])
+    damaged.run("UPDATE ladder_moves SET at = at + 1 WHERE deal = ? AND n = 3", damaged.deal_id())
     assert damaged.said() == (
-        "visit 1 in new ends at 2026-01-05T10:00:00.000001Z, and visit 2 in talking begins at "
-        "2026-01-05T10:00:00Z: visits must tile"
+        "stored in won since 2026-01-06T11:00:00Z, and its last visit is 3 in won since "
+        "2026-01-06T11:00:00.000001Z"
     )
-
-
-def test_a_visit_that_ends_and_is_current_is_found(damaged: Damaged):
-    damaged.run(
-        "UPDATE ladder_moves SET left_at = at + 1 WHERE deal = ? AND n = 3", damaged.deal_id()
-    )
-    assert damaged.said() == "visit 3 in won is the last and ended at 2026-01-06T11:00:00.000001Z"
 
 
 @pytest.mark.parametrize(
@@ -257,10 +249,10 @@ def test_a_changed_move_is_found(damaged: Damaged, column: str, value: str, says
     assert damaged.said().count("event 'e2' (call)") == 1
 
 
-def test_before_a_baseline_visits_still_have_to_tile(damaged: Damaged):
+def test_before_a_baseline_visits_still_have_to_follow_one_another(damaged: Damaged):
     deal = damaged.deal_id("forgotten")
-    damaged.run("UPDATE ladder_moves SET left_at = left_at + 1 WHERE deal = ? AND n = 1", deal)
-    assert "visits must tile" in damaged.said("forgotten")
+    damaged.run("UPDATE ladder_moves SET at = at + 1 WHERE deal = ? AND n = 1", deal)
+    assert damaged.said("forgotten") == "visit 2 in talking begins before visit 1 in new"
 
 
 def test_a_move_deleted_before_a_baseline_is_found(damaged: Damaged):
@@ -270,7 +262,7 @@ def test_a_move_deleted_before_a_baseline_is_found(damaged: Damaged):
 
 def test_a_waiting_deal_with_a_visit_is_found(damaged: Damaged):
     damaged.run(
-        "INSERT INTO ladder_moves SELECT ?, n, 'k', out_of, into_stage, at, NULL, recorded_at, "
+        "INSERT INTO ladder_moves SELECT ?, n, 'k', out_of, into_stage, at, recorded_at, "
         "rule, NULL, NULL FROM ladder_moves WHERE deal = ? AND n = 1",
         damaged.deal_id("waits"),
         damaged.deal_id(),

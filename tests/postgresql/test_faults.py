@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -13,8 +13,12 @@ from psycopg import sql
 from ladderpipe import Board, Outcome
 from ladderpipe.errors import HookError, StoreError
 from ladderpipe.stores import PostgresStore
+from ladderpipe.stores.base import MoveRecord
 from tests.postgres import rows_by_table
 from tests.shops import Shop, assert_is_the_fold, lead_ladder, register
+
+REFUSED: Final = (999, *[None] * len(MoveRecord._fields))
+"""A move that the schema refuses, of a deal that is not there."""
 
 
 def contents(store: PostgresStore) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def test_a_connection_on_which_much_has_failed_goes_on(shop: Shop, postgres_url:
         store: Any = shop.store.using(connection) if joined else shop.store
         for _ in range(12):
             with pytest.raises(psycopg.IntegrityError), store.transaction() as transaction:
-                transaction._each(transaction._sql.ADD_MOVE, [(999, *[None] * 10)])
+                transaction._each(transaction._sql.ADD_MOVE, [REFUSED])
                 transaction.moves(1)
             with store.transaction() as transaction:
                 assert transaction.moves(1) == []
@@ -138,7 +142,7 @@ def test_a_write_that_the_database_refuses_undoes_the_whole_transaction(shop: Sh
         with transaction.savepoint():
             transaction.note_failure(stored.id, 1, shop.clock.now())
             transaction.replace_effect_payload("nobody", "{}", None)
-            transaction._each(transaction._sql.ADD_MOVE, [(999, *[None] * 10)])
+            transaction._each(transaction._sql.ADD_MOVE, [REFUSED])
         with transaction.savepoint():
             transaction.load(number, "e", create=True)
     assert contents(shop.store) == before

@@ -21,9 +21,7 @@ from tests.shops import Shop, assert_is_the_fold, lead_ladder
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE ladder_moves SET left_at = NULL",
         "INSERT INTO ladder_moves SELECT * FROM ladder_moves",
-        "UPDATE ladder_moves SET left_at = at - interval '1 second'",
         "UPDATE ladder_moves SET out_of = NULL",
         "UPDATE ladder_deals SET stage = NULL",
         "UPDATE ladder_deals SET due_at = entered_at - interval '1 second'",

@@ -59,9 +59,7 @@ def cut_after(
 def record(move: Move, key: str) -> MoveRecord:
     source, id = (None, None) if move.event is None else (move.event.source, move.event.id)
     out_of = None if move.out_of is None else move.out_of.key
-    return MoveRecord(
-        move.n, key, out_of, move.into.key, move.at, None, move.at, move.rule, source, id
-    )
+    return MoveRecord(move.n, key, out_of, move.into.key, move.at, move.at, move.rule, source, id)
 
 
 @st.composite

@@ -91,7 +91,6 @@ def reopened(deal: dict[str, Any]) -> None:
     """Say that the deal was never won, so that its timers are due."""
     deal["events"] = [event for event in deal["events"] if event["type"] != "order"]
     deal["moves"] = deal["moves"][:1]
-    deal["moves"][0].pop("left_at")
     deal["effects"] = []
     row, (move,) = deal["row"], deal["moves"]
     row |= {"stage": move["into"], "visit": 1, "visit_key": move["visit_key"]}

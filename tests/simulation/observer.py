@@ -94,14 +94,13 @@ class Observer:
 
     def _see_deal(self, transaction: Transaction, stored: StoredDeal) -> None:
         moves = transaction.moves(stored.id)
-        current = [move for move in moves if move.left_at is None]
         visits = {move.visit_key for move in moves}
         self._ledger.vanished |= self._visits.get(stored.id, set()) - visits
         self._visits[stored.id] = visits
         if stored.stage is None:
             must(not moves, f"{stored.deal} is not open, and has moved: {moves}")
             return
-        must(len(current) == 1, f"{stored.deal} is in {len(current)} stages at once: {current}")
+        must(bool(moves), f"{stored.deal} is open and has never moved")
         must(_tile(moves), f"the visits of {stored.deal} do not tile its life: {moves}")
         stands = (stored.stage, stored.visit_key, stored.visit, stored.entered_at)
         last = moves[-1]
@@ -145,9 +144,8 @@ class Observer:
             stored.due_at is None or stored.due_at > claimed_at,
             f"{what} before the timer due at {stored.due_at} was fired",
         )
-        current = [move for move in transaction.moves(row.deal_id) if move.left_at is None]
         must(
-            row.run_to_completion or [move.visit_key for move in current] == [row.visit_key],
+            row.run_to_completion or stored.visit_key == row.visit_key,
             f"{what} after its visit had ended: the deal is in {stored.stage}",
         )
         if row.name == "promo" and row.address is not None:
@@ -210,5 +208,12 @@ class Observer:
 
 
 def _tile(moves: list[MoveRecord]) -> bool:
-    lefts = [move.left_at for move in moves]
-    return lefts == [*(move.at for move in moves[1:]), None]
+    """Return whether each visit ends where the next begins, and not before it began."""
+    stages = [None, *(move.into for move in moves)]
+    ats = [move.at for move in moves]
+    numbers = [move.n for move in moves]
+    return (
+        [move.out_of for move in moves] == stages[:-1]
+        and ats == sorted(ats)
+        and numbers == list(range(1, len(moves) + 1))
+    )

@@ -188,23 +188,15 @@ def _moves(found: StoredHistory, folded: _Folded) -> Iterator[str]:
 
 
 def _tiling(moves: Sequence[MoveRecord]) -> Iterator[str]:
-    """Check that visits follow one another without gap or overlap, and one is current."""
+    """Check that visits follow one another: each ends where the next begins, the last goes on."""
     for n, move in enumerate(moves, 1):
         if move.n != n:
             yield f"visit {n} is missing: {_visit(move)} stands in its place"
     for left, entered in pairwise(moves):
-        if left.left_at != entered.at:
-            ends = "never" if left.left_at is None else f"at {_at(left.left_at)}"
-            yield (
-                f"{_visit(left)} ends {ends}, and {_visit(entered)} begins at "
-                f"{_at(entered.at)}: visits must tile"
-            )
         if entered.out_of != left.into:
             yield f"{_visit(entered)} came out of {entered.out_of}, and before it was {left.into}"
         if entered.at < left.at:
             yield f"{_visit(entered)} begins before {_visit(left)}"
-    if moves and moves[-1].left_at is not None:
-        yield f"{_visit(moves[-1])} is the last and ended at {_at(moves[-1].left_at)}"
 
 
 def _row(pipeline: Pipeline, found: StoredHistory, folded: _Folded) -> Iterator[str]:
@@ -235,8 +227,11 @@ def _row(pipeline: Pipeline, found: StoredHistory, folded: _Folded) -> Iterator[
         yield f"its timers are noted as {is_.timers}, the fold says {should.timers}"
     if is_.definition not in (None, pipeline.fingerprint):
         yield "it was written under another definition of the pipeline: finish board.migrate"
-    if found.moves and is_.stage is not None and found.moves[-1].into != is_.stage:
-        yield f"stored {_stage(is_)}, and its last visit is {_visit(found.moves[-1])}"
+    if found.moves and is_.stage is not None:
+        last = found.moves[-1]
+        stands = (is_.visit, is_.visit_key, is_.stage, is_.entered_at)
+        if (last.n, last.visit_key, last.into, last.at) != stands:
+            yield f"stored {_stage(is_)}, and its last visit is {last.n} {_where(last)}"
     if found.moves and is_.stage is None:
         yield f"it is not open, and has visits, such as {_visit(found.moves[-1])}"
 
@@ -266,9 +261,9 @@ def _effects(found: StoredHistory) -> Iterator[str]:
             yield f"{what} is {effect.state} for a visit that the deal does not have"
         elif effect.run_to_completion:
             continue
-        elif effect.state == "open" and visit.left_at is not None:
+        elif effect.state == "open" and visit is not found.moves[-1]:
             yield f"{what} is still open, and {_visit(visit)} has ended"
-        elif visit.left_at is None and not found.stored.has_effects:
+        elif visit is found.moves[-1] and not found.stored.has_effects:
             yield f"{what} waits in {_visit(visit)}, and the deal's row says that none does"
 
 

@@ -187,15 +187,12 @@ class Decision:
             self._write_document(change)
         if self.before is not None:
             self._replace_past(change)
-        elif self.moves and self.stored.visit:
-            change.close = (self.stored.visit, self.moves[0].at)
-            if self.stored.has_effects and self.stored.visit_key:
-                change.ended = [self.stored.visit_key]
+        elif self.moves and self.stored.has_effects and self.stored.visit_key:
+            change.ended = [self.stored.visit_key]
         return change
 
     def _records(self, now: dt.datetime) -> list[MoveRecord]:
-        ends = [move.at for move in self.moves[1:]]
-        return list(map(_record, self.moves, self.keys, (*ends, None), repeat(now)))
+        return list(map(_record, self.moves, self.keys, repeat(now)))
 
     def _write_document(self, change: DealChange) -> None:
         written = self.draft.data.to_dict()
@@ -209,10 +206,6 @@ class Decision:
         kept = self.kept or 0
         if self.old_moves:
             change.cut_from = kept + 1
-        if kept and self.moves:
-            change.close = (kept, self.moves[0].at)
-        elif kept and self.old_moves:
-            change.reopen = kept
         surviving = set(self.new_keys)
         change.vanished = [key for key in self.old_keys if key not in surviving]
         left = self.stored.visit_key
@@ -579,7 +572,7 @@ def _merged_into(decision: Decision, stored: StoredDeal) -> str | None:
     return into if isinstance(into, str) and into else None
 
 
-def _record(move: Move, key: str, left_at: dt.datetime | None, now: dt.datetime) -> MoveRecord:
+def _record(move: Move, key: str, now: dt.datetime) -> MoveRecord:
     _, n, out_of, into, at, _, rule, event = move
     return MoveRecord(
         n,
@@ -587,7 +580,6 @@ def _record(move: Move, key: str, left_at: dt.datetime | None, now: dt.datetime)
         None if out_of is None else out_of.key,
         into.key,
         at,
-        left_at,
         now,
         rule,
         None if event is None else event.source,

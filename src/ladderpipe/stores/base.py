@@ -104,14 +104,13 @@ class RemarkCount(NamedTuple):
 
 
 class MoveRecord(NamedTuple):
-    """A stored move, which is also the visit it begins."""
+    """A stored move, which is also the visit it begins; the next move ends that."""
 
     n: int
     visit_key: str
     out_of: str | None
     into: str
     at: dt.datetime
-    left_at: dt.datetime | None
     recorded_at: dt.datetime
     rule: str
     event_source: str | None
@@ -288,8 +287,6 @@ class DealChange:
             one's, so that lists find the deal as they did.
         document: the deal's data as JSON text, ``None`` when unchanged.
         cut_from: moves with this number or a higher one are removed first.
-        close: (n, instant) of the stored visit that ends, if one does.
-        reopen: n of the stored visit that is current again, if one is.
         moves: rows to add.
         effects: rows to add, or to revive where the key is known.
         ended: keys of visits that ended: their effects are cancelled unless run to completion.
@@ -309,8 +306,6 @@ class DealChange:
     document: str | None = None
     found_as_before: bool = False
     cut_from: int | None = None
-    close: tuple[int, dt.datetime] | None = None
-    reopen: int | None = None
     moves: Sequence[MoveRecord] = ()
     effects: Sequence[NewEffect] = ()
     ended: Sequence[str] = ()

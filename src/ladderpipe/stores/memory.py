@@ -409,15 +409,9 @@ class MemoryTransaction(MemoryListing):
         moves = list(self._tables.moves.get(deal_id, ()))
         if change.cut_from is not None:
             moves = [move for move in moves if move.n < change.cut_from]
-        for index, move in enumerate(moves):
-            if move.n == change.reopen:
-                moves[index] = move._replace(left_at=None)
-            if change.close and move.n == change.close[0]:
-                moves[index] = move._replace(left_at=change.close[1])
         moves.extend(change.moves)
-        current = [move for move in moves if move.left_at is None]
         numbers = [move.n for move in moves]
-        if len(current) > 1 or numbers != sorted(set(numbers)):
+        if numbers != sorted(set(numbers)):
             raise StoreError(f"deal {change.deal.deal!r} would be in two stages at once")
         self._put(self._tables.moves, deal_id, tuple(moves))
 

@@ -43,7 +43,7 @@ _swept: Final = itemgetter(*(StoredDeal._fields[2:].index(name) for name in SWEP
 """Takes the fields that SAVE_SWEPT_DEAL writes from those that SAVE_DEAL does."""
 
 _CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
-_DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(\w+)"
+_DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(?:\"\w+\"\.)?(\w+)"
 
 
 class SqlTransaction(SqlListing):
@@ -365,11 +365,6 @@ class SqlTransaction(SqlListing):
         sql, deal = self._sql, change.deal.id
         if change.cut_from is not None:
             yield sql.CUT_MOVES, (deal, change.cut_from)
-        if change.reopen is not None:
-            yield sql.REOPEN_VISIT, (deal, change.reopen)
-        if change.close is not None:
-            n, at = change.close
-            yield sql.CLOSE_VISIT, (self._instant(at), deal, n)
         told = None
         if change.document is not None and not change.found_as_before:
             told = told_of(change.deal.deal, change.deal.value, change.document)

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import functools
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import polars as pl
@@ -175,7 +176,7 @@ def _given(document: str | None) -> str | None:
 
 def _needs_events(records: Sequence[MoveRecord]) -> bool:
     """Whether rows alone cannot tell the visits: a visit without length counts by its events."""
-    return needs_events(records) or any(one.left_at == one.at for one in records)
+    return needs_events(records) or any(one.at == other.at for one, other in pairwise(records))
 
 
 class _Reading:

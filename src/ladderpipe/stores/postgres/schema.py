@@ -329,6 +329,14 @@ CREATE INDEX {prefix}effects_open ON {tables}effects (pipeline, owner, ready_at,
 CREATE INDEX {prefix}effects_urgent ON {tables}effects (pipeline, ready_at, key, expires_at)
     WHERE state = 'open';
 """,
+    """
+DROP INDEX IF EXISTS {tables}moves_one_current;
+ALTER TABLE {tables}moves DROP COLUMN left_at;
+CREATE VIEW {tables}visits AS
+SELECT m.deal, m.n, m.visit_key, m.into_stage AS stage, m.at AS entered_at, later.at AS left_at
+FROM {tables}moves m
+LEFT JOIN {tables}moves later ON later.deal = m.deal AND later.n = m.n + 1;
+""",
 )
 
 

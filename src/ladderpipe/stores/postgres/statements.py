@@ -49,8 +49,6 @@ _SHARED: Final = (
     "EVENTS_OF",
     "REPLACE_EVENT_DATA",
     "ADD_MOVE",
-    "CLOSE_VISIT",
-    "REOPEN_VISIT",
     "CUT_MOVES",
     "MOVES",
     "MOVES_OF",

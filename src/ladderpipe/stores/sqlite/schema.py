@@ -346,4 +346,12 @@ CREATE INDEX ladder_effects_open ON ladder_effects
 CREATE INDEX ladder_effects_urgent ON ladder_effects
     (pipeline, ready_at, key, expires_at, state) WHERE state = 'open';
 """,
+    """
+DROP INDEX IF EXISTS ladder_moves_one_current;
+ALTER TABLE ladder_moves DROP COLUMN left_at;
+CREATE VIEW ladder_visits AS
+SELECT m.deal, m.n, m.visit_key, m.into_stage AS stage, m.at AS entered_at, later.at AS left_at
+FROM ladder_moves m
+LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
+""",
 )

@@ -207,10 +207,8 @@ WHERE d.pipeline = ?1 AND (
 """
 
 ADD_MOVE: Final = f"""
-INSERT INTO ladder_moves (deal, {_MOVE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO ladder_moves (deal, {_MOVE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-CLOSE_VISIT: Final = "UPDATE ladder_moves SET left_at = ? WHERE deal = ? AND n = ?"
-REOPEN_VISIT: Final = "UPDATE ladder_moves SET left_at = NULL WHERE deal = ? AND n = ?"
 CUT_MOVES: Final = "DELETE FROM ladder_moves WHERE deal = ? AND n >= ?"
 MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? ORDER BY n"
 MOVES_OF: Final = f"""
@@ -513,8 +511,6 @@ FORGET_ASIDE: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND deal = ? A
 
 SAVING: Final = (
     CUT_MOVES,
-    REOPEN_VISIT,
-    CLOSE_VISIT,
     SAVE_SWEPT_DEAL,
     SAVE_DEAL,
     SAVE_TOLD_DEAL,
@@ -533,5 +529,6 @@ SAVING: Final = (
     FORGET_ASIDE,
     HOLD,
 )
-"""The order in which a transaction writes what its decisions ask for: a visit ends before the
-next begins, and effects are cancelled before the same ones are asked for again."""
+"""The order in which a transaction writes what its decisions ask for: moves that never were go
+before others take their numbers, and effects are cancelled before the same ones are asked for
+again."""

@@ -223,14 +223,12 @@ class SqliteTransaction(SqlTransaction):
         return _update_of(places, besides), (*values, recorded_at, deal.id)
 
     def _move(self, row: Row) -> MoveRecord:
-        n, key, out_of, into, at, left_at, recorded_at, *cause = row
-        instants = _at(at), from_micros(left_at), _at(recorded_at)
-        return MoveRecord(n, key, out_of, into, *instants, *cause)
+        n, key, out_of, into, at, recorded_at, *cause = row
+        return MoveRecord(n, key, out_of, into, _at(at), _at(recorded_at), *cause)
 
     def _move_values(self, deal_id: int, move: MoveRecord) -> Row:
-        n, key, out_of, into, at, left_at, recorded_at, *cause = move
-        instants = to_micros(at), to_micros(left_at), to_micros(recorded_at)
-        return (deal_id, n, key, out_of, into, *instants, *cause)
+        n, key, out_of, into, at, recorded_at, *cause = move
+        return (deal_id, n, key, out_of, into, to_micros(at), to_micros(recorded_at), *cause)
 
     def _effect(self, row: Row) -> EffectRow:
         effect = super()._effect(row)

@@ -42,6 +42,7 @@ class Account(Service):
         self.attributes = {"ladderpipe_deal": "text", "ladderpipe_told": "text", "why": "text"}
         self.allowed = (1000, 3600.0)
         self.longest_page = 500
+        self.shows_users = True
 
     # What people do.
 
@@ -124,6 +125,8 @@ class Account(Service):
             case "GET", ["contacts", "attributes"]:
                 names = ("NOME", "COGNOME", "FIRSTNAME", "LASTNAME")
                 return 200, {"attributes": [{"name": name} for name in names]}
+            case "GET", ["organization", "invited", "users"] if not self.shows_users:
+                return 403, {"code": "permission_denied", "message": "Not part of your plan"}
             case "GET", ["organization", "invited", "users"]:
                 users = [("Gino@shop.example", "active"), ("new@shop.example", "pending")]
                 return 200, {"users": [{"email": who, "status": how} for who, how in users]}

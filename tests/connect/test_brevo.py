@@ -62,6 +62,17 @@ def test_a_deal_has_its_people(
     assert "deal_owner" not in account.deals()["cart-2"]["attributes"]
 
 
+def test_where_users_cannot_be_read_deals_are_told_without_owners(
+    account: Account, board: Board, opened: Callable[..., CrmSync], connected: Callable[..., Brevo]
+) -> None:
+    account.shows_users = False
+    crm = connected()
+    assert ["users" in each for each in crm.check()] == [True]
+    fill(board, "cart-1", owner="gino@shop.example")
+    assert opened(crm).round().told == ["cart-1"]
+    assert "deal_owner" not in account.deals()["cart-1"]["attributes"]
+
+
 def test_a_contact_that_was_there_is_linked_beside_the_others(
     account: Account, board: Board, sync: CrmSync
 ) -> None:

@@ -36,7 +36,7 @@ from urllib.parse import quote
 from ..errors import DefinitionError
 from .address import checked_url
 from .brevo_deals import BrevoDeals, instant_in_milliseconds, number_text, part_of
-from .crm.http import CrmHttp, Pace, checked_token, json_of, server_time
+from .crm.http import CrmHttp, ForbiddenError, Pace, checked_token, json_of, server_time
 from .crm.mapping import CrmMap, listed
 from .crm.protocol import Assignment, CrmDeal, CrmError, FoundDeal, Written
 
@@ -156,6 +156,10 @@ class Brevo:
         ]
         if not self._task_types():
             found.append("there are no types of tasks, and owners could be told nothing")
+        if self._known_users() is None:
+            found.append(
+                "the API key may not read the account's users: deals are told without their owners"
+            )
         return found
 
     def _check_stages(self) -> list[str]:
@@ -375,15 +379,21 @@ class Brevo:
         if address is None or "@" not in address:
             return None
         if self._users is None or self._ticking() - self._users[0] > _HOUR:
-            answer = self._http.call("GET", "/v3/organization/invited/users")
-            users = part_of(answer, "users") if answer.is_success else ()
-            known = frozenset(
-                str(each.get("email", "")).lower()
-                for each in users
-                if each.get("status", "active") == "active"
-            )
-            self._users = self._ticking(), known
+            self._users = self._ticking(), self._known_users() or frozenset()
         return address.lower() if address.lower() in self._users[1] else None
+
+    def _known_users(self) -> frozenset[str] | None:
+        """Return the addresses of the account's active users; ``None`` if they are not for us."""
+        try:
+            answer = self._http.call("GET", "/v3/organization/invited/users")
+        except ForbiddenError:
+            return None
+        users = part_of(answer, "users") if answer.is_success else ()
+        return frozenset(
+            str(each.get("email", "")).lower()
+            for each in users
+            if each.get("status", "active") == "active"
+        )
 
     # What is read.
 

@@ -89,6 +89,10 @@ class Pace:
         self._sent.append(self._ticking())
 
 
+class ForbiddenError(CrmError):
+    """The token is right, and what is asked for is not open to it, or not part of the plan."""
+
+
 class CrmHttp:
     """An HTTP client for one CRM.
 
@@ -134,6 +138,7 @@ class CrmHttp:
                 been done is otherwise not sent again.
 
         Raises:
+            ForbiddenError: the CRM refuses this, and the token may be right.
             CrmError: it could not be had.
         """
         what = f"{method} {path}"
@@ -147,7 +152,8 @@ class CrmHttp:
             else:
                 self._learn(answer.headers)
                 if answer.status_code in _KEPT_OUT:
-                    raise CrmError(
+                    kind = ForbiddenError if answer.status_code == 403 else CrmError
+                    raise kind(
                         f"{what} is answered {answer.status_code}: look whether the token is "
                         "right, was not revoked, and has the scopes that the how-to lists"
                     )

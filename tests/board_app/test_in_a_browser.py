@@ -496,11 +496,13 @@ def test_deals_of_any_pipeline_are_worked_on_from_one_page(opened: Open, team: S
     deal = renewal(team)
     page = opened("tasks")
     page.get_by_role("link", name="Everybody's").click()
+    page.wait_for_url("**/tasks?of=all")
     mine = team.deal(owner="anna")
     page.goto(f"{team.address}team/deal?deal={mine}")
     page.get_by_role("link", name=deal, exact=True).click()
     page.wait_for_url("**/renewals/deal?*")
     page.get_by_role("link", name="Other deals of this customer").click()
+    page.wait_for_url("**/customer?*")  # or who is quicker than the script is asked without it
     page.locator(".card", has_text=mine).get_by_role("link", name="Move").click()
     page.get_by_role("dialog").get_by_role("button", name="Offer sent").click()
     says(page, f"“{mine}” is in “Offer sent” now.")

@@ -68,6 +68,8 @@ def test_a_connection_lost_while_committing_says_that_nobody_knows(
         (psycopg.errors.SerializationFailure(), True),
         (psycopg.errors.DeadlockDetected(), True),
         (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.IdleInTransactionSessionTimeout(), True),
+        (psycopg.errors.IdleSessionTimeout(), True),
         (psycopg.errors.ConnectionFailure(), True),
         (psycopg.OperationalError("server closed the connection unexpectedly"), True),
         (psycopg.errors.UniqueViolation(), False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,17 @@ def test_a_hand_that_a_deadlock_ended_is_tried_again(store: PostgresStore, error
     shop.tell("lead")
     assert shop.board.override("d", "won", by="Ada").outcome is Outcome.MOVED
     assert shop.stages == ["new", "won"]
+
+
+def test_who_is_thrown_out_because_a_hook_was_slow_begins_again(postgres_url: str) -> None:
+    pauses = [1.0, 1.0]
+    ladder = register(lead_ladder(), into_won=lambda ctx: pauses and time.sleep(pauses.pop()))
+    brief = "&options=-c%20idle_in_transaction_session_timeout%3D200ms"
+    with contextlib.closing(PostgresStore.from_url(f"{postgres_url}{brief}")) as store:
+        shop = Shop(ladder, store)
+        shop.tell("lead")
+        assert shop.board.override("d", "won", by="Ada").outcome is Outcome.MOVED
+        assert shop.stages == ["new", "won"]
 
 
 def test_a_migration_whose_answers_got_lost_carries_each_deal_once(forgetful: Forgetful):

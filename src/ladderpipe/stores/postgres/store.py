@@ -38,7 +38,10 @@ _FINAL: Final = (PoolTimeout, PoolClosed, psycopg.errors.PipelineAborted)
 _SERVERS_CLASSES: Final = ("28", "3D", "53", "57", "58", "XX")
 _SERVERS: Final = ("25006", "42501", "42703", "42P01")
 """Only reading is allowed, nothing is, or the tables are not what they were."""
-_TRANSIENT: Final = ("53300", "55P03", "57P01", "57P02", "57P03")
+_TRANSIENT: Final = (
+    *("53300", "55P03", "57P01", "57P02", "57P03"),
+    *("25P03", "25P04", "57P05"),  # the server ended the session: nothing happened for too long
+)
 
 
 class PostgresStore:

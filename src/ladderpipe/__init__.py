@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .board.findings import Health, HealthFinding
     from .board.forget import ForgetReport
     from .board.listing import Changes, Page
-    from .board.migrate import MigrationReport
+    from .board.migrate import MigrationPlan, MigrationReport
     from .board.publish import Published
     from .board.read import StageTotal
     from .board.retention.archive import ArchiveReport
@@ -123,6 +123,7 @@ __all__ = [
     "Later",
     "ManualClock",
     "MemoryStore",
+    "MigrationPlan",
     "MigrationReport",
     "Move",
     "Option",
@@ -223,6 +224,7 @@ _HOMES = {
     "Later": ".model.effect",
     "ManualClock": ".model.clock",
     "MemoryStore": ".stores",
+    "MigrationPlan": ".board.migrate",
     "MigrationReport": ".board.migrate",
     "Move": ".model.move",
     "Option": ".fold.options",

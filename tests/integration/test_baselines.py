@@ -12,7 +12,20 @@ from typing import Any
 import attrs
 import pytest
 
-from ladderpipe import ANY, Board, Event, Outcome, Pipeline, SqliteStore, Stage, after, do, on, wait
+from ladderpipe import (
+    ANY,
+    Board,
+    Event,
+    MigrationPlan,
+    Outcome,
+    Pipeline,
+    SqliteStore,
+    Stage,
+    after,
+    do,
+    on,
+    wait,
+)
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import (
     DealNotFoundError,
@@ -502,6 +515,53 @@ def test_a_stage_that_is_gone_must_go_somewhere_and_the_counts_say_what_is_at_st
     with pytest.raises(DefinitionError, match="no stage of this pipeline"):
         board.migrate({"a": "moon", "b": "x", "c": "x"})  # type: ignore[dict-item]
     assert contents(shop.store) == before
+
+
+def test_a_plan_counts_what_would_change_and_changes_nothing(shop: Shop):
+    new = ladder("a", "middle", "c", hours=1)
+    board = Board(new, store=shop.store, clock=shop.clock, adopting=True)
+    before = contents(shop.store)
+    plan = board.migration_plan()
+    assert (plan.is_possible, plan.gone, plan.deals) == (False, {"b": 2}, 0)
+    plan = board.migration_plan({"b": new.stage("middle")}, batch=2)
+    assert plan.is_possible
+    assert plan.stages == {("a", "a"): 1, ("b", "middle"): 2}
+    assert (plan.deals, plan.due) == (3, 1)
+    assert any("'middle' is new" in each for each in plan.differences)
+    assert contents(shop.store) == before
+    assert plan.to_dict()["stages"][0] == {"from": "a", "into": "a", "deals": 1}
+
+
+def test_what_is_under_way_is_planned_no_more(shop: Shop):
+    new = ladder("a", "middle", "c")
+    board = Board(new, store=shop.store, clock=shop.clock, adopting=True)
+    mapping = {"b": new.stage("middle")}
+    crashing(shop.store, TRIED + 2)
+    with pytest.raises(Crash):
+        board.migrate(mapping, batch=1)
+    assert board.migration_plan().is_under_way
+    assert board.migration_plan(mapping).renamed == {"b": "middle"}
+    with pytest.raises(PipelineChangedError, match="another migration"):
+        board.migration_plan({"b": new.stage("c")})
+    board.migrate(mapping)
+    assert board.migration_plan() == MigrationPlan()
+
+
+def test_in_development_a_changed_ladder_is_adopted_at_opening(shop: Shop):
+    before = contents(shop.store)
+    with pytest.raises(PipelineChangedError, match=r"'b' .*2 deals"):
+        Board(ladder("a", "c"), store=shop.store, clock=shop.clock, on_change="migrate")
+    with pytest.raises(ValueError, match="'adopt'"):
+        Board(ladder("a", "b"), store=shop.store, on_change="adopt")  # type: ignore[arg-type]
+    assert contents(shop.store) == before
+    changed = ladder("a", "b", "c", "d", hours=1)
+    settings: dict[str, Any] = {"store": shop.store, "clock": shop.clock, "on_change": "migrate"}
+    Board(changed, **settings)
+    adopted = contents(shop.store)
+    assert Board(changed, **settings).deal("deal-a").stage.key == "a"
+    assert contents(shop.store) == adopted
+    with pytest.raises(PipelineChangedError):
+        shop.tell("to.a")
 
 
 def test_migrating_to_the_same_definition_is_nothing_to_do(shop: Shop):

@@ -19,7 +19,12 @@ from ladderpipe import (
     UndeliverableError,
     verify,
 )
-from ladderpipe.errors import DefinitionError, EffectNotFoundError, PipelineChangedError
+from ladderpipe.errors import (
+    DefinitionError,
+    EffectNotFoundError,
+    InvalidEventError,
+    PipelineChangedError,
+)
 from tests.shops import HOUR, START, Shop, assert_is_the_fold, contents, lead_ladder, register
 
 
@@ -342,6 +347,33 @@ def test_after_the_last_try_it_is_a_dead_letter_that_can_be_sent_again(store: An
     shop.wait(1)
     assert shop.board.deliver().delivered == 1
     assert [d.attempt for d in flaky.tried] == [1, 2, 3, 1, 2]
+
+
+def test_a_dead_letter_that_is_dropped_is_over_and_says_who_and_why(store: Any):
+    shop = shop_with(store, into_new=mail("hello"))
+    Flaky(shop, failures=1, error=UndeliverableError("no such address"))
+    shop.tell("lead")
+    shop.board.deliver()
+    (dead,) = shop.board.dead_letters()
+    before = contents(shop.store)
+    for who, why in (("", "known"), ("Bea", " "), ("Bea", None)):
+        with pytest.raises(InvalidEventError, match="say it"):
+            shop.board.drop(dead, by=who, reason=why)  # type: ignore[arg-type]
+    assert contents(shop.store) == before
+    shop.board.drop(dead, by="Bea", reason="she has no address")
+    assert shop.board.dead_letters() == []
+    (dropped,) = shop.board.effects("d")
+    assert dropped.state == "dropped"
+    assert "Bea" in dropped.because
+    assert "she has no address" in dropped.because
+    shop.wait(100)
+    assert shop.board.deliver().counts == {}
+    for act in (
+        lambda: shop.board.drop(dead, by="Bea", reason="again"),
+        lambda: shop.board.send_again(dead),
+    ):
+        with pytest.raises(EffectNotFoundError, match="it is dropped"):
+            act()
 
 
 def test_an_undeliverable_effect_is_a_dead_letter_at_once(store: Any):

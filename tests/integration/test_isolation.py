@@ -39,7 +39,7 @@ from ladderpipe.errors import (
 from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.reducer import cart_reducer
 from ladderpipe.stores import PostgresStore
-from tests.shops import make_store
+from tests.shops import contents, make_store
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 DEALS = [f"deal-{number}" for number in range(5)]
@@ -517,9 +517,16 @@ def test_a_migration_that_one_deal_stands_in_the_way_of_changes_nothing(
     shop.tell("asked")
     shop.arm()
     changed = shop.changed(openings=("lead", "asked"))
-    with contextlib.suppress(MigrationError):
+    before = contents(shop.store)
+    planned = [failure.deal for failure in changed.migration_plan().failures]
+    assert contents(shop.store) == before
+    try:
         changed.migrate()
-        done = True
+    except MigrationError as error:
+        found = [failure.deal for failure in error.failures]
+    else:
+        found, done = [], True
+    assert planned == found
     shop.arm(False)
     if not done:
         shop.tell("lead")

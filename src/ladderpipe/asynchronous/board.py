@@ -267,6 +267,7 @@ class AsyncBoard:
     unsent = awaited(Board.unsent)
     dead_letters = awaited(Board.dead_letters)
     send_again = awaited(Board.send_again)
+    drop = awaited(Board.drop)
     tasks = awaited(Board.tasks)
     task_page = awaited(Board.task_page)
     complete = awaited(Board.complete)
@@ -275,6 +276,7 @@ class AsyncBoard:
     # -- the past -----------------------------------------------------------------------------
 
     migrate = awaited(Board.migrate)
+    migration_plan = awaited(Board.migration_plan)
     forget = awaited(Board.forget)
     remove = awaited(Board.remove)
     archive = awaited(Board.archive)

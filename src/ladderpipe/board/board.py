@@ -65,6 +65,9 @@ class Board:
         lease: how long a worker may take over one delivery before another may try.
         backoff: when failed deliveries and sweeps are tried again.
         adopting: open although the store holds another definition, to call :meth:`migrate`.
+        on_change: ``migrate`` adopts a changed definition at once, where no stage is gone; for
+            development, and wherever one process has the store to itself. Others that still run
+            the old definition are refused from then on.
         read_only: write nothing, not even titles that have changed; for reports.
         max_clock_difference: how far the machine's clock may be from the database's for
             sweeping and delivering; ``None`` to compare none.
@@ -75,8 +78,10 @@ class Board:
             (:meth:`run`) holds, and :meth:`deliver`, which somebody calls, sends.
 
     Raises:
-        ValueError: *stale_effects* is none of these.
-        PipelineChangedError: the store holds another definition of this pipeline.
+        ValueError: *stale_effects* or *on_change* is none of these.
+        PipelineChangedError: the store holds another definition of this pipeline; with
+            ``on_change="migrate"``, one with a stage that is gone.
+        MigrationError: a deal cannot be carried over by ``on_change="migrate"``.
         StoreError: the board only reads, and the store does not know the pipeline.
     """
 
@@ -92,12 +97,15 @@ class Board:
         lease: dt.timedelta = DEFAULT_LEASE,
         backoff: Backoff | None = None,
         adopting: bool = False,
+        on_change: Literal["refuse", "migrate"] = "refuse",
         read_only: bool = False,
         max_clock_difference: dt.timedelta | None = DEFAULT_BOUND,
         candid: bool = False,
         stale_effects: StaleEffects | None = None,
     ) -> None:
         refuse_inside_hook("Board(...)")
+        if on_change not in ("refuse", "migrate"):
+            raise ValueError(f"on_change={on_change!r}: it is 'refuse' or 'migrate'")
         self._session = self._bound_by(
             pipeline=pipeline,
             store=open_store("memory:") if store is None else store,
@@ -110,8 +118,12 @@ class Board:
             observer=Observer(pipeline.name, candid),
             stale_effects=checked(stale_effects),
         )
-        self._session.adopt_or_refuse(refuse=not adopting)
+        self._session.adopt_or_refuse(refuse=not adopting and on_change == "refuse")
         pipeline.bind(asynchronous=self._bound_by is not Session)
+        if on_change == "migrate" and self._session.has_changed():
+            from . import migrate
+
+            migrate.migrate(self._session, None, DEFAULT_BATCH)
 
     @classmethod
     def open(
@@ -957,6 +969,19 @@ class Board:
         refuse_inside_hook("board.send_again")
         deliver.send_again(self._session, effect if isinstance(effect, str) else effect.key)
 
+    def drop(self, effect: Effect | str, *, by: str, reason: str) -> None:
+        """Put a dead letter aside for good: it is not sent, and its decisions say who and why.
+
+        Raises:
+            InvalidEventError: it is not said who drops it, or why.
+            EffectNotFoundError: it is no dead letter.
+        """
+        from . import deliver
+
+        refuse_inside_hook("board.drop")
+        key = effect if isinstance(effect, str) else effect.key
+        deliver.drop(self._session, key, by, reason)
+
     def tasks(
         self,
         *,
@@ -1045,6 +1070,22 @@ class Board:
         return deliver.complete(self._session, task if isinstance(task, str) else task.key)
 
     # -- the past -----------------------------------------------------------------------------
+
+    def migration_plan(
+        self, mapping: Mapping[str, Stage] | None = None, *, batch: int = DEFAULT_BATCH
+    ) -> migrate.MigrationPlan:
+        """Say what :meth:`migrate` would do, by doing and undoing it; nothing is changed.
+
+        It takes the store's write lock for a batch at a time, as :meth:`migrate` does.
+
+        Raises:
+            PipelineChangedError: a migration to another definition is under way.
+            DefinitionError: the mapping names a stage that is in neither definition.
+        """
+        from . import migrate
+
+        refuse_inside_hook("board.migration_plan")
+        return migrate.plan(self._session, mapping, batch)
 
     def migrate(
         self, mapping: Mapping[str, Stage] | None = None, *, batch: int = DEFAULT_BATCH

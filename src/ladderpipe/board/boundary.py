@@ -11,11 +11,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import LadderError, PipelineChangedError, UnexpectedError, shown
+from ..errors import (
+    InvalidEventError,
+    LadderError,
+    PipelineChangedError,
+    UnexpectedError,
+    shown,
+)
 from ..stores.base import Transaction
 from .session import Session
 
-__all__ = ["UNREADABLE", "as_failure", "go_on_or_raise", "storable", "words"]
+__all__ = ["UNREADABLE", "as_failure", "check_said", "go_on_or_raise", "storable", "words"]
 
 UNREADABLE: Final = (
     LadderError,
@@ -54,6 +60,17 @@ def go_on_or_raise(
         is_own = not session.read_only and not store.is_in_trouble(error)
     if not is_own or (isinstance(error, PipelineChangedError) and session.has_changed()):
         raise error
+
+
+def check_said(**told: object) -> None:
+    """Refuse what is put aside for good without saying who does it, and why.
+
+    Raises:
+        InvalidEventError: one of these is no text, or empty.
+    """
+    for name, text in told.items():
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidEventError(f"{name}={text!r}: say it, so that whoever looks later knows")
 
 
 def as_failure(deal: str, error: Exception) -> LadderError:

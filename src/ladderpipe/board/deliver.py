@@ -20,19 +20,30 @@ from ..errors import (
     UndeliverableError,
 )
 from ..model.canonical import canonical_text, is_storable, plain_text
-from ..model.effect import Drop, Effect, EffectState, Handler, Later, StaleEffects, Task
+from ..model.effect import (
+    Drop,
+    Effect,
+    EffectState,
+    Handler,
+    Later,
+    SendDecision,
+    StaleEffects,
+    Task,
+)
+from ..model.effect import drop as not_sent
 from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
 from ..stores.base import EffectRow
-from .boundary import as_failure, go_on_or_raise, words
+from .boundary import as_failure, check_said, go_on_or_raise, words
 from .claim import (
     DELAYED,
     Claim,
     Delayed,
     bring_up_to_date,
     claim,
+    decided,
     give_up,
     is_ready,
     put_off,
@@ -325,15 +336,7 @@ def send_again(session: Session, key: str) -> None:
         EffectNotFoundError: there is no dead letter of that key, or its visit is gone.
     """
     with session.writing() as unit:
-        row = _row_of(unit, key)
-        if row is not None:
-            unit.transaction.load_by_id(row.deal_id)
-            row = _row_of(unit, key)  # as it is now that nobody else is at its deal
-        if row is None or row.state != EffectState.DEAD:
-            state = "there is none" if row is None else f"it is {row.state}"
-            raise EffectNotFoundError(
-                f"no dead letter has the key {key!r} ({state}): see board.dead_letters()"
-            )
+        row = _dead_letter(unit, key)
         visits = {move.visit_key for move in unit.transaction.moves(row.deal_id)}
         is_gone = row.phase == "into" and row.visit_key not in visits
         if is_gone:
@@ -346,6 +349,35 @@ def send_again(session: Session, key: str) -> None:
             f"the dead letter {key!r} is not sent again, and cancelled: an event that came late "
             f"did away with the visit of deal {row.deal!r} that asked for it"
         )
+
+
+def drop(session: Session, key: str, by: str, reason: str) -> None:
+    """Put a dead letter aside for good, on record.
+
+    Raises:
+        InvalidEventError: it is not said who drops it, or why.
+        EffectNotFoundError: there is no dead letter of that key.
+    """
+    check_said(by=by, reason=reason)
+    because = not_sent(f"{by}: {reason}").because
+    with session.writing() as unit:
+        row = _dead_letter(unit, key)
+        decision = SendDecision(at=unit.now, outcome="dropped", because=because)
+        unit.transaction.decide_effect(key, EffectState.DROPPED.value, decided(row, decision))
+
+
+def _dead_letter(unit: Unit, key: str) -> EffectRow:
+    """Return a dead letter, as it is while nobody else is at its deal."""
+    row = _row_of(unit, key)
+    if row is not None:
+        unit.transaction.load_by_id(row.deal_id)
+        row = _row_of(unit, key)
+    if row is None or row.state != EffectState.DEAD:
+        state = "there is none" if row is None else f"it is {row.state}"
+        raise EffectNotFoundError(
+            f"no dead letter has the key {key!r} ({state}): see board.dead_letters()"
+        )
+    return row
 
 
 def assign(session: Session, key: str, to: str | None, by: str) -> Task:

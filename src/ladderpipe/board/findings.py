@@ -347,8 +347,8 @@ _TABLE: Final[tuple[tuple[str, Severity, Callable[[Health], Any], str], ...]] = 
         "H011",
         "error",
         lambda health: health.is_migrating,
-        "a migration is not finished and every write is refused: open a board with adopting=True "
-        "and call board.migrate with the same mapping to resume it",
+        "a migration is not finished and every write is refused: resume it with "
+        "board.migrate(the same mapping) on a board that was opened with adopting=True",
     ),
     (
         "H012",
@@ -356,7 +356,7 @@ _TABLE: Final[tuple[tuple[str, Severity, Callable[[Health], Any], str], ...]] = 
         lambda health: health.is_changed and not health.is_migrating and health,
         "the store holds another definition of pipeline {0.pipeline!r}, and writes with this one "
         "are refused: start this process with that definition, or adopt this one with "
-        "board.migrate({{...}})",
+        "board.migrate() on a board that was opened with adopting=True",
     ),
     ("H020", "warning", lambda health: _undeclared(health, meant=True), _UNDECLARED),
     ("H020", "info", lambda health: _undeclared(health, meant=False), _UNDECLARED),
@@ -364,8 +364,8 @@ _TABLE: Final[tuple[tuple[str, Severity, Callable[[Health], Any], str], ...]] = 
         "H010",
         "error",
         _unknown_stages,
-        "deals in stages that the pipeline lacks: {}; open a board with adopting=True and map "
-        "them with board.migrate({{'old_stage': new_stage}})",
+        "deals in stages that the pipeline lacks: {}; map them with "
+        "board.migrate({{'old_stage': new_stage}}) on a board that was opened with adopting=True",
     ),
 )
 """Code, severity, what is seen of a board where there is such a finding, and what is said of it."""

@@ -12,7 +12,7 @@ from ..model.event import Event, discarded
 from ..model.held import HeldKind
 from ..model.receipt import Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow
-from .boundary import go_on_or_raise
+from .boundary import check_said, go_on_or_raise
 from .handle import check_time, take
 from .hold import event_of, keep, reason_of
 from .session import Session
@@ -151,9 +151,7 @@ def discard(session: Session, key: str, by: str, reason: str, is_withdrawn: bool
     Args:
         is_withdrawn: whether what it said of addresses was never said, either.
     """
-    for name, text in (("by", by), ("reason", reason)):
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidEventError(f"{name}={text!r}: say it, so that whoever looks later knows")
+    check_said(by=by, reason=reason)
     session.retried(functools.partial(_discard_once, session, key, by, reason, is_withdrawn))
 
 

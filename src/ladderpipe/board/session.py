@@ -30,6 +30,8 @@ __all__ = ["Session"]
 RETRIES: Final = 6
 """How often a transaction is begun again before its error is the caller's."""
 FIRST_PAUSE: Final = 0.02
+
+_ADOPTING: Final = "board.migrate({}) on a board that was opened with adopting=True"
 """The longest pause before the first retry, in seconds; it doubles."""
 
 Result = TypeVar("Result")
@@ -187,21 +189,19 @@ class Session:
     def _what_changed(self, row: PipelineRow) -> str:
         if row.migrating is not None:
             return (
-                f"a migration of pipeline {row.name!r} is not finished: open the board with "
-                "adopting=True and call board.migrate with the same mapping to resume it"
+                f"a migration of pipeline {row.name!r} is not finished: resume it with "
+                f"{_ADOPTING.format('the same mapping')}"
             )
-        found = differences(
-            json.loads(row.definition)["fold"], fold_definition(self.pipeline.ladder)
-        )
         with self.reading() as transaction:
             counts = transaction.stage_counts(row.id, besides=self.pipeline.ladder.rungs)
         gone = [f"{count} in {stage!r}" for stage, count in sorted(counts.items())]
+        is_renamed = any(key not in self.pipeline.ladder.rungs for key in stored_stages(row))
+        how = _ADOPTING.format("{'old_stage': new_stage}" if is_renamed else "")
         stranded = f"; deals in stages that no longer exist: {', '.join(gone)}" if gone else ""
         return (
             f"the store holds another definition of pipeline {row.name!r}: "
-            f"{'; '.join(found) or 'the order of rules or stages'}{stranded}. Open the board with "
-            "adopting=True and call board.migrate({'old_stage': new_stage}) to adopt this one, "
-            "or go back to the old definition"
+            f"{'; '.join(differences_from(row, self.pipeline))}{stranded}. Adopt this one with "
+            f"{how}, or go back to the old definition"
         )
 
 
@@ -248,6 +248,17 @@ def _pause(number: int) -> float:
     import random
 
     return random.uniform(0, FIRST_PAUSE * 2**number)
+
+
+def stored_stages(row: PipelineRow) -> list[str]:
+    """Return the keys of the stages that a store knows of a pipeline."""
+    return [stage["key"] for stage in json.loads(row.definition)["fold"]["stages"]]
+
+
+def differences_from(row: PipelineRow, pipeline: Pipeline) -> list[str]:
+    """Say in words how a pipeline differs from what a store holds of it under another print."""
+    stored = json.loads(row.definition)["fold"]
+    return differences(stored, fold_definition(pipeline.ladder)) or ["the order of rules or stages"]
 
 
 def customer_named(pipeline: Pipeline) -> str | None:

@@ -109,13 +109,13 @@ class Unit:
             return
         if fingerprint is None:
             raise PipelineChangedError(
-                f"a migration of pipeline {self.pipeline.name!r} is not finished: call "
-                "board.migrate with the same mapping to resume it"
+                f"a migration of pipeline {self.pipeline.name!r} is not finished: resume it with "
+                "board.migrate(the same mapping)"
             )
         raise PipelineChangedError(
             f"the store holds another definition of pipeline {self.pipeline.name!r} than this "
             "board: another process has adopted a changed ladder; start this one with that "
-            "definition, or adopt this one with board.migrate({...})"
+            "definition, or adopt this one with board.migrate()"
         )
 
     def load(self, deal: str, create: bool) -> tuple[StoredDeal | None, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from ladderpipe import Board
 from ladderpipe.cli import definitions, main
 from ladderpipe.cli.advice import as_commands
 from ladderpipe.cli.commands import PANELS, Command
@@ -147,11 +149,24 @@ def test_progress_is_not_written_where_nobody_looks(tmp_path: Path) -> None:
             "or ladderpipe move URL DEAL STAGE --by NAME --override goes past the rules",
         ),
         ("until Board(stale_effects=...) says what", "until --stale-effects says what"),
-        ("adopt it with board.migrate({...})", "adopt it with board.migrate({...})"),
+        (
+            "with board.migrate({'old_stage': new_stage}) on a board that was opened with "
+            "adopting=True, or go back",
+            "with ladderpipe migrate URL --pipeline PIPELINE --rename OLD=NEW, or go back",
+        ),
+        ("board.send_again(…)", "ladderpipe dead-letters send-again URL KEY"),
     ],
 )
 def test_what_a_message_advises_can_be_typed(message: str, told: str) -> None:
     assert as_commands(message) == told
+
+
+@pytest.mark.parametrize("method", sorted(name for name in vars(Board) if name[0] != "_"))
+def test_what_is_advised_is_a_command_that_there_is(method: str) -> None:
+    advised = as_commands(f"board.{method}(…)").split()
+    if advised[0] == "ladderpipe":
+        words = list(itertools.takewhile(lambda word: word[0].islower(), advised[1:]))
+        assert run(*words, "--help").code == 0
 
 
 def test_an_unknown_held_event_is_told_with_a_command(tmp_path: Path) -> None:

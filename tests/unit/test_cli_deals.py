@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +383,76 @@ def test_what_was_before_a_migration_is_told_as_it_was_stored(url: str) -> None:
 @pytest.mark.parametrize("when", ["2999-01-01T00:00Z", "yesterday", "2026-01-05T09:00:00"])
 def test_an_instant_that_makes_no_sense_is_refused(url: str, command: list[str], when: str) -> None:
     assert "--as-of" in on_store(url, command, "--as-of", when).refusal(2)
+
+
+# -- options, changes and the board of one owner ----------------------------------------------
+
+
+def test_where_a_deal_may_be_moved_is_told_with_what_is_missing(url: str) -> None:
+    told = {option["into"]: option for option in run("options", url, "cart-3", "--json").json()}
+    assert told["lost"]["missing"] == ["loss_reason"]
+    shown = run("options", url, "cart-3", "--language", "en").out
+    assert "Deal lost" in shown
+    assert "loss_reason" in shown
+    assert "'nobody'" not in shown
+
+
+def test_what_was_written_since_is_told_once(url: str) -> None:
+    lines = [json.loads(line) for line in run("changes", url, "--json").out.splitlines()]
+    assert [line["id"] for line in lines[:-1]] == ["cart-2", "cart-1", "cart-3"]
+    cursor = lines[-1]["cursor"]
+    assert "cart-" not in run("changes", url, "--after", cursor).out
+    run("edit", url, "cart-2", "--by", "me", "--owner", "Bea", "-p", SALES)
+    told = run("changes", url, "--after", cursor, "--json").out.splitlines()
+    assert [json.loads(line).get("owner") for line in told[:-1]] == ["Bea"]
+    assert "cursor" in run("changes", url, "--after", "nonsense").refusal()
+
+
+def test_changes_are_followed_until_it_is_stopped(url: str) -> None:
+    command = [sys.executable, "-m", "ladderpipe.cli", "changes", url, "--json", "--follow"]
+    with subprocess.Popen([*command, "--every", "0.05"], stdout=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        seen: list[str] = []
+        edits = itertools.count()
+        # It begins with what is written once it has begun, which nobody outside can see.
+        reading = threading.Thread(target=lambda: seen.append(following.stdout.readline().decode()))
+        reading.start()
+        while reading.is_alive():
+            owner = f"owner-{next(edits)}"
+            run("edit", url, "cart-2", "--by", "me", "--owner", owner, "-p", SALES)
+            reading.join(0.2)
+        following.send_signal(signal.SIGINT)
+        rest = following.stdout.read().decode()
+        assert following.wait(30) == 0
+    assert json.loads(seen[0])["id"] == "cart-2"
+    assert '"cursor"' in rest
+
+
+def test_the_board_of_one_owner_counts_only_hers(url: str) -> None:
+    told = run("board", url, "--owner", "paolo", "--json").json()
+    counts = {stage["stage"]: stage["count"] for stage in told["stages"] if stage["count"]}
+    assert counts == {"order_confirmed": 1}
+    marta = run("board", url, "--owner", "marta").out
+    assert "cart-1" in marta
+    assert "12.50" not in marta
+
+
+@pytest.mark.parametrize("more", [["--json"], ["--as-of", START], ["--now", START]])
+def test_only_the_board_of_now_is_watched(url: str, more: list[str]) -> None:
+    run("board", url, "--watch", *more).refusal(2)
+
+
+def test_the_board_is_watched_until_it_is_stopped(url: str) -> None:
+    command = [sys.executable, "-m", "ladderpipe.cli", "board", url, "--watch", "--every", "0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        run("event", url, "cart.saved", "--deal", "new-one", "--id", "n", "-p", SALES)
+        first = next(line for line in watching.stdout if "cart-1" in line)
+        line = {"sku": "x", "title": "Chair", "quantity": 1, "unit_price": "3"}
+        told = ["--deal", "cart-4", "--id", "f", "--data", json.dumps({"line": line})]
+        assert run("event", url, "cart.item_added", *told, "-p", SALES).code == 0
+        assert next(line for line in watching.stdout if "cart-4" in line)
+        watching.send_signal(signal.SIGINT)
+        watching.stdout.read()
+        assert watching.wait(30) == 0
+    assert first

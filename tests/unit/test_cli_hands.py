@@ -1,4 +1,4 @@
-"""``edit``, ``undo``, ``withdraw``, ``tasks``, ``assign``, ``unsubscribe`` and ``subscribe``."""
+"""``edit``, ``undo``, ``withdraw``, ``tasks``, ``done``, ``assign`` and ``unsubscribe``."""
 
 from __future__ import annotations
 
@@ -159,6 +159,16 @@ def test_tasks_are_listed_and_given_to_somebody(url: str) -> None:
     back = run("assign", url, task["key"], "--by", "dan", "--json").json()
     assert (back["owner"], back["payload"]["assigned_by"]) == ("marta", "dan")
     assert "no such tasks" in run("tasks", url, "--owner", "dan").out
+
+
+def test_a_task_that_is_done_is_open_no_more(url: str) -> None:
+    # That of the deal whose timer is not due again: it has been abandoned already.
+    task, *_ = run("tasks", url, "--deal", "cart-1", "--json").json()
+    told = run("done", url, task["key"], "-p", SALES)
+    assert (told.code, told.err) == (0, "")
+    assert task["key"] not in run("tasks", url).out
+    assert "delivered" in run("done", url, task["key"], "-p", SALES).refusal()
+    assert "ladderpipe tasks URL" in run("done", url, "nothing", "-p", SALES).refusal()
 
 
 def test_many_tasks_are_shown_in_part_and_the_rest_is_counted(url: str) -> None:

@@ -1,7 +1,4 @@
-"""What messages advise, in commands: they are worded for who calls the library.
-
-What no command does (``board.migrate``, ``board.forget``) stays as it is called in Python.
-"""
+"""What messages advise, in commands: they are worded for who calls the library."""
 
 from __future__ import annotations
 
@@ -20,19 +17,34 @@ _COMMANDS: Final = {
     "edit": "ladderpipe edit URL DEAL --by NAME",
     "undo": "ladderpipe undo URL DEAL --by NAME",
     "withdraw": "ladderpipe withdraw URL EVENT --by NAME",
+    "options": "ladderpipe options URL DEAL",
     "tasks": "ladderpipe tasks URL",
+    "complete": "ladderpipe done URL TASK",
     "assign": "ladderpipe assign URL TASK --by NAME",
+    "effects": "ladderpipe effects URL",
+    "dead_letters": "ladderpipe dead-letters list URL",
+    "send_again": "ladderpipe dead-letters send-again URL KEY",
+    "drop": "ladderpipe dead-letters drop URL KEY --by NAME --reason TEXT",
     "tick": "ladderpipe worker URL --once",
     "verify": "ladderpipe verify URL",
     "health": "ladderpipe doctor URL",
+    "migrate": "ladderpipe migrate URL --pipeline PIPELINE",
+    "forget": "ladderpipe forget URL FIELD=VALUE",
 }
 _CALL: Final = re.compile(rf"\bboard\.({'|'.join(_COMMANDS)})\b(\([^()]*\))?(?! *=)")
-_STALE: Final = re.compile(
-    r" \(in Python Board\(stale_effects='expire'\)\)|Board\(stale_effects=\.\.\.\)"
-)
+_ELSEWHERE: Final = {
+    r" \(in Python Board\(stale_effects='expire'\)\)": "",
+    r"Board\(stale_effects=\.\.\.\)": "--stale-effects",
+    r" on a board that was opened with adopting=True": "",
+    r"board\.migrate\(\{'old_stage': new_stage\}\)": f"{_COMMANDS['migrate']} --rename OLD=NEW",
+    r"board\.migrate\(the same mapping\)": f"{_COMMANDS['migrate']}, renaming the same",
+    r"say migrate\(\{'(\w+)': (\w+)\}\)": r"say --rename \1=\2",
+}
+"""What is said otherwise on the command line, besides what calls become."""
 
 
 def as_commands(message: str) -> str:
     """Return a message whose advice can be typed on the command line."""
-    told = _STALE.sub(lambda found: "--stale-effects" if found[0][0] == "B" else "", message)
-    return _CALL.sub(lambda found: _COMMANDS[found[1]], told)
+    for said, told in _ELSEWHERE.items():
+        message = re.sub(said, told, message)
+    return _CALL.sub(lambda found: _COMMANDS[found[1]], message)

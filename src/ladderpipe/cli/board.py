@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.text import Text
 
 from ..board.board import Board
@@ -36,6 +40,15 @@ def board(
         ),
     ] = None,
     as_of: AsOf = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="NAME", help="only the deals of this owner")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="keep it up to date on the screen, until Ctrl-C")
+    ] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="how often, with --watch")
+    ] = 2.0,
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
@@ -49,28 +62,59 @@ def board(
     """
     if now is not None and as_of is not None:
         raise typer.BadParameter("--as-of says what --now would: leave one out")
+    if watch and (json or now is not None or as_of is not None):
+        raise typer.BadParameter("it shows the board as it is now: leave --watch or the others out")
     at = None if as_of is None else past_instant(as_of)
     clock = _clock(now) if at is None else ManualClock(at)
     with reading_board(url, pipeline, allow, name, clock) as found:
         if json:
-            write_json(_record(found, columns_of(found, oldest, at), language))
+            write_json(_record(found, columns_of(found, oldest, at, owner), language))
+        elif watch:
+            _watch(found, oldest, language, owner, every)
         else:
-            show_board(found, oldest, language, at)
+            show_board(found, oldest, language, at, owner)
 
 
 def show_board(
-    found: Board, oldest: int, language: str | None, as_of: dt.datetime | None = None
+    found: Board,
+    oldest: int,
+    language: str | None,
+    as_of: dt.datetime | None = None,
+    owner: str | None = None,
 ) -> None:
     """Print the board on standard output, as wide as the terminal is."""
-    columns = columns_of(found, oldest, as_of)
     out = console(PIPED_WIDTH)
+    out.print(_drawn(found, columns_of(found, oldest, as_of, owner), out.width, language))
+
+
+def _watch(
+    found: Board, oldest: int, language: str | None, owner: str | None, every: float
+) -> None:
+    """Show the board until Ctrl-C: in place on a terminal, else one after the other."""
+    out = console(PIPED_WIDTH)
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        live = None
+        if out.is_terminal:
+            live = stack.enter_context(Live(console=out, screen=True, auto_refresh=False))
+        while True:
+            drawn = _drawn(found, columns_of(found, oldest, owner=owner), out.width, language)
+            if live is None:
+                out.print(drawn)
+            else:
+                live.update(drawn, refresh=True)
+            time.sleep(every)
+
+
+def _drawn(
+    found: Board, columns: Sequence[Column], width: int, language: str | None
+) -> RenderableType:
     now = found.clock.now()
     count = sum(column.count for column in columns)
     titles = found.pipeline.titles
     heading = titles.get(language or "", found.pipeline.title)
     told = f" · {counted(count, 'deal')} · {moment(now)} UTC"
-    out.print(Text.assemble((printable(heading), "bold"), told))
-    out.print(layout(columns, out.width, now, language))
+    title = Text.assemble((printable(heading), "bold"), told)
+    return Group(title, layout(columns, width, now, language))
 
 
 def _clock(now: str | None) -> Clock:

@@ -68,8 +68,17 @@ PANELS: Final = {
             "Say of every event, hand and timer of a deal what it did, and why other rules "
             "did not.",
         ),
+        "changes": Command(
+            "changes",
+            "Print the deals that were written since a cursor, as they are now; then the next "
+            "cursor.",
+        ),
     },
     "By hand": {
+        "options": Command(
+            "deals:options",
+            "Say where a deal may be moved by hand now, what is missing, and what would follow.",
+        ),
         "move": Command(
             "hands:move", "Move a deal by hand, as the pipeline's by_hand rules allow."
         ),
@@ -84,6 +93,7 @@ PANELS: Final = {
             "hands:withdraw", "Take any event back: its deal becomes as if it had never been told."
         ),
         "tasks": Command("tasks", "List the open tasks, the most urgent first."),
+        "done": Command("tasks:done", "Note that a person has done a task."),
         "assign": Command(
             "tasks:assign", "Give an open task to somebody, or back to whoever owns its deal."
         ),
@@ -112,6 +122,9 @@ PANELS: Final = {
             "doctor",
             "Look at what is overdue, given up, missing or damaged in a store; writes nothing.",
         ),
+        "event": Command(
+            "event", "Tell the board one event, as a shop would, and say what came of it."
+        ),
         "replay": Command(
             "replay", "Take logs into a board. Nothing that belongs to the past is sent."
         ),
@@ -123,7 +136,24 @@ PANELS: Final = {
             "Bring deals over from another system: their past as it was, your rules from now on.",
         ),
         "archive": Command("archive", "Old closed deals: into a file, checked, and back."),
+        "migrate": Command(
+            "migrate",
+            "Adopt a changed ladder for every deal: first what would change, then, if you agree, "
+            "do it.",
+        ),
+        "forget": Command(
+            "forget",
+            "Take a person's data out of every deal that names them; the moves stay. It cannot be "
+            "undone.",
+        ),
         "held": Command("held", "Events that arrived and cannot be used: list, release, discard."),
+        "effects": Command(
+            "effects",
+            "List mails, tasks and other effects: where each stands, and why. All of them as JSON.",
+        ),
+        "dead-letters": Command(
+            "effects:dead_letters", "Effects whose last try failed: list, send again, drop."
+        ),
         **{
             title.lower(): Command(
                 f"crm:{title.lower()}",

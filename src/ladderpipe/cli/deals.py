@@ -1,4 +1,4 @@
-"""``deals``, ``history`` and ``explain``: what there is to know of single deals."""
+"""``deals``, ``history``, ``explain`` and ``options``: what there is to know of single deals."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ..board.as_of import deals_at, history_at
 from ..board.board import Board
+from ..fold.options import Option
 from ..model.clock import Clock, ManualClock
 from ..model.deal import Deal
 from ..model.event import BASELINE, BY_HAND, OVERRIDE, TOLD
@@ -47,7 +48,7 @@ from .printing import (
     write_json_lines,
 )
 
-__all__ = ["deals", "explain", "history"]
+__all__ = ["deals", "explain", "history", "options"]
 
 LIMIT = 100
 
@@ -208,3 +209,42 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
     yield from textwrap.wrap(
         line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def options(
+    url: Url,
+    deal: DealId,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", help="who would; left out, no rule's may is asked"),
+    ] = None,
+    pipeline: StoredPipeline = None,
+    allow: Allow = None,
+    name: Name = None,
+    language: Language = None,
+    json: Json = False,
+) -> None:
+    """Say where a deal may be moved by hand now, what is missing, and what would follow."""
+    with reading_board(url, pipeline, allow, name) as found:
+        told = found.options(deal, by)
+    if json:
+        write_json([option.to_dict() for option in told])
+        return
+    rows = table("into", "", "because", cut=("because",))
+    for option in told:
+        style, mark = ("green", "may") if option.allowed else ("dim", "may not")
+        if option.is_possible and not option.allowed:
+            style, mark = "yellow", "not yet"
+        why = option.why or _follows(option)
+        into = Text(printable(title_of(option.into, language)))
+        rows.add_row(into, Text(mark, style=style), printable(why))
+    console().print(rows)
+
+
+def _follows(option: Option) -> str:
+    told = [
+        f"{what} {', '.join(each.name for each in found)}"
+        for what, found in (("stops", option.stops), ("starts", option.starts))
+        if found
+    ]
+    return "; ".join(told)

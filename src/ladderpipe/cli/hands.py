@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json as json_text
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
-from ..board.board import Board
-from ..errors import (
-    EventNotFoundError,
-    MissingPropertyError,
-    MoveNotAllowedError,
-    StoreError,
-)
-from ..model.move import Move
-from ..model.receipt import Outcome, Receipt
-from .loading import existing_store, stored_pipeline
+from ..errors import EventNotFoundError, MissingPropertyError, MoveNotAllowedError
+from .loading import writing_board
 from .options import (
     Allow,
     By,
@@ -31,8 +21,9 @@ from .options import (
     Properties,
     Reason,
     Url,
+    named_values,
 )
-from .printing import console, moment, printable, title_of, write_json
+from .receipts import show_receipt
 
 __all__ = ["edit", "move", "undo", "withdraw"]
 
@@ -67,8 +58,8 @@ def move(
     json: Json = False,
 ) -> None:
     """Move a deal by hand, as the pipeline's by_hand rules allow."""
-    given = _told("--set", properties)
-    with _writing_board(url, pipeline, allow) as board:
+    given = named_values("--set", properties)
+    with writing_board(url, pipeline, allow) as board:
         act = board.override if override else board.move
         try:
             receipt = act(
@@ -86,7 +77,7 @@ def move(
             raise MissingPropertyError(f"{error} (here: --set NAME=VALUE)") from error
         except MoveNotAllowedError as error:
             raise MoveNotAllowedError(f"{error} (here: --override)") from error
-    _show(receipt, deal, None, language, json)
+    show_receipt(receipt, deal, None, language, json)
 
 
 NewOwner = Annotated[
@@ -137,17 +128,17 @@ def edit(
     """Correct what is known of a deal, closed ones too; the history tells who."""
     said = {"owner": owner, "value": value, "currency": currency, "title": title}
     said["company"] = company
-    fields = _fields(
-        said, contact=_told("--contact", contact), properties=_told("--set", properties)
-    )
+    parts = {"contact": named_values("--contact", contact)}
+    parts["properties"] = named_values("--set", properties)
+    fields = _fields(said, **parts)
     fields |= _emptied(empty or (), fields)
     if not fields and not note:
         raise typer.BadParameter(
             "it changes nothing and notes nothing: say what, with --owner, --value, --set or --note"
         )
-    with _writing_board(url, pipeline, allow) as board:
+    with writing_board(url, pipeline, allow) as board:
         receipt = board.edit(deal, by=by, note=note, expecting=expecting, id=id, **fields)
-    _show(receipt, deal, "edited", language, json)
+    show_receipt(receipt, deal, "edited", language, json)
 
 
 def undo(
@@ -177,9 +168,9 @@ def undo(
             "name what is taken back with --event, or the stage in which you see the deal with "
             "--expecting, so that the same command twice does not undo two"
         )
-    with _writing_board(url, pipeline, allow) as board:
+    with writing_board(url, pipeline, allow) as board:
         receipt = board.undo(deal, by=by, event=event, expecting=expecting, reason=reason, id=id)
-    _show(receipt, deal, "taken back", language, json)
+    show_receipt(receipt, deal, "taken back", language, json)
 
 
 def withdraw(
@@ -197,7 +188,7 @@ def withdraw(
     json: Json = False,
 ) -> None:
     """Take any event back: its deal becomes as if it had never been told."""
-    with _writing_board(url, pipeline, allow) as board:
+    with writing_board(url, pipeline, allow) as board:
         try:
             receipt = board.withdraw(event, by=by, reason=reason, source=source, id=id)
         except EventNotFoundError as error:
@@ -206,7 +197,7 @@ def withdraw(
             ) from error
     deal = receipt.deal_or_none
     named = f"event {event}" if deal is None else deal.id
-    _show(receipt, named, "taken back", language, json)
+    show_receipt(receipt, named, "taken back", language, json)
 
 
 def _fields(said: dict[str, str | None], **parts: dict[str, Any]) -> dict[str, Any]:
@@ -222,63 +213,3 @@ def _emptied(names: Iterable[str], fields: dict[str, Any]) -> dict[str, Any]:
                 f"{name!r}: one of {', '.join(_EMPTIED)}, and not set as well", param_hint="--empty"
             )
     return dict.fromkeys(names)
-
-
-@contextlib.contextmanager
-def _writing_board(url: str, pipeline: str | None, allow: list[str] | None) -> Iterator[Board]:
-    """Open a board with hooks on a store that is there.
-
-    Raises:
-        StoreError: no pipeline is named, or there is no such store.
-    """
-    if pipeline is None:
-        raise StoreError(
-            "what is done by hand runs the pipeline's hooks, which a store does not keep: "
-            "pass --pipeline module:name"
-        )
-    with existing_store(url) as store:
-        yield Board(stored_pipeline(store, pipeline, allow), store=store)
-
-
-def _told(option: str, written: Iterable[str] | None) -> dict[str, Any]:
-    return dict(_named(option, each) for each in written or ())
-
-
-def _named(option: str, written: str) -> tuple[str, Any]:
-    name, equals, value = written.partition("=")
-    if not equals or not name.rstrip(":"):
-        raise typer.BadParameter(f"{written!r}: write NAME=VALUE", param_hint=option)
-    if not name.endswith(":"):
-        return name, value
-    try:
-        return name[:-1], json_text.loads(value)
-    except ValueError:
-        raise typer.BadParameter(f"{value!r} is not JSON", param_hint=option) from None
-
-
-def _show(receipt: Receipt, named: str, done: str | None, language: str | None, json: bool) -> None:
-    """Tell what came of it.
-
-    Args:
-        done: what was done, where no move says it.
-    """
-    if json:
-        write_json(receipt.to_dict())
-        return
-    lines = [_made(made, language) for made in receipt.moves]
-    if receipt.outcome is Outcome.DUPLICATE:
-        lines.append("told already; nothing changed")
-    elif done is not None:
-        deal = receipt.deal_or_none
-        where = "not open" if deal is None else f"in {title_of(deal.stage, language)}"
-        lines.append(f"{done}; {where}")
-    if receipt.reason:
-        lines.append(receipt.reason)
-    for line in lines:
-        console().print(printable(f"{named}: {line}"), soft_wrap=True)
-
-
-def _made(made: Move, language: str | None) -> str:
-    out_of = title_of(made.out_of, language) if made.out_of else "not open"
-    timer = "" if made.event else f" (a timer, due {moment(made.at)} UTC)"
-    return f"{out_of} → {title_of(made.into, language)}{timer}"

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..board.board import Board
-from ..errors import StoreError
-from .loading import existing_store, reading_board, stored_pipeline
+from .loading import reading_board, writing_board
 from .options import Allow, Json, Name, OwnPipeline, StoredPipeline, Url
 from .printing import console, counted, moment, printable, write_json
 
@@ -68,8 +66,7 @@ def release(
     allow: Allow = None,
 ) -> None:
     """Try a held event again, now that what kept it back is mended."""
-    with existing_store(url) as store:
-        board = Board(stored_pipeline(store, _needed(pipeline), allow), store=store)
+    with writing_board(url, pipeline, allow) as board:
         receipt = board.release(key, id=id)
     console().print(
         printable(receipt.outcome.value + (f": {receipt.reason}" if receipt.reason else "")),
@@ -87,16 +84,6 @@ def discard(
     allow: Allow = None,
 ) -> None:
     """Put a held event aside for good; told again, it is a duplicate."""
-    with existing_store(url) as store:
-        board = Board(stored_pipeline(store, _needed(pipeline), allow), store=store)
+    with writing_board(url, pipeline, allow) as board:
         board.discard(key, by=by, reason=reason)
     console().print("discarded")
-
-
-def _needed(pipeline: str | None) -> str:
-    if pipeline is None:
-        raise StoreError(
-            "what is tried again runs the pipeline's hooks, which a store does not keep: "
-            "pass --pipeline module:name"
-        )
-    return pipeline

@@ -18,6 +18,7 @@ from ..board.board import Board
 from ..board.read import StageTotal, totals
 from ..model.deal import Deal
 from ..model.stage import Stage
+from ..stores.listing import Scope
 from .printing import STATUS_STYLES, age, counted, money, printable, title_of, tracked
 
 __all__ = ["Column", "columns_of", "layout"]
@@ -45,29 +46,36 @@ class Column:
         return sum(total.count for total in self.totals)
 
 
-def columns_of(board: Board, oldest: int, as_of: dt.datetime | None = None) -> list[Column]:
-    """Return a column for every stage, in ladder order but the closed ones last."""
+def columns_of(
+    board: Board, oldest: int, as_of: dt.datetime | None = None, owner: str | None = None
+) -> list[Column]:
+    """Return a column for every stage, in ladder order but the closed ones last.
+
+    Args:
+        oldest: how many deals of a stage are shown, those that have been in it longest.
+        owner: only the deals of this owner.
+    """
     stages = sorted(board.pipeline.stages, key=lambda stage: stage.is_closed)
     if as_of is not None:
-        return _columns_at(board, oldest, as_of, stages)
-    summary = board.summary()
+        return _columns_at(board, oldest, as_of, stages, owner)
+    summary = board.summary(None if owner is None else Scope(owners=(owner,)))
     columns = []
     for stage in stages:
         totals = tuple(total for total in summary if total.stage == stage)
         found: tuple[Deal, ...] = ()
         if totals and oldest and not stage.is_closed:
-            found = board.page(stage, sort="age", limit=oldest).deals
+            found = board.page(stage, sort="age", limit=oldest, owner=owner).deals
         columns.append(Column(stage, totals, found))
     return columns
 
 
 def _columns_at(
-    board: Board, oldest: int, as_of: dt.datetime, stages: Sequence[Stage]
+    board: Board, oldest: int, as_of: dt.datetime, stages: Sequence[Stage], owner: str | None
 ) -> list[Column]:
     longest: dict[str, list[Deal]] = {stage.key: [] for stage in stages}
 
     def noted() -> Iterator[tuple[str, str | None, Decimal | None]]:
-        for deal in deals_at(board._session, as_of):
+        for deal in deals_at(board._session, as_of, owner=owner):
             key = deal.stage.key
             if not deal.stage.is_closed:
                 kept = heapq.nsmallest(oldest, [*longest[key], deal], key=_by_age)

@@ -29,6 +29,7 @@ __all__ = [
     "pipelines_in",
     "reading_board",
     "stored_pipeline",
+    "writing_board",
 ]
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
@@ -210,3 +211,27 @@ def reading_board(
     with existing_store(url) as store:
         pipeline = stored_pipeline(store, named, allow, name)
         yield Board(pipeline, store=store, clock=clock, read_only=True)
+
+
+@contextlib.contextmanager
+def writing_board(
+    url: str,
+    pipeline: str | None,
+    allow: Sequence[str] | None = None,
+    adopting: bool = False,
+) -> Iterator[Board]:
+    """Open a board with hooks on a store that is there.
+
+    Args:
+        adopting: open it although the store holds another definition.
+
+    Raises:
+        StoreError: no pipeline is named, or there is no such store.
+    """
+    if pipeline is None:
+        raise StoreError(
+            "this runs the pipeline's hooks, which a store does not keep: "
+            "pass --pipeline module:name"
+        )
+    with existing_store(url) as store:
+        yield Board(stored_pipeline(store, pipeline, allow), store=store, adopting=adopting)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json as json_text
+import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +35,9 @@ __all__ = [
     "Reason",
     "StoredPipeline",
     "Url",
+    "Yes",
+    "confirmed",
+    "named_values",
     "past_instant",
 ]
 
@@ -107,6 +113,7 @@ HandId = Annotated[
     typer.Option("--id", metavar="ID", help="makes the same command, given again, harmless"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 Candid = Annotated[
     bool,
     typer.Option("--candid", help="name deals and quote errors, which may be personal data"),
@@ -128,3 +135,40 @@ def past_instant(written: str) -> dt.datetime:
             f"{written} lies ahead: leave it out for now", param_hint="--as-of"
         )
     return at
+
+
+def named_values(option: str, written: Iterable[str] | None) -> dict[str, Any]:
+    """Return what ``NAME=VALUE`` says, or ``NAME:=JSON`` where it is not text.
+
+    Raises:
+        typer.BadParameter: it says neither.
+    """
+    return dict(_named(option, each) for each in written or ())
+
+
+def _named(option: str, written: str) -> tuple[str, Any]:
+    name, equals, value = written.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise typer.BadParameter(f"{written!r}: write NAME=VALUE", param_hint=option)
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], json_text.loads(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not JSON", param_hint=option) from None
+
+
+def confirmed(what: str, yes: bool) -> None:
+    """Ask whether to do what cannot be undone, unless that was said.
+
+    Raises:
+        typer.BadParameter: there is nobody to ask.
+        typer.Exit: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("there is nobody to ask here: pass --yes", param_hint="--yes")
+    if not typer.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
+        typer.echo("nothing was changed")
+        raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``tasks`` and ``assign``: what salespeople have to do, and who does it."""
+"""``tasks``, ``done`` and ``assign``: what salespeople have to do, and who does it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import typer
 
 from ..board.board import Board
 from ..board.listing import MOST
-from .loading import existing_store, reading_board, stored_pipeline
-from .options import Allow, By, Json, Name, StoredPipeline, Url
+from .loading import existing_store, reading_board, stored_pipeline, writing_board
+from .options import Allow, By, Json, Name, OwnPipeline, StoredPipeline, Url
 from .printing import console, moment, printable, write_json, write_json_lines
 
-__all__ = ["assign", "tasks"]
+__all__ = ["assign", "done", "tasks"]
 
 LIMIT: Final = 50
+
+_Key = Annotated[str, typer.Argument(metavar="TASK", help="key of the task, as 'tasks' shows it")]
 
 
 def tasks(
@@ -70,11 +72,25 @@ def tasks(
         out.print(f"… and {more:,} more: the first {len(found):,} are shown, --limit 0 shows all")
 
 
+def done(
+    url: Url,
+    task: _Key,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    json: Json = False,
+) -> None:
+    """Note that a person has done a task."""
+    with writing_board(url, pipeline, allow) as board:
+        completed = board.complete(task)
+    if json:
+        write_json(completed.to_dict())
+        return
+    console().print(printable(f"{completed.title} (deal {completed.deal}): done"), soft_wrap=True)
+
+
 def assign(
     url: Url,
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="key of the task, as 'tasks' shows it")
-    ],
+    task: _Key,
     by: By,
     to: Annotated[
         str | None,

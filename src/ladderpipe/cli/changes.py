@@ -85,8 +85,9 @@ def _print(page: Changes, language: str | None, json: bool) -> None:
     if json:
         lines: list[dict[str, Any]] = [deal.to_dict() for deal in page.deals]
         lines += [{"id": deal, "gone": True} for deal in page.gone]
-        for line in [*lines, {"cursor": page.cursor}]:
-            sys.stdout.write(f"{json_text.dumps(line, ensure_ascii=False)}\n")
+        lines.append({"cursor": page.cursor})
+        # At once: who is stopped in between would have told deals without the cursor behind them.
+        sys.stdout.write("".join(f"{json_text.dumps(x, ensure_ascii=False)}\n" for x in lines))
         sys.stdout.flush()
         return
     out = console()

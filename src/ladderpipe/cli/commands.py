@@ -33,6 +33,10 @@ PANELS: Final = {
         ),
     },
     "Ladders": {
+        "new": Command(
+            "new",
+            "Write a folder to begin from: a ladder, a worker and tests. Nothing is overwritten.",
+        ),
         "template": Command(
             "template",
             "Write a ready ladder as a TOML file with comments, to begin a ladder of your "
@@ -44,6 +48,11 @@ PANELS: Final = {
         ),
         "diagram": Command(
             "definitions:diagram", "Draw the ladder, as Mermaid for a README or DOT for Graphviz."
+        ),
+        "simulate": Command(
+            "simulate",
+            "Play a ladder with one deal: choose what happens, let time pass, see what would be "
+            "sent.",
         ),
         "schema": Command(
             "definitions:schema",

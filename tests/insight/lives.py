@@ -132,14 +132,23 @@ _MONEY = st.one_of(
 
 
 @st.composite
-def lives(draw: st.DrawFn, *, most: int = 8) -> list[Life]:
-    """Draw deals that climb, fall back, are abandoned, closed and taken up again."""
-    return [_life(draw, f"deal-{number}") for number in range(draw(st.integers(0, most)))]
+def lives(draw: st.DrawFn, *, most: int = 8, apart: bool = False) -> list[Life]:
+    """Draw deals that climb, fall back, are abandoned, closed and taken up again.
+
+    With *apart*, no two stays of a deal begin at one instant.
+    """
+    number = draw(st.integers(0, most))
+    return [draw(lives_of(f"deal-{n}", apart=apart)) for n in range(number)]
 
 
-def _life(draw: st.DrawFn, deal: str) -> Life:
-    instants = sorted(draw(st.lists(_HOURS, min_size=1, max_size=7)))
+@st.composite
+def lives_of(draw: st.DrawFn, deal: str, *, moves: bool = False, apart: bool = False) -> Life:
+    """Draw one deal; with *moves*, one that was in two stages at the least."""
+    hours = st.lists(_HOURS, min_size=2 if moves else 1, max_size=7, unique=apart)
+    instants = sorted(draw(hours))
     stages = [draw(st.sampled_from(LADDER)).key for _ in instants]
+    if moves and stages[1] == stages[0]:
+        stages[1] = draw(st.sampled_from([one.key for one in LADDER if one.key != stages[0]]))
     stays = [(instants[0], stages[0])]
     stays += [
         (at, stage)

@@ -15,6 +15,7 @@ from ladderpipe import Board, Event, ManualClock, Pipeline
 from ladderpipe.errors import EventConflictError, InvalidEventError
 from ladderpipe.insight.bulk import can_replay_in_columns, replay
 from ladderpipe.insight.bulk.columnar import ALWAYS_STEPPED, WORTH_A_STEP
+from ladderpipe.insight.bulk.fallback import events_of
 from ladderpipe.ladder.guards import cart_has_items
 from ladderpipe.ladder.rules import after, on
 from ladderpipe.model.stage import Stage
@@ -213,6 +214,57 @@ def test_a_parquet_file_and_frames_one_after_another_tell_the_same(tmp_path: Pat
     assert told_in_bulk(replay(sales_ladder(), path)) == expected
     assert told_in_bulk(replay(sales_ladder(), [frame[:1], frame[1:]])) == expected
     assert told_in_bulk(replay(sales_ladder(), frame.lazy())) == expected
+
+
+def test_names_are_categories_and_deals_and_identities_are_texts() -> None:
+    """Whichever way they went, and where no deal was opened at all."""
+    plain, refunded = [added("a", 0)], [added("b", 0), told("order.refunded", "b", 1)]
+    named = {"out_of", "into", "rule", "trigger", "event_type", "event_source"}
+    for events in ([], plain, refunded, plain + refunded):
+        found = replay(sales_ladder(), events)
+        assert {n for n, kind in found.moves.schema.items() if kind == pl.Categorical} == named
+        assert found.moves.schema["deal"] == found.moves.schema["event_id"] == pl.String
+        assert found.deals.schema["stage"] == found.visits.schema["stage"] == pl.Categorical
+
+
+def test_replays_of_different_ladders_and_files_are_put_together() -> None:
+    sales = replay(sales_ladder(), [added("a", 0)])
+    others = replay(new_to_won(), [told("lead.created", "b", 0)])
+    assert len(pl.concat([sales.deals, others.deals])) == len(sales.deals) + len(others.deals)
+    assert sales.moves.filter(into="quote_requested")["into"].to_list() == ["quote_requested"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pl.String,
+        pl.Categorical,
+        pl.Categorical(pl.Categories("a shop's", "tests")),
+        pl.Enum(["unused", "", "Käse", "b", "𝔫", "1", "2", "3", "MS-01", "NB-15", "EUR", "nie"]),
+    ],
+)
+def test_texts_may_be_categories_of_any_kind(kind: Any) -> None:
+    columns = {
+        "deal": ["𝔫", "b", "Käse", "b", "Käse"],
+        "id": ["1", "1", "1", "2", "3"],
+        "source": ["", "Käse", "b", "Käse", ""],
+        "sku": ["NB-15", None, "MS-01", "NB-15", None],
+        "currency": [None, "EUR", None, None, "EUR"],
+    }
+    texts = pl.DataFrame(columns).with_columns(
+        at=pl.Series([START + n * MINUTE for n in range(5)]),
+        type=pl.Series([f"cart.item_{n}" for n in ("added", "seen", "added", "added", "seen")]),
+        seq=pl.Series([0] * 5),
+        quantity=pl.Series([2, None, 3, 1, None]),
+        unit_price=pl.Series([1.5, None, 2.25, 0.1, None]),
+    )
+    coded = texts.with_columns(pl.col(*columns).cast(kind))
+    expected = told_by_the_fold(sales_ladder(), events_of(texts))
+    replayed = replay(sales_ladder(), coded)
+    assert replayed.one_by_one == 0
+    assert told_in_bulk(replayed) == expected
+    parts = [texts[:2].with_columns(pl.col(*columns).cast(kind)), coded[2:]]
+    assert told_in_bulk(replay(sales_ladder(), parts)) == expected
 
 
 GOOD = pl.DataFrame({"deal": ["a"], "type": ["cart.emptied"], "at": [START], "id": ["1"]})

@@ -13,7 +13,7 @@ import polars as pl
 
 from ...fold.reducer import REFUNDED
 from ...model.event import BY_HAND, EDITED, MERGED, OVERRIDE, RESERVED
-from .arrays import Flags, Ints, Numbers
+from .arrays import Flags, Ints, Numbers, either, none_of
 from .codes import coded
 from .payload_columns import read_columns
 from .payloads import UNREADABLE, Told, read_texts
@@ -73,7 +73,10 @@ def arrange(
 ) -> Arranged:
     """Read and sort the events of *frame*, columns side by side; what *kernel* gives may sort."""
     # What moves name is looked up all over the frame, which takes much longer in many pieces.
-    frame = frame.with_columns(frame[name].rechunk() for name in ("source", "id", "seq"))
+    frame = frame.with_columns(
+        frame["source"].cast(pl.Categorical).rechunk(),
+        *(frame[name].rechunk() for name in ("id", "seq")),
+    )
     # Payloads take longest to read; the rest is worked out beside them.
     reading = pool.submit(_read, program, frame)
     identity = pool.submit(_identities, frame)
@@ -87,7 +90,7 @@ def arrange(
     if not is_in_order:
         _put_in_order(program, frame, rows, deal, at, trigger)
     one_by_one = np.zeros(len(deals), np.bool_)
-    one_by_one[deal[is_strange]] = True
+    one_by_one[deal[np.flatnonzero(is_strange)]] = True
     return Arranged(
         frame=frame,
         deals=deals.gather(sorting),
@@ -108,7 +111,7 @@ def _read(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Numbers | Non
     trigger, is_strange = _triggers(program, frame)
     payload, told = _told(program, frame, trigger)
     unreadable = (told.flags & UNREADABLE) != 0
-    is_strange |= unreadable if payload is None else unreadable[payload]
+    is_strange = either(unreadable if payload is None else unreadable[payload], is_strange)
     return trigger, payload, told, is_strange
 
 
@@ -116,13 +119,13 @@ def _triggers(program: Program, frame: pl.DataFrame) -> tuple[Numbers, Flags]:
     """Return each event's trigger, and which events only the ordinary fold understands."""
     codes, types = coded(frame["type"])
     by_type = np.array([program.trigger_of(kind) for kind in types], np.int16)
-    trigger = by_type[codes]
+    trigger = by_type.take(codes)
     hands = np.array([kind in _HANDS for kind in types], np.bool_)
     strange = np.array([_is_strange(kind) for kind in types], np.bool_)
     if hands.any():
         rows = np.flatnonzero(hands[codes])
         trigger[rows] = _hand_triggers(program, frame[rows])
-    return trigger, strange[codes] if strange.any() else np.zeros(len(frame), np.bool_)
+    return trigger, strange[codes] if strange.any() else none_of(len(frame))
 
 
 def _is_strange(kind: str) -> bool:
@@ -176,9 +179,9 @@ def _told(program: Program, frame: pl.DataFrame, trigger: Numbers) -> tuple[Numb
 
 def _identities(frame: pl.DataFrame) -> Numbers:
     ids = frame["id"].hash().to_numpy()
-    sources = frame["source"]
+    sources = frame["source"].to_physical()
     # A second hash of millions of equal texts would tell nothing apart.
-    if sources.n_unique() == 1:
+    if sources.min() == sources.max():
         return ids
     return ids ^ (sources.hash(1).to_numpy() * _MIXER)
 

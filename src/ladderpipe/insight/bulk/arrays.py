@@ -21,7 +21,10 @@ __all__ = [
     "Ints",
     "Numbers",
     "as_instant",
+    "either",
     "in_microseconds",
+    "is_constant",
+    "none_of",
     "scaled",
 ]
 
@@ -66,6 +69,24 @@ LAST: Final = in_microseconds(dt.datetime.max.replace(tzinfo=dt.UTC))
 def as_instant(microseconds: int) -> dt.datetime:
     """Return the instant that :func:`in_microseconds` wrote."""
     return _EPOCH + int(microseconds) * _MICROSECOND
+
+
+def none_of(count: int) -> Flags:
+    """Return flags of which none is set: a constant."""
+    return np.broadcast_to(np.False_, count)
+
+
+def is_constant(column: Numbers) -> bool:
+    """Return whether a column is one number for all rows, which takes no memory."""
+    return column.strides == (0,)
+
+
+def either(first: Flags, *others: Flags) -> Flags:
+    """Return where any is set; constants are taken for what :func:`none_of` returned."""
+    for other in others:
+        if not is_constant(other):
+            first = first | other
+    return first
 
 
 def scaled(number: Decimal, places: int, largest: int = LARGEST) -> int | None:

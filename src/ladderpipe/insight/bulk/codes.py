@@ -9,7 +9,7 @@ import polars as pl
 
 from ...errors import InvalidEventError
 from ...model.money import amount
-from .arrays import LARGEST, NOTHING, Flags, Ints, Numbers, scaled
+from .arrays import LARGEST, NOTHING, Flags, Ints, Numbers, either, is_constant, none_of, scaled
 
 __all__ = ["amounts", "coded"]
 
@@ -21,42 +21,38 @@ def coded(series: pl.Series) -> tuple[Numbers, pl.Series]:
     """Return the place of each value among the distinct ones, −1 for null; and those, in order."""
     if not len(series) or series.null_count() == len(series):
         return np.full(len(series), -1, np.int32), series.head(0)
-    if series.dtype == pl.String or isinstance(series.dtype, pl.Categorical | pl.Enum):
-        codes = _physical(series)
+    if series.dtype == pl.String:
+        # In categories of its own no text of another column leaves a gap in the numbers.
+        numbered = series.cast(pl.Categorical(pl.Categories.random()))
+    elif isinstance(series.dtype, pl.Categorical | pl.Enum):
+        numbered = series
     else:
         distinct = series.unique().drop_nulls()
         places = pl.Series(np.arange(len(distinct), dtype=np.int32))
         found = series.replace_strict(distinct, places, default=None, return_dtype=pl.Int32)
-        codes = found.fill_null(-1).to_numpy()
+        return found.fill_null(-1).to_numpy(), distinct
+    codes = _without_gaps(numbered.to_physical().cast(pl.UInt32))
     return codes, _one_of_each(series, codes)
 
 
-def _physical(series: pl.Series) -> Numbers:
-    """Return the numbers that Polars gives to texts, without gaps."""
-    written = series.dtype == pl.String
-    # Polars numbers texts many times faster than NumPy finds distinct ones.
-    numbers = (series.cast(pl.Categorical) if written else series).to_physical()
-    most = numbers.max()
+def _without_gaps(physical: pl.Series) -> Numbers:
+    """Return the numbers that Polars gives to texts, none of which is left out; −1 for null."""
+    most = physical.max()
     assert isinstance(most, int)
-    codes = numbers.fill_null(most + 1).to_numpy() if series.null_count() else numbers.to_numpy()
-    seen = np.zeros(most + 2, np.bool_)
-    seen[codes] = True
+    filled = physical.fill_null(most + 1).to_numpy()
+    is_seen = np.bincount(filled, minlength=most + 2) > 0
     # The last place is that of null.
-    seen[-1] = False
-    if seen[:-1].all() and not series.null_count():
-        return codes.astype(np.int32)
-    places = np.cumsum(seen, dtype=np.int32) - np.int32(1)
+    if is_seen[:-1].all() and not is_seen[-1]:
+        return filled.view(np.int32)
+    places = np.cumsum(is_seen, dtype=np.int32) - np.int32(1)
     places[-1] = -1
-    found: Numbers = places[codes]
-    return found
+    return places.take(filled)
 
 
 def _one_of_each(series: pl.Series, codes: Numbers) -> pl.Series:
     rows = np.zeros(int(codes.max()) + 2, np.uint32)
     rows[codes] = np.arange(len(codes), dtype=np.uint32)
-    found = series.gather(pl.Series(rows[:-1]))
-    is_category = isinstance(series.dtype, pl.Categorical | pl.Enum)
-    return found.cast(pl.String) if is_category else found
+    return series.gather(pl.Series(rows[:-1])).cast(pl.String)
 
 
 def amounts(series: pl.Series, places: int, largest: int = LARGEST) -> tuple[Ints, Flags]:
@@ -77,7 +73,7 @@ def _of_integers(series: pl.Series, places: int, largest: int) -> tuple[Ints, Fl
     limit = largest // 10**places
     found = series.fill_null(0).to_numpy()
     bad = _beyond(found, limit)
-    return np.where(bad, 0, found) * 10**places if bad.any() else found * 10**places, bad
+    return (found if is_constant(bad) else np.where(bad, 0, found)) * 10**places, bad
 
 
 def _of_floats(found: Any, places: int, largest: int) -> tuple[Ints, Flags]:
@@ -86,9 +82,10 @@ def _of_floats(found: Any, places: int, largest: int) -> tuple[Ints, Flags]:
         np.rint(shifted, out=shifted)
         # NaN is not itself, so that it counts as bad.
         bad = shifted / 10.0**places != found
-        bad |= _beyond(shifted, min(largest, _EXACT_FLOATS))
-        if bad.any():
-            shifted[bad] = 0
+        bad = either(bad, _beyond(shifted, min(largest, _EXACT_FLOATS)))
+        if not bad.any():
+            return shifted.astype(np.int64), none_of(len(bad))
+        shifted[bad] = 0
     return shifted.astype(np.int64), bad
 
 
@@ -96,7 +93,7 @@ def _beyond(numbers: Numbers, limit: int) -> Flags:
     """Return which numbers are as far from zero as *limit*, or farther."""
     # Nearly always none is, and the two ends tell so several times faster.
     if not len(numbers) or (-limit < numbers.min() and numbers.max() < limit):
-        return np.zeros(len(numbers), np.bool_)
+        return none_of(len(numbers))
     found: Flags = (numbers >= limit) | (numbers <= -limit)
     return found
 

@@ -15,13 +15,12 @@ import polars as pl
 
 from ...model.clock import instant
 from ...pipeline import Pipeline
-from ..frames.schema import MOVES
 from .arrange import Arranged, arrange
 from .arrays import Flags, in_microseconds
 from .event_frame import EventSource, read_events
 from .fallback import Histories, fold_one_by_one
 from .loading import compiled
-from .outcome import FINAL, Replayed, frames_of
+from .outcome import FINAL, MOVES, Names, Replayed, frames_of
 from .program import Program, can_replay_in_columns
 from .steps import Block
 
@@ -114,6 +113,7 @@ def _folded(
     limit = None if until is None else in_microseconds(until)
     one_by_one = np.zeros(len(events.deals), np.bool_)
     given = None if kernel is None else kernel.of(program, events)
+    names = Names.of(program)
 
     def fold(bounds: tuple[int, int]) -> tuple[pl.DataFrame, ...]:
         if given is None:
@@ -124,7 +124,7 @@ def _folded(
             folded = given.fold(*bounds, limit)
         # Blocks share no deal, so threads never write one place.
         one_by_one[slice(*bounds)] = folded.one_by_one
-        return frames_of(program, events, folded)
+        return frames_of(names, events, folded)
 
     parts = list(pool.map(fold, blocks(events)))
     # The empty frames give the columns their types when there is no block at all.

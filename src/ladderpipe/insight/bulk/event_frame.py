@@ -29,7 +29,10 @@ EVENTS: Final[dict[str, Any]] = {
 }
 """The columns of every event; ``seq`` and ``source`` may be left out, as in ``Event``."""
 
-_LEFT_OUT: Final[dict[str, Any]] = {"seq": 0, "source": ""}
+_LEFT_OUT: Final[dict[str, Any]] = {
+    "seq": pl.lit(0, pl.Int64),
+    "source": pl.lit("").cast(pl.Categorical),
+}
 _LINE: Final = ("sku", "quantity", "unit_price", "line_title")
 _TEXTS: Final = ("sku", "line_title", "currency", "into", "by", "reason", "title", *FIELDS)
 _DATA: Final = ("value", *_LINE, *_TEXTS)
@@ -50,9 +53,7 @@ def read_events(source: EventSource, until: dt.datetime | None) -> pl.DataFrame:
         )
     _check_instants(frame)
     frame = frame.with_columns(
-        pl.lit(value, EVENTS[name]).alias(name)
-        for name, value in _LEFT_OUT.items()
-        if name not in frame.columns
+        value.alias(name) for name, value in _LEFT_OUT.items() if name not in frame.columns
     ).with_columns(pl.col("at").cast(INSTANT), pl.col("seq").cast(pl.Int64))
     _check_texts(frame, (name for name, kind in EVENTS.items() if kind == pl.String))
     _check_data(frame)

@@ -18,9 +18,9 @@ from ...model.event import BY_HAND, OVERRIDE, Event
 from ...model.history import History, SetAside
 from ...model.money import MOST_PLACES
 from ...pipeline import Pipeline
-from ..frames.schema import MOVES, VISITS
+from ..frames.schema import VISITS
 from .event_frame import data_columns
-from .outcome import FINAL
+from .outcome import FINAL, MOVES
 from .payload_columns import PROPERTY
 
 __all__ = ["Histories", "events_of", "fold_one_by_one"]

@@ -15,27 +15,37 @@ from ...ladder.rules import ByHand, OnEvents, Rule
 from ...model.event import OVERRIDE
 from ...model.history import SetAside
 from ..frames.derive import counting
-from ..frames.schema import INSTANT, MONEY, MOVES, VISITS
+from ..frames.schema import INSTANT, MONEY, VISITS
+from ..frames.schema import MOVES as TOLD
 from .arrange import Arranged
 from .arrays import MONEY_PLACES, NEVER, NOTHING, Flags, Ints, Numbers
 from .folded import Folded, Passages
 from .program import Program
 
-__all__ = ["FINAL", "Replayed", "frames_of", "visits_of"]
+__all__ = ["FINAL", "MOVES", "Names", "Replayed", "frames_of", "visits_of"]
+
+CODES: Final = pl.Categorical()
+"""Few different texts in very many rows: a number in each."""
+
+_IN_CODES: Final = ("out_of", "into", "rule", "trigger", "event_type", "event_source")
+
+MOVES: Final[dict[str, Any]] = {**TOLD, **dict.fromkeys(_IN_CODES, CODES)}
+"""The columns of :data:`~ladderpipe.insight.tables.MOVES`, with stages, rules, types and sources as
+categories."""
 
 FINAL: Final[dict[str, Any]] = {
     "deal": pl.String,
-    "stage": pl.String,
-    "status": pl.String,
+    "stage": CODES,
+    "status": CODES,
     "visit": pl.Int64,
     "entered_at": INSTANT,
     "opened_at": INSTANT,
     "closed_at": INSTANT,
     "last_event_at": INSTANT,
     "due_at": INSTANT,
-    "lost_from": pl.String,
+    "lost_from": CODES,
     "value": MONEY,
-    "currency": pl.String,
+    "currency": CODES,
 }
 """A row for every deal that was opened, as it stands at the end."""
 
@@ -45,8 +55,9 @@ class Replayed:
     """The histories of many deals, sorted by deal.
 
     Attributes:
-        moves: a row for every move, in the layout of :data:`~ladderpipe.insight.tables.MOVES`;
-            ``recorded_at`` is null, as in a bare fold.
+        moves: a row for every move, in the layout of :data:`~ladderpipe.insight.tables.MOVES`,
+            with stages, rules, types and sources as categories; ``recorded_at`` is null, as in a
+            bare fold.
         deals: a row for every deal that was opened: :data:`FINAL`.
         columnar: whether the ladder was folded in columns.
         why_not: what forced the ordinary fold, in words; empty when nothing did.
@@ -85,9 +96,8 @@ def visits_of(moves: pl.DataFrame, carried: pl.DataFrame) -> pl.DataFrame:
         "event_seq",
     )
     if len(carried):
-        begun = pl.concat([begun, carried.select(begun.columns[:-1])], how="diagonal").sort(
-            "deal", "n"
-        )
+        told = carried.select(pl.col(name).cast(begun[name].dtype) for name in begun.columns[:-1])
+        begun = pl.concat([begun, told], how="diagonal").sort("deal", "n")
     goes_on = pl.col("deal").shift(-1) == pl.col("deal")
     ended = {"left_at": "entered_at", "into_stage": "stage", "left_by": "rule"}
     visits = begun.with_columns(
@@ -97,27 +107,31 @@ def visits_of(moves: pl.DataFrame, carried: pl.DataFrame) -> pl.DataFrame:
 
 
 @attrs.frozen(eq=False)
-class _Names:
-    """What stands for the numbers of rungs and ways."""
+class Names:
+    """What stands for the numbers of rungs and ways, and from 1 for those of triggers."""
 
     rungs: pl.Series
     statuses: pl.Series
+    stages: pl.Series
     rules: pl.Series
     kinds: pl.Series
     types: pl.Series
 
     @classmethod
-    def of(cls, program: Program) -> _Names:
+    def of(cls, program: Program) -> Names:
+        """Return the names that a pipeline has for them."""
         pipeline = program.pipeline
         stages = pipeline.stages
         triggers = zip(program.triggers, program.is_hand, strict=True)
         kinds = [_kind(rule) for rule in pipeline.rules]
+        rungs = _texts([None, *(stage.key for stage in stages)])
         return cls(
-            _texts([None, *(stage.key for stage in stages)]),
+            rungs,
             _texts([None, *(stage.status for stage in stages)]),
+            _named(rungs, program.into),
             _texts([*(rule.key for rule in pipeline.rules), *(OVERRIDE for _ in stages)]),
             _texts([*kinds, *("override" for _ in stages)]),
-            _texts([name.partition(":")[0] if hand else name for name, hand in triggers]),
+            _texts([None, *(name.partition(":")[0] if hand else name for name, hand in triggers)]),
         )
 
 
@@ -127,64 +141,60 @@ def _kind(rule: Rule) -> str:
     return "hand" if isinstance(rule.trigger, ByHand) else "timer"
 
 
-def frames_of(program: Program, events: Arranged, folded: Folded) -> tuple[pl.DataFrame, ...]:
+def frames_of(names: Names, events: Arranged, folded: Folded) -> tuple[pl.DataFrame, ...]:
     """Return the moves and the deals of those that were folded, without those left out."""
-    names = _Names.of(program)
-    return _moves(program, events, folded.moves, names), _deals(events, folded, names)
+    return _moves(events, folded.moves, names), _deals(events, folded, names)
 
 
-def _moves(program: Program, events: Arranged, made: Passages, names: _Names) -> pl.DataFrame:
-    way, row = _place(made.way), _place(made.row)
+def _moves(events: Arranged, made: Passages, names: Names) -> pl.DataFrame:
+    row = _masked(made.row, made.row < 0).cast(pl.UInt32)
     frame = events.frame
     columns = {
-        "deal": events.deals.gather(_place(made.deal)),
+        "deal": _named(events.deals, made.deal),
         "n": pl.Series(made.number).cast(pl.Int64),
-        "out_of": names.rungs.gather(_place(made.out_of)),
-        "into": names.rungs.gather(_place(program.into[made.way])),
-        "at": _instants(made.at, NOTHING),
+        "out_of": _named(names.rungs, made.out_of),
+        "into": _named(names.stages, made.way),
+        "at": pl.Series(made.at).cast(INSTANT),
         "recorded_at": pl.Series([None], dtype=INSTANT).new_from_index(0, len(made.at)),
-        "rule": names.rules.gather(way),
-        "trigger": names.kinds.gather(way),
-        "event_type": names.types.gather(_place(made.trigger)),
-        "event_source": frame["source"].gather(row).cast(pl.String),
+        "rule": _named(names.rules, made.way),
+        "trigger": _named(names.kinds, made.way),
+        "event_type": _named(names.types, made.trigger + 1),
+        "event_source": frame["source"].gather(row),
         "event_id": frame["id"].gather(row).cast(pl.String),
         "event_seq": frame["seq"].gather(row),
     }
     return pl.DataFrame(columns).select(*MOVES)
 
 
-def _deals(events: Arranged, folded: Folded, names: _Names) -> pl.DataFrame:
+def _deals(events: Arranged, folded: Folded, names: Names) -> pl.DataFrame:
     kept = np.flatnonzero(folded.number)
     deal, rung = folded.first + kept, folded.rung[kept]
     last = events.rows[events.first[deal] + events.length[deal] - 1]
-    currencies = _texts([*events.told.currencies, None])
-    currency = folded.currency[kept]
+    currencies = _texts([None, *events.told.currencies])
     columns = {
-        "deal": events.deals.gather(_place(deal)).cast(pl.String),
-        "stage": names.rungs.gather(_place(rung)),
-        "status": names.statuses.gather(_place(rung)),
+        "deal": _named(events.deals, deal),
+        "stage": _named(names.rungs, rung),
+        "status": _named(names.statuses, rung),
         "visit": pl.Series(folded.number[kept]),
-        "entered_at": _instants(folded.entered_at[kept], NOTHING),
-        "opened_at": _instants(folded.opened_at[kept], NOTHING),
+        "entered_at": pl.Series(folded.entered_at[kept]).cast(INSTANT),
+        "opened_at": pl.Series(folded.opened_at[kept]).cast(INSTANT),
         "closed_at": _instants(folded.closed_at[kept], NOTHING),
-        "last_event_at": _instants(events.at[last], NOTHING),
+        "last_event_at": pl.Series(events.at[last]).cast(INSTANT),
         "due_at": _instants(folded.due_at[kept], NEVER),
-        "lost_from": names.rungs.gather(_place(folded.lost_from[kept])),
+        "lost_from": _named(names.rungs, folded.lost_from[kept]),
         "value": _money(folded.value[kept]),
-        "currency": currencies.gather(
-            _place(np.where(currency < 0, len(currencies) - 1, currency))
-        ),
+        "currency": _named(currencies, folded.currency[kept] + 1),
     }
     return pl.DataFrame(columns).select(*FINAL)
 
 
 def _texts(values: Sequence[str | None]) -> pl.Series:
-    return pl.Series(values, dtype=pl.String)
+    return pl.Series(values, dtype=CODES)
 
 
-def _place(places: Numbers) -> pl.Series:
-    """Return places to gather from; a negative one gives null."""
-    return _masked(places, places < 0).cast(pl.UInt32)
+def _named(names: pl.Series, places: Numbers) -> pl.Series:
+    """Return the names at these places, none of which is negative."""
+    return names.gather(pl.Series(np.ascontiguousarray(places, np.uint32)))
 
 
 def _instants(microseconds: Ints, missing: int) -> pl.Series:

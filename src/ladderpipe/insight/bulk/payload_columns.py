@@ -19,6 +19,9 @@ from .arrays import (
     Flags,
     Ints,
     Numbers,
+    either,
+    is_constant,
+    none_of,
 )
 from .codes import amounts, coded
 from .guard_bits import Asked
@@ -39,20 +42,20 @@ def read_columns(program: Program, frame: pl.DataFrame, trigger: Numbers) -> Tol
     line, bad_line = _lines(frame)
     value, bad_value = _amounts(frame, "value", MONEY_PLACES, LARGEST_VALUE)
     currency, currencies, bad_currency = _currencies(frame)
-    of_hand = program.is_hand[trigger]
+    of_hand = program.is_hand.take(trigger)
     mask, bits = _answers(program.asked, frame, currency, of_hand)
-    change = program.change
-    has_line = ((change == ADD) | (change == REMOVE))[trigger]
-    unreadable = has_line & (bad_line | (line.sku < 0)) | bad_value | bad_currency
-    unreadable |= (change[trigger] == ADD) & (line.quantity == 0) & (currency >= 0)
-    if (change[trigger] == REPLACE).any():
-        unreadable |= change[trigger] == REPLACE
+    change = program.change.take(trigger)
+    unreadable = ((change == ADD) | (change == REMOVE)) & either(line.sku < 0, bad_line)
+    unreadable |= (change == ADD) & (currency >= 0) & (line.quantity == 0)
+    unreadable = either(unreadable, change == REPLACE, bad_value, bad_currency)
     flags = _flag(currency >= 0, CURRENCY)
-    flags |= _flag(value != NOTHING, VALUE)
+    if not is_constant(value):
+        flags |= _flag(value != NOTHING, VALUE)
     flags |= _flag(unreadable, UNREADABLE)
     if of_hand.any():
         flags[of_hand] = 0
-    flags |= _flag(mask != 0, ANSWERS)
+    if not is_constant(mask):
+        flags |= _flag(mask != 0, ANSWERS)
     zero = np.broadcast_to(np.int64(0), len(frame))
     return Told(
         flags=flags,
@@ -113,28 +116,28 @@ def _constant(frame: pl.DataFrame, value: int) -> Ints:
 def _lines(frame: pl.DataFrame) -> tuple[Lines, Flags]:
     quantity, bad_quantity = _amounts(frame, "quantity", QUANTITY_PLACES)
     price, bad_price = _amounts(frame, "unit_price", PRICE_PLACES)
-    bad = bad_quantity | bad_price | ((quantity < 0) & (quantity != NOTHING))
+    bad = either((quantity < 0) & (quantity != NOTHING), bad_quantity, bad_price)
     if "sku" not in frame.columns:
         return Lines(np.broadcast_to(np.int32(-1), len(frame)), quantity, price), bad
     codes, distinct = coded(frame["sku"])
     nameless = np.array([*(not sku.strip() for sku in distinct), False])
-    return Lines(codes, quantity, price), bad | nameless[codes]
+    return Lines(codes, quantity, price), bad | nameless[codes] if nameless.any() else bad
 
 
 def _amounts(
     frame: pl.DataFrame, name: str, places: int, largest: int = LARGEST
 ) -> tuple[Ints, Flags]:
     if name not in frame.columns or frame[name].null_count() == len(frame):
-        return _constant(frame, NOTHING), np.broadcast_to(np.False_, len(frame))
+        return _constant(frame, NOTHING), none_of(len(frame))
     return amounts(frame[name], places, largest)
 
 
 def _currencies(frame: pl.DataFrame) -> tuple[Numbers, tuple[str, ...], Flags]:
     if "currency" not in frame.columns:
-        return _constant(frame, -1), (), np.broadcast_to(np.False_, len(frame))
+        return _constant(frame, -1), (), none_of(len(frame))
     codes, distinct = coded(frame["currency"])
     refused = np.array([*(not _is_currency(code) for code in distinct), False])
-    return codes, tuple(distinct), refused[codes]
+    return codes, tuple(distinct), refused[codes] if refused.any() else none_of(len(frame))
 
 
 def _is_currency(code: str) -> bool:

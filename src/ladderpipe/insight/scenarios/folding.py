@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 import polars as pl
+import polars.selectors as cs
 
 from ...board.board import Board
 from ...board.boundary import UNREADABLE
@@ -16,11 +17,11 @@ from ...fold.fold import run
 from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ...pipeline import Pipeline
 from ..bulk import replay
-from ..bulk.outcome import FINAL, Replayed, visits_of
+from ..bulk.outcome import FINAL, MOVES, Replayed, visits_of
 from ..frames.apart import why_unreadable
 from ..frames.from_board import Progress
 from ..frames.scan import Recorded, walking
-from ..frames.schema import MOVES, VISITS
+from ..frames.schema import VISITS
 from ..frames.table_builder import Columns
 from ..frames.tables import Problem
 
@@ -230,4 +231,6 @@ def _side(
 ) -> Side:
     moves = pl.concat([pl.DataFrame(schema=MOVES), *(part[0] for part in parts)])
     deals = pl.concat([pl.DataFrame(schema=FINAL), *(part[1] for part in parts)])
+    # The names of two ladders are compared with one another, and with those of events.
+    moves, deals = (frame.cast({cs.categorical(): pl.String}) for frame in (moves, deals))
     return Side(pipeline, renamed, moves.sort("deal", "n"), deals.sort("deal"))

@@ -121,6 +121,7 @@ HOT: Final = frozenset(
         "KNOWN_EVENTS",
         "REMOVE_EVENT",
         "EVENTS",
+        "EVENTS_AFTER",
         "EVENTS_OF",
         "REPLACE_EVENT_DATA",
         "REMARKS",
@@ -131,6 +132,11 @@ HOT: Final = frozenset(
         "MOVES_OF",
         "RENAME_OUT_OF",
         "RENAME_INTO",
+        "ADD_CHECKPOINT",
+        "CUT_CHECKPOINTS",
+        "CHECKPOINT_BEFORE",
+        "CHECKPOINTS",
+        "COUNT_SINCE_CHECKPOINT",
         "REMOVE_UNUSED_DEAL",
         "REMOVE_DEAL",
         "ADD_EFFECT",
@@ -189,6 +195,7 @@ LARGE: Final = (
     "documents",
     "events",
     "moves",
+    "checkpoints",
     "effects",
     "held",
     "customers",
@@ -218,6 +225,8 @@ FILL: Final = (
             'x', AT, CASE WHEN n % 100 = 0 THEN 'late' END FROM series""",
     """INSERT INTO ladder_moves (deal, n, visit_key, into_stage, at, recorded_at, rule)
         SELECT n, 1, 'v' || n, 'open', AT, AT, 'r' FROM series""",
+    """INSERT INTO ladder_checkpoints (deal, at, state, data)
+        SELECT n, AT, '{}', '{}' FROM series""",
     """INSERT INTO ladder_effects (key, pipeline, deal, visit_key, phase, name, position, payload,
             state, due_at, ready_at, run_to_completion, owner, recorded_at)
         SELECT 'k' || n, CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n, 'v' || n, 'into',

@@ -152,7 +152,9 @@ def test_an_archive_of_a_former_version_is_restored(
         assert board.restore(archive).present == 1
 
 
+AS_IN_VERSION_13 = ("DROP TABLE ladder_checkpoints", "UPDATE ladder_schema SET version = 13")
 AS_IN_VERSION_12 = (
+    *AS_IN_VERSION_13,
     "DROP VIEW ladder_visits",
     "ALTER TABLE ladder_moves ADD COLUMN left_at timestamptz",
     "UPDATE ladder_moves SET left_at = (SELECT later.at FROM ladder_moves later "

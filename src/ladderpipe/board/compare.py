@@ -24,7 +24,8 @@ from ..model.history import SetAside
 from ..model.move import Move
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
-from ..stores.base import EffectRow, MoveRecord, StoredDeal
+from ..stores.base import Checkpoint, EffectRow, MoveRecord, StoredDeal
+from .checkpoint import Comparison, is_of
 from .customers import is_same, known_source, source_of
 from .decision import Decision, stored_until
 
@@ -72,6 +73,7 @@ class StoredHistory:
     moves: Sequence[MoveRecord]
     effects: Sequence[EffectRow]
     aside: Collection[tuple[str, str]] = ()
+    checkpoints: Sequence[Checkpoint] = ()
 
 
 def first_difference(pipeline: Pipeline, found: StoredHistory) -> str | None:
@@ -95,6 +97,7 @@ def _differences(pipeline: Pipeline, found: StoredHistory) -> Iterator[str]:
     yield from _row(pipeline, found, folded)
     yield from _document(found.document, folded.document)
     yield from _effects(found)
+    yield from _checkpoints(found, folded)
 
 
 def _aside(found: StoredHistory, folded: _Folded) -> Iterator[str]:
@@ -107,7 +110,7 @@ def _aside(found: StoredHistory, folded: _Folded) -> Iterator[str]:
 
 
 def _left_of_tombstone(found: StoredHistory) -> Iterator[str]:
-    for name in ("events", "moves", "effects", "document"):
+    for name in ("events", "moves", "effects", "checkpoints", "document"):
         left = getattr(found, name)
         if left:
             yield f"it was removed, and {len(left)} of its {name} are still stored"
@@ -133,6 +136,7 @@ class _Folded:
 
     Attributes:
         asked: identities of the events since the last baseline; of others the fold says nothing.
+        checkpoints: those of this definition, each as it is stored and as it should be.
     """
 
     row: StoredDeal
@@ -142,12 +146,22 @@ class _Folded:
     causes: Mapping[int, str]
     aside: Mapping[tuple[str, str], SetAside]
     asked: Collection[tuple[str, str]]
+    checkpoints: Sequence[tuple[Checkpoint, Checkpoint | None]]
 
 
 def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     stored = found.stored
     ordered = in_order(pipeline.ladder, found.events)
-    draft, rows, start = folding.fold_all(pipeline.ladder, stored.deal, ordered)
+    points = [each for each in found.checkpoints if is_of(each, pipeline)]
+    has_baseline = any(event.type == BASELINE for event in ordered)
+    stops = Comparison(known_source(stored.customer) if has_baseline else "", points)
+    draft, rows, start = folding.fold_all(
+        pipeline.ladder,
+        stored.deal,
+        ordered,
+        prepare=lambda _: stops.begin(),
+        stops=stops,
+    )
     base, base_key = 0 if start is None else start.n, draft.visit_key
     until = stored_until(stored)
     if until is not None:
@@ -163,7 +177,10 @@ def _fold(pipeline: Pipeline, found: StoredHistory) -> _Folded:
     _, late, rest = folding.begin(pipeline.ladder, stored.deal, left.events)
     asked = {(event.source, event.id) for event in (*late, *rest)}
     asked |= {(event.source, event.id) for event in ordered if event.type == WITHDRAW}
-    return _Folded(change.deal, document, change.moves, base, causes, draft.aside, asked)
+    should = {each.at: each for each in stops.checkpoints(pipeline, base_key, keys)}
+    checkpoints = [(point, should.get(point.at)) for point in points]
+    moves = change.moves
+    return _Folded(change.deal, document, moves, base, causes, draft.aside, asked, checkpoints)
 
 
 def _moves(found: StoredHistory, folded: _Folded) -> Iterator[str]:
@@ -265,6 +282,29 @@ def _effects(found: StoredHistory) -> Iterator[str]:
             yield f"{what} is still open, and {_visit(visit)} has ended"
         elif visit is found.moves[-1] and not found.stored.has_effects:
             yield f"{what} waits in {_visit(visit)}, and the deal's row says that none does"
+
+
+def _checkpoints(found: StoredHistory, folded: _Folded) -> Iterator[str]:
+    """Compare what a late event would be folded from."""
+    is_cut = any(event.type == BASELINE for event in found.events)
+    for is_, should in folded.checkpoints:
+        what = f"its checkpoint at {_at(is_.at)}"
+        mend = "remove it from the checkpoints, which can be made again"
+        if should is None:
+            yield f"{what} is of a merged deal, from which nothing is folded: {mend}"
+            continue
+        has, wanted = (json.loads(each.state) for each in (is_, should))
+        if is_cut:
+            # Which source told of the customer before a baseline nobody knows any more.
+            wanted["source"] = has.get("source")
+        for name in sorted({*has, *wanted}):
+            if has.get(name) != wanted.get(name):
+                yield (
+                    f"{what} has {name} {_shown(has.get(name))}, the fold says "
+                    f"{_shown(wanted.get(name))}: {mend}"
+                )
+        for difference in _document(json.loads(is_.data), json.loads(should.data)):
+            yield f"{what} is not the fold: {difference}: {mend}"
 
 
 def _cause(row: Move) -> str:

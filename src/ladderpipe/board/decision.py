@@ -6,12 +6,11 @@ No input or output beyond the loaders that are passed in, and no rules: those ar
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 import attrs
 
@@ -19,18 +18,39 @@ from ..errors import GuardError, InvalidEventError
 from ..fold import fold as folding
 from ..fold.cursor import sorts_after_all
 from ..fold.draft import Draft, OrderKey, order_key
+from ..fold.intake import SPECIAL
 from ..fold.moves import NewMoves
 from ..fold.order import in_order
 from ..ladder.ladder import Ladder
 from ..model.canonical import json_encoder
-from ..model.event import TOLD, WITHDRAW, Event
+from ..model.event import BASELINE, TOLD, WITHDRAW, Event
 from ..model.held import HeldKind
 from ..model.history import SetAside
 from ..model.move import Move
 from ..model.receipt import Outcome
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
-from ..stores.base import DealChange, HeldRow, MoveRecord, StoredDeal, new_held
+from ..stores.base import (
+    FROM_THE_FIRST,
+    Checkpoint,
+    DealChange,
+    HeldRow,
+    MoveRecord,
+    StoredDeal,
+    Transaction,
+    new_held,
+)
+from .checkpoint import (
+    Recorder,
+    are_many,
+    checkpoint_of,
+    is_of,
+    is_turn,
+    notes_of,
+    state_of,
+    stored_at,
+    told_ids,
+)
 from .customers import (
     customer_text,
     has_said,
@@ -40,13 +60,52 @@ from .customers import (
     source_of,
     unsubscribes_all,
 )
+from .repeated import is_repeated
 
-__all__ = ["Decision", "decide", "decide_anew", "draft_of", "stored_of", "stored_until"]
+__all__ = [
+    "Decision",
+    "StoredPast",
+    "decide",
+    "decide_anew",
+    "draft_of",
+    "stored_of",
+    "stored_until",
+]
 
 _encode = json_encoder()
 
-LoadAll: TypeAlias = Callable[[], tuple[list[Event], list[MoveRecord]]]
-"""Returns all stored events of the deal, the new ones included, and its stored moves."""
+
+class Past(Protocol):
+    """What is stored of a deal's past, read where a decision asks for it."""
+
+    def checkpoint(self, before: dt.datetime) -> Checkpoint | None:
+        """Return the last checkpoint at an earlier instant."""
+
+    def events(self, after: dt.datetime | None = None) -> list[Event]:
+        """Return the events, new ones included; only those at a later instant."""
+
+    def moves(self, after: int = 0) -> list[MoveRecord]:
+        """Return the moves with a higher number."""
+
+
+class StoredPast:
+    """What a transaction sees of it."""
+
+    def __init__(self, transaction: Transaction, deal_id: int) -> None:
+        self._transaction = transaction
+        self._deal_id = deal_id
+
+    def checkpoint(self, before: dt.datetime) -> Checkpoint | None:
+        """Return the last checkpoint at an earlier instant."""
+        return self._transaction.checkpoint(self._deal_id, before)
+
+    def events(self, after: dt.datetime | None = None) -> list[Event]:
+        """Return the events, new ones included; only those at a later instant."""
+        return [event for event, _ in self._transaction.events(self._deal_id, after)]
+
+    def moves(self, after: int = 0) -> list[MoveRecord]:
+        """Return the moves with a higher number."""
+        return self._transaction.moves(self._deal_id, after)
 
 
 @attrs.define
@@ -59,12 +118,16 @@ class Decision:
         keys: the visit keys of those moves.
         before: on a refold, the deal as it was stored.
         refolded: whether the history was changed by a late event.
+        since: on a refold from a checkpoint, that one; of what is before it nothing is loaded.
         old_moves: on a refold, the stored moves it replaces, from the first that differs.
         kept_moves: on a refold, the stored moves that stay.
-        events: on a refold, all events by identity.
+        events: on a refold, the events that were folded, by identity.
         kept: on a refold, the number of the last stored visit that stays.
         only_swept: whether there was nothing to do but to fire timers.
-        asked_anew: whether every event since the baseline was folded.
+        asked_anew: whether every event since the baseline, or the checkpoint, was folded.
+        cut_checkpoints: checkpoints at this instant or later hold no more.
+        checkpoints: how the deal stood on the way.
+        standing: how it stood before an event that asks whether it is time for a checkpoint.
         source: of the event that told the customer's ids; ``None`` when it is the stored one.
         has_said: whether a new event unsubscribes the customer and says no address.
     """
@@ -75,6 +138,7 @@ class Decision:
     keys: Sequence[str]
     swept_to: dt.datetime | None
     before: Draft | None = None
+    since: Checkpoint | None = None
     refolded: bool = False
     old_moves: Sequence[MoveRecord] = ()
     kept_moves: Sequence[MoveRecord] = ()
@@ -84,6 +148,9 @@ class Decision:
     kept: int | None = None
     only_swept: bool = False
     asked_anew: bool = False
+    cut_checkpoints: dt.datetime | None = None
+    checkpoints: Sequence[Checkpoint] = ()
+    standing: Checkpoint | None = None
     source: str | None = None
     has_said: bool = False
 
@@ -120,6 +187,11 @@ class Decision:
     def current_changed(self) -> bool:
         """Whether the current visit is another one than before."""
         return self.visit_key != self.stored.visit_key
+
+    @property
+    def asked_since(self) -> dt.datetime | None:
+        """From which instant on events were folded; ``None`` where that is all of them."""
+        return None if self.since is None else next(iter(self.events.values())).at
 
     def outcomes(self, events: Iterable[Event]) -> list[Outcome]:
         """Return what became of each of the events that were decided about."""
@@ -176,12 +248,15 @@ class Decision:
             moves=self._records(now) if self.moves else (),
             only_swept=self.only_swept,
             asked_anew=self.asked_anew,
+            asked_since=self.asked_since,
             aside=[_aside(found, now) for found in self.draft.aside.values()]
             if self.draft.aside
             else (),
             customer=_new_keys(self.stored, row),
             no_customer=_lost_keys(self.stored, row),
             wakes=is_reached_anew(self.stored.customer, row.customer),
+            cut_checkpoints=self.cut_checkpoints,
+            checkpoints=self.checkpoints,
         )
         if self.draft.changed:
             self._write_document(change)
@@ -221,7 +296,7 @@ def decide(
     stored: StoredDeal,
     document: Callable[[], str | None],
     events: Sequence[Event],
-    load_all: LoadAll,
+    past: Past,
     now: dt.datetime,
     sweep_to: dt.datetime | None = None,
     hold: bool = False,
@@ -230,7 +305,7 @@ def decide(
 
     Args:
         document: loads the deal's document.
-        load_all: loads what a refold needs.
+        past: loads what a refold needs.
         now: the board's time. Who swept further than that had a wrong clock, and what its timers
             did after now has not happened yet.
         sweep_to: also fire timers due up to and at this instant, and note it.
@@ -254,23 +329,30 @@ def decide(
             or not sorts_after_all(draft, order_key(pipeline.ladder, ordered[0]))
         )
         if is_late or is_ahead:
-            decision = _fold_again(pipeline, stored, draft, load_all, swept_to, ordered)
+            decision = _fold_again(pipeline, stored, draft, past, swept_to, ordered, is_ahead)
             if not hold:
                 _refuse_unusable(decision.draft, ordered)
             decision.has_said = any(map(unsubscribes_all, events))
             return decision
     made = NewMoves(draft)
+    standing, recorder = None, None
     if ordered:
+        if is_turn(stored, ordered) and stored.definition == pipeline.fingerprint:
+            standing = _standing(pipeline, stored, draft)
+        if are_many(ordered):
+            recorder = Recorder(known_source(stored.customer))
         draft.telling = folding.last_telling(pipeline.ladder, ordered)
         try:
-            folding.step(draft, ordered, made)
+            folding.step_on(draft, ordered, made, recorder)
         except (GuardError, InvalidEventError) as error:
             if not hold or error.event is None:
                 raise
             draft = draft_of(pipeline, stored, document)
             made = NewMoves(draft)
             draft.telling = folding.last_telling(pipeline.ladder, ordered)
-            folding.step(draft, ordered, made, careful=True)
+            if recorder is not None:
+                recorder.begin()
+            folding.step_on(draft, ordered, made, recorder, careful=True)
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, made)
     moves = tuple(made)
@@ -284,6 +366,10 @@ def decide(
         keys,
         swept_to,
         only_swept=only_swept,
+        checkpoints=()
+        if recorder is None
+        else recorder.checkpoints(pipeline, stored.visit_key, keys),
+        standing=standing,
         source=source,
         has_said=any(map(unsubscribes_all, events)),
     )
@@ -293,37 +379,72 @@ def _fold_again(
     pipeline: Pipeline,
     stored: StoredDeal,
     before: Draft,
-    load_all: LoadAll,
+    past: Past,
     swept_to: dt.datetime | None,
     new: Sequence[Event],
+    from_the_first: bool = False,
 ) -> Decision:
-    events, old_moves = load_all()
-    ordered = in_order(pipeline.ladder, events)
+    """Fold a deal's events again, from the last checkpoint before the *new* ones if that does."""
+    if new and not from_the_first and not _changes_the_past(before, new):
+        since = past.checkpoint(new[0].at)
+        if since is not None:
+            events = in_order(pipeline.ladder, past.events(since.at))
+            if is_of(since, pipeline) and _stand_alone(before, events):
+                found = _folded(pipeline, stored, before, past, swept_to, new, events, since)
+                # What began a visit before the checkpoint is not among what was loaded.
+                if found.current_move() is not None or not found.current_changed:
+                    return found
+    events = in_order(pipeline.ladder, past.events())
+    return _folded(pipeline, stored, before, past, swept_to, new, events)
+
+
+def _folded(
+    pipeline: Pipeline,
+    stored: StoredDeal,
+    before: Draft,
+    past: Past,
+    swept_to: dt.datetime | None,
+    new: Sequence[Event],
+    ordered: Sequence[Event],
+    since: Checkpoint | None = None,
+) -> Decision:
     goes_last = (
         bool(new)
         and not _changes_the_past(before, new)
         and _goes_last(before, order_key(pipeline.ladder, new[0]))
     )
+    source = known_source(stored.customer) if since is None else told_ids(since)
+    recorder = Recorder(source if since is not None else "")
 
     def watch(draft: Draft) -> None:
+        recorder.begin()
         # A snapshot holds the whole deal, and a long past has many moves. If the new events go
         # last, hooks run for what they do; else they see the deal as it is in the end.
         if goes_last:
             _watch(draft, pipeline, settled=before.visit)
 
-    draft, made, start = folding.fold_all(pipeline.ladder, stored.deal, ordered, prepare=watch)
+    draft, made, start = folding.fold_all(
+        pipeline.ladder,
+        stored.deal,
+        ordered,
+        prepare=watch,
+        resume=None if since is None else lambda: _resumed(pipeline, stored, before, since),
+        stops=recorder,
+    )
     base, base_key = 0 if start is None else start.n, draft.visit_key
     if swept_to is not None and _reaches(draft, swept_to):
         folding.advance(draft, swept_to, made)
     moves = tuple(made)
     draft.changed = True
     keys = visit_keys(base_key, moves)
+    old_moves = past.moves(0 if since is None else base)
     old = [move for move in old_moves if move.n > base]
     same = 0
     while same < min(len(old), len(moves)) and _is_same(old[same], moves[same], keys[same]):
         same += 1
     if same:
         draft.visit_key = keys[same - 1]
+    has_baseline = since is None and any(event.type == BASELINE for event in ordered)
     return Decision(
         stored,
         draft,
@@ -331,23 +452,62 @@ def _fold_again(
         keys[same:],
         swept_to,
         before=before,
+        since=since,
         refolded=not goes_last or base + same < before.visit,
         old_moves=old[same:],
         kept_moves=[move for move in old_moves if move.n <= base + same],
-        events={(event.source, event.id): event for event in events},
+        events={(event.source, event.id): event for event in ordered},
         old_keys=[move.visit_key for move in old],
         new_keys=keys if base_key is None else [base_key, *keys],
         kept=base + same,
         asked_anew=True,
-        source=source_of(ordered, known_source(stored.customer), ""),
+        cut_checkpoints=FROM_THE_FIRST[0] if since is None else new[0].at,
+        checkpoints=() if has_baseline else recorder.checkpoints(pipeline, base_key, keys),
+        source=source_of(ordered, source, "" if since is None else source),
     )
+
+
+def _resumed(
+    pipeline: Pipeline, stored: StoredDeal, before: Draft, checkpoint: Checkpoint
+) -> Draft:
+    """Return the draft of a deal as it stood at a checkpoint."""
+    draft = draft_of(pipeline, stored_at(stored.deal, checkpoint), lambda: checkpoint.data)
+    draft.withdrawn = before.withdrawn
+    return draft
+
+
+def _stand_alone(before: Draft, events: Sequence[Event]) -> bool:
+    """Whether a deal's last events and what is before them say nothing of each other.
+
+    They do where one was taken back, by whichever side, where a baseline is among them that may
+    hold what is before it, where a hand names a stage that was renamed since, and where a snapshot
+    was put aside, which may say something new now.
+    """
+    rungs, withdrawn = before.ladder.rungs, before.withdrawn
+    for event in events:
+        kind = event.type
+        if kind in (BASELINE, WITHDRAW) or (event.source, event.id) in withdrawn:
+            return False
+        if kind == TOLD or kind in SPECIAL:
+            into = event.data.get("stage" if kind == TOLD else "into")
+            if (into is not None and str(into) not in rungs) or is_repeated(event):
+                return False
+    return True
+
+
+def _standing(pipeline: Pipeline, stored: StoredDeal, draft: Draft) -> Checkpoint | None:
+    """Return a checkpoint of a deal as it is stored."""
+    assert stored.cursor_at is not None
+    state = state_of(draft, known_source(stored.customer))
+    data = draft.document or "{}"
+    return checkpoint_of(pipeline, stored.cursor_at, state, stored.visit_key, data)
 
 
 def decide_again(
     pipeline: Pipeline,
     stored: StoredDeal,
     document: Callable[[], str | None],
-    load_all: LoadAll,
+    past: Past,
 ) -> Decision:
     """Fold all events of a deal again, none of them new.
 
@@ -355,10 +515,10 @@ def decide_again(
         GuardError: the guard or the time of a timer raised.
     """
     before = draft_of(pipeline, stored, document)
-    return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
+    return _fold_again(pipeline, stored, before, past, stored.swept_to, new=())
 
 
-def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> Decision:
+def decide_anew(pipeline: Pipeline, stored: StoredDeal, past: Past) -> Decision:
     """Fold all events of a deal that waits, as another definition of its ladder has it.
 
     Raises:
@@ -366,7 +526,7 @@ def decide_anew(pipeline: Pipeline, stored: StoredDeal, load_all: LoadAll) -> De
         InvalidEventError: the reducer cannot understand an event.
     """
     before = Draft(pipeline.ladder, stored.deal)
-    return _fold_again(pipeline, stored, before, load_all, stored.swept_to, new=())
+    return _fold_again(pipeline, stored, before, past, stored.swept_to, new=())
 
 
 def _refuse_unusable(draft: Draft, new: Sequence[Event]) -> None:
@@ -543,7 +703,7 @@ def stored_of(decision: Decision, has_effects: bool, pipeline: Pipeline) -> Stor
             stored.quiet_to,
             draft.last_event_at,
             *(draft.cursor or _NO_CURSOR),
-            _notes(
+            notes_of(
                 draft.blocked,
                 draft.fired if draft.fired_at == entered_at else (),
                 tuple(sorted(draft.withdrawn)) if draft.withdrawn else (),
@@ -585,15 +745,6 @@ def _record(move: Move, key: str, now: dt.datetime) -> MoveRecord:
         None if event is None else event.source,
         None if event is None else event.id,
     )
-
-
-@functools.lru_cache(maxsize=256)
-def _notes(
-    blocked: tuple[str, ...], fired: tuple[str, ...], withdrawn: tuple[tuple[str, str], ...]
-) -> str | None:
-    named = (("blocked", blocked), ("fired", fired), ("withdrawn", withdrawn))
-    notes = {name: keys for name, keys in named if keys}
-    return _encode(notes) if notes else None
 
 
 def stored_until(stored: StoredDeal) -> dt.datetime | None:

@@ -19,7 +19,7 @@ from ..model.clock import instant_text
 from ..model.event import BASELINE, TOLD, Event, checked_name
 from ..model.stage import TASK
 from ..stores.base import EffectRow, StoredDeal, Transaction
-from .decision import decide
+from .decision import StoredPast, decide
 from .read import stored_deal
 from .session import Session
 from .unit import Unit
@@ -51,12 +51,8 @@ def options_of(session: Session, deal: str, by: str | None) -> tuple[Option, ...
             raise DealNotFoundError(f"deal {deal!r} was removed and only its tombstone is left")
         waiting = _waiting(transaction, session.number, stored)
         row = stored
-
-        def everything() -> tuple[list[Event], list[Any]]:
-            events = [event for event, _ in transaction.events(row.id)]
-            return events, transaction.moves(row.id)
-
-        draft = decide(pipeline, row, lambda: document, [], everything, now, now).draft
+        past = StoredPast(transaction, row.id)
+        draft = decide(pipeline, row, lambda: document, [], past, now, now).draft
         at, _ = hand_instant(draft, now)
         folding.advance(draft, at, NewMoves(draft))
         return options(draft, at, by, _stopping(waiting, row, draft))

@@ -21,6 +21,7 @@ from ..model.event import Event
 from ..model.receipt import Outcome
 from ..model.stage import Stage
 from ..stores.base import Transaction
+from .checkpoint import stored_at
 from .decision import Decision
 
 __all__ = ["AFTER_CLOSING", "LATE", "REMARKS", "remarks_on"]
@@ -41,7 +42,7 @@ def remarks_on(
     now = _remarks_of(decision, new)
     if not decision.asked_anew or not (now or _may_have_some(decision)):
         return now
-    known = transaction.remarks(decision.stored.id)
+    known = transaction.remarks(decision.stored.id, decision.asked_since)
     gone = [identity for identity in known if identity not in now and _is_open(decision, identity)]
     return {i: remark for i, remark in now.items() if known.get(i) != remark} | dict.fromkeys(gone)
 
@@ -79,6 +80,9 @@ def _may_have_some(decision: Decision) -> bool:
     """Return whether events that are stored can have remarks: the deal was closed, or is cut."""
     rungs = decision.draft.ladder.rungs
     into = {move.into for move in (*decision.kept_moves, *decision.old_moves)}
+    if decision.since is not None:
+        stage = stored_at(decision.stored.deal, decision.since).stage
+        into |= set() if stage is None else {stage}
     return decision.draft.base is not None or any(
         key not in rungs or rungs[key].is_closed for key in into
     )

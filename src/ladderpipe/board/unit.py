@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft
@@ -18,6 +18,7 @@ from ..model.receipt import Outcome, Receipt
 from ..model.stage import TASK
 from ..pipeline import Pipeline
 from ..stores.base import (
+    FROM_THE_FIRST,
     DealChange,
     EffectRow,
     KnownEvent,
@@ -26,8 +27,9 @@ from ..stores.base import (
     StoredDeal,
     Transaction,
 )
+from .checkpoint import is_due
 from .customers import has_said, is_reached_anew, keys_of
-from .decision import Decision, decide, decide_again, decide_anew, draft_of
+from .decision import Decision, StoredPast, decide, decide_again, decide_anew, draft_of
 from .hooks import QuietTo, effects_asked
 from .remarks import remarks_on
 from .repeated import new_again
@@ -272,7 +274,7 @@ class Unit:
                 stored,
                 load_document,
                 events,
-                lambda: self._everything(stored),
+                StoredPast(self.transaction, stored.id),
                 self.now,
                 sweep_to,
                 hold,
@@ -294,7 +296,7 @@ class Unit:
             stored,
             lambda: document,
             [],
-            lambda: self._everything(stored),
+            StoredPast(self.transaction, stored.id),
             self.now,
             to,
         )
@@ -308,7 +310,7 @@ class Unit:
             HookError: a hook raised.
         """
         decision = decide_again(
-            self.pipeline, stored, lambda: document, lambda: self._everything(stored)
+            self.pipeline, stored, lambda: document, StoredPast(self.transaction, stored.id)
         )
         self._note(decision, ())
         return decision
@@ -323,7 +325,7 @@ class Unit:
             HookError: a hook raised.
             InvalidEventError: the reducer cannot understand an event.
         """
-        decision = decide_anew(self.pipeline, stored, lambda: self._everything(stored))
+        decision = decide_anew(self.pipeline, stored, StoredPast(self.transaction, stored.id))
         if decision.draft.stage is not None and not may_open:
             return False
         self._note(decision, ())
@@ -359,6 +361,9 @@ class Unit:
             hand_over(self.transaction, self.number, decision.stored, change)
         if self.quiet:
             change.deal = change.deal._replace(quiet_to=self.now)
+        standing = decision.standing
+        if standing is not None and is_due(self.transaction, decision.stored.id, standing):
+            change.checkpoints = [standing, *change.checkpoints]
         self._note_customers(decision, change)
         change.remarks = remarks_on(self.transaction, decision, events)
         if events:
@@ -445,7 +450,8 @@ class Unit:
 
     def note_baseline(self, stored: StoredDeal, carried: Draft) -> None:
         """Note that a deal goes on from what a baseline carries."""
-        decision = Decision(stored, carried, (), (), None)
+        # What was folded before it is none of the deal's fold any more.
+        decision = Decision(stored, carried, (), (), None, cut_checkpoints=FROM_THE_FIRST[0])
         self._changes.append(decision.change(self.pipeline, self.now, stored.has_effects))
 
     def note_customer(self, stored: StoredDeal, customer: str | None) -> None:
@@ -533,10 +539,6 @@ class Unit:
     def draft(self, stored: StoredDeal, document: str | None) -> Draft:
         """Return the fold's draft of a stored deal."""
         return draft_of(self.pipeline, stored, lambda: document)
-
-    def _everything(self, stored: StoredDeal) -> tuple[list[Event], list[Any]]:
-        events = [event for event, _ in self.transaction.events(stored.id)]
-        return events, self.transaction.moves(stored.id)
 
 
 def retimed(row: EffectRow, by: dt.timedelta) -> NewEffect:

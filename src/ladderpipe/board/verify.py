@@ -62,9 +62,9 @@ def verify(
 ) -> VerifyReport:
     """Fold every deal of the board's pipeline again and compare; writes nothing.
 
-    Compared are the deal's row, its document, its moves and visits, the digests of its events
-    and where its effects belong. Moves before a baseline can only be checked for tiling. It may
-    run beside writers: each deal is read in one transaction.
+    Compared are the deal's row, its document, its moves and visits, the digests of its events,
+    where its effects belong, and its checkpoints. Moves before a baseline can only be checked for
+    tiling. It may run beside writers: each deal is read in one transaction.
 
     Args:
         on_progress: told after every page how many deals of how many are done.
@@ -144,6 +144,7 @@ class _Verification:
             transaction.moves(stored.id),
             transaction.effects(self._number, stored.id, None),
             _aside(transaction, self._number, stored.deal),
+            transaction.checkpoints(stored.id),
         )
         for what in ("events", "moves", "effects"):
             self._counts[what] += len(getattr(history, what))

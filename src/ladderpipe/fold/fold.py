@@ -11,7 +11,7 @@ import copy
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, Protocol
 
 from ..errors import GuardError, InvalidEventError
 from ..ladder.ladder import Ladder
@@ -43,12 +43,22 @@ from .timers import after_activity, fire
 from .ways import enter, merges_into_itself, passes, ways_for
 from .withdrawals import is_told, standing
 
-__all__ = ["advance", "begin", "fold_all", "last_telling", "run", "step"]
+__all__ = ["Stops", "advance", "begin", "fold_all", "last_telling", "run", "step", "step_on"]
 
 _type = attrgetter("type")
 _OWN: Final = SPECIAL | {TOLD}
 _SAYS_WHERE: Final = frozenset((BASELINE, TOLD))
 """What says where a deal stood, whatever was before: nearly no deal has any."""
+
+
+class Stops(Protocol):
+    """Where a fold stops on its way, for somebody to see how the deal stands there."""
+
+    def split(self, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
+        """Divide ordered events; those of one instant stay together."""
+
+    def reached(self, draft: Draft, moves: NewMoves, folded: Sequence[Event]) -> None:
+        """See how the deal stands after a part of them, the next one being still to come."""
 
 
 def run(
@@ -83,6 +93,8 @@ def fold_all(
     ordered: Sequence[Event],
     observer: Observer | None = None,
     prepare: Callable[[Draft], None] | None = None,
+    resume: Callable[[], Draft] | None = None,
+    stops: Stops | None = None,
 ) -> tuple[Draft, NewMoves, Visit | None]:
     """Fold ordered events from the last baseline on, setting aside what cannot be used.
 
@@ -91,6 +103,9 @@ def fold_all(
 
     Args:
         prepare: called with every draft before it is folded on.
+        resume: returns the draft after all that sorts before these events, where that is known;
+            none of them is a baseline or a withdrawal then.
+        stops: where to stop on the way.
 
     Raises:
         GuardError: the guard or the time of a timer raised.
@@ -99,20 +114,25 @@ def fold_all(
     left = standing(ordered)
     ordered = left.events
     while True:
-        draft, late, rest = begin(ladder, deal, ordered)
+        if resume is None:
+            draft, late, rest = begin(ladder, deal, ordered)
+        else:
+            draft, late, rest = resume(), (), ordered
+            draft.telling = last_telling(ladder, ordered)
         if prepare is not None:
             prepare(draft)
         start = draft.current_visit()
         moves = NewMoves(draft)
         step_late(draft, late, moves, observer)
         try:
-            step(draft, rest, moves, observer, careful)
+            step_on(draft, rest, moves, stops, observer, careful)
         except (GuardError, InvalidEventError) as error:
             if careful or error.event is None:
                 raise
             careful = True
         else:
-            draft.note_withdrawn(left)
+            if resume is None:
+                draft.note_withdrawn(left)
             return draft, moves, start
 
 
@@ -216,6 +236,31 @@ def step(
                 put_back(draft, frozen)
         if event is draft.telling:
             _end_of_telling(draft, event)
+
+
+def step_on(
+    draft: Draft,
+    events: Sequence[Event],
+    moves: NewMoves,
+    stops: Stops | None,
+    observer: Observer | None = None,
+    careful: bool = False,
+) -> None:
+    """Do what :func:`step` does, and stop on the way.
+
+    Raises:
+        GuardError: as :func:`step` has it.
+        InvalidEventError: as :func:`step` has it.
+    """
+    if stops is None:
+        step(draft, events, moves, observer, careful)
+        return
+    before: Sequence[Event] | None = None
+    for part in stops.split(events):
+        if before is not None:
+            stops.reached(draft, moves, before)
+        step(draft, part, moves, observer, careful)
+        before = part
 
 
 def _decide(draft: Draft, event: Event) -> tuple[Candidate | None, Frozen | None]:

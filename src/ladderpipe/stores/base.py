@@ -23,6 +23,7 @@ from .listing import DealFilter, Listing, TaskFilter
 from .stored_deal import StoredDeal
 
 __all__ = [
+    "Checkpoint",
     "CustomerDeal",
     "DealChange",
     "EffectRow",
@@ -175,6 +176,18 @@ class EffectRow(NamedTuple):
     decisions: str | None = None
 
 
+class Checkpoint(NamedTuple):
+    """How a long deal stood once all its events up to an instant, and at it, had been folded.
+
+    A late event is folded from the last one before it. ``state`` is JSON, see
+    :mod:`ladderpipe.board.checkpoint`; ``data`` is the deal's document of that time.
+    """
+
+    at: dt.datetime
+    state: str
+    data: str
+
+
 class CustomerDeal(NamedTuple):
     """A deal of a customer, in any pipeline of the store, with the key it was found by."""
 
@@ -292,13 +305,16 @@ class DealChange:
         ended: keys of visits that ended: their effects are cancelled unless run to completion.
         vanished: keys of visits that never were: all their pending effects are cancelled.
         revived: key of a past visit that is current again: what moving out cancelled is pending.
-        asked_anew: whether every event was asked again, so that no others are set aside.
+        asked_anew: whether events were asked again, so that no others of them are set aside.
+        asked_since: only those at this instant or later were; ``None`` for all.
         aside: events that are set aside in their place.
         customer: the keys of the deal's customer, where they are others than before.
         no_customer: keys that the deal's customer had before, and has no more.
         wakes: whether effects that wait for the customer's address are asked about again.
         remarks: what is said from now on of events, by source and id; ``None`` takes it back. See
             :mod:`ladderpipe.board.remarks`.
+        cut_checkpoints: checkpoints at this instant or later are removed first.
+        checkpoints: to add.
     """
 
     deal: StoredDeal
@@ -313,11 +329,14 @@ class DealChange:
     revived: str | None = None
     only_swept: bool = False
     asked_anew: bool = False
+    asked_since: dt.datetime | None = None
     aside: Sequence[HeldRow] = ()
     customer: Sequence[str] | None = None
     no_customer: Sequence[str] = ()
     wakes: bool = False
     remarks: Mapping[tuple[str, str], str | None] = attrs.field(factory=dict)
+    cut_checkpoints: dt.datetime | None = None
+    checkpoints: Sequence[Checkpoint] = ()
 
 
 class Structure(NamedTuple):
@@ -402,8 +421,12 @@ class Transaction(Listing, Protocol):
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         """Return how many events there are of each type that was not declared."""
 
-    def remarks(self, deal_id: int) -> dict[tuple[str, str], str]:
-        """Return the remarks on a deal's events, by source and id."""
+    def remarks(self, deal_id: int, since: dt.datetime | None = None) -> dict[tuple[str, str], str]:
+        """Return the remarks on a deal's events, by source and id.
+
+        Args:
+            since: only on events at this instant or later.
+        """
 
     def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
         """Return how many events have each remark, in all and recorded at *since* or later."""
@@ -411,8 +434,14 @@ class Transaction(Listing, Protocol):
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
         """Remove events that were stored in this transaction and turned out bad."""
 
-    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
-        """Return a deal's stored events with when each was recorded."""
+    def events(
+        self, deal_id: int, after: dt.datetime | None = None
+    ) -> list[tuple[Event, dt.datetime]]:
+        """Return a deal's stored events with when each was recorded.
+
+        Args:
+            after: only those at a later instant.
+        """
 
     def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
         """Return what :meth:`events` does for many deals, without those that have none."""
@@ -424,7 +453,16 @@ class Transaction(Listing, Protocol):
         """Remove those of these rows that were made for events which were then not stored."""
 
     def remove_deal_events(self, deal_id: int) -> None:
-        """Remove all events, moves, effects and the document of a deal; the row stays."""
+        """Remove all events, moves, effects, checkpoints and the document; the row stays."""
+
+    def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
+        """Return a deal's last checkpoint at an earlier instant."""
+
+    def checkpoints(self, deal_id: int) -> list[Checkpoint]:
+        """Return a deal's checkpoints in order."""
+
+    def needs_checkpoint(self, deal_id: int, at: dt.datetime, every: int) -> bool:
+        """Return whether there are so many events since the last checkpoint, *at* included."""
 
     def hold(self, pipeline: int, row: HeldRow) -> None:
         """Keep an event aside; one that is kept already is counted, and keeps when it began."""
@@ -471,8 +509,8 @@ class Transaction(Listing, Protocol):
     def remove_held(self, pipeline: int, key: str) -> None:
         """Remove what is not held any more."""
 
-    def moves(self, deal_id: int) -> list[MoveRecord]:
-        """Return a deal's moves in order."""
+    def moves(self, deal_id: int, after: int = 0) -> list[MoveRecord]:
+        """Return a deal's moves with a higher number, in order."""
 
     def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
         """Return what :meth:`moves` does for many deals, without those that have none."""

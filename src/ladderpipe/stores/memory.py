@@ -24,6 +24,7 @@ from .base import (
     EVER,
     FAILED,
     FROM_THE_FIRST,
+    Checkpoint,
     CustomerDeal,
     DealChange,
     EffectRow,
@@ -225,7 +226,9 @@ class MemoryTransaction(MemoryListing):
             rest = tuple(k for k in self._tables.events_of[deal_id] if k != key)
             self._put(self._tables.events_of, deal_id, rest)
 
-    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
+    def events(
+        self, deal_id: int, after: dt.datetime | None = None
+    ) -> list[tuple[Event, dt.datetime]]:
         deal = self._tables.deals[deal_id][1].deal
         stored = [self._tables.events[key] for key in self._tables.events_of.get(deal_id, ())]
         return [
@@ -242,6 +245,7 @@ class MemoryTransaction(MemoryListing):
                 event.recorded_at,
             )
             for event in sorted(stored, key=lambda event: event.at)
+            if after is None or event.at > after
         ]
 
     def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
@@ -268,11 +272,25 @@ class MemoryTransaction(MemoryListing):
             self._drop(self._tables.remarks, key)
         self._drop(self._tables.events_of, deal_id)
         self._drop(self._tables.moves, deal_id)
+        self._drop(self._tables.checkpoints, deal_id)
         self._drop(self._tables.documents, deal_id)
         self._drop(self._tables.told, deal_id)
         self._set_customer(deal_id, ())
         for effect in [e for _, e in self._tables.effects.values() if e.deal_id == deal_id]:
             self._drop(self._tables.effects, effect.key)
+
+    def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
+        found = [point for point in self.checkpoints(deal_id) if point.at < before]
+        return found[-1] if found else None
+
+    def checkpoints(self, deal_id: int) -> list[Checkpoint]:
+        return list(self._tables.checkpoints.get(deal_id, ()))
+
+    def needs_checkpoint(self, deal_id: int, at: dt.datetime, every: int) -> bool:
+        points = self.checkpoints(deal_id)
+        last = points[-1].at if points else FROM_THE_FIRST[0]
+        events = (self._tables.events[key] for key in self._tables.events_of.get(deal_id, ()))
+        return sum(last < event.at <= at for event in events) >= every
 
     def hold(self, pipeline: int, row: HeldRow) -> None:
         known = self._tables.held.get((pipeline, row.key))
@@ -322,10 +340,12 @@ class MemoryTransaction(MemoryListing):
         events = self._tables.events.items()
         return dict(Counter(e.type for (of, _, _), e in events if of == pipeline and e.undeclared))
 
-    def remarks(self, deal_id: int) -> dict[tuple[str, str], str]:
+    def remarks(self, deal_id: int, since: dt.datetime | None = None) -> dict[tuple[str, str], str]:
         found = self._tables.remarks
         return {
-            key[1:]: found[key] for key in self._tables.events_of.get(deal_id, ()) if key in found
+            key[1:]: found[key]
+            for key in self._tables.events_of.get(deal_id, ())
+            if key in found and (since is None or self._tables.events[key].at >= since)
         }
 
     def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
@@ -364,8 +384,8 @@ class MemoryTransaction(MemoryListing):
     def _held_of(self, pipeline: int) -> list[HeldRow]:
         return [row for (number, _), row in self._tables.held.items() if number == pipeline]
 
-    def moves(self, deal_id: int) -> list[MoveRecord]:
-        return list(self._tables.moves.get(deal_id, ()))
+    def moves(self, deal_id: int, after: int = 0) -> list[MoveRecord]:
+        return [move for move in self._tables.moves.get(deal_id, ()) if move.n > after]
 
     def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
         return {id: found for id in deal_ids if (found := self.moves(id))}
@@ -398,11 +418,14 @@ class MemoryTransaction(MemoryListing):
             if change.customer is not None:
                 self._set_customer(change.deal.id, change.customer)
             if change.asked_anew:
+                since = change.asked_since or FROM_THE_FIRST[0]
                 for row in self.held(pipeline, change.deal.deal):
-                    if row.kind == ASIDE:
+                    if row.kind == ASIDE and row.at >= since:
                         self.remove_held(pipeline, row.key)
             for row in change.aside:
                 self.hold(pipeline, row)
+            if change.cut_checkpoints is not None or change.checkpoints:
+                self._save_checkpoints(change)
 
     def _save_moves(self, change: DealChange) -> None:
         deal_id = change.deal.id
@@ -414,6 +437,11 @@ class MemoryTransaction(MemoryListing):
         if numbers != sorted(set(numbers)):
             raise StoreError(f"deal {change.deal.deal!r} would be in two stages at once")
         self._put(self._tables.moves, deal_id, tuple(moves))
+
+    def _save_checkpoints(self, change: DealChange) -> None:
+        end = change.cut_checkpoints or EVER
+        kept = [point for point in self.checkpoints(change.deal.id) if point.at < end]
+        self._put(self._tables.checkpoints, change.deal.id, (*kept, *change.checkpoints))
 
     def _save_effects(self, pipeline: int, change: DealChange, now: dt.datetime) -> None:
         deal_id = change.deal.id

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from .base import (
+    Checkpoint,
     EffectRow,
     HeldRow,
     MoveRecord,
@@ -31,6 +32,7 @@ class Tables:
         self.events_of: dict[int, tuple[tuple[int, str, str], ...]] = {}
         self.remarks: dict[tuple[int, str, str], str] = {}
         self.moves: dict[int, tuple[MoveRecord, ...]] = {}
+        self.checkpoints: dict[int, tuple[Checkpoint, ...]] = {}
         self.effects: dict[str, tuple[int, EffectRow]] = {}
         self.held: dict[tuple[int, str], HeldRow] = {}
         self.held_customers: dict[tuple[int, str], tuple[str, ...]] = {}

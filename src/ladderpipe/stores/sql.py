@@ -19,6 +19,7 @@ from .base import (
     CROWD,
     EVER,
     FROM_THE_FIRST,
+    Checkpoint,
     CustomerDeal,
     DealChange,
     EffectRow,
@@ -222,8 +223,14 @@ class SqlTransaction(SqlListing):
     def remove_events(self, pipeline: int, identities: Sequence[tuple[str, str]]) -> None:
         self._each(self._sql.REMOVE_EVENT, [(pipeline, *identity) for identity in identities])
 
-    def events(self, deal_id: int) -> list[tuple[Event, dt.datetime]]:
-        return [self._event(row) for row in self._read(self._sql.EVENTS, (deal_id,))]
+    def events(
+        self, deal_id: int, after: dt.datetime | None = None
+    ) -> list[tuple[Event, dt.datetime]]:
+        if after is None:
+            rows = self._read(self._sql.EVENTS, (deal_id,))
+        else:
+            rows = self._read(self._sql.EVENTS_AFTER, (deal_id, self._instant(after)))
+        return [self._event(row) for row in rows]
 
     def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
         found: dict[int, list[tuple[Event, dt.datetime]]] = {}
@@ -243,6 +250,23 @@ class SqlTransaction(SqlListing):
     def remove_deal_events(self, deal_id: int) -> None:
         for statement in self._sql.REMOVE_DEAL:
             self._each(statement, [(deal_id,)])
+
+    def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
+        rows = self._read(self._sql.CHECKPOINT_BEFORE, (deal_id, self._instant(before)))
+        return self._checkpoint(rows[0]) if rows else None
+
+    def checkpoints(self, deal_id: int) -> list[Checkpoint]:
+        return [self._checkpoint(row) for row in self._read(self._sql.CHECKPOINTS, (deal_id,))]
+
+    def _checkpoint(self, row: Row) -> Checkpoint:
+        at, state, data = row
+        return Checkpoint(self._from_instant(at), state, data)
+
+    def needs_checkpoint(self, deal_id: int, at: dt.datetime, every: int) -> bool:
+        first = self._instant(FROM_THE_FIRST[0])
+        values = (deal_id, self._instant(at), deal_id, first, every)
+        ((count,),) = self._read(self._sql.COUNT_SINCE_CHECKPOINT, values)
+        return bool(count >= every)
 
     # -- what is held -------------------------------------------------------------------------
 
@@ -282,8 +306,9 @@ class SqlTransaction(SqlListing):
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         return dict(self._read(self._sql.COUNT_UNDECLARED, (pipeline,)))
 
-    def remarks(self, deal_id: int) -> dict[tuple[str, str], str]:
-        rows = self._read(self._sql.REMARKS, (deal_id,))
+    def remarks(self, deal_id: int, since: dt.datetime | None = None) -> dict[tuple[str, str], str]:
+        values = (deal_id, self._instant(since or FROM_THE_FIRST[0]))
+        rows = self._read(self._sql.REMARKS, values)
         return {(source, id): remark for source, id, remark in rows}
 
     def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
@@ -308,8 +333,8 @@ class SqlTransaction(SqlListing):
 
     # -- moves --------------------------------------------------------------------------------
 
-    def moves(self, deal_id: int) -> list[MoveRecord]:
-        return [self._move(row) for row in self._read(self._sql.MOVES, (deal_id,))]
+    def moves(self, deal_id: int, after: int = 0) -> list[MoveRecord]:
+        return [self._move(row) for row in self._read(self._sql.MOVES, (deal_id, after))]
 
     def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
         found: dict[int, list[MoveRecord]] = {}
@@ -334,7 +359,11 @@ class SqlTransaction(SqlListing):
                 change.before = None  # for the second it is not what the first has written
                 self.save(pipeline, [change], now)
             return
-        if len(changes) == 1 and len(changes[0].moves) < 2 and len(changes[0].vanished) < 2:
+        few = len(changes) == 1 and all(
+            len(rows) < 2
+            for rows in (changes[0].moves, changes[0].vanished, changes[0].checkpoints)
+        )
+        if few:
             for statement, values in self._writes(pipeline, changes[0], recorded_at):
                 self._each(statement, [values])
             self._note_crowds(pipeline, changes)
@@ -393,9 +422,14 @@ class SqlTransaction(SqlListing):
             for key in change.customer:
                 yield sql.ADD_CUSTOMER, (key, deal)
         if change.asked_anew:
-            yield sql.FORGET_ASIDE, (pipeline, change.deal.deal)
+            since = self._instant(change.asked_since or FROM_THE_FIRST[0])
+            yield sql.FORGET_ASIDE, (pipeline, change.deal.deal, since)
         for held in change.aside:
             yield sql.HOLD, (pipeline, *self._held_values(held))
+        if change.cut_checkpoints is not None:
+            yield sql.CUT_CHECKPOINTS, (deal, self._instant(change.cut_checkpoints))
+        for at, state, data in change.checkpoints:
+            yield sql.ADD_CHECKPOINT, (deal, self._instant(at), state, data)
 
     def _saves_deal(
         self, change: DealChange, told: Told | None, recorded_at: Any

@@ -19,6 +19,7 @@ from ladderpipe import (
     after,
     on,
 )
+from ladderpipe.board.verify import verify
 from ladderpipe.errors import (
     DealNotFoundError,
     EventConflictError,
@@ -287,6 +288,38 @@ def _reads_many_deals_at_once(shop: Shop) -> None:
         same(transaction.moves_of([]), {}, "the moves of no deals")
 
 
+def _folds_a_late_event_into_a_long_deal_from_a_checkpoint(shop: Shop) -> None:
+    """What is read of a deal's past is what is asked for, and its checkpoints are the fold's."""
+    shop.handle("lead.came")
+    shop.clock.advance(hours=400)
+    events = [shop.event("told", hours=hours, data={"value": hours}) for hours in range(2, 300)]
+    shop.board.handle_many(events)
+    shop.handle("called", hours=280.5)
+    with shop.store.transaction(write=False) as transaction:
+        row = transaction.pipeline(shop.board.pipeline.name)
+        stored = transaction.every_deal(row.id, 0, 1)[0][0] if row is not None else None
+        deal = stored.id if stored is not None else 0
+        points, told, moves = (
+            transaction.checkpoints(deal),
+            transaction.events(deal),
+            transaction.moves(deal),
+        )
+        expect(len(points) > 2, "a deal of 300 events has no checkpoints")
+        same(points, sorted(points), "the checkpoints, in order")
+        last, at = points[-1], told[99][0].at
+        same(transaction.checkpoint(deal, last.at), points[-2], "the one before the last")
+        same(transaction.checkpoint(deal, points[0].at), None, "the one before the first")
+        same(transaction.events(deal, at), told[100:], "the events after an instant")
+        same(transaction.moves(deal, 1), moves[1:], "the moves after the first")
+        later = sum(event.at > last.at for event, _ in told)
+        for every, is_time in ((later, True), (later + 1, False)):
+            asked = transaction.needs_checkpoint(deal, told[-1][0].at, every)
+            same(asked, is_time, f"whether {later} events ask for one every {every}")
+    same(verify(shop.board).differences, (), "what verify finds")
+    shop.board.withdraw(events[0].identity, by="Ada")
+    same(verify(shop.board).differences, (), "what verify finds after a withdrawal")
+
+
 def _keeps_bad_events_from_good_ones(shop: Shop) -> None:
     """In a batch, what is bad is reported and what is good is stored, as one by one."""
     known = shop.event("lead.came", "d1")
@@ -451,6 +484,7 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _lists_deals,
     *LISTING,
     _reads_many_deals_at_once,
+    _folds_a_late_event_into_a_long_deal_from_a_checkpoint,
     _keeps_bad_events_from_good_ones,
     _adopts_a_changed_ladder,
     _forgets_and_removes,

@@ -337,6 +337,15 @@ SELECT m.deal, m.n, m.visit_key, m.into_stage AS stage, m.at AS entered_at, late
 FROM {tables}moves m
 LEFT JOIN {tables}moves later ON later.deal = m.deal AND later.n = m.n + 1;
 """,
+    """
+CREATE TABLE {tables}checkpoints (
+    deal bigint NOT NULL REFERENCES {tables}deals (id),
+    at timestamptz NOT NULL,
+    state text NOT NULL,
+    data text NOT NULL,
+    PRIMARY KEY (deal, at)
+);
+""",
 )
 
 

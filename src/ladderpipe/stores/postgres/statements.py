@@ -46,12 +46,18 @@ _SHARED: Final = (
     "ADD_EVENT",
     "REMOVE_EVENT",
     "EVENTS",
+    "EVENTS_AFTER",
     "EVENTS_OF",
     "REPLACE_EVENT_DATA",
     "ADD_MOVE",
     "CUT_MOVES",
     "MOVES",
     "MOVES_OF",
+    "CHECKPOINT_BEFORE",
+    "CHECKPOINTS",
+    "COUNT_SINCE_CHECKPOINT",
+    "ADD_CHECKPOINT",
+    "CUT_CHECKPOINTS",
     "RENAME_OUT_OF",
     "RENAME_INTO",
     "REMOVE_DEAL",
@@ -119,7 +125,7 @@ _TRANSLATION: Final = (
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (
         r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
-        r"secrets|subscriptions|arms|held_customers|search)\b",
+        r"secrets|subscriptions|arms|held_customers|search|checkpoints)\b",
         r"{tables}\1",
     ),
 )

@@ -354,4 +354,13 @@ SELECT m.deal, m.n, m.visit_key, m.into_stage AS stage, m.at AS entered_at, late
 FROM ladder_moves m
 LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
 """,
+    """
+CREATE TABLE ladder_checkpoints (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (deal, at)
+);
+""",
 )

@@ -158,7 +158,7 @@ COUNT_UNDECLARED: Final = """
 SELECT type, count(*) FROM ladder_events WHERE pipeline = ? AND undeclared GROUP BY type
 """
 REMARKS: Final = """
-SELECT source, id, remark FROM ladder_events WHERE deal = ? AND remark IS NOT NULL
+SELECT source, id, remark FROM ladder_events WHERE deal = ? AND at >= ? AND remark IS NOT NULL
 """
 REMARK_EVENT: Final = """
 UPDATE ladder_events SET remark = ? WHERE pipeline = ? AND source = ? AND id = ?
@@ -180,6 +180,11 @@ REMOVE_EVENT: Final = "DELETE FROM ladder_events WHERE pipeline = ? AND source =
 EVENTS: Final = """
 SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
+ORDER BY e.at, e.seq, e.source, e.id
+"""
+EVENTS_AFTER: Final = """
+SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ? AND e.at > ?
 ORDER BY e.at, e.seq, e.source, e.id
 """
 EVENTS_OF: Final = """
@@ -210,13 +215,29 @@ ADD_MOVE: Final = f"""
 INSERT INTO ladder_moves (deal, {_MOVE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 CUT_MOVES: Final = "DELETE FROM ladder_moves WHERE deal = ? AND n >= ?"
-MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? ORDER BY n"
+MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? AND n > ? ORDER BY n"
 MOVES_OF: Final = f"""
 SELECT deal, {_MOVE} FROM ladder_moves
 WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, n
 """
 RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of = ? WHERE deal = ? AND out_of = ?"
 RENAME_INTO: Final = "UPDATE ladder_moves SET into_stage = ? WHERE deal = ? AND into_stage = ?"
+
+CHECKPOINT_BEFORE: Final = """
+SELECT at, state, data FROM ladder_checkpoints WHERE deal = ? AND at < ? ORDER BY at DESC LIMIT 1
+"""
+CHECKPOINTS: Final = "SELECT at, state, data FROM ladder_checkpoints WHERE deal = ? ORDER BY at"
+COUNT_SINCE_CHECKPOINT: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM ladder_events WHERE deal = ? AND at <= ? AND at > coalesce(
+        (SELECT max(at) FROM ladder_checkpoints WHERE deal = ?), ?)
+    LIMIT ?) since
+"""
+ADD_CHECKPOINT: Final = """
+INSERT INTO ladder_checkpoints (deal, at, state, data) VALUES (?, ?, ?, ?)
+ON CONFLICT (deal, at) DO UPDATE SET state = excluded.state, data = excluded.data
+"""
+CUT_CHECKPOINTS: Final = "DELETE FROM ladder_checkpoints WHERE deal = ? AND at >= ?"
 
 REMOVE_UNUSED_DEAL: Final = """
 DELETE FROM ladder_deals WHERE id = ? AND definition IS NULL AND removed_at IS NULL
@@ -232,6 +253,7 @@ REMOVE_DEAL: Final = (
             "ladder_documents",
             "ladder_customers",
             "ladder_search",
+            "ladder_checkpoints",
         )
     ),
     "UPDATE ladder_deals SET units = NULL, fraction = NULL, title = NULL, source = NULL "
@@ -507,7 +529,9 @@ INSERT INTO ladder_held_customers (pipeline, key, held) VALUES (?, ?, ?) ON CONF
 """
 REMOVE_HELD_CUSTOMER: Final = "DELETE FROM ladder_held_customers WHERE pipeline = ? AND held = ?"
 REMOVE_HELD: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND key = ?"
-FORGET_ASIDE: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND deal = ? AND kind = 'aside'"
+FORGET_ASIDE: Final = """
+DELETE FROM ladder_held WHERE pipeline = ? AND deal = ? AND at >= ? AND kind = 'aside'
+"""
 
 SAVING: Final = (
     CUT_MOVES,
@@ -528,6 +552,8 @@ SAVING: Final = (
     ADD_CUSTOMER,
     FORGET_ASIDE,
     HOLD,
+    CUT_CHECKPOINTS,
+    ADD_CHECKPOINT,
 )
 """The order in which a transaction writes what its decisions ask for: moves that never were go
 before others take their numbers, and effects are cancelled before the same ones are asked for

@@ -65,6 +65,16 @@ SAVE_SEARCH = """
 INSERT INTO ladder_search (deal, pipeline, company, text) VALUES (?, 1, NULL, ?)
 ON CONFLICT (deal) DO UPDATE SET text = excluded.text WHERE ladder_search.text <> excluded.text
 """
+ADD_TO_TOTAL = """
+INSERT INTO ladder_totals (pipeline, stage, currency, deals, valued, billions, units, fraction)
+VALUES (1, ?, ?, ?, ?, 0, ?, ?)
+"""
+ADD_UP = f"""{ADD_TO_TOTAL}
+ON CONFLICT (pipeline, stage, ifnull(currency, 0), ifnull(owner, 0), ifnull(source, 0))
+DO UPDATE SET deals = deals + excluded.deals, valued = valued + excluded.valued,
+    units = units + excluded.units, fraction = fraction + excluded.fraction
+"""
+REMOVE_EMPTY_TOTALS = "DELETE FROM ladder_totals WHERE deals = 0"
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 encode_sorted = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
@@ -78,6 +88,7 @@ class SalesByHand:
     """A writer of batches on one connection."""
 
     _two_days: ClassVar[Any] = TWO_DAYS
+    _add_up: ClassVar[str] = ADD_UP
 
     def __init__(
         self, connection: Any, definition: str, now: dt.datetime, rules: list[str]
@@ -89,6 +100,7 @@ class SalesByHand:
         self._into_parked, self._into_quote = rules[3:5]
         self._moves: dict[tuple[int, int], list[Any]] = {}
         self._keys: list[tuple[str, int]] = []
+        self._totals: list[tuple[Any, ...]] = []
 
     def _instant(self, at: dt.datetime) -> Any:
         return micros(at)
@@ -98,6 +110,7 @@ class SalesByHand:
         self._moves, self._keys = {}, []
         documents: dict[int, dict[str, Any]] = {}
         deals = self._load(list({event.deal: None for event in events}))
+        before = [_worth(row) for row, _ in deals.values()]
         rows = []
         for event in events:
             row, document = deals[event.deal]
@@ -121,6 +134,7 @@ class SalesByHand:
             row["title"] = document.get("title", "").casefold() or None
             row["definition"], row["touched_at"] = self._definition, self._recorded_at
             self._know_customer(row, document)
+        self._totals = _difference(before, [_worth(row) for row, _ in deals.values()])
         self._write(rows, deals, documents)
 
     def _know_customer(self, row: dict[str, Any], document: dict[str, Any]) -> None:
@@ -235,11 +249,13 @@ class SalesByHand:
             (SAVE_DOCUMENT, texts),
             (SAVE_SEARCH, found),
             (ADD_CUSTOMER, self._keys),
+            (self._add_up, self._totals),
         )
 
     def _commit(self, *writes: tuple[str, list[Any]]) -> None:
         for statement, rows in writes:
             self._connection.executemany(statement, rows)
+        self._connection.execute(REMOVE_EMPTY_TOTALS)
         self._connection.execute("COMMIT")
 
 
@@ -254,6 +270,7 @@ class SalesByHandOnPostgres(SalesByHand):
     """The same on a connection of psycopg's: three round trips to a batch, four with new deals."""
 
     _two_days = dt.timedelta(days=2)
+    _add_up = ADD_TO_TOTAL
 
     def __init__(
         self, connection: psycopg.Connection, definition: str, now: dt.datetime, rules: list[str]
@@ -314,6 +331,22 @@ def _value(document: dict[str, Any]) -> str:
 def _parts(value: str) -> tuple[int, int]:
     units = int(Decimal(value))
     return units, int((Decimal(value) - units).scaleb(10))
+
+
+def _worth(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["stage"], row["currency"], row["units"], row["fraction"]
+
+
+def _difference(before: list[Any], after: list[Any]) -> list[tuple[Any, ...]]:
+    """Return what is to be added to the totals, of which a batch touches a few only."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for sign, rows in ((-1, before), (1, after)):
+        for stage, currency, units, fraction in rows:
+            if stage is not None:
+                sums = found.setdefault((stage, currency), [0, 0, 0, 0])
+                for place, amount in enumerate((1, 1, units, fraction)):
+                    sums[place] += sign * amount
+    return [(*total, *sums) for total, sums in found.items() if any(sums)]
 
 
 def _found_by(deal: str, document: dict[str, Any]) -> str:

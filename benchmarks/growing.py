@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ladderpipe import (
     ANY,
@@ -35,6 +35,8 @@ costs more.\
 """
 
 ROUNDS: Final = 5
+SUMMARY: Final = 0.05
+"""Seconds that the summary of a board may take, however many deals there are."""
 NAMES: Final = ("cart.item_added", "cart.saved", "checkout.started")
 
 
@@ -43,6 +45,7 @@ def run(quick: bool, folder: Path) -> Report:
     rows = [*late_storms(folder), late_with_hooks(folder), reading(folder), checking()]
     rows += [*in_large_stores(folder, small, large), migrating(folder, small, large // 2)]
     rows += forgetting(folder)
+    rows += summing(folder, (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000))
     return Report("Growth", METHOD, rows)
 
 
@@ -224,6 +227,50 @@ def _arrivals(deals: int) -> Iterator[Event]:
     for n in range(deals):
         data = {"owner": f"owner-{n % 50}"}
         yield Event("came", deal=f"d{n}", id=f"e{n}", at=START, data=data)
+
+
+def summing(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
+    """Measure a board's summary, of deals of 50 owners from 20 sources, against its bound."""
+    for deals in sizes:
+        path = folder / f"summing-{deals}.db"
+        board = open_board(three_stages(), path, ManualClock(END))
+        board.handle(Event("reopen", deal="d0", id="e0", at=START, data={"value": "10.50"}))
+        with board.store.transaction() as transaction:
+            _copy_a_deal(transaction.connection, deals)
+            transaction.recount(1)
+        best = min(timed(board.summary)() for _ in range(ROUNDS))
+        board.close()
+        path.unlink()
+        what = f"a summary of {deals:,} deals, of the {SUMMARY * 1e3:.0f} ms that it may take"
+        yield Row(what, f"{best * 1e3:,.2f} ms", best / SUMMARY, target=1.0, at_most=True)
+
+
+def _copy_a_deal(connection: Any, deals: int) -> None:
+    """Fill the table of deals by SQL, and make its indexes afterwards: else it takes minutes."""
+    indexes = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'ladder_deals' AND type = 'index' "
+        "AND sql > ''"
+    ).fetchall()
+    named = {
+        "id": "n",
+        "deal": "'d' || n",
+        "stage": "CASE n % 3 WHEN 0 THEN 'lead' WHEN 1 THEN 'working' ELSE 'won' END",
+        "owner": "'owner-' || (n % 50)",
+        "source": "'source-' || (n / 7 % 20)",
+        "units": "n % 5000",
+    }
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(ladder_deals)")]
+    values = ", ".join(named.get(column, f"d.{column}") for column in columns)
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    connection.execute(
+        "WITH RECURSIVE numbers (n) AS (VALUES (2) UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
+        f" INSERT INTO ladder_deals ({', '.join(columns)})"
+        f" SELECT {values} FROM numbers, ladder_deals d WHERE d.id = 1",
+        (deals,),
+    )
+    for _, statement in indexes:
+        connection.execute(statement)
 
 
 def migrating(folder: Path, small: int, large: int) -> Row:

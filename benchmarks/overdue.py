@@ -16,6 +16,8 @@ from .by_hand import (
     ADD_CUSTOMER,
     ADD_EVENT,
     ADD_MOVE,
+    ADD_UP,
+    REMOVE_EMPTY_TOTALS,
     SAVE_DOCUMENT,
     SAVE_SEARCH,
     encode,
@@ -80,6 +82,7 @@ def _write(path: Path, deals: int) -> None:
             for statement, of_table in zip(_ADD_ROWS, zip(*rows, strict=True), strict=True):
                 connection.executemany(statement, of_table)
             rows.clear()
+    connection.execute(ADD_UP, ("lead", None, deals, 0, 0, 0))
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -160,5 +163,8 @@ class SweepByHand:
                 ("cold", visit + 1, key, at, at, at, now, timers, self._definition, now, number)
             )
             moves.append((number, visit + 1, key, stage, "cold", at, now, rule, None, None))
+        totals = [("lead", None, -len(due), 0, 0, 0), ("cold", None, len(due), 0, 0, 0)]
+        self._connection.executemany(ADD_UP, totals)
+        self._connection.execute(REMOVE_EMPTY_TOTALS)
         self._connection.executemany(SAVE_DEAL, deals)
         self._connection.executemany(ADD_MOVE, moves)

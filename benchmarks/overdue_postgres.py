@@ -14,7 +14,7 @@ from ladderpipe import ManualClock
 from ladderpipe.model.visit import visit_key
 from tests.postgres import PostgresServer
 
-from .by_hand import encode
+from .by_hand import ADD_TO_TOTAL, encode
 from .overdue import RECORDED, opening_events, rows_of, timed_ladder
 from .postgres import assert_same_rows, drop, open_board
 
@@ -36,6 +36,7 @@ CONSTANTS: dict[str, tuple[Any, ...]] = {
     "ladder_search": (1,),
 }
 AT_ONCE = 50_000
+_ADD_UP = ADD_TO_TOTAL.replace("?", "%s")
 
 
 def build(server: PostgresServer, deals: int) -> str:
@@ -61,6 +62,7 @@ def _written(server: PostgresServer, deals: int) -> str:
         for rows in _in_chunks(deals):
             for table, of_table in zip(COLUMNS, zip(*rows, strict=True), strict=True):
                 _copy(connection, table, of_table)
+        connection.execute(_ADD_UP, ("lead", None, deals, 0, 0, 0))
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
     return url
@@ -137,4 +139,6 @@ class SweepByHand:
             execute = self._cursor.execute
             execute(SAVE_DEAL, (now, timers, self._definition, now, ids, after, keys, ats))
             execute(ADD_MOVE, (now, rule, ids, after, keys, stages, ats))
+            execute(_ADD_UP, ("lead", None, -len(due), 0, 0, 0))
+            execute(_ADD_UP, ("cold", None, len(due), 0, 0, 0))
             execute("COMMIT")

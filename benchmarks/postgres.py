@@ -82,8 +82,14 @@ def assert_same_rows(one: str, other: str) -> None:
             statement = sql.SQL(_SUM_OF).format(sql.Identifier(table))
             mine, theirs = (each.execute(statement).fetchone() for each in (first, second))
             assert mine == theirs, f"{table}: {mine} and {theirs}"
+        mine, theirs = (each.execute(_TOTALS).fetchall() for each in (first, second))
+        assert mine == theirs, f"ladder_totals: {mine} and {theirs}"
 
 
+_TOTALS = """
+SELECT stage, currency, owner, source, sum(deals), sum(valued), sum(units), sum(fraction)
+FROM ladder_totals GROUP BY stage, currency, owner, source HAVING sum(deals) <> 0 ORDER BY 1, 2
+"""
 _SUM_OF = "SELECT count(*), sum(hashtextextended(row::text, 0)) FROM {} AS row"
 
 

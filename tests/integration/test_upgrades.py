@@ -21,6 +21,7 @@ from ladderpipe.stores.postgres import schema as postgres_schema
 from tests.carts import ADA, carts
 from tests.postgres import rows_by_table
 from tests.shops import lead_ladder
+from tests.totals import assert_counted, summed
 
 HOUR: Final = 3_600_000_000
 """In microseconds, as SQLite keeps instants."""
@@ -152,7 +153,14 @@ def test_an_archive_of_a_former_version_is_restored(
         assert board.restore(archive).present == 1
 
 
-AS_IN_VERSION_13 = ("DROP TABLE ladder_checkpoints", "UPDATE ladder_schema SET version = 13")
+AS_IN_VERSION_13 = (
+    "DROP TABLE ladder_checkpoints",
+    "DROP TABLE ladder_totals",
+    "DROP INDEX ladder_deals_stage",
+    "CREATE INDEX ladder_deals_stage ON ladder_deals (pipeline, stage) WHERE stage IS NOT NULL",
+    "CREATE INDEX ladder_deals_worth ON ladder_deals (pipeline, stage) WHERE stage IS NOT NULL",
+    "UPDATE ladder_schema SET version = 13",
+)
 AS_IN_VERSION_12 = (
     *AS_IN_VERSION_13,
     "DROP VIEW ladder_visits",
@@ -229,6 +237,33 @@ def test_what_was_said_of_an_address_stays_said_and_can_be_taken_back(
         board.tick()
         board.deliver()
         assert sent == [ADA]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_deals_of_a_former_version_are_counted_once_and_for_all(
+    database: str, tmp_path: Path, postgres_url: str
+) -> None:
+    """Version 13 kept no totals, and added up every deal for a summary."""
+    is_postgres = database == "postgresql"
+    url = postgres_url if is_postgres else f"sqlite:///{tmp_path}/shop.db"
+    ladder, clock = lead_ladder(), ManualClock(NOW)
+    with closing(Board.open(ladder, url, clock)) as board:
+        for number in range(20):
+            data = {"value": f"{number}.5", "currency": "EUR", "source": f"s{number % 3}"}
+            data |= {"owner": "Ada"} if number % 2 else {}
+            board.handle(Event("lead", deal=f"d{number}", id=f"e{number}", at=NOW, data=data))
+        before = summed(board)
+    with closing(
+        psycopg.connect(url) if is_postgres else sqlite3.connect(tmp_path / "shop.db")
+    ) as connection:
+        for statement in AS_IN_VERSION_13:
+            connection.execute(statement)
+        connection.commit()
+    with closing(Board.open(ladder, url, clock)) as board:
+        assert summed(board) == before
+        assert_counted(board)
+        board.handle(Event("order", deal="d3", id="order", at=NOW))
+        assert_counted(board)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

@@ -32,6 +32,7 @@ from ladderpipe.testing.strategies import events_of_many_deals
 from tests.driven import DrivenBoard
 from tests.ladders import ladders
 from tests.shops import START, lead_ladder, wide_rows
+from tests.totals import assert_counted
 
 DEALS = ("deal-1", "deal-2", "deal-3")
 
@@ -81,6 +82,8 @@ def test_all_stores_hold_the_same(postgres_url: str, make_board: Any, data: st.D
             into = data.draw(st.sampled_from(pipeline.stages))
             answers = {answer(step, board, [*batch, *again], into) for board in boards}
             assert len(answers) == 1
+        for board in boards:
+            assert_counted(board)
         rows = [wide_rows(board.store, board._session.number, DEALS) for board in boards]
         assert rows[0] == rows[1]
         assert rows[0] == rows[2]

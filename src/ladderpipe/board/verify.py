@@ -26,6 +26,10 @@ __all__ = ["VerifyReport", "verify"]
 PAGE: Final = 200
 KEPT: Final = 100
 """How many differences a report holds; all are counted, and told to ``on_difference``."""
+_MISCOUNTED: Final = (
+    "the totals that are kept of stages {} are not what the deals in them come to; ladderpipe "
+    "verify --recount, or verify(board, recount=True), makes them right"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -59,14 +63,18 @@ def verify(
     *,
     on_progress: Callable[[int, int], None] | None = None,
     on_difference: Callable[[Difference], None] | None = None,
+    recount: bool = False,
 ) -> VerifyReport:
-    """Fold every deal of the board's pipeline again and compare; writes nothing.
+    """Fold every deal of the board's pipeline again and compare; writes nothing unless told to.
 
     Compared are the deal's row, its document, its moves and visits, the digests of its events,
-    where its effects belong, and its checkpoints. Moves before a baseline can only be checked for
-    tiling. It may run beside writers: each deal is read in one transaction.
+    where its effects belong, and its checkpoints; and with all deals together the totals that are
+    kept of them. Moves before a baseline can only be checked for tiling. It may run beside
+    writers: each deal is read in one transaction.
 
     Args:
+        recount: whether to make totals right that are not what the deals come to. The report
+            names them all the same.
         on_progress: told after every page how many deals of how many are done.
         on_difference: told of every difference.
 
@@ -83,9 +91,15 @@ def verify(
             )
         total = transaction.count_deals(row.id)
         faults = transaction.faults()
+        miscounted = transaction.miscounted(row.id)
     work = _Verification(board, row.id, on_difference)
     for fault in faults:
         work.note(Difference(None, fault))
+    if miscounted:
+        work.note(Difference(None, _MISCOUNTED.format(", ".join(map(repr, sorted(miscounted))))))
+    if miscounted and recount:
+        with board.store.transaction(write=True) as transaction:
+            transaction.recount(row.id)
     done = 0
     for page in work.pages():
         done += page

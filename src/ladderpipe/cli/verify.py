@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,15 +24,18 @@ def verify(
     allow: Allow = None,
     name: Name = None,
     json: Json = False,
+    recount: Annotated[
+        bool, typer.Option(help="Make totals right that are not what the deals come to.")
+    ] = False,
 ) -> None:
-    """Fold every deal again from its stored events and compare; writes nothing.
+    """Fold every deal again from its stored events and compare; writes nothing unless told to.
 
     Exits with 0 only if everything agrees. Without --pipeline and --name, every pipeline in the
     store is verified with the definition that the store keeps.
     """
     with existing_store(url) as store:
         names = [name] if name or pipeline else _names(store)
-        reports = [_verify(store, pipeline, allow, each) for each in names or [None]]
+        reports = [_verify(store, pipeline, allow, each, recount) for each in names or [None]]
     if json:
         write_json([_record(report) for report in reports])
     else:
@@ -48,7 +51,11 @@ def _names(store: Store) -> list[str | None]:
 
 
 def _verify(
-    store: Store, pipeline: str | None, allow: Sequence[str] | None, name: str | None
+    store: Store,
+    pipeline: str | None,
+    allow: Sequence[str] | None,
+    name: str | None,
+    recount: bool,
 ) -> VerifyReport:
     board = Board(stored_pipeline(store, pipeline, allow, name), store=store, read_only=True)
     with progress() as bar:
@@ -57,7 +64,7 @@ def _verify(
         def on_progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        return verify_board(board, on_progress=on_progress)
+        return verify_board(board, on_progress=on_progress, recount=recount)
 
 
 def _show(report: VerifyReport) -> None:

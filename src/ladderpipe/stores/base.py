@@ -585,6 +585,12 @@ class Transaction(Listing, Protocol):
     def stage_counts(self, pipeline: int, besides: Collection[str] = ()) -> dict[str, int]:
         """Return how many deals stand in each stage, *besides* these."""
 
+    def miscounted(self, pipeline: int) -> set[str]:
+        """Return stages of which a total is kept that is not what its deals come to."""
+
+    def recount(self, pipeline: int) -> None:
+        """Make the totals what the deals come to, beside whoever moves some meanwhile."""
+
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
         """Return how many deals failed their last sweep, and how many wait for an opening.
 

@@ -617,6 +617,13 @@ class MemoryTransaction(MemoryListing):
         counts = Counter(d.stage for d in self._deals_of(pipeline) if d.stage is not None)
         return {stage: count for stage, count in counts.items() if stage not in besides}
 
+    def miscounted(self, pipeline: int) -> set[str]:
+        """Return none: here no totals are kept."""
+        return set()
+
+    def recount(self, pipeline: int) -> None:
+        """Do nothing."""
+
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
         deals = [deal for deal in self._deals_of(pipeline) if deal.definition is not None]
         return sum(deal.failures > 0 for deal in deals), sum(deal.stage is None for deal in deals)

@@ -204,12 +204,18 @@ class SqlTransaction(SqlListing):
         return [self._deal(row) for row in rows]
 
     def stage_counts(self, pipeline: int, besides: Collection[str] = ()) -> dict[str, int]:
-        stages = [stage for (stage,) in self._read(self._sql.STAGES, (pipeline, pipeline))]
-        return {
-            stage: self._read(self._sql.COUNT_STAGE, (pipeline, stage))[0][0]
-            for stage in stages
-            if stage not in besides
-        }
+        rows = self._read(self._sql.STAGE_COUNTS, (pipeline,))
+        return {stage: int(deals) for stage, deals in rows if stage not in besides}
+
+    def miscounted(self, pipeline: int) -> set[str]:
+        return {stage for _, stage, *_ in self._read(self._sql.MISCOUNTED, (pipeline, pipeline))}
+
+    def recount(self, pipeline: int) -> None:
+        self._each(self._sql.RECOUNT, [(pipeline, pipeline)])
+        self._remove_empty_totals()
+
+    def _remove_empty_totals(self) -> None:
+        """Leave nothing of totals of no deals, whose names may be those of people."""
 
     def troubled_deals(self, pipeline: int) -> tuple[int, int]:
         ((failing, waiting),) = self._read(self._sql.TROUBLED_DEALS, (pipeline,))
@@ -250,6 +256,7 @@ class SqlTransaction(SqlListing):
     def remove_deal_events(self, deal_id: int) -> None:
         for statement in self._sql.REMOVE_DEAL:
             self._each(statement, [(deal_id,)])
+        self._remove_empty_totals()
 
     def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
         rows = self._read(self._sql.CHECKPOINT_BEFORE, (deal_id, self._instant(before)))
@@ -359,6 +366,17 @@ class SqlTransaction(SqlListing):
                 change.before = None  # for the second it is not what the first has written
                 self.save(pipeline, [change], now)
             return
+        counted = [change for change in changes if _counts_otherwise(change)]
+        left = [(c.deal.id,) for c in counted if c.before is None or c.before.stage is not None]
+        self._each(self._sql.COUNT_OUT, left)
+        self._save(pipeline, changes, recorded_at)
+        entered = [(change.deal.id,) for change in counted if change.deal.stage is not None]
+        self._each(self._sql.COUNT_IN, entered)
+        if left:
+            self._remove_empty_totals()
+        self._note_crowds(pipeline, changes)
+
+    def _save(self, pipeline: int, changes: Sequence[DealChange], recorded_at: Any) -> None:
         few = len(changes) == 1 and all(
             len(rows) < 2
             for rows in (changes[0].moves, changes[0].vanished, changes[0].checkpoints)
@@ -366,7 +384,6 @@ class SqlTransaction(SqlListing):
         if few:
             for statement, values in self._writes(pipeline, changes[0], recorded_at):
                 self._each(statement, [values])
-            self._note_crowds(pipeline, changes)
             return
         rows: dict[Any, list[Row]] = {statement: [] for statement in self._sql.SAVING}
         for change in changes:
@@ -375,7 +392,6 @@ class SqlTransaction(SqlListing):
         for statement, found in rows.items():
             if found:
                 self._each(statement, found)
-        self._note_crowds(pipeline, changes)
 
     def _note_crowds(self, pipeline: int, changes: Sequence[DealChange]) -> None:
         """Mark the keys that too many deals hold by now, and no more those that fewer do."""
@@ -637,6 +653,19 @@ class SqlTransaction(SqlListing):
 
     def _effects(self, statement: Any, values: Sequence[Any]) -> list[EffectRow]:
         return [self._effect(row) for row in self._read(statement, values)]
+
+
+def _counts_otherwise(change: DealChange) -> bool:
+    """Whether a deal may count in other totals than before, or be worth something else there."""
+    before, deal = change.before, change.deal
+    return (
+        before is None
+        or (change.document is not None and not change.found_as_before)  # its source, perhaps
+        or before.stage != deal.stage
+        or before.value != deal.value
+        or before.currency != deal.currency
+        or before.owner != deal.owner
+    )
 
 
 def indexes_made_by(migrations: Sequence[str]) -> dict[str, str]:

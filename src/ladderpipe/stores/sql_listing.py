@@ -39,6 +39,7 @@ Part = tuple[str, tuple[Any, ...]]
 """A condition and its values."""
 
 _BILLION: Final = 10**9
+"""What whole units are kept in, and the rest by itself: no sum is too large for a database."""
 
 _IN_LIST: Final = "IN (SELECT value FROM json_each(?))"
 _BY_NAME: Final = f"SELECT id FROM ladder_deals WHERE pipeline = ? AND deal {_IN_LIST}"
@@ -92,18 +93,20 @@ def count_text(filters: str) -> str:
     )
 
 
-def sums_text(filters: str = "", *, in_halves: bool = False) -> str:
-    """Return the statement that sums up stages.
-
-    Args:
-        in_halves: so that no sum is too large, whatever the amounts; it takes longer.
-    """
-    halves = f"sum(d.units / {_BILLION}), sum(d.units % {_BILLION})"
+def total_text(filters: str = "") -> str:
+    """Return the statement that does so where nothing but stages, owners and sources is asked."""
     return (
-        "SELECT d.stage, d.currency, count(*), count(d.units), sum(d.fraction), "
-        f"{halves if in_halves else 'sum(d.units)'} "
-        f"FROM ladder_deals d WHERE d.pipeline = ? AND d.stage IS NOT NULL{filters} "
-        "GROUP BY d.stage, d.currency"
+        "SELECT coalesce(sum(d.deals), 0) FROM ladder_totals d "
+        f"WHERE d.pipeline = ? AND d.stage {_IN_LIST}{filters}"
+    )
+
+
+def sums_text(filters: str = "") -> str:
+    """Return the statement that sums up stages."""
+    return (
+        "SELECT d.stage, d.currency, sum(d.deals), sum(d.valued), sum(d.billions), sum(d.units), "
+        f"sum(d.fraction) FROM ladder_totals d WHERE d.pipeline = ?{filters} "
+        "GROUP BY d.stage, d.currency HAVING sum(d.deals) <> 0"
     )
 
 
@@ -216,15 +219,13 @@ class SqlListing:
         return [self._place(order, row) for row in self._read(self._spelled(text), asked)]
 
     def _count(self, pipeline: int, wanted: DealFilter) -> int:
-        stages = wanted.stages or ()
-        if wanted.is_plain:
-            counts = (self._read(self._sql.COUNT_STAGE, (pipeline, stage)) for stage in stages)
-            return sum(rows[0][0] for rows in counts)
         filters, values = self._conditions(pipeline, wanted)
-        text = count_text(filters.replace("d.id", "+d.id"))
-        asked = (pipeline, self._list(stages), *values)
-        count: int = self._read(self._spelled(text), asked)[0][0]
-        return count
+        if wanted.is_narrow:
+            text = count_text(filters.replace("d.id", "+d.id"))
+        else:
+            text = total_text(filters)
+        asked = (pipeline, self._list(wanted.stages or ()), *values)
+        return int(self._read(self._spelled(text), asked)[0][0])
 
     def _walk(
         self,
@@ -345,22 +346,10 @@ class SqlListing:
 
     def stage_sums(self, pipeline: int, wanted: DealFilter) -> list[StageSum]:
         filters, values = self._conditions(pipeline, wanted)
+        rows = self._read(self._spelled(sums_text(filters)), (pipeline, *values))
         return [
-            StageSum(stage, currency, count, valued, value_of(units, int(fraction or 0)))
-            for stage, currency, count, valued, fraction, units in self._sums(
-                filters, (pipeline, *values)
-            )
+            StageSum(stage, currency, count, valued, value_of(billions * _BILLION + units, rest))
+            for stage, currency, *sums in rows
+            for count, valued, billions, units, rest in [map(int, sums)]
             if wanted.stages is None or stage in wanted.stages
-        ]
-
-    def _sums(self, filters: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return what stages come to: their units, whole, are the last."""
-        rows = self._read(self._spelled(sums_text(filters)), values)
-        return [(*told, int(units or 0)) for *told, units in rows]
-
-    def _sums_in_halves(self, filters: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return the same where a sum is larger than the database's numbers."""
-        rows = self._read(self._spelled(sums_text(filters, in_halves=True)), values)
-        return [
-            (*told, int(large or 0) * _BILLION + int(small or 0)) for *told, large, small in rows
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -203,6 +204,20 @@ class LadderStateMachine(RuleBasedStateMachine):
             until = self._folded_until(deal)
             expected = self.pipeline.fold(events, until)
             _expect_same(deal, self.history(deal), expected, f"stored until {until}")
+
+    @invariant()
+    def summaries_are_the_sum_of_the_deals(self) -> None:
+        """Each stage and currency comes to what its deals do."""
+        deals = list(self.board.deals())
+        told = {(row.stage, row.currency): row for row in self.board.summary()}
+        groups = {(deal.stage, deal.currency) for deal in deals}
+        expect(told.keys() == groups, f"the summary is of {sorted(told, key=repr)}")
+        for group, row in told.items():
+            values = [deal.value for deal in deals if (deal.stage, deal.currency) == group]
+            known = [value for value in values if value is not None]
+            found = (row.count, row.unvalued, row.value)
+            expected = (len(values), len(values) - len(known), sum(known, Decimal()))
+            expect(found == expected, f"the summary of {group} is {found}, not {expected}")
 
     # -- help ---------------------------------------------------------------------------------
 

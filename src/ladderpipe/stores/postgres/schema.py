@@ -8,7 +8,16 @@ store the very text that was digested. Queries may cast: ``data::jsonb``.
 with it. Three do not: an event's identity belongs to its pipeline, whichever deal it names; an
 effect's key is a digest of pipeline, deal and visit; pipelines have no deal. ``deals.pipeline`` has
 no foreign key, because every new deal of every process would lock the pipeline's one row for it,
-and nothing removes pipelines. :mod:`.partitions` is about these tables in partitions.
+and nothing removes pipelines.
+
+``totals`` has several rows for one total, which are summed up when they are read: whoever moves a
+deal adds rows and waits for nobody, and a row for each total would make all who move deals into one
+stage wait for each other. Every 1,024th row merges those before it, as a binary counter carries:
+the last 1,024, 2,048 or more of them, as many as its number can be divided by. So there are never
+many, however many totals there are, and a row is merged a few times only. Rows that another
+transaction is at are passed over, and are merged with a later one.
+
+:mod:`.partitions` is about these tables in partitions.
 """
 
 from __future__ import annotations
@@ -345,6 +354,54 @@ CREATE TABLE {tables}checkpoints (
     data text NOT NULL,
     PRIMARY KEY (deal, at)
 );
+
+CREATE TABLE {tables}totals (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline integer NOT NULL,
+    stage text NOT NULL,
+    currency text,
+    owner text,
+    source text,
+    deals bigint NOT NULL,
+    valued bigint NOT NULL,
+    billions bigint NOT NULL,
+    units bigint NOT NULL,
+    fraction bigint NOT NULL
+);
+INSERT INTO {tables}totals (pipeline, stage, currency, owner, source, deals, valued, billions,
+    units, fraction)
+SELECT pipeline, stage, currency, owner, source, count(*), count(units),
+    coalesce(sum(units / 1000000000), 0), coalesce(sum(units % 1000000000), 0),
+    coalesce(sum(fraction), 0)
+FROM {tables}deals WHERE stage IS NOT NULL GROUP BY pipeline, stage, currency, owner, source;
+
+CREATE OR REPLACE FUNCTION {tables}merge_totals(since bigint, until bigint) RETURNS void
+LANGUAGE sql AS $$
+WITH taken AS (
+    DELETE FROM {tables}totals WHERE id IN (
+        SELECT id FROM {tables}totals WHERE id > since AND id <= until FOR UPDATE SKIP LOCKED)
+    RETURNING *)
+INSERT INTO {tables}totals OVERRIDING SYSTEM VALUE
+SELECT max(id), pipeline, stage, currency, owner, source, sum(deals), sum(valued), sum(billions),
+    sum(units), sum(fraction)
+FROM taken GROUP BY pipeline, stage, currency, owner, source
+HAVING (sum(deals), sum(valued), sum(billions), sum(units), sum(fraction)) <> (0, 0, 0, 0, 0);
+$$;
+CREATE OR REPLACE FUNCTION {tables}merge_some_totals() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') = 'read committed' THEN
+        PERFORM {tables}merge_totals(NEW.id - (NEW.id & -NEW.id), NEW.id);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER merge_some_totals AFTER INSERT ON {tables}totals FOR EACH ROW
+    WHEN (NEW.id & 1023 = 0 AND pg_trigger_depth() = 0)
+    EXECUTE FUNCTION {tables}merge_some_totals();
+
+DROP INDEX IF EXISTS {tables}deals_worth;
+DROP INDEX IF EXISTS {tables}deals_stage;
+CREATE INDEX {prefix}deals_stage ON {tables}deals (pipeline, stage, id, owner, source)
+    WHERE stage IS NOT NULL;
 """,
 )
 

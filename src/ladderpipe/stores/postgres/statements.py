@@ -37,7 +37,11 @@ _SHARED: Final = (
     "DUE_DEALS",
     "SWEPT_AHEAD",
     "DEALS",
-    "COUNT_STAGE",
+    "COUNT_OUT",
+    "COUNT_IN",
+    "MISCOUNTED",
+    "RECOUNT",
+    "STAGE_COUNTS",
     "TROUBLED_DEALS",
     "CHANGED_DEALS",
     "SAVE_SEARCH",
@@ -119,13 +123,15 @@ _TRANSLATION: Final = (
     (r"\binstr\(", "strpos("),
     (r"iif\((.+?), (.+?), (.+?)\)", r"CASE WHEN \1 THEN \2 ELSE \3 END"),
     (r"IN \(SELECT value FROM json_each\(%s\)\)", "= ANY(%s)"),
+    # Here a total has as many rows as there were changes, and is their sum.
+    (r"(?s)ON CONFLICT \(pipeline, stage, .*", ""),
     # A hint to SQLite's planner.
     (r"\+([de])\.", r"\1."),
     # Else a page of deals may be merged with all documents up to its last.
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (
         r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
-        r"secrets|subscriptions|arms|held_customers|search|checkpoints)\b",
+        r"secrets|subscriptions|arms|held_customers|search|checkpoints|totals)\b",
         r"{tables}\1",
     ),
 )
@@ -261,17 +267,6 @@ WHERE d.pipeline = %s AND d.owner = %s AND d.id > %s AND d.stage IS NOT NULL
     AND (%s::text[] IS NULL OR d.stage = ANY(%s))
 ORDER BY d.id LIMIT %s
 """,
-    # The names that there are, one look at the index for each.
-    "STAGES": """
-WITH RECURSIVE found (stage) AS (
-    (SELECT stage FROM {tables}deals
-        WHERE pipeline = %s AND stage IS NOT NULL ORDER BY stage LIMIT 1)
-    UNION ALL
-    SELECT later.stage FROM found CROSS JOIN LATERAL (
-        SELECT stage FROM {tables}deals
-        WHERE pipeline = %s AND stage > found.stage ORDER BY stage LIMIT 1) later)
-SELECT stage FROM found
-""",
     "OLDEST_EFFECT": f"""
 WITH RECURSIVE named (name) AS (
     (SELECT name FROM {{tables}}effects
@@ -383,6 +378,7 @@ JOIN {tables}deals d ON d.id = found.deal
 ORDER BY of_key, d.id
 """,
     "NOTIFY": "SELECT pg_notify(%s, '')",
+    "MERGE_TOTALS": "SELECT {tables}merge_totals(0, max(id)) FROM {tables}totals",
 }
 
 _LOCKED: Final = {
@@ -395,7 +391,14 @@ _LOCKED: Final = {
 """Reads that, in a transaction that writes, keep what they return from everybody else."""
 
 _INSERT: Final = r"(\s*INSERT INTO \S+\s*\(([^)]*)\))\s*VALUES \([^)]*\)(.*)"
-_MANY: Final = ("ADD_EVENT", "REMOVE_EVENT", "REPLACE_EVENT_DATA", "REMOVE_UNUSED_DEAL")
+_MANY: Final = (
+    "ADD_EVENT",
+    "REMOVE_EVENT",
+    "REPLACE_EVENT_DATA",
+    "REMOVE_UNUSED_DEAL",
+    "COUNT_OUT",
+    "COUNT_IN",
+)
 """Statements that are run for many rows, besides those of ``SAVING``."""
 
 
@@ -459,7 +462,7 @@ class Many(NamedTuple):
             text = f"{insert[1]} SELECT {', '.join(values)} FROM {rows} {insert[3]}"
         else:
             before, where, after = text.partition("WHERE")
-            joined = "USING" if "DELETE" in before else "FROM"
+            joined = "USING" if "DELETE" in before else "," if "SELECT" in before else "FROM"
             filled = iter(values)
             before, after = (re.sub("%s", lambda _: next(filled), t) for t in (before, after))
             text = f"{before} {joined} {rows} {where} {after}"

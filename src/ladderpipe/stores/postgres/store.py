@@ -208,7 +208,9 @@ class PostgresStore:
             listener.wait(min(seconds, NOTICE.total_seconds()), stop)
 
     def erase_traces(self) -> None:
-        """Do nothing: it is ``VACUUM`` that removes older versions of rows, and not at once."""
+        """Merge what was added to totals; ``VACUUM`` removes older versions of rows, later."""
+        with self.transaction(write=True) as transaction:
+            transaction.merge_totals()
 
     def close(self) -> None:
         """Close every idle connection; those in use close when they are returned."""

@@ -243,6 +243,10 @@ class PostgresTransaction(SqlTransaction):
         found = self._read(self._sql.KNOWN_EVENTS, values)
         return {(source, id): KnownEvent(*known) for source, id, *known in found}
 
+    def merge_totals(self) -> None:
+        """Leave one row of every total, and none of what has come to nothing."""
+        self._wire.send(self._sql.MERGE_TOTALS)
+
     # -- writing ------------------------------------------------------------------------------
 
     def save(self, pipeline: int, changes: Sequence[DealChange], now: dt.datetime) -> None:

@@ -362,5 +362,30 @@ CREATE TABLE ladder_checkpoints (
     data TEXT NOT NULL,
     PRIMARY KEY (deal, at)
 );
+
+CREATE TABLE ladder_totals (
+    pipeline INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    currency TEXT,
+    owner TEXT,
+    source TEXT,
+    deals INTEGER NOT NULL,
+    valued INTEGER NOT NULL,
+    billions INTEGER NOT NULL,
+    units INTEGER NOT NULL,
+    fraction INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX ladder_totals_of ON ladder_totals
+    (pipeline, stage, ifnull(currency, 0), ifnull(owner, 0), ifnull(source, 0));
+CREATE INDEX ladder_totals_empty ON ladder_totals (deals) WHERE deals = 0;
+INSERT INTO ladder_totals
+SELECT pipeline, stage, currency, owner, source, count(*), count(units),
+    coalesce(sum(units / 1000000000), 0), coalesce(sum(units % 1000000000), 0),
+    coalesce(sum(fraction), 0)
+FROM ladder_deals WHERE stage IS NOT NULL GROUP BY pipeline, stage, currency, owner, source;
+DROP INDEX IF EXISTS ladder_deals_worth;
+DROP INDEX IF EXISTS ladder_deals_stage;
+CREATE INDEX ladder_deals_stage ON ladder_deals (pipeline, stage, id, owner, source)
+    WHERE stage IS NOT NULL;
 """,
 )

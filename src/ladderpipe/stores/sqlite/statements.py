@@ -112,15 +112,47 @@ SELECT {_DEAL} FROM ladder_deals d
 WHERE +d.pipeline = ? AND d.removed_at IS NULL AND d.definition IS NOT ? AND d.id > ?
 ORDER BY d.id LIMIT ?
 """
-STAGES: Final = """
-WITH RECURSIVE found (stage) AS (
-    SELECT min(stage) FROM ladder_deals WHERE pipeline = ? AND stage IS NOT NULL
-    UNION ALL
-    SELECT (SELECT min(stage) FROM ladder_deals WHERE pipeline = ? AND stage > found.stage)
-    FROM found WHERE found.stage IS NOT NULL)
-SELECT stage FROM found WHERE stage IS NOT NULL
+_TOTAL: Final = "pipeline, stage, currency, owner, source"
+_SUMS: Final = ("deals", "valued", "billions", "units", "fraction")
+_COLUMNS: Final = f"{_TOTAL}, {', '.join(_SUMS)}"
+_ADD_TOTALS: Final = f"""
+ON CONFLICT (pipeline, stage, ifnull(currency, 0), ifnull(owner, 0), ifnull(source, 0))
+DO UPDATE SET {", ".join(f"{sum} = {sum} + excluded.{sum}" for sum in _SUMS)}
 """
-COUNT_STAGE: Final = "SELECT count(*) FROM ladder_deals WHERE pipeline = ? AND stage = ?"
+"""What adds to the row of a total, of which there is one here."""
+
+
+def counted(sign: str = "") -> str:
+    """Return what deals come to, each by itself, in the order of the columns of totals."""
+    return f"""
+SELECT {_TOTAL}, {sign}1 AS deals, {sign}iif(units IS NULL, 0, 1) AS valued,
+    {sign}coalesce(units / 1000000000, 0) AS billions,
+    {sign}coalesce(units % 1000000000, 0) AS units, {sign}coalesce(fraction, 0) AS fraction
+FROM ladder_deals"""
+
+
+COUNT_OUT: Final = f"""
+INSERT INTO ladder_totals ({_COLUMNS}) {counted("-")} WHERE id = ? AND stage IS NOT NULL
+{_ADD_TOTALS}"""
+"""Takes a deal, as its row is now, out of the totals."""
+COUNT_IN: Final = f"""
+INSERT INTO ladder_totals ({_COLUMNS}) {counted()} WHERE id = ? AND stage IS NOT NULL
+{_ADD_TOTALS}"""
+REMOVE_EMPTY_TOTALS: Final = "DELETE FROM ladder_totals WHERE deals = 0"
+MISCOUNTED: Final = f"""
+SELECT {_TOTAL}, {", ".join(f"sum({sum})" for sum in _SUMS)} FROM (
+    {counted()} WHERE pipeline = ? AND stage IS NOT NULL
+    UNION ALL
+    SELECT {_TOTAL}, {", ".join(f"-{sum}" for sum in _SUMS)} FROM ladder_totals
+    WHERE pipeline = ?) counted
+GROUP BY {_TOTAL} HAVING {" OR ".join(f"sum({sum}) <> 0" for sum in _SUMS)}
+"""
+"""What is to be added to the totals, so that they are what the deals come to."""
+RECOUNT: Final = f"INSERT INTO ladder_totals ({_COLUMNS}) {MISCOUNTED} {_ADD_TOTALS}"
+STAGE_COUNTS: Final = """
+SELECT stage, sum(deals) FROM ladder_totals WHERE pipeline = ? GROUP BY stage
+HAVING sum(deals) <> 0
+"""
 TROUBLED_DEALS: Final = """
 SELECT count(CASE WHEN failures > 0 THEN 1 END), count(CASE WHEN stage IS NULL THEN 1 END)
 FROM ladder_deals
@@ -244,6 +276,7 @@ DELETE FROM ladder_deals WHERE id = ? AND definition IS NULL AND removed_at IS N
     AND NOT EXISTS (SELECT 1 FROM ladder_events WHERE deal = ladder_deals.id)
 """
 REMOVE_DEAL: Final = (
+    COUNT_OUT,
     *(
         f"DELETE FROM {table} WHERE deal = ?"
         for table in (
@@ -258,6 +291,7 @@ REMOVE_DEAL: Final = (
     ),
     "UPDATE ladder_deals SET units = NULL, fraction = NULL, title = NULL, source = NULL "
     "WHERE id = ?",
+    COUNT_IN,
 )
 
 ADD_EFFECT: Final = """

@@ -151,14 +151,6 @@ class SqliteTransaction(SqlTransaction):
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._execute(statement, values).fetchall()
 
-    def _sums(self, filters: str, values: Sequence[Any]) -> list[Row]:
-        try:
-            return super()._sums(filters, values)
-        except sqlite3.OperationalError as error:
-            if "integer overflow" not in str(error):
-                raise
-            return self._sums_in_halves(filters, values)
-
     def _spelled(self, text: str) -> str:
         return text
 
@@ -259,6 +251,9 @@ class SqliteTransaction(SqlTransaction):
         for index in _HELD_INSTANTS:
             values[index] = to_micros(values[index])
         return tuple(values)
+
+    def _remove_empty_totals(self) -> None:
+        self._execute(sql.REMOVE_EMPTY_TOTALS)
 
     def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
         return self._pipeline(name)

@@ -37,12 +37,14 @@ costs more.\
 ROUNDS: Final = 5
 SUMMARY: Final = 0.05
 """Seconds that the summary of a board may take, however many deals there are."""
+LENGTHS: Final = (100, 1_000, 10_000)
 NAMES: Final = ("cart.item_added", "cart.saved", "checkout.started")
 
 
 def run(quick: bool, folder: Path) -> Report:
     small, large = (500, 10_000) if quick else (2_000, 100_000)
-    rows = [*late_storms(folder), late_with_hooks(folder), reading(folder), checking()]
+    rows = [*late_events(folder), *late_storms(folder), late_with_hooks(folder)]
+    rows += [reading(folder), checking()]
     rows += [*in_large_stores(folder, small, large), migrating(folder, small, large // 2)]
     rows += forgetting(folder)
     rows += summing(folder, (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000))
@@ -50,6 +52,37 @@ def run(quick: bool, folder: Path) -> Report:
 
 
 # -- one long deal ----------------------------------------------------------------------------
+
+
+def late_events(folder: Path) -> Iterator[Row]:
+    """Measure an event that comes late into a short deal and into long ones."""
+    boards = {}
+    for count in LENGTHS:
+        boards[count] = open_board(sales(), folder / f"late-{count}.db", ManualClock(END))
+        boards[count].handle_many(_cart_events(count))
+    short, numbers = LENGTHS[0], itertools.count()
+    for what, back in (("20 seconds late", 20), ("from half the deal's life ago", None)):
+        for count in LENGTHS[1:]:
+            places = [(n, n - (back or n // 2)) for n in (short, count)]
+            sides = [_told_often(boards[n], second, numbers) for n, second in places]
+            yield _grown(f"{what}, into {count:,} events, against {short}", sides, target=3.0)
+
+    def before_it_opens(count: int) -> float:
+        board = open_board(sales(), folder / f"waiting-{count}.db", ManualClock(END))
+        events = [
+            Event(
+                "page.viewed", deal="d", id=f"e{n}", at=START - n * SECOND, data={"source": "ads"}
+            )
+            for n in range(count)
+        ]
+        seconds = timed(lambda: [board.handle(event) for event in events])()
+        board.close()
+        return seconds / count
+
+    small, large = 500, 4_000
+    seconds = [before_it_opens(small), before_it_opens(large)]
+    what = f"each before all others, of {large:,} one by one, against of {small}"
+    yield Row(what, _costs(seconds), seconds[1] / seconds[0], target=2.0, at_most=True)
 
 
 def late_storms(folder: Path) -> Iterator[Row]:
@@ -148,6 +181,19 @@ def _cart_events(count: int) -> list[Event]:
 def _late_events() -> Iterator[Event]:
     for n in itertools.count():
         yield Event("seen", deal="d", id=f"late{n}", at=START + SECOND / 2)
+
+
+def _told_often(board: Board, second: int, numbers: Iterator[int]) -> Callable[[], float]:
+    """Return what tells twenty events around this second of a deal, each of which moves nothing."""
+
+    def tell() -> float:
+        events = [
+            Event("seen", deal="d", id=f"late {n}", at=START + (second + n / 999) * SECOND)
+            for n in itertools.islice(numbers, 20)
+        ]
+        return timed(lambda: [board.handle(event) for event in events])() / len(events)
+
+    return tell
 
 
 def _told(board: Board, events: Iterator[Event]) -> Callable[[], float]:

@@ -15,7 +15,8 @@ from ladderpipe import Board, Event, ManualClock, Pipeline, SqliteStore, Stage, 
 from ladderpipe.board.verify import verify
 from ladderpipe.model.clock import instant
 from ladderpipe.stores.base import Checkpoint
-from tests.shops import HOUR, Shop, assert_is_the_fold, contents, lead_ladder
+from tests.ladders import guarded_ladder
+from tests.shops import HOUR, Shop, assert_is_the_fold, contents, lead_ladder, wide_rows
 
 EVENTS = 300
 ADA = {"email": "ada@example.com", "name": "Ada Rossi"}
@@ -120,6 +121,75 @@ def test_a_late_event_reads_only_what_is_after_the_last_before_it(store: Any):
     assert 0 < watched.events < 200
     assert shop.board.deal("d").owner == "Bea"
     assert_agrees(shop)
+
+
+def test_a_late_event_that_changes_nothing_reads_only_up_to_the_next(store: Any):
+    shop = long_deal(Watched(store))
+    late(shop, 280, owner="Bea")
+    before, made = rows(shop), checkpoints(shop)
+    watched = shop.board.store
+    watched.events = 0
+    # What it tells is told again an hour later.
+    receipt = late(shop, 200, properties={f"p{(EVENTS - 200) % 7}": "nothing"})
+    assert receipt.refolded
+    assert (receipt.moves, receipt.reason) == ((), None)
+    assert 0 < watched.events < 200
+    assert rows(shop) == before
+    assert checkpoints(shop) == made
+    assert_agrees(shop)
+
+
+def rows(shop: Shop) -> Any:
+    """Return the row of the deal, its data and its moves."""
+    return wide_rows(shop.board.store, shop.board._session.number, ["d"])["d"][:3]
+
+
+def test_a_deal_that_arrives_backwards_reads_none_of_it_whole(store: Any):
+    shop = Shop(lead_ladder(), Watched(store))
+    shop.wait(EVENTS)
+    for number in range(EVENTS):
+        shop.tell("note", id=f"{number}", hours=-number)
+    assert shop.board.store.events < EVENTS * 2 * 64
+    shop.tell("lead", id="opening", hours=-EVENTS)
+    assert shop.board.history("d").visits[0].stage == "new"
+    assert 1 < len(checkpoints(shop)) <= EVENTS // 64
+    assert_agrees(shop)
+
+
+def test_what_is_set_aside_elsewhere_stays_so(store: Any):
+    shop = Shop(guarded_ladder(), store)
+    shop.tell("opened", id="0")
+    for number in range(1, EVENTS):
+        shop.wait(1)
+        kind = "asked" if number in (20, 150, 290) else "note"
+        shop.board.handle(shop.event(kind, id=f"{number}"), hold=True)
+    late(shop, EVENTS - 2)
+    for hours in (140, 5, 280, 240, 149, 9):
+        late(shop, hours)
+        assert sorted(held.event.id for held in shop.board.held()) == ["150", "20", "290"]
+        assert_agrees(shop)
+
+
+def test_a_remark_elsewhere_stays(store: Any):
+    """An event that would have opened a deal of its own came to nothing: health counts it."""
+    shop = Shop(lead_ladder(), store)
+    shop.tell("lead", id="0")
+    shop.tell("order", id="won")
+    for number in range(1, EVENTS):
+        shop.wait(1)
+        shop.tell("lead" if number in (20, 150, 290) else "note", id=f"{number}")
+    late(shop, EVENTS - 2)
+    known = remarks(shop)
+    for hours in (140, 5, 280, 240, 149, 9):
+        late(shop, hours)
+        assert remarks(shop) == known
+        assert_agrees(shop)
+
+
+def remarks(shop: Shop) -> Any:
+    with shop.board.store.transaction(write=False) as transaction:
+        stored, _, _ = transaction.load(shop.board._session.number, "d", create=False)
+        return None if stored is None else transaction.remarks(stored.id)
 
 
 def test_what_is_after_a_late_event_is_made_anew(store: Any):

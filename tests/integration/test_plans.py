@@ -126,7 +126,7 @@ HOT: Final = frozenset(
         "KNOWN_EVENTS",
         "REMOVE_EVENT",
         "EVENTS",
-        "EVENTS_AFTER",
+        "EVENTS_BETWEEN",
         "EVENTS_OF",
         "REPLACE_EVENT_DATA",
         "REMARKS",

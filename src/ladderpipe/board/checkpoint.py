@@ -36,6 +36,7 @@ __all__ = [
     "checkpoint_of",
     "is_due",
     "is_of",
+    "is_telling",
     "is_turn",
     "notes_of",
     "state_of",
@@ -147,6 +148,11 @@ def stored_at(deal: str, checkpoint: Checkpoint) -> StoredDeal:
     return StoredDeal(0, deal, **fields)
 
 
+def is_telling(checkpoint: Checkpoint) -> bool:
+    """Return whether another system tells of the deal later, so that no timer fires before."""
+    return "telling" in json.loads(checkpoint.state)
+
+
 def told_ids(checkpoint: Checkpoint) -> str:
     """Return the source of the event that had told the customer's ids."""
     source: str = json.loads(checkpoint.state).get("source", "")
@@ -168,10 +174,13 @@ class Recorder:
 
     Args:
         source: of the event that told the customer's ids before.
+        is_closed: whether there is a checkpoint at the end of its events; then how the deal stands
+            there is noted last.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, is_closed: bool = False) -> None:
         self._first_source = source
+        self._is_closed = is_closed
         self.begin()
 
     def begin(self) -> None:
@@ -183,7 +192,9 @@ class Recorder:
         """Divide ordered events; those of one instant stay together."""
         start = 0
         end = EVERY
-        while end < len(events):
+        # Else a checkpoint that stands is given another one close before it, again and again.
+        last = len(events) - EVERY if self._is_closed else len(events) - 1
+        while end <= last:
             if events[end].at > events[end - 1].at:
                 yield events[start:end]
                 start = end
@@ -191,6 +202,8 @@ class Recorder:
             else:
                 end += 1
         yield events[start:]
+        if self._is_closed:
+            yield ()
 
     def reached(self, draft: Draft, moves: NewMoves, folded: Sequence[Event]) -> None:
         """Note how a deal stands after these events."""

@@ -31,6 +31,8 @@ from ..model.receipt import Outcome
 from ..model.visit import visit_keys
 from ..pipeline import Pipeline
 from ..stores.base import (
+    ALL,
+    EVER,
     FROM_THE_FIRST,
     Checkpoint,
     DealChange,
@@ -45,6 +47,7 @@ from .checkpoint import (
     are_many,
     checkpoint_of,
     is_of,
+    is_telling,
     is_turn,
     notes_of,
     state_of,
@@ -81,11 +84,14 @@ class Past(Protocol):
     def checkpoint(self, before: dt.datetime) -> Checkpoint | None:
         """Return the last checkpoint at an earlier instant."""
 
-    def events(self, after: dt.datetime | None = None) -> list[Event]:
-        """Return the events, new ones included; only those at a later instant."""
+    def next_checkpoint(self, since: dt.datetime) -> Checkpoint | None:
+        """Return the first checkpoint at this instant or later."""
 
-    def moves(self, after: int = 0) -> list[MoveRecord]:
-        """Return the moves with a higher number."""
+    def events(self, after: dt.datetime | None = None, until: dt.datetime = EVER) -> list[Event]:
+        """Return the events, new ones included: only those later than the one, up to the other."""
+
+    def moves(self, after: int = 0, until: int = ALL) -> list[MoveRecord]:
+        """Return the moves with a number above the one, up to the other."""
 
 
 class StoredPast:
@@ -99,13 +105,18 @@ class StoredPast:
         """Return the last checkpoint at an earlier instant."""
         return self._transaction.checkpoint(self._deal_id, before)
 
-    def events(self, after: dt.datetime | None = None) -> list[Event]:
-        """Return the events, new ones included; only those at a later instant."""
-        return [event for event, _ in self._transaction.events(self._deal_id, after)]
+    def next_checkpoint(self, since: dt.datetime) -> Checkpoint | None:
+        """Return the first checkpoint at this instant or later."""
+        found = self._transaction.checkpoints(self._deal_id, since, 1)
+        return found[0] if found else None
 
-    def moves(self, after: int = 0) -> list[MoveRecord]:
-        """Return the moves with a higher number."""
-        return self._transaction.moves(self._deal_id, after)
+    def events(self, after: dt.datetime | None = None, until: dt.datetime = EVER) -> list[Event]:
+        """Return the events, new ones included: only those later than the one, up to the other."""
+        return [event for event, _ in self._transaction.events(self._deal_id, after, until)]
+
+    def moves(self, after: int = 0, until: int = ALL) -> list[MoveRecord]:
+        """Return the moves with a number above the one, up to the other."""
+        return self._transaction.moves(self._deal_id, after, until)
 
 
 @attrs.define
@@ -119,6 +130,8 @@ class Decision:
         before: on a refold, the deal as it was stored.
         refolded: whether the history was changed by a late event.
         since: on a refold from a checkpoint, that one; of what is before it nothing is loaded.
+        until: where the deal stands, after the refold, as it stood before: nothing behind that is
+            another than it was, and nothing of it is loaded.
         old_moves: on a refold, the stored moves it replaces, from the first that differs.
         kept_moves: on a refold, the stored moves that stay.
         events: on a refold, the events that were folded, by identity.
@@ -139,6 +152,7 @@ class Decision:
     swept_to: dt.datetime | None
     before: Draft | None = None
     since: Checkpoint | None = None
+    until: Checkpoint | None = None
     refolded: bool = False
     old_moves: Sequence[MoveRecord] = ()
     kept_moves: Sequence[MoveRecord] = ()
@@ -189,9 +203,12 @@ class Decision:
         return self.visit_key != self.stored.visit_key
 
     @property
-    def asked_since(self) -> dt.datetime | None:
-        """From which instant on events were folded; ``None`` where that is all of them."""
-        return None if self.since is None else next(iter(self.events.values())).at
+    def asked_between(self) -> tuple[dt.datetime, dt.datetime] | None:
+        """From when to when events were folded; ``None`` where that is all of them."""
+        if self.since is None and self.until is None:
+            return None
+        first = next(iter(self.events.values())).at
+        return first, EVER if self.until is None else self.until.at
 
     def outcomes(self, events: Iterable[Event]) -> list[Outcome]:
         """Return what became of each of the events that were decided about."""
@@ -248,7 +265,7 @@ class Decision:
             moves=self._records(now) if self.moves else (),
             only_swept=self.only_swept,
             asked_anew=self.asked_anew,
-            asked_since=self.asked_since,
+            asked_between=self.asked_between,
             aside=[_aside(found, now) for found in self.draft.aside.values()]
             if self.draft.aside
             else (),
@@ -387,15 +404,74 @@ def _fold_again(
     """Fold a deal's events again, from the last checkpoint before the *new* ones if that does."""
     if new and not from_the_first and not _changes_the_past(before, new):
         since = past.checkpoint(new[0].at)
-        if since is not None:
-            events = in_order(pipeline.ladder, past.events(since.at))
-            if is_of(since, pipeline) and _stand_alone(before, events):
-                found = _folded(pipeline, stored, before, past, swept_to, new, events, since)
-                # What began a visit before the checkpoint is not among what was loaded.
-                if found.current_move() is not None or not found.current_changed:
-                    return found
+        if since is None or is_of(since, pipeline):
+            if swept_to == stored.swept_to:
+                settled = _settled(pipeline, stored, before, past, new, since)
+                if settled is not None:
+                    return settled
+            if since is not None:
+                events = in_order(pipeline.ladder, past.events(since.at))
+                if _stand_alone(before, events):
+                    found = _folded(pipeline, stored, before, past, swept_to, new, events, since)
+                    # What began a visit before the checkpoint is not among what was loaded.
+                    if found.current_move() is not None or not found.current_changed:
+                        return found
     events = in_order(pipeline.ladder, past.events())
     return _folded(pipeline, stored, before, past, swept_to, new, events)
+
+
+def _settled(
+    pipeline: Pipeline,
+    stored: StoredDeal,
+    before: Draft,
+    past: Past,
+    new: Sequence[Event],
+    since: Checkpoint | None,
+) -> Decision | None:
+    """Return what late events make of a deal that stands at its next checkpoint as it stood.
+
+    ``None`` where it does not, or where that cannot be told from the events before that.
+    """
+    until = past.next_checkpoint(new[-1].at)
+    if until is None or not is_of(until, pipeline) or is_telling(until):
+        return None
+    events = in_order(pipeline.ladder, past.events(since and since.at, until.at))
+    if not _stand_alone(before, events):
+        return None
+    recorder = Recorder("" if since is None else told_ids(since), is_closed=True)
+    draft, made, start = folding.fold_all(
+        pipeline.ladder,
+        stored.deal,
+        events,
+        prepare=lambda _: recorder.begin(),
+        resume=None if since is None else lambda: _resumed(pipeline, stored, before, since),
+        stops=recorder,
+    )
+    base, base_key = 0 if start is None else start.n, None if start is None else start.key
+    keys = visit_keys(base_key, made)
+    points = recorder.checkpoints(pipeline, base_key, keys)
+    if not points or points[-1] != until:
+        return None
+    moves = past.moves(base, draft.visit)
+    if len(moves) != len(made) or not all(map(_is_same, moves, made, keys)):
+        return None
+    before.aside, before.refusals = draft.aside, draft.refusals
+    before.unfilled, before.after_closing = draft.unfilled, draft.after_closing
+    return Decision(
+        stored,
+        before,
+        (),
+        (),
+        stored.swept_to,
+        before=before,
+        since=since,
+        until=until,
+        refolded=True,
+        events={(event.source, event.id): event for event in events},
+        kept=before.visit,
+        asked_anew=True,
+        checkpoints=points[:-1],
+    )
 
 
 def _folded(

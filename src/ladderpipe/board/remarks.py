@@ -42,7 +42,7 @@ def remarks_on(
     now = _remarks_of(decision, new)
     if not decision.asked_anew or not (now or _may_have_some(decision)):
         return now
-    known = transaction.remarks(decision.stored.id, decision.asked_since)
+    known = transaction.remarks(decision.stored.id, decision.asked_between)
     gone = [identity for identity in known if identity not in now and _is_open(decision, identity)]
     return {i: remark for i, remark in now.items() if known.get(i) != remark} | dict.fromkeys(gone)
 
@@ -78,6 +78,8 @@ def _would_open(ladder: Ladder, event: Event) -> Stage | None:
 
 def _may_have_some(decision: Decision) -> bool:
     """Return whether events that are stored can have remarks: the deal was closed, or is cut."""
+    if decision.until is not None:
+        return True
     rungs = decision.draft.ladder.rungs
     into = {move.into for move in (*decision.kept_moves, *decision.old_moves)}
     if decision.since is not None:

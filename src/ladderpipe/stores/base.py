@@ -57,6 +57,10 @@ FROM_THE_FIRST: Final = (dt.datetime.min.replace(tzinfo=dt.UTC), "")
 """Where a list of effects begins: before every instant and key."""
 
 
+ALL: Final = 2**31 - 1
+"""More than a deal has of anything."""
+
+
 class PipelineRow(NamedTuple):
     """A pipeline as the store knows it; ``migrating`` holds a mapping while one is under way."""
 
@@ -306,7 +310,7 @@ class DealChange:
         vanished: keys of visits that never were: all their pending effects are cancelled.
         revived: key of a past visit that is current again: what moving out cancelled is pending.
         asked_anew: whether events were asked again, so that no others of them are set aside.
-        asked_since: only those at this instant or later were; ``None`` for all.
+        asked_between: only those from the one instant to the other were; ``None`` for all.
         aside: events that are set aside in their place.
         customer: the keys of the deal's customer, where they are others than before.
         no_customer: keys that the deal's customer had before, and has no more.
@@ -329,7 +333,7 @@ class DealChange:
     revived: str | None = None
     only_swept: bool = False
     asked_anew: bool = False
-    asked_since: dt.datetime | None = None
+    asked_between: tuple[dt.datetime, dt.datetime] | None = None
     aside: Sequence[HeldRow] = ()
     customer: Sequence[str] | None = None
     no_customer: Sequence[str] = ()
@@ -421,11 +425,13 @@ class Transaction(Listing, Protocol):
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         """Return how many events there are of each type that was not declared."""
 
-    def remarks(self, deal_id: int, since: dt.datetime | None = None) -> dict[tuple[str, str], str]:
+    def remarks(
+        self, deal_id: int, between: tuple[dt.datetime, dt.datetime] | None = None
+    ) -> dict[tuple[str, str], str]:
         """Return the remarks on a deal's events, by source and id.
 
         Args:
-            since: only on events at this instant or later.
+            between: only on events from the one instant to the other.
         """
 
     def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
@@ -435,12 +441,13 @@ class Transaction(Listing, Protocol):
         """Remove events that were stored in this transaction and turned out bad."""
 
     def events(
-        self, deal_id: int, after: dt.datetime | None = None
+        self, deal_id: int, after: dt.datetime | None = None, until: dt.datetime = EVER
     ) -> list[tuple[Event, dt.datetime]]:
         """Return a deal's stored events with when each was recorded.
 
         Args:
             after: only those at a later instant.
+            until: only those up to this instant, and at it.
         """
 
     def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
@@ -458,8 +465,10 @@ class Transaction(Listing, Protocol):
     def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
         """Return a deal's last checkpoint at an earlier instant."""
 
-    def checkpoints(self, deal_id: int) -> list[Checkpoint]:
-        """Return a deal's checkpoints in order."""
+    def checkpoints(
+        self, deal_id: int, since: dt.datetime | None = None, limit: int = ALL
+    ) -> list[Checkpoint]:
+        """Return a deal's checkpoints in order, the first ones at this instant or later."""
 
     def needs_checkpoint(self, deal_id: int, at: dt.datetime, every: int) -> bool:
         """Return whether there are so many events since the last checkpoint, *at* included."""
@@ -509,8 +518,8 @@ class Transaction(Listing, Protocol):
     def remove_held(self, pipeline: int, key: str) -> None:
         """Remove what is not held any more."""
 
-    def moves(self, deal_id: int, after: int = 0) -> list[MoveRecord]:
-        """Return a deal's moves with a higher number, in order."""
+    def moves(self, deal_id: int, after: int = 0, until: int = ALL) -> list[MoveRecord]:
+        """Return a deal's moves with a number above *after* and up to *until*, in order."""
 
     def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
         """Return what :meth:`moves` does for many deals, without those that have none."""

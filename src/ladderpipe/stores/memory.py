@@ -19,6 +19,7 @@ from ..errors import StoreError
 from ..model.event import Event, stored_event
 from ..public import publish
 from .base import (
+    ALL,
     ASIDE,
     CROWD,
     EVER,
@@ -227,7 +228,7 @@ class MemoryTransaction(MemoryListing):
             self._put(self._tables.events_of, deal_id, rest)
 
     def events(
-        self, deal_id: int, after: dt.datetime | None = None
+        self, deal_id: int, after: dt.datetime | None = None, until: dt.datetime = EVER
     ) -> list[tuple[Event, dt.datetime]]:
         deal = self._tables.deals[deal_id][1].deal
         stored = [self._tables.events[key] for key in self._tables.events_of.get(deal_id, ())]
@@ -245,7 +246,7 @@ class MemoryTransaction(MemoryListing):
                 event.recorded_at,
             )
             for event in sorted(stored, key=lambda event: event.at)
-            if after is None or event.at > after
+            if (after is None or event.at > after) and event.at <= until
         ]
 
     def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
@@ -283,8 +284,11 @@ class MemoryTransaction(MemoryListing):
         found = [point for point in self.checkpoints(deal_id) if point.at < before]
         return found[-1] if found else None
 
-    def checkpoints(self, deal_id: int) -> list[Checkpoint]:
-        return list(self._tables.checkpoints.get(deal_id, ()))
+    def checkpoints(
+        self, deal_id: int, since: dt.datetime | None = None, limit: int = ALL
+    ) -> list[Checkpoint]:
+        found = self._tables.checkpoints.get(deal_id, ())
+        return [point for point in found if since is None or point.at >= since][:limit]
 
     def needs_checkpoint(self, deal_id: int, at: dt.datetime, every: int) -> bool:
         points = self.checkpoints(deal_id)
@@ -340,12 +344,15 @@ class MemoryTransaction(MemoryListing):
         events = self._tables.events.items()
         return dict(Counter(e.type for (of, _, _), e in events if of == pipeline and e.undeclared))
 
-    def remarks(self, deal_id: int, since: dt.datetime | None = None) -> dict[tuple[str, str], str]:
+    def remarks(
+        self, deal_id: int, between: tuple[dt.datetime, dt.datetime] | None = None
+    ) -> dict[tuple[str, str], str]:
+        since, until = between or (FROM_THE_FIRST[0], EVER)
         found = self._tables.remarks
         return {
             key[1:]: found[key]
             for key in self._tables.events_of.get(deal_id, ())
-            if key in found and (since is None or self._tables.events[key].at >= since)
+            if key in found and since <= self._tables.events[key].at <= until
         }
 
     def count_remarks(self, pipeline: int, since: dt.datetime) -> dict[str, RemarkCount]:
@@ -384,8 +391,8 @@ class MemoryTransaction(MemoryListing):
     def _held_of(self, pipeline: int) -> list[HeldRow]:
         return [row for (number, _), row in self._tables.held.items() if number == pipeline]
 
-    def moves(self, deal_id: int, after: int = 0) -> list[MoveRecord]:
-        return [move for move in self._tables.moves.get(deal_id, ()) if move.n > after]
+    def moves(self, deal_id: int, after: int = 0, until: int = ALL) -> list[MoveRecord]:
+        return [move for move in self._tables.moves.get(deal_id, ()) if after < move.n <= until]
 
     def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
         return {id: found for id in deal_ids if (found := self.moves(id))}
@@ -418,9 +425,9 @@ class MemoryTransaction(MemoryListing):
             if change.customer is not None:
                 self._set_customer(change.deal.id, change.customer)
             if change.asked_anew:
-                since = change.asked_since or FROM_THE_FIRST[0]
+                since, until = change.asked_between or (FROM_THE_FIRST[0], EVER)
                 for row in self.held(pipeline, change.deal.deal):
-                    if row.kind == ASIDE and row.at >= since:
+                    if row.kind == ASIDE and since <= row.at <= until:
                         self.remove_held(pipeline, row.key)
             for row in change.aside:
                 self.hold(pipeline, row)
@@ -441,7 +448,8 @@ class MemoryTransaction(MemoryListing):
     def _save_checkpoints(self, change: DealChange) -> None:
         end = change.cut_checkpoints or EVER
         kept = [point for point in self.checkpoints(change.deal.id) if point.at < end]
-        self._put(self._tables.checkpoints, change.deal.id, (*kept, *change.checkpoints))
+        found = tuple(sorted((*kept, *change.checkpoints)))
+        self._put(self._tables.checkpoints, change.deal.id, found)
 
     def _save_effects(self, pipeline: int, change: DealChange, now: dt.datetime) -> None:
         deal_id = change.deal.id

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ..model.event import Event, stored_event
 from .base import (
+    ALL,
     CROWD,
     EVER,
     FROM_THE_FIRST,
@@ -230,12 +231,14 @@ class SqlTransaction(SqlListing):
         self._each(self._sql.REMOVE_EVENT, [(pipeline, *identity) for identity in identities])
 
     def events(
-        self, deal_id: int, after: dt.datetime | None = None
+        self, deal_id: int, after: dt.datetime | None = None, until: dt.datetime = EVER
     ) -> list[tuple[Event, dt.datetime]]:
-        if after is None:
+        if after is None and until is EVER:
             rows = self._read(self._sql.EVENTS, (deal_id,))
         else:
-            rows = self._read(self._sql.EVENTS_AFTER, (deal_id, self._instant(after)))
+            since = FROM_THE_FIRST[0] if after is None else after + dt.datetime.resolution
+            values = (deal_id, self._instant(since), self._instant(until))
+            rows = self._read(self._sql.EVENTS_BETWEEN, values)
         return [self._event(row) for row in rows]
 
     def events_of(self, deal_ids: Sequence[int]) -> dict[int, list[tuple[Event, dt.datetime]]]:
@@ -262,8 +265,11 @@ class SqlTransaction(SqlListing):
         rows = self._read(self._sql.CHECKPOINT_BEFORE, (deal_id, self._instant(before)))
         return self._checkpoint(rows[0]) if rows else None
 
-    def checkpoints(self, deal_id: int) -> list[Checkpoint]:
-        return [self._checkpoint(row) for row in self._read(self._sql.CHECKPOINTS, (deal_id,))]
+    def checkpoints(
+        self, deal_id: int, since: dt.datetime | None = None, limit: int = ALL
+    ) -> list[Checkpoint]:
+        values = (deal_id, self._instant(since or FROM_THE_FIRST[0]), limit)
+        return [self._checkpoint(row) for row in self._read(self._sql.CHECKPOINTS, values)]
 
     def _checkpoint(self, row: Row) -> Checkpoint:
         at, state, data = row
@@ -313,8 +319,11 @@ class SqlTransaction(SqlListing):
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         return dict(self._read(self._sql.COUNT_UNDECLARED, (pipeline,)))
 
-    def remarks(self, deal_id: int, since: dt.datetime | None = None) -> dict[tuple[str, str], str]:
-        values = (deal_id, self._instant(since or FROM_THE_FIRST[0]))
+    def remarks(
+        self, deal_id: int, between: tuple[dt.datetime, dt.datetime] | None = None
+    ) -> dict[tuple[str, str], str]:
+        since, until = between or (FROM_THE_FIRST[0], EVER)
+        values = (deal_id, self._instant(since), self._instant(until))
         rows = self._read(self._sql.REMARKS, values)
         return {(source, id): remark for source, id, remark in rows}
 
@@ -340,8 +349,8 @@ class SqlTransaction(SqlListing):
 
     # -- moves --------------------------------------------------------------------------------
 
-    def moves(self, deal_id: int, after: int = 0) -> list[MoveRecord]:
-        return [self._move(row) for row in self._read(self._sql.MOVES, (deal_id, after))]
+    def moves(self, deal_id: int, after: int = 0, until: int = ALL) -> list[MoveRecord]:
+        return [self._move(row) for row in self._read(self._sql.MOVES, (deal_id, after, until))]
 
     def moves_of(self, deal_ids: Sequence[int]) -> dict[int, list[MoveRecord]]:
         found: dict[int, list[MoveRecord]] = {}
@@ -438,8 +447,8 @@ class SqlTransaction(SqlListing):
             for key in change.customer:
                 yield sql.ADD_CUSTOMER, (key, deal)
         if change.asked_anew:
-            since = self._instant(change.asked_since or FROM_THE_FIRST[0])
-            yield sql.FORGET_ASIDE, (pipeline, change.deal.deal, since)
+            asked = map(self._instant, change.asked_between or (FROM_THE_FIRST[0], EVER))
+            yield sql.FORGET_ASIDE, (pipeline, change.deal.deal, *asked)
         for held in change.aside:
             yield sql.HOLD, (pipeline, *self._held_values(held))
         if change.cut_checkpoints is not None:

@@ -307,11 +307,16 @@ def _folds_a_late_event_into_a_long_deal_from_a_checkpoint(shop: Shop) -> None:
         expect(len(points) > 2, "a deal of 300 events has no checkpoints")
         same(points, sorted(points), "the checkpoints, in order")
         last, at = points[-1], told[99][0].at
+        later = sum(event.at > last.at for event, _ in told)
         same(transaction.checkpoint(deal, last.at), points[-2], "the one before the last")
         same(transaction.checkpoint(deal, points[0].at), None, "the one before the first")
+        same(transaction.checkpoints(deal, last.at, 1), [last], "the first since the last")
+        same(transaction.checkpoints(deal, limit=2), points[:2], "the first two")
         same(transaction.events(deal, at), told[100:], "the events after an instant")
+        same(transaction.events(deal, at, last.at), told[100:-later], "the events up to another")
+        same(transaction.events(deal, until=at), told[:100], "the events up to an instant")
         same(transaction.moves(deal, 1), moves[1:], "the moves after the first")
-        later = sum(event.at > last.at for event, _ in told)
+        same(transaction.moves(deal, 0, 1), moves[:1], "the moves up to the first")
         for every, is_time in ((later, True), (later + 1, False)):
             asked = transaction.needs_checkpoint(deal, told[-1][0].at, every)
             same(asked, is_time, f"whether {later} events ask for one every {every}")

@@ -50,7 +50,7 @@ _SHARED: Final = (
     "ADD_EVENT",
     "REMOVE_EVENT",
     "EVENTS",
-    "EVENTS_AFTER",
+    "EVENTS_BETWEEN",
     "EVENTS_OF",
     "REPLACE_EVENT_DATA",
     "ADD_MOVE",
@@ -449,7 +449,7 @@ class Many(NamedTuple):
         """Make the statement out of the one for a single row."""
         table = _find(r"\{tables\}(\w+)", text)[1]
         insert = re.match(_INSERT, text, re.DOTALL)
-        columns = re.findall(r"\w+", insert[2]) if insert else re.findall(r"(\w+) >?= %s", text)
+        columns = re.findall(r"\w+", insert[2]) if insert else re.findall(r"(\w+) [<>]?= %s", text)
         fields, declared, values = [], [], []
         for number, column in enumerate(columns):
             field, kind = f"p{number}", column_types(table)[column]

@@ -190,7 +190,8 @@ COUNT_UNDECLARED: Final = """
 SELECT type, count(*) FROM ladder_events WHERE pipeline = ? AND undeclared GROUP BY type
 """
 REMARKS: Final = """
-SELECT source, id, remark FROM ladder_events WHERE deal = ? AND at >= ? AND remark IS NOT NULL
+SELECT source, id, remark FROM ladder_events
+WHERE deal = ? AND at >= ? AND at <= ? AND remark IS NOT NULL
 """
 REMARK_EVENT: Final = """
 UPDATE ladder_events SET remark = ? WHERE pipeline = ? AND source = ? AND id = ?
@@ -214,9 +215,10 @@ SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
 ORDER BY e.at, e.seq, e.source, e.id
 """
-EVENTS_AFTER: Final = """
+EVENTS_BETWEEN: Final = """
 SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
-FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ? AND e.at > ?
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
+    AND e.at >= ? AND e.at <= ?
 ORDER BY e.at, e.seq, e.source, e.id
 """
 EVENTS_OF: Final = """
@@ -247,7 +249,7 @@ ADD_MOVE: Final = f"""
 INSERT INTO ladder_moves (deal, {_MOVE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 CUT_MOVES: Final = "DELETE FROM ladder_moves WHERE deal = ? AND n >= ?"
-MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? AND n > ? ORDER BY n"
+MOVES: Final = f"SELECT {_MOVE} FROM ladder_moves WHERE deal = ? AND n > ? AND n <= ? ORDER BY n"
 MOVES_OF: Final = f"""
 SELECT deal, {_MOVE} FROM ladder_moves
 WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, n
@@ -258,7 +260,9 @@ RENAME_INTO: Final = "UPDATE ladder_moves SET into_stage = ? WHERE deal = ? AND 
 CHECKPOINT_BEFORE: Final = """
 SELECT at, state, data FROM ladder_checkpoints WHERE deal = ? AND at < ? ORDER BY at DESC LIMIT 1
 """
-CHECKPOINTS: Final = "SELECT at, state, data FROM ladder_checkpoints WHERE deal = ? ORDER BY at"
+CHECKPOINTS: Final = """
+SELECT at, state, data FROM ladder_checkpoints WHERE deal = ? AND at >= ? ORDER BY at LIMIT ?
+"""
 COUNT_SINCE_CHECKPOINT: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM ladder_events WHERE deal = ? AND at <= ? AND at > coalesce(
@@ -564,7 +568,8 @@ INSERT INTO ladder_held_customers (pipeline, key, held) VALUES (?, ?, ?) ON CONF
 REMOVE_HELD_CUSTOMER: Final = "DELETE FROM ladder_held_customers WHERE pipeline = ? AND held = ?"
 REMOVE_HELD: Final = "DELETE FROM ladder_held WHERE pipeline = ? AND key = ?"
 FORGET_ASIDE: Final = """
-DELETE FROM ladder_held WHERE pipeline = ? AND deal = ? AND at >= ? AND kind = 'aside'
+DELETE FROM ladder_held
+WHERE pipeline = ? AND deal = ? AND at >= ? AND at <= ? AND kind = 'aside'
 """
 
 SAVING: Final = (

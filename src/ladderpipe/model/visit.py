@@ -126,9 +126,11 @@ class Visits(LazySequence[Visit]):
             start, stop = max(start - 1, 0), stop - 1
         if start >= stop:
             return
+        moves = self._moves
         if self._keys is None:
-            self._keys = visit_keys(self._start and self._start.key, self._moves)
-        moves = self._moves[start:stop]
+            moves = tuple(moves)  # built once, for the keys and for the visits
+            self._keys = visit_keys(self._start and self._start.key, moves)
+        moves = moves[start:stop]
         end = self._moves[stop].at if stop < len(self._moves) else None
         ends = [*(move.at for move in moves[1:]), end]
         for key, move, left_at in zip(self._keys[start:stop], moves, ends, strict=True):

@@ -31,6 +31,7 @@ NOBODY: Final = '["",[],[]]'
 
 UNSUBSCRIBED: Final = "contact.unsubscribed"
 SUBSCRIBED: Final = "contact.subscribed"
+_SAID: Final = {UNSUBSCRIBED: False, SUBSCRIBED: True}
 
 
 def source_of(
@@ -130,10 +131,8 @@ def _parts(customer: str | None) -> tuple[str, tuple[str, ...], tuple[str, ...],
 
 def wants_mail(event: Event) -> bool | None:
     """Return whether an event says that somebody wants mail; ``None`` if it says nothing of it."""
-    if event.type == UNSUBSCRIBED:
-        return False
-    if event.type == SUBSCRIBED:
-        return True
+    if event.type in _SAID:
+        return _SAID[event.type]
     contact = event.data.get("contact")
     if isinstance(contact, dict) and contact.get("unsubscribed") is True:
         return False

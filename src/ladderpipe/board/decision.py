@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
+from operator import attrgetter
 from typing import Final, Protocol
 
 import attrs
@@ -76,6 +77,7 @@ __all__ = [
 ]
 
 _encode = json_encoder()
+_type = attrgetter("type")
 
 
 class Past(Protocol):
@@ -143,6 +145,8 @@ class Decision:
         standing: how it stood before an event that asks whether it is time for a checkpoint.
         source: of the event that told the customer's ids; ``None`` when it is the stored one.
         has_said: whether a new event unsubscribes the customer and says no address.
+        visit_key: of the visit that is current after the decision.
+        current_changed: whether that is another one than before.
     """
 
     stored: StoredDeal
@@ -167,15 +171,15 @@ class Decision:
     standing: Checkpoint | None = None
     source: str | None = None
     has_said: bool = False
+    visit_key: str | None = attrs.field(init=False)
+    current_changed: bool = attrs.field(init=False)
 
-    @property
-    def visit_key(self) -> str | None:
-        """Key of the visit that is current after the decision."""
+    def __attrs_post_init__(self) -> None:
         if self.keys:
-            return self.keys[-1]
-        if self.draft.stage is None:
-            return None
-        return self.draft.visit_key
+            self.visit_key = self.keys[-1]
+        else:
+            self.visit_key = None if self.draft.stage is None else self.draft.visit_key
+        self.current_changed = self.visit_key != self.stored.visit_key
 
     @property
     def left_key(self) -> str | None:
@@ -196,11 +200,6 @@ class Decision:
 
     def _move(self, record: MoveRecord) -> Move:
         return move_of(self.draft.ladder, self.stored.deal, record, self.events)
-
-    @property
-    def current_changed(self) -> bool:
-        """Whether the current visit is another one than before."""
-        return self.visit_key != self.stored.visit_key
 
     @property
     def asked_between(self) -> tuple[dt.datetime, dt.datetime] | None:
@@ -636,13 +635,11 @@ def _changes_the_past(draft: Draft, new: Sequence[Event]) -> bool:
 
     What another system tells has no timer fire before it, so that it changes the past, too.
     """
-    has_past = draft.cursor is not None
-    return any(
-        event.type == WITHDRAW
-        or (has_past and event.type == TOLD)
-        or (draft.withdrawn and (event.source, event.id) in draft.withdrawn)
-        for event in new
-    )
+    kinds = set(map(_type, new))
+    if WITHDRAW in kinds or (TOLD in kinds and draft.cursor is not None):
+        return True
+    withdrawn = draft.withdrawn
+    return bool(withdrawn) and any((event.source, event.id) in withdrawn for event in new)
 
 
 def _goes_last(before: Draft, key: OrderKey) -> bool:

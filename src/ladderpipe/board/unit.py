@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 from ..errors import EventConflictError, PipelineChangedError
@@ -38,6 +39,7 @@ from .tasks import hand_over, keep_given
 
 __all__ = ["Unit"]
 
+_type = attrgetter("type")
 _TO_COME: Final = ("pending", "open", "waiting")
 """States of effects that nobody has begun to deliver."""
 
@@ -354,7 +356,7 @@ class Unit:
                     change.deal = change.deal._replace(has_effects=has_effects)
             elif decision.stored.has_effects:
                 self._retime(decision, change)
-        takes_back = any(event.type == WITHDRAW for event in events)
+        takes_back = WITHDRAW in map(_type, events)
         if takes_back and decision.current_changed:
             self._send_only_the_last(decision, change)
         if change.deal.owner != decision.stored.owner and self.pipeline.asks_for_effects:
@@ -513,6 +515,8 @@ class Unit:
 
     def taken_merged(self) -> list[str]:
         """Return the deals that were merged into others since this was asked last."""
+        if not self._merged:
+            return []
         merged, self._merged = sorted(self._merged), set()
         return merged
 

@@ -199,7 +199,7 @@ class CartDraft(dict[Slot, CartLine]):
         lines = []
         for slot, line in self.items():
             written = _line_to_dict(line)
-            if len(self._slots(line.key)) > 1:
+            if len(self._beside.get(line.key, ())) > 1:
                 written["told"] = self._beside[line.key].index(slot)
             lines.append(written)
         return lines

@@ -13,7 +13,8 @@ __all__ = ["hand_instant", "sorts_after_all"]
 
 def sorts_after_all(draft: Draft, key: OrderKey) -> bool:
     """Return whether an event with this key goes after all that *draft* has folded."""
-    if draft.cursor is not None and key <= draft.cursor:
+    cursor = draft.cursor
+    if cursor is not None and key <= cursor:
         return False
     at, phase = key[0], key[1]
     return draft.horizon is None or (at, phase) > (draft.horizon, PHASE_TIMER)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
-
-import attrs
+from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidEventError
 from ..model.canonical import canonical
@@ -27,8 +25,7 @@ _SHOWN_OF_A_LINE: Final = (*LINE_KEYS, "quantity", "unit_price", "currency")
 _LONGEST_TEXT: Final = 200
 
 
-@attrs.frozen
-class Worth:
+class Worth(NamedTuple):
     """Cart, explicit value and currency, as they stood; not changed any more."""
 
     cart: CartDraft
@@ -58,8 +55,7 @@ class Worth:
         )
 
 
-@attrs.frozen
-class Taken:
+class Taken(NamedTuple):
     """What removals took from a cart, for the order that they may belong to.
 
     Attributes:
@@ -214,7 +210,7 @@ class DealData:
                 "since": self.taken.since.isoformat(),
                 "emptied_at": None if ended is None else ended.isoformat(),
             }
-        written = {name: part for name, part in document.items() if part not in (None, [], {})}
+        written = {name: part for name, part in document.items() if part or part == ""}
         # An empty cart that was told is worth nothing; one that nobody told of is not known.
         return {**written, "cart": []} if self.cart.is_told and not self.cart else written
 
@@ -242,9 +238,13 @@ class DealData:
 def found_by(written: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the parts of a document that lists are searched by, as they are now."""
     contact, company = written.get("contact"), written.get("company")
-    # Of these a reducer may change what is in them.
-    parts = (dict(part) if isinstance(part, dict) else part for part in (contact, company))
-    return written.get("title"), written.get("source"), *parts
+    return (
+        written.get("title"),
+        written.get("source"),
+        # Of these a reducer may change what is in them.
+        dict(contact) if isinstance(contact, dict) else contact,
+        dict(company) if isinstance(company, dict) else company,
+    )
 
 
 def as_mapping(name: str, value: Any) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ _at, _deal, _id = map(attrgetter, ("at", "deal", "id"))
 def order_key(ladder: Ladder, event: Event) -> OrderKey:
     """Return the place of *event* in its deal's one order: at, phase, seq, rung, source, id."""
     rung = ladder.rung_of_event(event)
-    return (event.at, event.phase, event.seq, rung, event.source, event.id)
+    return (event.at, phase_of(event.type), event.seq, rung, event.source, event.id)
 
 
 def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:

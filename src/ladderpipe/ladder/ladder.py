@@ -154,8 +154,9 @@ class Ladder:
 
     def declares(self, event_type: str) -> bool:
         """Return whether events of this type are expected; the board's own always are."""
-        is_own = event_type == EDITED or event_type.startswith(RESERVED)
-        return is_own or event_type in self._declared
+        if event_type in self._declared:
+            return True
+        return event_type == EDITED or event_type.startswith(RESERVED)
 
     def undeclared(self, event_type: str) -> str | None:
         """Say in words that a type is not declared, and what was probably meant by it."""

@@ -422,16 +422,16 @@ def from_outside(event: Event) -> Event:
         if not isinstance(event, Event):
             raise InvalidEventError(f"{event!r} is no Event: build one with Event(...)")
         event = Event(**{field.name: getattr(event, field.name) for field in attrs.fields(Event)})
+    if not event.type.startswith(RESERVED):
+        return event
     if event.type == WITHDRAW:
         return _checked_withdrawal(event)
     if event.type == TOLD:
         return _checked_telling(event)
-    if event.type.startswith(RESERVED):
-        raise InvalidEventError(
-            f"event {event.id!r} has the type {event.type!r}: types beginning with "
-            f"{RESERVED!r} are written by the board itself; use board.move or board.override"
-        )
-    return event
+    raise InvalidEventError(
+        f"event {event.id!r} has the type {event.type!r}: types beginning with "
+        f"{RESERVED!r} are written by the board itself; use board.move or board.override"
+    )
 
 
 publish("ladderpipe", Event, Identity)

@@ -405,12 +405,12 @@ class SqlTransaction(SqlListing):
     def _note_crowds(self, pipeline: int, changes: Sequence[DealChange]) -> None:
         """Mark the keys that too many deals hold by now, and no more those that fewer do."""
         most = CROWD + 1
-        taken = sorted({key for change in changes for key in change.customer or ()})
-        left = sorted({key for change in changes for key in change.no_customer})
+        taken = {key for change in changes if change.customer for key in change.customer}
+        left = {key for change in changes if change.no_customer for key in change.no_customer}
         if taken:
-            self._each(self._sql.MARK_CROWDS, [(pipeline, self._list(taken), most, most)])
+            self._each(self._sql.MARK_CROWDS, [(pipeline, self._list(sorted(taken)), most, most)])
         if left:
-            self._each(self._sql.UNMARK_CROWDS, [(self._list(left), most, most)])
+            self._each(self._sql.UNMARK_CROWDS, [(self._list(sorted(left)), most, most)])
 
     def _writes(
         self, pipeline: int, change: DealChange, recorded_at: Any

@@ -219,8 +219,9 @@ class SqliteTransaction(SqlTransaction):
         return MoveRecord(n, key, out_of, into, _at(at), _at(recorded_at), *cause)
 
     def _move_values(self, deal_id: int, move: MoveRecord) -> Row:
-        n, key, out_of, into, at, recorded_at, *cause = move
-        return (deal_id, n, key, out_of, into, to_micros(at), to_micros(recorded_at), *cause)
+        n, key, out_of, into, at, recorded_at, rule, source, id = move
+        instants = to_micros(at), to_micros(recorded_at)
+        return (deal_id, n, key, out_of, into, *instants, rule, source, id)
 
     def _effect(self, row: Row) -> EffectRow:
         effect = super()._effect(row)
@@ -306,7 +307,10 @@ class SqliteTransaction(SqlTransaction):
         return {row[2]: self._with_document(row) for row in found}
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
-        rows = [(pipeline, *e[:4], to_micros(e[4]), *e[5:8], to_micros(e[8]), e[9]) for e in events]
+        rows = [
+            (pipeline, *named, to_micros(at), seq, data, digest, to_micros(now), undeclared)
+            for *named, at, seq, data, digest, now, undeclared in events
+        ]
         if len(rows) == 1:
             return self._execute(sql.ADD_EVENT, rows[0]).rowcount
         return self._executemany(sql.ADD_EVENT, rows).rowcount

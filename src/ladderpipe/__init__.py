@@ -41,12 +41,11 @@ if TYPE_CHECKING:
     from .model.clock import Clock, ManualClock, SystemClock
     from .model.deal import Cart, CartLine, Deal, Unread
     from .model.deal_import import ImportReport, OverdueDeal, RefusedDeal, Stay, ToldDeal
+    from .model.delivery import Backoff, EffectState
     from .model.effect import (
-        Backoff,
         Delivery,
         Drop,
         Effect,
-        EffectState,
         Handler,
         Later,
         SendDecision,
@@ -75,7 +74,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline, dump, load
     from .stores import MemoryStore, SqliteStore
     from .stores import PostgresStore as PostgresStore
-    from .stores.listing import Scope
+    from .stores.filters import Scope
 
     __version__: str
 
@@ -185,7 +184,7 @@ _HOMES = {
     "ArchiveReport": ".board.retention.archive",
     "AsyncBoard": ".asynchronous",
     "Backlog": ".observability.backlog",
-    "Backoff": ".model.effect",
+    "Backoff": ".model.delivery",
     "BatchReport": ".model.report",
     "Board": ".board.board",
     "Cart": ".model.deal",
@@ -205,7 +204,7 @@ _HOMES = {
     "DoStep": ".model.stage",
     "Drop": ".model.effect",
     "Effect": ".model.effect",
-    "EffectState": ".model.effect",
+    "EffectState": ".model.delivery",
     "Event": ".model.event",
     "EventFailure": ".model.report",
     "Explanation": ".fold.explain",
@@ -244,7 +243,7 @@ _HOMES = {
     "ReplayReport": ".logs.replay",
     "RestoreReport": ".board.retention.restore",
     "Rule": ".ladder.rules",
-    "Scope": ".stores.listing",
+    "Scope": ".stores.filters",
     "SendDecision": ".model.effect",
     "SetAside": ".model.history",
     "SqliteStore": ".stores",

@@ -19,7 +19,7 @@ from ladderpipe.errors import (
 )
 from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.reducer import cart_reducer
-from ladderpipe.model.effect import Backoff
+from ladderpipe.model.delivery import Backoff
 from ladderpipe.model.held import HeldKind
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)

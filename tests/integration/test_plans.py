@@ -16,7 +16,8 @@ import pytest
 
 from ladderpipe import SqliteStore
 from ladderpipe.stores import PostgresStore
-from ladderpipe.stores.listing import FIRST_HEARD, ORDERS, DealFilter, TaskFilter
+from ladderpipe.stores.filters import DealFilter, TaskFilter
+from ladderpipe.stores.listing import FIRST_HEARD, ORDERS
 from ladderpipe.stores.postgres.names import Names
 from ladderpipe.stores.postgres.statements import Many, spelled, statements
 from ladderpipe.stores.sql_listing import (

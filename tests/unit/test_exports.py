@@ -109,14 +109,17 @@ NEEDED_BY_FEW = {
     *(f"ladderpipe.board.{room}" for room in (*OF_PEOPLE, *OF_WORKERS)),
     "ladderpipe.asynchronous",
     "ladderpipe.board.batch",
+    "ladderpipe.board.listing",
     "ladderpipe.fold.explain",
     "ladderpipe.fold.unfolding",
     "ladderpipe.insight",
     "ladderpipe.ladder.check",
     "ladderpipe.ladder.policy",
+    "ladderpipe.model.effect",
     "ladderpipe.model.notebook",
     "ladderpipe.model.report",
     "ladderpipe.observability.backlog",
+    "ladderpipe.stores.filters",
     "ladderpipe.stores.memory",
 }
 

@@ -12,9 +12,8 @@ import attrs
 
 from ..model.clock import Clock, SystemClock, instant
 from ..model.deal import KEEP, Deal
-from ..model.effect import Backoff, Effect, EffectState, Handler, StaleEffects, Task
+from ..model.delivery import Backoff, EffectState, StaleEffects
 from ..model.event import OWN_SOURCE, Event, Identity
-from ..model.held import Held
 from ..model.history import History
 from ..model.receipt import Receipt
 from ..model.stage import Stage, Status
@@ -22,8 +21,7 @@ from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..public import publish
 from ..stores import Store, open_store
-from ..stores.listing import Scope
-from . import handle, hold, listing, read
+from . import handle, hold, read
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
 from .hooks import refuse_inside_hook
@@ -37,8 +35,11 @@ if TYPE_CHECKING:
     from ..fold.explain import Explanation
     from ..fold.options import Option
     from ..model.deal_import import ImportReport, OverdueDeal, RefusedDeal, ToldDeal
+    from ..model.effect import Effect, Handler, Task
+    from ..model.held import Held
     from ..model.report import BatchReport, DeliveryReport, TickReport
-    from . import forget, migrate, task_list, worker
+    from ..stores.filters import Scope
+    from . import forget, listing, migrate, task_list, worker
     from .findings import Health
     from .publish import Published
     from .retention import archive, restore
@@ -280,6 +281,8 @@ class Board:
             ValueError: *limit* is out of range.
         """
         refuse_inside_hook("board.held_of_deals")
+        from . import listing
+
         wanted = listing.filter_of(self.pipeline, owner=owner, scope=scope)
         most = listing.checked_limit(limit, 1, "events")
         return hold.held_of_deals(self._session, wanted, most)
@@ -732,6 +735,8 @@ class Board:
             ValueError: there is no such *sort*.
         """
         refuse_inside_hook("board.deals")
+        from . import listing
+
         wanted = listing.filter_of(
             self.pipeline,
             stage=stage,
@@ -787,6 +792,8 @@ class Board:
             ValueError: there is no such *sort*, or *limit* is out of range.
         """
         refuse_inside_hook("board.page")
+        from . import listing
+
         wanted = listing.filter_of(
             self.pipeline,
             stage=stage,
@@ -820,6 +827,8 @@ class Board:
             ValueError: *limit* is out of range.
         """
         refuse_inside_hook("board.changes")
+        from . import listing
+
         return listing.changes(self._session, after, limit)
 
     def publish(
@@ -882,6 +891,8 @@ class Board:
             PipelineChangedError: the store holds another definition of one of them.
         """
         refuse_inside_hook("board.customer")
+        from . import listing
+
         return listing.deals_of_customer(self._session, key, scope, also or {})
 
     def history(self, deal: str) -> History:

@@ -12,13 +12,8 @@ import attrs
 
 from ..model.customer import HASHED, Channel, address_key, address_of, hashed
 from ..model.deal import Deal
-from ..model.effect import (
-    Delivery,
-    EffectState,
-    SendDecision,
-    decisions_of,
-    decisions_text,
-)
+from ..model.delivery import EffectState
+from ..model.effect import Delivery, SendDecision, decisions_of, decisions_text
 from ..stores.base import EffectRow, StoredDeal
 from .ask import Answer, ask
 from .customers import keys_of

@@ -8,13 +8,11 @@ inherits from it) claims to tell everybody's time; any other clock is taken at i
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from ..errors import ClockError
 from ..model.clock import Clock, SystemClock, instant
-from ..model.effect import Backoff
+from ..model.delivery import Backoff
 from ..observability.pace import Pace
 from ..public import publish
 from ..stores.base import EVER, Transaction
@@ -37,8 +35,7 @@ SLACK: Final = dt.timedelta(hours=1)
 """How far clocks may be from each other before what one puts off seems wrong to another."""
 
 
-@attrs.frozen
-class ClockDifference:
+class ClockDifference(NamedTuple):
     """How far this process's clock is from the database's.
 
     Attributes:

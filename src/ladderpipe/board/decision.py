@@ -121,7 +121,7 @@ class StoredPast:
         return self._transaction.moves(self._deal_id, after, until)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Decision:
     """What becomes of one deal.
 

@@ -20,16 +20,8 @@ from ..errors import (
     UndeliverableError,
 )
 from ..model.canonical import canonical_text, is_storable, plain_text
-from ..model.effect import (
-    Drop,
-    Effect,
-    EffectState,
-    Handler,
-    Later,
-    SendDecision,
-    StaleEffects,
-    Task,
-)
+from ..model.delivery import EffectState, StaleEffects
+from ..model.effect import Drop, Effect, Handler, Later, SendDecision, Task
 from ..model.effect import drop as not_sent
 from ..model.report import DeliveryReport
 from ..model.stage import TASK

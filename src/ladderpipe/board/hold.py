@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -19,14 +20,15 @@ from ..model.event import Event, Identity
 from ..model.held import Held, HeldKind
 from ..model.receipt import Outcome, Receipt
 from ..stores.base import FORGOTTEN_DIGEST, HeldRow, StoredDeal, Transaction, new_held
-from ..stores.listing import DealFilter
 from .boundary import storable
 from .held_against import keys_in
-from .listing import of_stages
 from .read import storable_ids, stored_deal
 from .session import Session
 from .subscriptions import note_of
 from .unit import Unit
+
+if TYPE_CHECKING:
+    from ..stores.filters import DealFilter
 
 __all__ = ["event_of", "held", "held_of", "held_rows", "hold_event", "keep", "reason_of"]
 
@@ -105,6 +107,8 @@ def held_of_deals(session: Session, wanted: DealFilter | None, limit: int) -> li
     """Return what is held of open deals that match, the longest held first."""
     if wanted is None:
         return []
+    from .listing import of_stages
+
     with session.reading() as transaction:
         rows = transaction.held_of_deals(session.number, of_stages(session.pipeline, wanted), limit)
         stored = _stored(session, transaction, rows)

@@ -17,7 +17,7 @@ from ..fold.deal_data import DealData
 from ..model.canonical import canonical_text
 from ..model.customer import channel_for
 from ..model.deal import Deal
-from ..model.effect import EffectState, effect_key
+from ..model.delivery import EffectState, effect_key
 from ..model.event import SEQUENCE_FROM, TOLD, Event, told_instant
 from ..model.move import Move
 from ..model.stage import TASK, DoStep, Purpose, Stage, WaitStep, asked_for, checked_span

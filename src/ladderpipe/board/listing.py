@@ -17,16 +17,14 @@ from ..model.stage import Stage, Status
 from ..pipeline import Pipeline
 from ..public import publish
 from ..stores.base import CROWD, StoredDeal, Transaction
+from ..stores.filters import DealFilter, Names, Scope
 from ..stores.listing import (
     COMPANY,
     FIRST_HEARD,
     ORDERS,
     Changed,
-    DealFilter,
-    Names,
     Order,
     Place,
-    Scope,
     folded,
     short_key,
     words_of,

@@ -15,20 +15,21 @@ from ..fold.order import in_order
 from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
-from ..model.effect import Effect, EffectState, Task, decisions_of
+from ..model.delivery import EffectState
 from ..model.event import Event
 from ..model.history import History, SetAside
 from ..model.money import product
 from ..model.stage import Purpose, Stage
 from ..public import publish
 from ..stores.base import EffectRow, StoredDeal, Transaction
-from ..stores.listing import Scope, StageSum, sums_of
+from ..stores.listing import StageSum, sums_of
 from .decision import draft_of, move_of, stored_until
-from .listing import filter_of
 from .session import Session
 
 if TYPE_CHECKING:
     from ..fold.explain import Explanation
+    from ..model.effect import Effect, Task
+    from ..stores.filters import Scope
 
 __all__ = ["StageTotal"]
 
@@ -112,6 +113,8 @@ def _effects(session: Session, transaction: Transaction, stored: StoredDeal) -> 
 
 def effect_of(row: EffectRow) -> Effect:
     """Return a stored effect as a record."""
+    from ..model.effect import Effect, decisions_of
+
     return Effect(
         key=row.key,
         name=row.name,
@@ -131,6 +134,8 @@ def effect_of(row: EffectRow) -> Effect:
 
 def task_of(row: EffectRow) -> Task:
     """Return a stored task as a record."""
+    from ..model.effect import Task
+
     payload = json.loads(row.payload)
     return Task(
         key=row.key,
@@ -144,6 +149,8 @@ def task_of(row: EffectRow) -> Task:
 
 def summary(session: Session, scope: Scope | None) -> list[StageTotal]:
     """Return count, value and weighted value per stage and currency, in ladder order."""
+    from .listing import filter_of
+
     wanted = filter_of(session.pipeline, scope=scope)
     if wanted is None:
         return []

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -16,7 +16,7 @@ from ..errors import DefinitionError, PipelineChangedError, StoreError
 from ..ladder.fingerprint import differences, fold_definition, function_name
 from ..model.clock import Clock, instant
 from ..model.customer import contact_keys
-from ..model.effect import Backoff, Handler, StaleEffects
+from ..model.delivery import Backoff, StaleEffects
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..stores import bridge
@@ -24,6 +24,9 @@ from ..stores.base import PipelineRow, Store, Transaction
 from .clock_watch import LEASE, ClockWatch, latest_retry
 from .merge import untangle
 from .unit import Unit
+
+if TYPE_CHECKING:
+    from ..model.effect import Handler
 
 __all__ = ["Session"]
 
@@ -37,7 +40,7 @@ _ADOPTING: Final = "board.migrate({}) on a board that was opened with adopting=T
 Result = TypeVar("Result")
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Session:
     """The bindings of one board; boards that join a connection share all but the store.
 

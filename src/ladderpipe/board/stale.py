@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, get_args
 
-from ..model.effect import StaleEffects
+from ..model.delivery import StaleEffects
 from ..stores.base import FROM_THE_FIRST, EffectRow
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import attrs
 from ..model.canonical import is_storable, plain_text
 from ..model.effect import Task
 from ..public import publish
-from ..stores.listing import Scope, TaskFilter
+from ..stores.filters import Scope, TaskFilter
 from .cursor import task_place_of, task_place_text
 from .listing import checked_limit, filter_of
 from .read import storable_ids, task_of

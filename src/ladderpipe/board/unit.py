@@ -12,7 +12,7 @@ from typing import Final
 from ..errors import EventConflictError, PipelineChangedError
 from ..fold.draft import Draft
 from ..model.canonical import is_storable, plain_text
-from ..model.effect import EffectState
+from ..model.delivery import EffectState
 from ..model.event import TOLD, WITHDRAW, Event, is_quiet_hand, phase_of
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt

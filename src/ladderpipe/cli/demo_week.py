@@ -15,7 +15,8 @@ from ..board.board import Board
 from ..mail import FileMailbox
 from ..model.clock import ManualClock
 from ..model.deal import Deal
-from ..model.effect import Delivery, EffectState
+from ..model.delivery import EffectState
+from ..model.effect import Delivery
 from ..model.event import Event
 from ..model.move import Move
 from ..model.receipt import Outcome, Receipt

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from ..board.board import Board
-from ..model.effect import Effect, EffectState
+from ..model.delivery import EffectState
+from ..model.effect import Effect
 from .loading import existing_store, reading_board, stored_pipeline
 from .options import Allow, By, Json, Name, StoredPipeline, Url
 from .printing import console, counted, moment, printable, write_json, write_json_lines

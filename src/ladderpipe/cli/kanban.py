@@ -18,7 +18,7 @@ from ..board.board import Board
 from ..board.read import StageTotal, totals
 from ..model.deal import Deal
 from ..model.stage import Stage
-from ..stores.listing import Scope
+from ..stores.filters import Scope
 from .printing import STATUS_STYLES, age, counted, money, printable, title_of, tracked
 
 __all__ = ["Column", "columns_of", "layout"]

@@ -12,7 +12,8 @@ from ..fold.options import Option
 from ..ladder.machine import NOT_OPEN
 from ..model.clock import ManualClock
 from ..model.deal import Deal
-from ..model.effect import Delivery, Effect, EffectState
+from ..model.delivery import EffectState
+from ..model.effect import Delivery, Effect
 from ..model.event import Event
 from ..model.move import Move
 from ..model.receipt import Receipt

@@ -18,7 +18,8 @@ import typer
 from ..board.board import Board
 from ..board.stale import held_back_text
 from ..errors import DefinitionError, StoreError
-from ..model.effect import Delivery, EffectState, Handler, StaleEffects
+from ..model.delivery import EffectState, StaleEffects
+from ..model.effect import Delivery, Handler
 from ..model.report import DeliveryReport, TickReport
 from .loading import called, existing_store, imported, stored_pipeline
 from .log import LOG, logging_to_stderr

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from operator import attrgetter, lt
-from typing import Any, TypeAlias
-
-import attrs
+from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import EventConflictError
 from ..ladder.ladder import Ladder
@@ -76,8 +74,7 @@ def _without_duplicates(events: list[Event]) -> list[Event]:
     return list(known.values())
 
 
-@attrs.frozen
-class Cause:
+class Cause(NamedTuple):
     """An event, or a timer with its rule, and when it was: what moved a deal or told it something.
 
     Attributes:

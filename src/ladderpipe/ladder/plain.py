@@ -13,9 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final
-
-import attrs
+from typing import Any, Final, NamedTuple
 
 from ..errors import DefinitionError
 
@@ -27,8 +25,7 @@ _READ_IN_HOURS: Final = dt.timedelta(days=2)
 """Up to here whole days read better in hours: 48, not 2 days."""
 
 
-@attrs.frozen
-class Part:
+class Part(NamedTuple):
     """A piece of a definition and the place it stands at, so that a refusal can name it."""
 
     where: str

@@ -19,7 +19,8 @@ from ..board.deliver import annotate
 from ..board.plain import plain_board
 from ..errors import DefinitionError
 from ..model.deal import Deal
-from ..model.effect import Delivery, Drop, Effect, EffectState, Handler, Later, drop, later
+from ..model.delivery import EffectState
+from ..model.effect import Delivery, Drop, Effect, Handler, Later, drop, later
 from ..model.hook import HookContext
 from ..model.stage import Stage
 from ..pipeline import Pipeline

@@ -6,17 +6,19 @@ import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..public import publish
 from .clock import instant
 from .deal import Deal
-from .effect import Effect
 from .event import Event
 from .lazy import LazySequence
 from .move import Move
 from .stage import Stage
 from .visit import Visit, Visits
+
+if TYPE_CHECKING:
+    from .effect import Effect
 
 __all__ = ["History", "SetAside", "Withdrawn"]
 
@@ -162,6 +164,8 @@ class History:
             Withdrawn(Event.from_dict(told["event"]), Event.from_dict(told["by"]))
             for told in record.get("withdrawn", ())
         ]
+        from .effect import Effect
+
         effects = map(Effect.from_dict, record.get("effects", ()))
         return cls(deal, moves, start, [visit.key for visit in visits], aside, withdrawn, effects)
 

@@ -8,7 +8,7 @@ import attrs
 
 from ..errors import LadderError
 from ..public import publish
-from .effect import EffectState
+from .delivery import EffectState
 from .event import Event
 from .receipt import Outcome
 from .refusals import RefusalGroup

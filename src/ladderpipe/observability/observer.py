@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from ..model.effect import Delivery, EffectState
+from ..model.delivery import EffectState
 from ..model.move import Move
 from ..model.receipt import Receipt
 from ..stores.base import EffectRow, Transaction
@@ -26,6 +26,7 @@ from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, e
 from .pace import Pace
 
 if TYPE_CHECKING:
+    from ..model.effect import Delivery
     from ..model.report import BatchReport, TickReport
     from .telemetry import Attributes, Span, Telemetry
 

@@ -24,17 +24,11 @@ from .base import (
     Structure,
     Transaction,
 )
-from .listing import (
-    Changed,
-    DealFilter,
-    Listed,
-    Order,
-    Place,
-    StageSum,
-)
+from .listing import Changed, Listed, Order, Place, StageSum
 from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
+    from .filters import DealFilter
     from .memory import MemoryStore
     from .postgres.store import PostgresStore as PostgresStore
 
@@ -115,6 +109,10 @@ def __getattr__(name: str) -> Any:
         return _postgres_store()
     if name == "MemoryStore":
         return _memory_store()
+    if name == "DealFilter":
+        from .filters import DealFilter
+
+        return DealFilter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -123,4 +121,4 @@ register_store("postgres", _open_postgres)
 register_store("sqlite", SqliteStore.from_url)
 register_store("memory", lambda url: _memory_store()())
 
-publish(__name__, *(globals()[name] for name in __all__ if name != "MemoryStore"))
+publish(__name__, *(globals()[name] for name in __all__ if name in globals()))

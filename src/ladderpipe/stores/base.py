@@ -11,16 +11,19 @@ import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import attrs
 
-from ..model.effect import task_due
+from ..model.delivery import task_due
 from ..model.event import Event
 from ..model.held import HeldKind, held_key
 from ..model.stage import TASK
-from .listing import DealFilter, Listing, TaskFilter
+from .listing import Listing
 from .stored_deal import StoredDeal
+
+if TYPE_CHECKING:
+    from .filters import DealFilter, TaskFilter
 
 __all__ = [
     "Checkpoint",
@@ -291,7 +294,7 @@ ASIDE: Final = "aside"
 """The kind of a held event that stands in its place and cannot be used there."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class DealChange:
     """All that one decision writes for one deal.
 

@@ -8,19 +8,19 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import attrs
-
 from ..errors import StoreError
 
 __all__ = ["hook_running", "refuse_closing", "refuse_ending", "running_hook"]
 
 
-@attrs.define
 class Running:
     """A hook, seen also by tasks that it starts; those may live longer than it runs."""
 
-    name: str
-    has_ended: bool = False
+    __slots__ = ("has_ended", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.has_ended = False
 
 
 _inside_hook: Final[contextvars.ContextVar[Running | None]] = contextvars.ContextVar(

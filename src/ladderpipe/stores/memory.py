@@ -39,7 +39,8 @@ from .base import (
     StoredDeal,
     Subscription,
 )
-from .listing import DealFilter, TaskFilter, told_of
+from .filters import DealFilter, TaskFilter
+from .listing import told_of
 from .memory_listing import MemoryListing
 from .memory_tables import Tables
 

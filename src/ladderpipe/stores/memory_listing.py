@@ -9,19 +9,8 @@ from operator import attrgetter
 from typing import Any
 
 from .base import StoredDeal
-from .listing import (
-    COMPANY,
-    Changed,
-    DealFilter,
-    Listed,
-    Order,
-    Place,
-    StageSum,
-    Told,
-    cut,
-    sums_of,
-    value_of,
-)
+from .filters import DealFilter
+from .listing import COMPANY, Changed, Listed, Order, Place, StageSum, Told, cut, sums_of, value_of
 from .memory_tables import Tables
 
 __all__: list[str] = []

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..model.event import Event, stored_event
 from .base import (
@@ -33,9 +33,12 @@ from .base import (
     Structure,
     Subscription,
 )
-from .listing import DealFilter, TaskFilter, Told, parts_of, told_of
+from .listing import Told, parts_of, told_of
 from .sql_listing import SqlListing
 from .stored_deal import SWEPT_FIELDS
+
+if TYPE_CHECKING:
+    from .filters import DealFilter, TaskFilter
 
 __all__ = ["Row"]
 

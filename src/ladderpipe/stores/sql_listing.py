@@ -8,22 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .base import EffectRow, HeldRow, StoredDeal
-from .listing import (
-    COMPANY,
-    FEW,
-    Changed,
-    DealFilter,
-    Listed,
-    Order,
-    Place,
-    StageSum,
-    TaskFilter,
-    cut,
-    value_of,
-)
+from .listing import COMPANY, FEW, Changed, Listed, Order, Place, StageSum, cut, value_of
+
+if TYPE_CHECKING:
+    from .filters import DealFilter, TaskFilter
 
 __all__: list[str] = []
 
@@ -129,7 +120,7 @@ def tasks_text(
 
 def task_count_text(wanted: TaskFilter, filters: str = "") -> str:
     """Return the statement that counts open tasks."""
-    joined = " JOIN ladder_deals d ON d.id = e.deal" if wanted.of != DealFilter() else ""
+    joined = " JOIN ladder_deals d ON d.id = e.deal" if not wanted.of.is_any else ""
     asked = _asked_of_tasks(wanted, filters)
     return f"SELECT count(*) FROM ladder_effects e{joined} WHERE {asked}"
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from ..model.deal import Deal
-from ..stores.listing import Scope
+from ..stores.filters import Scope
 
 __all__ = ["Access", "Action", "User"]
 

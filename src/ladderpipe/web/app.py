@@ -21,7 +21,7 @@ from ..board.board import Board
 from ..errors import DefinitionError
 from ..extras import how_to_install
 from ..observability.log_records import record
-from ..stores.listing import Scope as DealScope
+from ..stores.filters import Scope as DealScope
 from .access import Access, User
 from .call import Answer, Call, Document, Done, Other, Page, Unchanged, link
 from .feed import Listening

@@ -13,7 +13,7 @@ from ..board.read import StageTotal
 from ..model.clock import instant_text
 from ..model.money import amount_text
 from ..model.stage import Stage
-from ..stores.listing import Scope
+from ..stores.filters import Scope
 from .call import Call, Page, link
 from .changes import cursor_now
 from .deal_page import fresh_id

@@ -14,7 +14,7 @@ from ..board.board import Board
 from ..errors import PipelineChangedError
 from ..model.deal import Deal
 from ..pipeline import Pipeline
-from ..stores.listing import Scope
+from ..stores.filters import Scope
 from .access import Access, Action, User
 from .feed import Feed, Listening
 from .query import Params

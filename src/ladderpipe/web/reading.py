@@ -11,7 +11,8 @@ import attrs
 
 from ..board.listing import Page as Found
 from ..model.deal import Deal
-from ..model.effect import Effect, EffectState
+from ..model.delivery import EffectState
+from ..model.effect import Effect
 from ..model.stage import Stage
 from .call import Call, Other
 

@@ -9,7 +9,8 @@ import attrs
 
 from ..board.repeated import is_repeated
 from ..fold.explain import Explanation, Reason, Step
-from ..model.effect import Effect, EffectState
+from ..model.delivery import EffectState
+from ..model.effect import Effect
 from ..model.event import EDITED
 from ..model.held import Held
 from ..model.history import History

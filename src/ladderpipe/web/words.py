@@ -14,7 +14,8 @@ import attrs
 from ..fold.explain import Reason
 from ..fold.options import Consequence, Option
 from ..formats import Format, catalogue
-from ..model.effect import Effect, EffectState
+from ..model.delivery import EffectState
+from ..model.effect import Effect
 from ..model.event import DISCARDED, EDITED, MERGED, TOLD, WITHDRAW, Event
 from ..model.stage import TASK, Stage, Status
 

@@ -15,7 +15,7 @@ import attrs
 from ...ladder.ladder import Ladder
 from ...model.canonical import canonical_text
 from ...model.clock import instant, instant_text
-from ...model.effect import EffectState
+from ...model.delivery import EffectState
 from ...model.event import Event
 from ...pipeline import Pipeline
 from ...stores.base import EffectRow, HeldRow, MoveRecord, NewEvent, StoredDeal, Transaction

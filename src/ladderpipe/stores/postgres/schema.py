@@ -29,7 +29,7 @@ from typing import Any, Final
 import psycopg
 
 from ...errors import StoreError
-from ...model.effect import task_due
+from ...model.delivery import task_due
 from ..base import chunks
 from ..listing import told_again
 from .names import Names

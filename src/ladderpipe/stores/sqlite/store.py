@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from ...errors import StoreError
-from ...model.effect import task_due
+from ...model.delivery import task_due
 from ..joined import is_closed, is_in_transaction, unwrap
 from ..listing import told_again
 from .connection import OwnConnection

@@ -8,7 +8,9 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +20,11 @@ import polars as pl
 from ladderpipe import Pipeline
 from ladderpipe.insight.bulk import replay
 from ladderpipe.insight.bulk.arrange import arrange
-from ladderpipe.insight.bulk.columnar import blocks
+from ladderpipe.insight.bulk.columnar import BLOCK_EVENTS, COMPILED_AT_ONCE, blocks
 from ladderpipe.insight.bulk.event_frame import read_events
 from ladderpipe.insight.bulk.fallback import events_of, fold_one_by_one
-from ladderpipe.insight.bulk.loading import compiled
+from ladderpipe.insight.bulk.loading import WORTH_LOADING, compiled
+from ladderpipe.insight.bulk.outcome import Names, frames_of
 from ladderpipe.insight.bulk.program import Program
 
 from .harness import Report, Row, rate
@@ -37,8 +40,10 @@ is `pipeline.replay(events)` alone, with every move read and the events built be
 runs three times in turn, in a process of its own, and the middle one counts; "one core" is a
 process that may use only one. The kernel that Numba compiles is read from the disk by each process
 that replays all, as it is by every process but the first one on a machine; the line of the kernel
-alone is what one core does once the events are read and sorted. The memory is the most that the
-process with all cores ever held, the events included.\
+alone is what one core does once the events are read and sorted, in the best of five passes and in
+processor time. What part each stage has of one core's processor time is told below it, without the
+loading of the kernel. The memory is the most that the process with all cores ever held, the events
+included.\
 """
 
 MICROSECONDS = 1_000_000
@@ -72,11 +77,9 @@ def run(quick: bool, folder: Path) -> Report:
         _row("one core, against the fold of events built beforehand", one, bare),
         _row(f"the same on all {cores} cores", every, bare),
     ]
+    if find_spec("numba") is not None:
+        rows += _stages(path, None if quick else 80)
     if not quick:
-        kernel = _middle(tuple(_measure("kernel", path, 1) for _ in range(3)))
-        assert kernel.moves == one.moves
-        millions = kernel.rate / 1e6
-        rows.append(Row("the kernel alone, one core", f"{millions:.0f} M events/s", millions, 80))
         memory = every.memory
         rows.append(Row("most memory held", f"{memory:.2f} GB", memory, target=4.0, at_most=True))
     return Report("Bulk replay", METHOD, rows)
@@ -141,19 +144,41 @@ def _row(what: str, ours: Measured, theirs: Measured, target: float | None = Non
 
 def _measure(what: str, path: Path, cores: int) -> Measured:
     """Measure in a process of its own, which may use so many cores."""
+    return Measured(*_said(what, path, cores))
+
+
+def _said(what: str, path: Path, cores: int) -> list[float]:
     command = [sys.executable, "-m", "benchmarks.bulk", what, str(path), str(cores)]
     surroundings = os.environ | {"POLARS_MAX_THREADS": str(cores)}
     said = subprocess.run(command, env=surroundings, check=True, capture_output=True, text=True)
-    return Measured(*map(float, said.stdout.split()))
+    return list(map(float, said.stdout.split()))
 
 
 def _child(what: str, path: str, cores: int) -> Measured:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     pipeline = sales()
     start, count, moves = _WORK[what](pipeline, path, cores)
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return Measured(count / seconds, moves / count, memory)
+
+
+def _stages(path: Path, target: float | None) -> list[Row]:
+    """Return what the kernel does alone, and what part of the time each stage has."""
+    rounds = [_said("stages", path, 1) for _ in range(3)]
+    fastest = [min(seconds) for seconds in zip(*rounds, strict=True)]
+    *stages, events = fastest
+    millions = events / stages[2] / 1e6
+    parts = " : ".join(f"{100 * seconds / sum(stages):.0f}" for seconds in stages)
+    return [
+        Row(
+            "the kernel alone, one core",
+            f"{millions:.0f} M events/s",
+            millions,
+            target,
+            absolute=True,
+        ),
+        Row("reading : arranging : kernel : tables", f"{parts} %"),
+    ]
 
 
 def _bulk(pipeline: Pipeline, path: str, cores: int) -> tuple[float, int, int]:
@@ -180,23 +205,42 @@ def _bare(pipeline: Pipeline, path: str, cores: int) -> tuple[float, int, int]:
     return start, len(events), read
 
 
-def _kernel(pipeline: Pipeline, path: str, cores: int) -> tuple[float, int, int]:
-    program, frame = Program.of(pipeline), read_events(path, None)
-    kernel = compiled(program, len(frame))
-    assert kernel is not None, "the extra bulk is missing"
-    with ThreadPoolExecutor(cores) as pool:
+def _seconds_by_stage(path: str) -> Iterator[float]:
+    """Yield what reading, arranging, the kernel and the tables take, and how many events it was."""
+    program = Program.of(sales())
+    kernel = compiled(program, WORTH_LOADING)
+    assert kernel is not None, "the kernel cannot be loaded"
+    start = time.process_time()
+    frame = read_events(path, None)
+    yield time.process_time() - start
+    start = time.process_time()
+    with ThreadPoolExecutor(1) as pool:
         events = arrange(program, frame, pool, lambda: kernel)
-    given = kernel.of(program, events)
-    gc.collect()
-    start, used = time.perf_counter(), time.process_time()
-    moves = sum(len(given.fold(*bounds, None).moves.at) for bounds in blocks(events))
-    # Of the time that passed, only what the kernel had of the processor.
-    waited = time.perf_counter() - start - (time.process_time() - used)
-    return start + waited, len(frame), moves
+    yield time.process_time() - start
+    given, bounds = (
+        kernel.of(program, events),
+        list(blocks(events, BLOCK_EVENTS * COMPILED_AT_ONCE)),
+    )
+    passes = []
+    for _ in range(5):
+        gc.collect()
+        start = time.process_time()
+        for some in bounds:
+            given.fold(*some, None)
+        passes.append(time.process_time() - start)
+    yield min(passes)
+    folded, names = [given.fold(*some, None) for some in bounds], Names.of(program)
+    start = time.process_time()
+    for some in folded:
+        frames_of(names, events, some)
+    yield time.process_time() - start
+    yield len(frame)
 
 
-_WORK = {"bulk": _bulk, "ordinary": _ordinary, "bare": _bare, "kernel": _kernel}
+_WORK = {"bulk": _bulk, "ordinary": _ordinary, "bare": _bare}
 
 
 if __name__ == "__main__":
-    print(*_child(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    what, path, cores = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    print(*(_seconds_by_stage(path) if what == "stages" else _child(what, path, cores)))

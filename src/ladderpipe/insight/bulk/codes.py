@@ -52,7 +52,8 @@ def _without_gaps(physical: pl.Series) -> Numbers:
 def _one_of_each(series: pl.Series, codes: Numbers) -> pl.Series:
     rows = np.zeros(int(codes.max()) + 2, np.uint32)
     rows[codes] = np.arange(len(codes), dtype=np.uint32)
-    return series.gather(pl.Series(rows[:-1])).cast(pl.String)
+    # What is looked up all over a column takes much longer in many pieces.
+    return series.rechunk().gather(pl.Series(rows[:-1])).cast(pl.String)
 
 
 def amounts(series: pl.Series, places: int, largest: int = LARGEST) -> tuple[Ints, Flags]:

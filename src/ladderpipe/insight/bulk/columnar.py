@@ -32,6 +32,10 @@ __all__ = ["blocks", "replay"]
 BLOCK_EVENTS: Final = 100_000
 """How many events are stepped together: as many as the processor's cache holds."""
 
+COMPILED_AT_ONCE: Final = 4
+"""So many times as many go through the compiled loop together, which takes them one by one: the
+tables of a block cost the interpreter the same, however long they are."""
+
 LEAST_DEALS: Final = 512
 """Deals in a block, though they have more events than that."""
 
@@ -126,16 +130,17 @@ def _folded(
         one_by_one[slice(*bounds)] = folded.one_by_one
         return frames_of(names, events, folded)
 
-    parts = list(pool.map(fold, blocks(events)))
+    size = BLOCK_EVENTS * (1 if given is None else COMPILED_AT_ONCE)
+    parts = list(pool.map(fold, blocks(events, size)))
     # The empty frames give the columns their types when there is no block at all.
     moves = pl.concat([pl.DataFrame(schema=MOVES), *(part[0] for part in parts)])
     deals = pl.concat([pl.DataFrame(schema=FINAL), *(part[1] for part in parts)])
     return moves, deals, one_by_one
 
 
-def blocks(events: Arranged) -> Iterator[tuple[int, int]]:
-    """Yield from which deal to which, for blocks of about as many events each."""
-    by_events = np.cumsum(events.length) // BLOCK_EVENTS
+def blocks(events: Arranged, size: int) -> Iterator[tuple[int, int]]:
+    """Yield from which deal to which, for blocks of about *size* events each."""
+    by_events = np.cumsum(events.length) // size
     block = np.minimum(by_events, np.arange(len(events.length)) // LEAST_DEALS)
     ends = np.flatnonzero(np.diff(block)) + 1
     yield from itertools.pairwise([0, *ends.tolist(), len(events.deals)])

@@ -63,7 +63,8 @@ def test_a_dead_letter_is_listed_with_what_its_last_try_said(dead: str) -> None:
 @pytest.mark.parametrize("which", ["one", "all"])
 def test_it_is_sent_again(dead: str, which: str) -> None:
     again = ["--all"] if which == "all" else [key(dead)]
-    assert run("dead-letters", "send-again", dead, *again).code == 0
+    letter = key(dead)
+    assert run("dead-letters", "send-again", dead, *again, "--json").json() == [letter]
     assert run("dead-letters", "list", dead, "--json").json() == []
     states = [e["state"] for e in run("effects", dead, "--deal", "cart-1", "--json").json()]
     assert "dead" not in states
@@ -71,7 +72,7 @@ def test_it_is_sent_again(dead: str, which: str) -> None:
 
 def test_dropped_it_is_not_sent_and_the_record_says_who_and_why(dead: str) -> None:
     letter = key(dead)
-    assert run("dead-letters", "drop", dead, letter, *WHO).code == 0
+    assert run("dead-letters", "drop", dead, letter, *WHO, "--json").json() == [letter]
     assert run("dead-letters", "list", dead, "--json").json() == []
     [dropped] = run("effects", dead, "--state", "dropped", "--json").json()
     assert dropped["key"] == letter

@@ -40,7 +40,8 @@ def test_it_lists_the_whole_key_and_the_reason(url: str) -> None:
 
 
 def test_under_an_id_of_its_own_it_moves_the_deal(url: str) -> None:
-    assert "moved" in run("held", "release", url, key(url), "--id", "order-1", *LADDER).out
+    told = run("held", "release", url, key(url), "--id", "order-1", *LADDER, "--json").json()
+    assert told["outcome"] == "moved"
     [deal] = run("deals", url, *LADDER, "--json").json()
     assert deal["stage"] == "order_confirmed"
     assert run("held", "list", url, *LADDER, "--json").json() == []
@@ -54,7 +55,8 @@ def test_under_the_name_of_another_event_it_stays(url: str) -> None:
 
 def test_discarded_it_is_held_no_more(url: str) -> None:
     reason = ("--by", "Bea", "--reason", "a test of the plugin")
-    assert run("held", "discard", url, key(url), *reason, *LADDER).code == 0
+    held = key(url)
+    assert run("held", "discard", url, held, *reason, *LADDER, "--json").json() == [held]
     assert run("held", "list", url, *LADDER, "--json").json() == []
 
 

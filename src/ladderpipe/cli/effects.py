@@ -91,6 +91,7 @@ def send_again(
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
+    json: Json = False,
 ) -> None:
     """Give dead letters all their tries again; a worker sends them."""
     if bool(keys) == every:
@@ -100,7 +101,10 @@ def send_again(
         wanted = keys or [effect.key for effect in board.dead_letters()]
         for key in wanted:
             board.send_again(key)
-    console().print(f"{counted(len(wanted), 'dead letter')} to be sent again")
+    if json:
+        write_json(wanted)
+    else:
+        console().print(f"{counted(len(wanted), 'dead letter')} to be sent again")
 
 
 @dead_letters.command()
@@ -112,12 +116,16 @@ def drop(
     pipeline: StoredPipeline = None,
     allow: Allow = None,
     name: Name = None,
+    json: Json = False,
 ) -> None:
     """Put a dead letter aside for good: it is not sent, and the record says who and why."""
     with existing_store(url) as store:
         board = Board(stored_pipeline(store, pipeline, allow, name), store=store)
         board.drop(key, by=by, reason=reason)
-    console().print("dropped")
+    if json:
+        write_json([key])
+    else:
+        console().print("dropped")
 
 
 def _show(found: Iterable[Effect]) -> None:

@@ -64,10 +64,14 @@ def release(
     ] = None,
     pipeline: OwnPipeline = None,
     allow: Allow = None,
+    json: Json = False,
 ) -> None:
     """Try a held event again, now that what kept it back is mended."""
     with writing_board(url, pipeline, allow) as board:
         receipt = board.release(key, id=id)
+    if json:
+        write_json(receipt.to_dict())
+        return
     console().print(
         printable(receipt.outcome.value + (f": {receipt.reason}" if receipt.reason else "")),
         soft_wrap=True,
@@ -82,8 +86,12 @@ def discard(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept on record")],
     pipeline: OwnPipeline = None,
     allow: Allow = None,
+    json: Json = False,
 ) -> None:
     """Put a held event aside for good; told again, it is a duplicate."""
     with writing_board(url, pipeline, allow) as board:
         board.discard(key, by=by, reason=reason)
-    console().print("discarded")
+    if json:
+        write_json([key])
+    else:
+        console().print("discarded")

@@ -121,6 +121,8 @@ HOT: Final = frozenset(
         "UNADOPTED",
         "COUNT_OUT",
         "COUNT_IN",
+        "COUNT_MANY_OUT",
+        "COUNT_MANY_IN",
         "REMOVE_EMPTY_TOTALS",
         "MERGE_TOTALS",
         "ADD_EVENT",

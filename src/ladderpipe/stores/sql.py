@@ -379,14 +379,21 @@ class SqlTransaction(SqlListing):
                 self.save(pipeline, [change], now)
             return
         counted = [change for change in changes if _counts_otherwise(change)]
-        left = [(c.deal.id,) for c in counted if c.before is None or c.before.stage is not None]
-        self._each(self._sql.COUNT_OUT, left)
+        left = [c.deal.id for c in counted if c.before is None or c.before.stage is not None]
+        self._count_deals(self._sql.COUNT_OUT, self._sql.COUNT_MANY_OUT, left)
         self._save(pipeline, changes, recorded_at)
-        entered = [(change.deal.id,) for change in counted if change.deal.stage is not None]
-        self._each(self._sql.COUNT_IN, entered)
+        entered = [change.deal.id for change in counted if change.deal.stage is not None]
+        self._count_deals(self._sql.COUNT_IN, self._sql.COUNT_MANY_IN, entered)
         if left:
             self._remove_empty_totals()
         self._note_crowds(pipeline, changes)
+
+    def _count_deals(self, one: Any, many: Any, deals: Sequence[int]) -> None:
+        """Take deals as their rows are now into the totals, or out of them."""
+        if len(deals) == 1:
+            self._each(one, [(deals[0],)])
+        elif deals:
+            self._each(many, [(self._list(deals),)])
 
     def _save(self, pipeline: int, changes: Sequence[DealChange], recorded_at: Any) -> None:
         few = len(changes) == 1 and all(

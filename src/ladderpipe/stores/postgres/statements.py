@@ -39,6 +39,8 @@ _SHARED: Final = (
     "DEALS",
     "COUNT_OUT",
     "COUNT_IN",
+    "COUNT_MANY_OUT",
+    "COUNT_MANY_IN",
     "MISCOUNTED",
     "RECOUNT",
     "STAGE_COUNTS",
@@ -391,14 +393,7 @@ _LOCKED: Final = {
 """Reads that, in a transaction that writes, keep what they return from everybody else."""
 
 _INSERT: Final = r"(\s*INSERT INTO \S+\s*\(([^)]*)\))\s*VALUES \([^)]*\)(.*)"
-_MANY: Final = (
-    "ADD_EVENT",
-    "REMOVE_EVENT",
-    "REPLACE_EVENT_DATA",
-    "REMOVE_UNUSED_DEAL",
-    "COUNT_OUT",
-    "COUNT_IN",
-)
+_MANY: Final = ("ADD_EVENT", "REMOVE_EVENT", "REPLACE_EVENT_DATA", "REMOVE_UNUSED_DEAL")
 """Statements that are run for many rows, besides those of ``SAVING``."""
 
 
@@ -462,7 +457,7 @@ class Many(NamedTuple):
             text = f"{insert[1]} SELECT {', '.join(values)} FROM {rows} {insert[3]}"
         else:
             before, where, after = text.partition("WHERE")
-            joined = "USING" if "DELETE" in before else "," if "SELECT" in before else "FROM"
+            joined = "USING" if "DELETE" in before else "FROM"
             filled = iter(values)
             before, after = (re.sub("%s", lambda _: next(filled), t) for t in (before, after))
             text = f"{before} {joined} {rows} {where} {after}"

@@ -138,6 +138,19 @@ INSERT INTO ladder_totals ({_COLUMNS}) {counted("-")} WHERE id = ? AND stage IS 
 COUNT_IN: Final = f"""
 INSERT INTO ladder_totals ({_COLUMNS}) {counted()} WHERE id = ? AND stage IS NOT NULL
 {_ADD_TOTALS}"""
+
+
+def _counted_together(sign: str = "") -> str:
+    sums = ", ".join(f"{sign}sum({sum})" for sum in _SUMS)
+    return f"""
+INSERT INTO ladder_totals ({_COLUMNS}) SELECT {_TOTAL}, {sums} FROM (
+    {counted()} WHERE id IN (SELECT value FROM json_each(?)) AND stage IS NOT NULL) counted
+GROUP BY {_TOTAL}
+{_ADD_TOTALS}"""
+
+
+COUNT_MANY_OUT: Final = _counted_together("-")
+COUNT_MANY_IN: Final = _counted_together()
 REMOVE_EMPTY_TOTALS: Final = "DELETE FROM ladder_totals WHERE deals = 0"
 MISCOUNTED: Final = f"""
 SELECT {_TOTAL}, {", ".join(f"sum({sum})" for sum in _SUMS)} FROM (

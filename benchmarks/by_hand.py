@@ -47,14 +47,14 @@ UPDATE ladder_deals SET {", ".join(f"{name} = ?" for name in COLUMNS[2:])} WHERE
 """
 ADD_DEAL = "INSERT INTO ladder_deals (pipeline, deal) VALUES (1, ?)"
 ADD_EVENT = """
-INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at,
-    undeclared)
+INSERT INTO ladder_events (pipeline, deal, source, id, type_word, at, seq, data, digest,
+    recorded_at, undeclared)
 VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_CUSTOMER = "INSERT INTO ladder_customers (key, deal) VALUES (?, ?) ON CONFLICT DO NOTHING"
 ADD_MOVE = """
-INSERT INTO ladder_moves (deal, n, visit_key, out_of, into_stage, at, recorded_at, rule,
-    event_source, event_id)
+INSERT INTO ladder_moves (deal, n, visit_key, out_of_word, into_word, at, recorded_at,
+    rule_word, event_source, event_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SAVE_DOCUMENT = """
@@ -76,8 +76,19 @@ DO UPDATE SET deals = deals + excluded.deals, valued = valued + excluded.valued,
 """
 REMOVE_EMPTY_TOTALS = "DELETE FROM ladder_totals WHERE deals = 0"
 
+ADD_WORD = "INSERT INTO ladder_words (word) VALUES (?) ON CONFLICT DO NOTHING"
+STAGES = ("quote_requested", "cart_saved", "order_review", "order_confirmed", "cart_parked")
+
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 encode_sorted = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
+
+
+def numbered(connection: Any, words: list[str]) -> dict[str, int]:
+    """Return the numbers of words, which are given if need be."""
+    statement = ADD_WORD.replace("?", "%s") if hasattr(connection, "info") else ADD_WORD
+    for word in words:
+        connection.execute(statement, (word,))
+    return dict(connection.execute("SELECT word, id FROM ladder_words").fetchall())
 
 
 def micros(at: dt.datetime) -> int:
@@ -98,6 +109,7 @@ class SalesByHand:
         self._recorded_at = self._instant(now)
         self._into_confirmed, self._into_review, self._into_saved = rules[:3]
         self._into_parked, self._into_quote = rules[3:5]
+        self._words = numbered(connection, [*RUNGS, "page.viewed", *STAGES, *rules[:5]])
         self._moves: dict[tuple[int, int], list[Any]] = {}
         self._keys: list[tuple[str, int]] = []
         self._totals: list[tuple[Any, ...]] = []
@@ -116,7 +128,8 @@ class SalesByHand:
             row, document = deals[event.deal]
             at = self._instant(event.at)
             data = encode_sorted(event.data) if event.data else "{}"
-            named = (row["id"], event.source, event.id, event.type, at, event.seq)
+            word = self._words[event.type]
+            named = (row["id"], event.source, event.id, word, at, event.seq)
             digest = self._digest(event, data)
             rows.append((*named, data, digest, self._recorded_at, event.type == "page.viewed"))
             if event.data or event.type == "cart.emptied":
@@ -169,9 +182,9 @@ class SalesByHand:
         ).fetchall()
         return found
 
-    def _digest(self, event: Event, data: str) -> str:
+    def _digest(self, event: Event, data: str) -> bytes:
         text = "\x00".join((event.type, event.deal, event.at.isoformat(), data))
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()[:4]
 
     def _reduce(self, document: dict[str, Any], event: Event) -> None:
         lines = document.setdefault("cart", [])
@@ -223,10 +236,11 @@ class SalesByHand:
             lines = document["cart"]
             more = f" + {len(lines) - 1}" if len(lines) > 1 else ""
             document["title"] = lines[0]["title"] + more
-        visit = row["visit"] + 1
+        visit, words = row["visit"] + 1, self._words
+        left = None if row["stage"] is None else words[row["stage"]]
         self._moves[row["id"], visit] = [
-            *(row["id"], visit, key, row["stage"], into, at, self._recorded_at, rule),
-            *(event.source, event.id),
+            *(row["id"], visit, bytes.fromhex(key), left, words[into], at, self._recorded_at),
+            *(words[rule], event.source, event.id),
         ]
         row["stage"], row["visit"], row["visit_key"], row["entered_at"] = into, visit, key, at
         row["due_at"] = at + self._two_days if into == "quote_requested" else None

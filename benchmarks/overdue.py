@@ -22,6 +22,7 @@ from .by_hand import (
     SAVE_SEARCH,
     encode,
     micros,
+    numbered,
 )
 from .ladders import START
 from .stores import assert_same_rows, connect, open_board
@@ -75,9 +76,10 @@ def _write(path: Path, deals: int) -> None:
     connection = connect(path)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
+    words = numbered(connection, timed_words(pipeline))
     rows: list[tuple[Any, ...]] = []
     for number, event in enumerate(opening_events(deals), 1):
-        rows.append(rows_of(number, event, pipeline, micros, TWO_DAYS))
+        rows.append(rows_of(number, event, pipeline, micros, TWO_DAYS, words))
         if len(rows) == 10_000 or number == deals:
             for statement, of_table in zip(_ADD_ROWS, zip(*rows, strict=True), strict=True):
                 connection.executemany(statement, of_table)
@@ -96,8 +98,18 @@ VALUES (?, 1, ?, 'lead', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _ADD_ROWS = (_ADD_OPEN_DEAL, ADD_EVENT, ADD_MOVE, SAVE_DOCUMENT, ADD_CUSTOMER, SAVE_SEARCH)
 
 
+def timed_words(pipeline: Pipeline) -> list[str]:
+    """Return the words in the rows of deals on :func:`timed_ladder`."""
+    return ["lead.created", "lead", "cold", *(rule.key or "" for rule in pipeline.rules)]
+
+
 def rows_of(
-    number: int, event: Event, pipeline: Pipeline, instant: Callable[[dt.datetime], Any], wait: Any
+    number: int,
+    event: Event,
+    pipeline: Pipeline,
+    instant: Callable[[dt.datetime], Any],
+    wait: Any,
+    words: dict[str, int],
 ) -> tuple[tuple[Any, ...], ...]:
     """Return what an opening event leaves.
 
@@ -107,14 +119,15 @@ def rows_of(
     rule = pipeline.rules[0].key or ""
     key = visit_key(None, "lead", rule, event)
     data = event.data_text()
+    digest, blob = bytes.fromhex(event.digest(data))[:4], bytes.fromhex(key)
     document = encode({"title": event.deal, **event.data})
     address = event.data["contact"]["email"]
     email = f"email:{address}"
     known = (pipeline.fingerprint, encode(["", [email], ["email"]]), event.deal, recorded_at)
     return (
         (number, event.deal, key, at, at, at, at + wait, at, at, event.id, *known),
-        (number, "", event.id, event.type, at, 0, data, event.digest(data), recorded_at, False),
-        (number, 1, key, None, "lead", at, recorded_at, rule, "", event.id),
+        (number, "", event.id, words[event.type], at, 0, data, digest, recorded_at, False),
+        (number, 1, blob, None, words["lead"], at, recorded_at, words[rule], "", event.id),
         (number, document),
         (email, number),
         (number, "\n".join((event.deal, event.deal, address))),
@@ -140,6 +153,7 @@ class SweepByHand:
         self._connection = connection
         self._now = micros(now)
         self._rule = pipeline.rules[1].key or ""
+        self._words = numbered(connection, timed_words(pipeline))
         self._definition = pipeline.fingerprint
 
     def sweep(self, limit: int, batch: int) -> None:
@@ -155,14 +169,15 @@ class SweepByHand:
 
     def _write(self, due: list[tuple[Any, ...]]) -> None:
         deals, moves = [], []
-        now, rule = self._now, self._rule
+        now, rule, words = self._now, self._rule, self._words
         timers = encode({"fired": [rule]})
         for number, visit, left_key, stage, at in due:
             key = visit_key(left_key, "cold", rule, None)
             deals.append(
                 ("cold", visit + 1, key, at, at, at, now, timers, self._definition, now, number)
             )
-            moves.append((number, visit + 1, key, stage, "cold", at, now, rule, None, None))
+            said = (bytes.fromhex(key), words[stage], words["cold"], at, now, words[rule])
+            moves.append((number, visit + 1, *said, None, None))
         totals = [("lead", None, -len(due), 0, 0, 0), ("cold", None, len(due), 0, 0, 0)]
         self._connection.executemany(ADD_UP, totals)
         self._connection.execute(REMOVE_EMPTY_TOTALS)

@@ -14,17 +14,17 @@ from ladderpipe import ManualClock
 from ladderpipe.model.visit import visit_key
 from tests.postgres import PostgresServer
 
-from .by_hand import ADD_TO_TOTAL, encode
-from .overdue import RECORDED, opening_events, rows_of, timed_ladder
+from .by_hand import ADD_TO_TOTAL, encode, numbered
+from .overdue import RECORDED, opening_events, rows_of, timed_ladder, timed_words
 from .postgres import assert_same_rows, drop, open_board
 
 COLUMNS = {
     "ladder_deals": "id, deal, visit_key, entered_at, activity_at, opened_at, due_at, "
     "last_event_at, cursor_at, cursor_id, definition, customer, title, touched_at, pipeline, "
     "stage, visit",
-    "ladder_events": "deal, source, id, type, at, seq, data, digest, recorded_at, undeclared, "
+    "ladder_events": "deal, source, id, type_word, at, seq, data, digest, recorded_at, undeclared, "
     "pipeline",
-    "ladder_moves": "deal, n, visit_key, out_of, into_stage, at, recorded_at, rule, "
+    "ladder_moves": "deal, n, visit_key, out_of_word, into_word, at, recorded_at, rule_word, "
     "event_source, event_id",
     "ladder_documents": "deal, data",
     "ladder_customers": "key, deal",
@@ -59,7 +59,8 @@ def _written(server: PostgresServer, deals: int) -> str:
     open_board(timed_ladder(), url, ManualClock(RECORDED)).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # no look-ups of foreign keys
-        for rows in _in_chunks(deals):
+        words = numbered(connection, timed_words(timed_ladder()))
+        for rows in _in_chunks(deals, words):
             for table, of_table in zip(COLUMNS, zip(*rows, strict=True), strict=True):
                 _copy(connection, table, of_table)
         connection.execute(_ADD_UP, ("lead", None, deals, 0, 0, 0))
@@ -68,10 +69,10 @@ def _written(server: PostgresServer, deals: int) -> str:
     return url
 
 
-def _in_chunks(deals: int) -> Iterator[list[tuple[tuple[Any, ...], ...]]]:
+def _in_chunks(deals: int, words: dict[str, int]) -> Iterator[list[tuple[tuple[Any, ...], ...]]]:
     pipeline, wait = timed_ladder(), dt.timedelta(hours=48)
     rows = (
-        rows_of(number, event, pipeline, lambda at: at, wait)
+        rows_of(number, event, pipeline, lambda at: at, wait, words)
         for number, event in enumerate(opening_events(deals), 1)
     )
     while chunk := list(itertools.islice(rows, AT_ONCE)):
@@ -100,9 +101,9 @@ WHERE d.id = r.id
 """
 ADD_MOVE = """
 INSERT INTO ladder_moves
-    (deal, n, visit_key, out_of, into_stage, at, recorded_at, rule)
-SELECT deal, n, key, out_of, 'cold', at, %s, %s
-FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[], %s::timestamptz[])
+    (deal, n, visit_key, out_of_word, into_word, at, recorded_at, rule_word)
+SELECT deal, n, key, out_of, %s, at, %s, %s
+FROM unnest(%s::bigint[], %s::integer[], %s::bytea[], %s::integer[], %s::timestamptz[])
     r (deal, n, key, out_of, at)
 """
 
@@ -116,6 +117,7 @@ class SweepByHand:
         self._cursor = connection.cursor()
         self._now = now
         self._rule = pipeline.rules[1].key or ""
+        self._words = numbered(connection, timed_words(pipeline))
         self._definition = pipeline.fingerprint
 
     def sweep(self, limit: int, batch: int) -> None:
@@ -132,13 +134,16 @@ class SweepByHand:
 
     def _write(self, due: list[tuple[Any, ...]]) -> None:
         now, rule, timers = self._now, self._rule, encode({"fired": [self._rule]})
+        words = self._words
         ids, visits, left, stages, ats = map(list, zip(*due, strict=True))
         keys = [visit_key(key, "cold", rule, None) for key in left]
         after = [visit + 1 for visit in visits]
         with self._connection.pipeline():
             execute = self._cursor.execute
             execute(SAVE_DEAL, (now, timers, self._definition, now, ids, after, keys, ats))
-            execute(ADD_MOVE, (now, rule, ids, after, keys, stages, ats))
+            said = (words["cold"], now, words[rule])
+            out_of, blobs = [words[stage] for stage in stages], list(map(bytes.fromhex, keys))
+            execute(ADD_MOVE, (*said, ids, after, blobs, out_of, ats))
             execute(_ADD_UP, ("lead", None, -len(due), 0, 0, 0))
             execute(_ADD_UP, ("cold", None, len(due), 0, 0, 0))
             execute("COMMIT")

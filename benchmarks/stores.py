@@ -10,7 +10,7 @@ from typing import Any
 from ladderpipe import Board, ManualClock, Pipeline, SqliteStore
 
 TABLES = (
-    "ladder_deals", "ladder_documents", "ladder_events", "ladder_moves", "ladder_effects",
+    "ladder_deals", "ladder_documents", "ladder_events_read", "ladder_moves_read", "ladder_effects",
     "ladder_customers", "ladder_search",
 )  # fmt: skip
 

@@ -37,6 +37,7 @@ pytestmark = pytest.mark.slow
 DEALS: Final = 200_000
 
 COLD: Final = {
+    "WORDS": "a new connection reads a few hundred of them once",
     "COUNT_DEALS": "counts all deals, for how far an archive or a check has come",
     "CLOSED_DEALS": "archiving goes through the deals once",
     "EFFECTS": "lists the effects of a whole store, whatever their state",
@@ -145,6 +146,10 @@ HOT: Final = frozenset(
         "CHECKPOINT_BEFORE",
         "CHECKPOINTS",
         "COUNT_SINCE_CHECKPOINT",
+        "END_RENAMING",
+        "WORD",
+        "WORD_NUMBER",
+        "ADD_WORD",
         "REMOVE_UNUSED_DEAL",
         "REMOVE_DEAL",
         "ADD_EFFECT",
@@ -227,12 +232,13 @@ FILL: Final = (
         FROM series""",
     """INSERT INTO ladder_customers (key, deal) SELECT 'email:' || (n / 2), n FROM series""",
     """INSERT INTO ladder_documents (deal, data) SELECT n, '{"title": "t"}' FROM series""",
-    """INSERT INTO ladder_events (pipeline, deal, source, id, type, at, seq, data, digest,
+    """INSERT INTO ladder_events (pipeline, deal, source, id, type_word, at, seq, data,
             recorded_at, remark)
-        SELECT CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n, '', 'e' || n, 'lead', AT, 0, '{}',
-            'x', AT, CASE WHEN n % 100 = 0 THEN 'late' END FROM series""",
-    """INSERT INTO ladder_moves (deal, n, visit_key, into_stage, at, recorded_at, rule)
-        SELECT n, 1, 'v' || n, 'open', AT, AT, 'r' FROM series""",
+        SELECT CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n, '', 'e' || n, 1, AT, 0, '{}', AT,
+            CASE WHEN n % 100 = 0 THEN 'late' END FROM series""",
+    """INSERT INTO ladder_words (word) SELECT 'word-' || n FROM series WHERE n <= 1000""",
+    """INSERT INTO ladder_moves (deal, n, visit_key, into_word, at, recorded_at, rule_word)
+        SELECT n, 1, 'v', 2, AT, AT, 3 FROM series""",
     """INSERT INTO ladder_checkpoints (deal, at, state, data)
         SELECT n, AT, '{}', '{}' FROM series""",
     """INSERT INTO ladder_effects (key, pipeline, deal, visit_key, phase, name, position, payload,
@@ -542,6 +548,7 @@ VALUES: Final = {
     "boolean": "true",
     "text": "'open'",
     "json": "'[]'",
+    "bytea": "'\\x00'",
     "text[]": "'{open,rare}'",
     "bigint[]": "'{100,200}'",
     '"timestamp with time zone"': "to_timestamp(100)",

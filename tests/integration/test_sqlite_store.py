@@ -158,7 +158,7 @@ def test_write_ahead_logging_is_on(shop: Shop):
         "INSERT INTO ladder_moves SELECT * FROM ladder_moves",
         "UPDATE ladder_deals SET stage = NULL",
         "UPDATE ladder_deals SET visit_key = NULL",
-        "UPDATE ladder_moves SET out_of = NULL",
+        "UPDATE ladder_moves SET out_of_word = NULL",
         "UPDATE ladder_deals SET due_at = entered_at - 1",
         "UPDATE ladder_effects SET state = 'lost'",
         "UPDATE ladder_effects SET state = 'claimed'",

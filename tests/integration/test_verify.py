@@ -53,12 +53,18 @@ def shop(store: Any) -> Shop:
     return lived(store)
 
 
+def numbered(word: str) -> str:
+    """Return where a statement finds the number of a word."""
+    return f"(SELECT id FROM ladder_words WHERE word = '{word}')"
+
+
 class Damaged:
     """A shop's database, to do damage to behind the board's back."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.shop = lived(SqliteStore(path))
+        self._run("INSERT INTO ladder_words (word) VALUES ('x'), ('lost') ON CONFLICT DO NOTHING")
 
     def deal_id(self, deal: str = "d") -> int:
         return int(self._run("SELECT id FROM ladder_deals WHERE deal = ?", deal)[0][0])
@@ -206,8 +212,8 @@ def test_a_deleted_move_is_found(damaged: Damaged):
 
 def test_an_invented_move_is_found(damaged: Damaged):
     damaged.run(
-        "INSERT INTO ladder_moves SELECT deal, 4, 'k', 'won', 'lost', at, recorded_at, "
-        "rule, NULL, NULL FROM ladder_moves WHERE deal = ? AND n = 1",
+        f"INSERT INTO ladder_moves SELECT deal, 4, 'k', {numbered('won')}, {numbered('lost')}, at, "
+        "recorded_at, rule_word, NULL, NULL FROM ladder_moves WHERE deal = ? AND n = 1",
         damaged.deal_id(),
     )
     assert damaged.said() == "visit 4 in lost is stored, and the fold makes no such move"
@@ -225,18 +231,23 @@ def test_a_last_visit_that_is_not_the_current_one_is_found(damaged: Damaged):
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("into_stage", "'won'", "visit 2 is stored in won since 2026-01-05T10:00:00Z, the fold "),
+        (
+            "into_word",
+            numbered("won"),
+            "visit 2 is stored in won since 2026-01-05T10:00:00Z, the fold ",
+        ),
         (
             "at",
             "at - 1",
             "visit 2 is stored in talking since 2026-01-05T09:59:59.999999Z, the fold",
         ),
         (
-            "out_of",
-            "'cold'",
+            "out_of_word",
+            numbered("cold"),
             "visit 2 in talking is stored with out_of 'cold', the fold says 'new'",
         ),
-        ("rule", "'x'", "visit 2 in talking is stored with rule 'x'"),
+        ("rule_word", numbered("x"), "visit 2 in talking is stored with rule 'x'"),
+        ("rule_word", "99", "visit 2 in talking is stored with rule '(word 99)'"),
         ("event_id", "'e9'", "visit 2 in talking is stored with event_id 'e9', the fold says 'e2'"),
         ("visit_key", "'x'", "visit 2 in talking is stored with visit_key 'x'"),
     ],
@@ -262,8 +273,8 @@ def test_a_move_deleted_before_a_baseline_is_found(damaged: Damaged):
 
 def test_a_waiting_deal_with_a_visit_is_found(damaged: Damaged):
     damaged.run(
-        "INSERT INTO ladder_moves SELECT ?, n, 'k', out_of, into_stage, at, recorded_at, "
-        "rule, NULL, NULL FROM ladder_moves WHERE deal = ? AND n = 1",
+        "INSERT INTO ladder_moves SELECT ?, n, 'k', out_of_word, into_word, at, recorded_at, "
+        "rule_word, NULL, NULL FROM ladder_moves WHERE deal = ? AND n = 1",
         damaged.deal_id("waits"),
         damaged.deal_id(),
     )
@@ -275,7 +286,7 @@ def test_a_waiting_deal_with_a_visit_is_found(damaged: Damaged):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("type", "'order'"), ("data", '\'{"owner":"Eve"}\''), ("at", "at + 1")],
+    [("type_word", numbered("order")), ("data", '\'{"owner":"Eve"}\''), ("at", "at + 1")],
 )
 def test_an_altered_event_is_found(damaged: Damaged, column: str, value: str):
     damaged.run(f"UPDATE ladder_events SET {column} = {value} WHERE id = 'e2'")

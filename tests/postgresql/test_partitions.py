@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -136,3 +137,25 @@ def test_another_number_of_partitions_is_refused(open_store: OpenStore, first: s
 def test_a_number_that_makes_no_sense_is_refused(open_store: OpenStore, number: str):
     with pytest.raises(StoreError, match=r"give a number from 2|write a whole number"):
         open_store(f"&partitions={number}")
+
+
+def test_tables_in_partitions_are_brought_up_to_date(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:13])
+        PostgresStore(postgres_url, partitions=2).close()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "INSERT INTO ladder_pipelines (name, fingerprint, definition) "
+            "VALUES ('leads', 'f', '{}')"
+        )
+        connection.execute("INSERT INTO ladder_deals (pipeline, deal) VALUES (1, 'd')")
+        connection.execute(
+            "INSERT INTO ladder_events (deal, at, seq, source, id, pipeline, type, "
+            "data, digest, recorded_at) VALUES (1, now(), 0, '', 'e', 1, 'call', '{}', 'ab', now())"
+        )
+    with closing(PostgresStore(postgres_url)) as store, store.transaction() as transaction:
+        ((event, _),) = transaction.events(1)
+        assert (event.deal, event.id, event.type) == ("d", "e", "call")
+        assert not transaction.structure().missing_indexes

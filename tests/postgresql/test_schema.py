@@ -22,7 +22,7 @@ from tests.shops import Shop, assert_is_the_fold, lead_ladder
     "statement",
     [
         "INSERT INTO ladder_moves SELECT * FROM ladder_moves",
-        "UPDATE ladder_moves SET out_of = NULL",
+        "UPDATE ladder_moves SET out_of_word = NULL",
         "UPDATE ladder_deals SET stage = NULL",
         "UPDATE ladder_deals SET due_at = entered_at - interval '1 second'",
         "UPDATE ladder_deals SET visit_key = NULL",

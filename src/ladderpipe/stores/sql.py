@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from ..model.event import Event, stored_event
+from ..model.event import Event, digest_of, stored_event
 from .base import (
     ALL,
     CROWD,
@@ -25,8 +25,10 @@ from .base import (
     DealChange,
     EffectRow,
     HeldRow,
+    KnownEvent,
     MoveRecord,
     NewEffect,
+    NewEvent,
     PipelineRow,
     RemarkCount,
     StoredDeal,
@@ -36,6 +38,7 @@ from .base import (
 from .listing import Told, parts_of, told_of
 from .sql_listing import SqlListing
 from .stored_deal import SWEPT_FIELDS
+from .words import Words
 
 if TYPE_CHECKING:
     from .filters import DealFilter, TaskFilter
@@ -47,15 +50,29 @@ Row = tuple[Any, ...]
 _swept: Final = itemgetter(*(StoredDeal._fields[2:].index(name) for name in SWEPT_FIELDS))
 """Takes the fields that SAVE_SWEPT_DEAL writes from those that SAVE_DEAL does."""
 
+_WORDS_AT_ONCE: Final = 500
+"""How many words are read before single ones are looked up."""
+
+DIGEST_BYTES: Final = 4
+"""How much of an event's digest its row holds: the row gives the digest, and this shows whether
+the row is still what was recorded."""
+
 _CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
 _DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(?:\"\w+\"\.)?(\w+)"
 
 
 class SqlTransaction(SqlListing):
-    """The named statements of a dialect, run on one connection."""
+    """The named statements of a dialect, run on one connection.
 
-    def __init__(self, statements: Any) -> None:
+    Args:
+        words: those that the connection knows to be committed; ``None`` in a transaction of the
+            caller's, in which nobody can tell.
+    """
+
+    def __init__(self, statements: Any, words: Words | None) -> None:
         self._sql = statements
+        self._words = Words() if words is None else words
+        self._new_words: Words | None = None
 
     # -- the dialect --------------------------------------------------------------------------
 
@@ -85,8 +102,20 @@ class SqlTransaction(SqlListing):
         return found
 
     def _event(self, row: Row) -> tuple[Event, dt.datetime]:
-        kind, deal, id, at, source, seq, data, recorded_at = row
+        word, deal, id, at, source, seq, data, recorded_at = row
+        kind = self._word(word)
         return stored_event(kind, deal, id, at, source, seq, json.loads(data)), recorded_at
+
+    def _event_values(self, pipeline: int, event: NewEvent) -> Row:
+        deal, source, id, kind, at, seq, data, digest, recorded_at, undeclared = event
+        begins = digest and blob_of(digest[: 2 * DIGEST_BYTES])
+        told = (self._number(kind), self._instant(at), seq, data, begins)
+        return (pipeline, deal, source, id, *told, self._instant(recorded_at), undeclared)
+
+    def _known(self, row: Row) -> KnownEvent:
+        deal, word, at, seq, begins, name, data = row
+        kind, at = self._word(word), self._from_instant(at)
+        return KnownEvent(deal, kind, at, seq, whole_digest(begins, kind, name, at, data))
 
     def _deal(self, row: Row) -> StoredDeal:
         return StoredDeal._make(row)
@@ -96,10 +125,19 @@ class SqlTransaction(SqlListing):
         return tuple(deal[2:])
 
     def _move(self, row: Row) -> MoveRecord:
-        return MoveRecord._make(row)
+        n, key, out_of, into, at, recorded_at, rule, source, id = row
+        left = None if out_of is None else self._word(out_of)
+        entered, began = self._word(into), self._from_instant(at)
+        noted = self._from_instant(recorded_at)
+        told = (hex_of(key), left, entered, began, noted, self._word(rule), source, id)
+        return MoveRecord(n, *told)
 
     def _move_values(self, deal_id: int, move: MoveRecord) -> Row:
-        return (deal_id, *move)
+        n, key, out_of, into, at, recorded_at, rule, source, id = move
+        left = None if out_of is None else self._number(out_of)
+        stages = (blob_of(key), left, self._number(into))
+        instants = (self._instant(at), self._instant(recorded_at))
+        return (deal_id, n, *stages, *instants, self._number(rule), source, id)
 
     def _effect(self, row: Row) -> EffectRow:
         return EffectRow._make(row)
@@ -112,6 +150,57 @@ class SqlTransaction(SqlListing):
 
     def _held_values(self, row: HeldRow) -> Row:
         return tuple(row)
+
+    # -- words --------------------------------------------------------------------------------
+
+    def _number(self, word: str) -> int:
+        """Return a word's number; one that has none gets one in this transaction."""
+        number = self._words.numbers.get(word)
+        if number is None:
+            number = self._known_number(word)
+        if number is None:
+            # What is not committed yet, others must not hear of: it may be undone.
+            self._new_words = self._new_words or Words()
+            self._each(self._sql.ADD_WORD, [(word,)])
+            number = self._known_number(word)
+        assert number is not None
+        return number
+
+    def _known_number(self, word: str) -> int | None:
+        """Return a word's number, if it has one."""
+        found = self._remembered_words()
+        if word not in found.numbers:
+            for (number,) in self._read(self._sql.WORD_NUMBER, (word,)):
+                found.note(number, word)
+                return int(number)
+        return found.numbers.get(word)
+
+    def _word(self, number: int) -> str:
+        """Return the word that a row has a number of."""
+        word = self._words.words.get(number)
+        return self._look_up_word(number) if word is None else word
+
+    def _look_up_word(self, number: int) -> str:
+        found = self._remembered_words()
+        if number not in found.words:
+            for (word,) in self._read(self._sql.WORD, (number,)):
+                found.note(number, word)
+                return str(word)
+        # Somebody has changed the row by hand, which verify tells.
+        return found.words.get(number, f"(word {number})")
+
+    def _remembered_words(self) -> Words:
+        """Return where words are remembered, which after the first of its own is here."""
+        found = self._words if self._new_words is None else self._new_words
+        if not found.words:
+            for number, word in self._read(self._sql.WORDS, (_WORDS_AT_ONCE,)):
+                found.note(number, word)
+        return found
+
+    def _forget_new_words(self) -> None:
+        """Ask again for what was read since this transaction added a word, which is undone."""
+        if self._new_words is not None:
+            self._new_words.clear()
 
     # -- the database itself ------------------------------------------------------------------
 
@@ -320,7 +409,8 @@ class SqlTransaction(SqlListing):
         return {kind: (count, self._from_instant(since)) for kind, count, since in rows}
 
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
-        return dict(self._read(self._sql.COUNT_UNDECLARED, (pipeline,)))
+        rows = self._read(self._sql.COUNT_UNDECLARED, (pipeline,))
+        return {self._word(word): count for word, count in rows}
 
     def remarks(
         self, deal_id: int, between: tuple[dt.datetime, dt.datetime] | None = None
@@ -362,12 +452,17 @@ class SqlTransaction(SqlListing):
         return found
 
     def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
-        # Old names may also be new ones (a swap), so each goes by way of a name no stage can have.
+        # Old names may also be new ones (a swap), so each goes by way of a number no word has.
+        renamed = [
+            (-self._number(new), deal_id, number)
+            for old, new in mapping.items()
+            if (number := self._known_number(old)) is not None
+        ]
         for statement in (self._sql.RENAME_OUT_OF, self._sql.RENAME_INTO):
-            for old in mapping:
-                self._each(statement, [(f"->{old}", deal_id, old)])
-            for old, new in mapping.items():
-                self._each(statement, [(new, deal_id, f"->{old}")])
+            for values in renamed:
+                self._each(statement, [values])
+        for statement in self._sql.END_RENAMING:
+            self._each(statement, [(deal_id,)])
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -609,7 +704,8 @@ class SqlTransaction(SqlListing):
     def hands_since(
         self, deal_ids: Sequence[int], since: dt.datetime, types: Sequence[str]
     ) -> list[tuple[int, Event]]:
-        values = (self._list(deal_ids), self._instant(since), self._list(types))
+        words = [number for name in types if (number := self._known_number(name)) is not None]
+        values = (self._list(deal_ids), self._instant(since), self._list(words))
         rows = self._read(self._sql.HANDS_SINCE, values)
         return [(deal_id, self._event(tuple(row))[0]) for deal_id, *row in rows]
 
@@ -685,6 +781,31 @@ def _counts_otherwise(change: DealChange) -> bool:
         or before.currency != deal.currency
         or before.owner != deal.owner
     )
+
+
+def blob_of(text: str | None) -> bytes | None:
+    """Return a key or digest as a column holds it: half as long."""
+    return None if text is None else bytes.fromhex(text)
+
+
+def hex_of(blob: Any) -> Any:
+    """Return the key or digest that :func:`blob_of` wrote; what is none stays as it is."""
+    return blob.hex() if isinstance(blob, bytes) else blob
+
+
+def whole_digest(
+    begins: Any, type: str, deal: str | None, at: dt.datetime, data: str
+) -> str | None:
+    """Return the digest of a stored event, which its row gives, if it begins as is stored.
+
+    What begins otherwise was altered since, and is known by what is stored; what is forgotten has
+    nothing stored.
+    """
+    known: str | None = hex_of(begins)
+    if known is None or deal is None:
+        return known
+    digest = digest_of(type, deal, at, data)
+    return digest if digest.startswith(known) else known
 
 
 def indexes_made_by(migrations: Sequence[str]) -> dict[str, str]:

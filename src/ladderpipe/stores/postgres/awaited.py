@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ..bridge import await_, entered
 from ..uncancelled import to_its_end
+from ..words import Words
 from .guarded import Guarded, GuardedAsyncCursor
 from .listener import Listener
 
@@ -33,6 +34,7 @@ class OwnAsyncConnection(Guarded, psycopg.AsyncConnection[TupleRow]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.ladder_words = Words()
         self.cursor_factory = GuardedAsyncCursor
 
 

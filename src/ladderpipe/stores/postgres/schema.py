@@ -403,6 +403,55 @@ DROP INDEX IF EXISTS {tables}deals_stage;
 CREATE INDEX {prefix}deals_stage ON {tables}deals (pipeline, stage, id, owner, source)
     WHERE stage IS NOT NULL;
 """,
+    """
+CREATE TABLE {tables}words (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    word text COLLATE "C" NOT NULL UNIQUE
+);
+INSERT INTO {tables}words (word)
+SELECT type FROM {tables}events UNION SELECT rule FROM {tables}moves
+UNION SELECT into_stage FROM {tables}moves UNION SELECT out_of FROM {tables}moves WHERE n > 1
+ORDER BY 1;
+CREATE FUNCTION {tables}word_number(text) RETURNS integer LANGUAGE sql STABLE AS
+    'SELECT id FROM {tables}words WHERE word = $1';
+DROP VIEW {tables}visits;
+ALTER TABLE {tables}events
+    ALTER COLUMN type TYPE integer USING {tables}word_number(type),
+    ALTER COLUMN digest TYPE bytea USING decode(digest, 'hex');
+ALTER TABLE {tables}moves
+    ALTER COLUMN visit_key TYPE bytea USING decode(visit_key, 'hex'),
+    ALTER COLUMN out_of TYPE integer USING {tables}word_number(out_of),
+    ALTER COLUMN into_stage TYPE integer USING {tables}word_number(into_stage),
+    ALTER COLUMN rule TYPE integer USING {tables}word_number(rule);
+ALTER TABLE {tables}events RENAME COLUMN type TO type_word;
+ALTER TABLE {tables}moves RENAME COLUMN out_of TO out_of_word;
+ALTER TABLE {tables}moves RENAME COLUMN into_stage TO into_word;
+ALTER TABLE {tables}moves RENAME COLUMN rule TO rule_word;
+DROP FUNCTION {tables}word_number(text);
+CREATE VIEW {tables}visits AS
+SELECT m.deal, m.n, encode(m.visit_key, 'hex') AS visit_key, stage.word AS stage,
+    m.at AS entered_at, later.at AS left_at
+FROM {tables}moves m
+LEFT JOIN {tables}words stage ON stage.id = m.into_word
+LEFT JOIN {tables}moves later ON later.deal = m.deal AND later.n = m.n + 1;
+CREATE VIEW {tables}moves_read AS
+SELECT p.name AS pipeline, d.deal, m.n, out_of.word AS out_of, into_stage.word AS into_stage,
+    m.at, m.recorded_at, rule.word AS rule, m.event_source, m.event_id,
+    encode(m.visit_key, 'hex') AS visit_key
+FROM {tables}moves m
+JOIN {tables}deals d ON d.id = m.deal
+JOIN {tables}pipelines p ON p.id = d.pipeline
+LEFT JOIN {tables}words out_of ON out_of.id = m.out_of_word
+LEFT JOIN {tables}words into_stage ON into_stage.id = m.into_word
+LEFT JOIN {tables}words rule ON rule.id = m.rule_word;
+CREATE VIEW {tables}events_read AS
+SELECT p.name AS pipeline, d.deal, e.source, e.id, type.word AS type, e.at, e.seq, e.data,
+    encode(e.digest, 'hex') AS digest, e.recorded_at, e.undeclared, e.remark
+FROM {tables}events e
+JOIN {tables}deals d ON d.id = e.deal
+JOIN {tables}pipelines p ON p.id = d.pipeline
+LEFT JOIN {tables}words type ON type.id = e.type_word;
+""",
 )
 
 
@@ -412,7 +461,12 @@ def column_types(table: str) -> dict[str, str]:
     created = re.search(rf"CREATE TABLE {{tables}}{table} \((.*?)\n\)", script, re.DOTALL)
     added = re.findall(rf"ALTER TABLE {{tables}}{table} ADD COLUMN (\w+) (\w+)", script)
     found = re.findall(r"^ {4}(\w+) ([a-z]+)", created[1] if created else "", re.MULTILINE)
-    return dict([*found, *added])
+    types = dict([*found, *added])
+    for altered in re.findall(rf"ALTER TABLE {{tables}}{table}\b([^;]*);", script):
+        types.update(re.findall(r"ALTER COLUMN (\w+) TYPE (\w+)", altered))
+        for old, new in re.findall(r"RENAME COLUMN (\w+) TO (\w+)", altered):
+            types[new] = types.pop(old)
+    return types
 
 
 def migrate(

@@ -66,6 +66,11 @@ _SHARED: Final = (
     "CUT_CHECKPOINTS",
     "RENAME_OUT_OF",
     "RENAME_INTO",
+    "END_RENAMING",
+    "WORDS",
+    "WORD",
+    "WORD_NUMBER",
+    "ADD_WORD",
     "REMOVE_DEAL",
     "REMOVE_UNUSED_DEAL",
     "ADD_EFFECT",
@@ -133,7 +138,7 @@ _TRANSLATION: Final = (
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (
         r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
-        r"secrets|subscriptions|arms|held_customers|search|checkpoints|totals)\b",
+        r"secrets|subscriptions|arms|held_customers|search|checkpoints|totals|words)\b",
         r"{tables}\1",
     ),
 )
@@ -214,11 +219,12 @@ LEFT JOIN {{tables}}documents c ON c.deal = d.id
 """,
     "DOCUMENTS": "SELECT deal, data FROM {tables}documents WHERE deal = ANY(%s)",
     "KNOWN_EVENTS": """
-SELECT e.source, e.id, e.deal, e.type, e.at, e.seq, e.digest
+SELECT e.source, e.id, e.deal, e.type_word, e.at, e.seq, e.digest, d.deal, e.data
 FROM unnest(%s::text[], %s::text[]) wanted (of_source, of_id)
 CROSS JOIN LATERAL (
     SELECT * FROM {tables}events
     WHERE pipeline = %s AND source = of_source AND id = of_id OFFSET 0) e
+LEFT JOIN LATERAL (SELECT deal FROM {tables}deals WHERE id = e.deal OFFSET 0) d ON true
 """,
     "NEXT_WAKE": """
 SELECT least(
@@ -337,11 +343,11 @@ SELECT bool_and(free) FROM (
     OFFSET 0) tried
 """,
     "HANDS_SINCE": """
-SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+SELECT e.deal, e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM unnest(%s::bigint[]) wanted (number)
 CROSS JOIN LATERAL (SELECT * FROM {tables}events WHERE deal = number AND at >= %s OFFSET 0) e
 JOIN {tables}deals d ON d.id = e.deal
-WHERE e.type = ANY(%s)
+WHERE e.type_word = ANY(%s)
 ORDER BY e.deal, e.at, e.seq, e.source, e.id
 """,
     "SENT_TO": """

@@ -45,7 +45,7 @@ class PostgresTransaction(SqlTransaction):
     """
 
     def __init__(self, wire: Wire, names: Names, *, writes: bool, joined: bool = False) -> None:
-        super().__init__(statements(names))
+        super().__init__(statements(names), None if joined else wire.words)
         self._names = names
         self._wire = wire
         self._writes_rows = writes
@@ -106,6 +106,7 @@ class PostgresTransaction(SqlTransaction):
             self._wire.release_savepoint(name, place)
         except BaseException:
             self._documents.clear()
+            self._forget_new_words()
             self._wire.undo_to_savepoint(name, place)
             raise
         finally:
@@ -229,8 +230,13 @@ class PostgresTransaction(SqlTransaction):
     # -- events -------------------------------------------------------------------------------
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
-        # In the order of their identities, so that two batches never wait for each other.
-        rows = sorted(((pipeline, *event) for event in events), key=lambda row: row[2:4])
+        # In the order of their identities, so that two batches never wait for each other; and so
+        # are words that are new.
+        for word in sorted({event.type for event in events}):
+            self._number(word)
+        rows = sorted(
+            (self._event_values(pipeline, event) for event in events), key=lambda row: row[2:4]
+        )
         return sum(
             self._write(statement, values)
             for statement, values in self._for_each(self._sql.ADD_EVENT, rows)
@@ -241,7 +247,7 @@ class PostgresTransaction(SqlTransaction):
     ) -> dict[tuple[str, str], KnownEvent]:
         values = ([s for s, _ in identities], [id for _, id in identities], pipeline)
         found = self._read(self._sql.KNOWN_EVENTS, values)
-        return {(source, id): KnownEvent(*known) for source, id, *known in found}
+        return {(source, id): self._known(tuple(known)) for source, id, *known in found}
 
     def merge_totals(self) -> None:
         """Leave one row of every total, and none of what has come to nothing."""

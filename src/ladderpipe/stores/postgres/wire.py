@@ -22,6 +22,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import TextBinaryLoader
 
 from ..base import chunks
+from ..words import Words
 from .guarded import Guarded, GuardedCursor
 from .statements import Many
 
@@ -48,8 +49,12 @@ def _instant_text(at: dt.datetime) -> str:
     return at.isoformat()
 
 
+def _value_text(value: dt.datetime | bytes) -> str:
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else _instant_text(value)
+
+
 _encode: Final = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), default=_instant_text
+    ensure_ascii=False, separators=(",", ":"), default=_value_text
 ).encode
 
 
@@ -81,6 +86,7 @@ class OwnConnection(Guarded, psycopg.Connection[TupleRow]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.ladder_words = Words()
         self.cursor_factory = GuardedCursor
 
 
@@ -97,6 +103,12 @@ class Wire:
         self._cursor = _cursor_of(connection)
         self._queue: list[tuple[bytes, Sequence[Any]]] = []
         self._sent = 0
+
+    @property
+    def words(self) -> Words | None:
+        """The words that a connection of the store's own remembers."""
+        connection: Any = self.connection
+        return getattr(getattr(connection, "asynchronous", connection), "ladder_words", None)
 
     @property
     def is_lost(self) -> bool:

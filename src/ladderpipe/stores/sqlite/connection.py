@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ...errors import StoreError
 from ..hook_guard import refuse_closing, refuse_ending
+from ..words import Words
 
 if TYPE_CHECKING:
     from .awaited import AsyncSqliteConnection
@@ -41,6 +42,10 @@ class OwnConnection(sqlite3.Connection):
 
     Hooks are given it; the habit of committing after an insert would break a move in two.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.words = Words()
 
     def commit(self) -> None:
         """Refuse.

@@ -4,13 +4,104 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LISTS", "MIGRATIONS", "TASKS"]
+__all__ = ["BESIDES", "COPIES", "KEEPS_AS_IT_IS", "LISTS", "MIGRATIONS", "NARROW", "TASKS"]
 
 LISTS: Final = 11
 """The step that makes room for what lists are sorted by, which is then worked out of the data."""
 
 TASKS: Final = 12
 """The step from which on tasks note by when they are to be done, which their payloads say."""
+
+NARROW: Final = 15
+"""The step that replaces events and moves by what stands beside them by then, deal after deal."""
+
+BESIDES: Final = """
+CREATE TABLE ladder_words (
+    id INTEGER PRIMARY KEY,
+    word TEXT NOT NULL UNIQUE
+);
+CREATE TABLE ladder_narrow_events (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL,
+    type_word INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    digest BLOB,
+    recorded_at INTEGER NOT NULL,
+    undeclared INTEGER NOT NULL DEFAULT 0,
+    remark TEXT CHECK (remark IN ('after_closing', 'late')),
+    PRIMARY KEY (deal, at, seq, source, id),
+    UNIQUE (pipeline, source, id)
+) WITHOUT ROWID;
+CREATE TABLE ladder_narrow_moves (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    n INTEGER NOT NULL CHECK (n > 0),
+    visit_key BLOB NOT NULL,
+    out_of_word INTEGER,
+    into_word INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    rule_word INTEGER NOT NULL,
+    event_source TEXT,
+    event_id TEXT,
+    PRIMARY KEY (deal, n),
+    CHECK ((out_of_word IS NULL) = (n = 1)),
+    CHECK ((event_source IS NULL) = (event_id IS NULL))
+) WITHOUT ROWID;
+CREATE TABLE ladder_narrowed (
+    deal INTEGER NOT NULL
+);
+INSERT INTO ladder_narrowed VALUES (-9223372036854775808);
+"""
+"""Makes the tables that events and moves are copied into, and where it is noted how far."""
+
+COPIES: Final = (
+    """
+INSERT INTO ladder_words (word)
+SELECT type FROM ladder_events WHERE deal > ?1 AND deal <= ?2
+UNION SELECT rule FROM ladder_moves WHERE deal > ?1 AND deal <= ?2
+UNION SELECT into_stage FROM ladder_moves WHERE deal > ?1 AND deal <= ?2
+UNION SELECT out_of FROM ladder_moves WHERE deal > ?1 AND deal <= ?2 AND n > 1
+ON CONFLICT (word) DO NOTHING
+""",
+    """
+INSERT INTO ladder_narrow_events (deal, at, seq, source, id, pipeline, type_word, data, digest,
+    recorded_at, undeclared, remark)
+SELECT e.deal, e.at, e.seq, e.source, e.id, e.pipeline,
+    (SELECT id FROM ladder_words WHERE word = e.type), e.data,
+    ladder_digest(e.digest, e.type, d.deal, e.at, e.data), e.recorded_at, e.undeclared, e.remark
+FROM ladder_events e LEFT JOIN ladder_deals d ON d.id = e.deal
+WHERE e.deal > ?1 AND e.deal <= ?2
+""",
+    """
+INSERT INTO ladder_narrow_moves (deal, n, visit_key, out_of_word, into_word, at, recorded_at,
+    rule_word, event_source, event_id)
+SELECT deal, n, ladder_blob(visit_key), (SELECT id FROM ladder_words WHERE word = out_of),
+    (SELECT id FROM ladder_words WHERE word = into_stage), at, recorded_at,
+    (SELECT id FROM ladder_words WHERE word = rule), event_source, event_id
+FROM ladder_moves WHERE deal > ?1 AND deal <= ?2
+""",
+    "UPDATE ladder_narrowed SET deal = ?2 WHERE deal = ?1",
+)
+"""Copy the deals between two numbers."""
+
+KEEPS_AS_IT_IS: Final = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS ladder_{table}_stay_{way.lower()} "
+    f"BEFORE {way} ON ladder_{table} BEGIN SELECT RAISE(ABORT, 'a later ladderpipe is bringing "
+    "this file up to date, and this one cannot write in it any more: end this process'); END"
+    for table in ("events", "moves")
+    for way in ("INSERT", "UPDATE", "DELETE")
+)
+"""Keep processes of the former version from writing what was copied, between one batch and the
+next; they go on reading."""
+
+_INSTANT: Final = (
+    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000 - ({0} % 1000000 < 0), 'unixepoch')"
+    " || printf('.%06dZ', ({0} % 1000000 + 1000000) % 1000000)"
+)
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -387,5 +478,41 @@ DROP INDEX IF EXISTS ladder_deals_worth;
 DROP INDEX IF EXISTS ladder_deals_stage;
 CREATE INDEX ladder_deals_stage ON ladder_deals (pipeline, stage, id, owner, source)
     WHERE stage IS NOT NULL;
+""",
+    f"""
+DROP VIEW ladder_visits;
+DROP TABLE ladder_narrowed;
+DROP TABLE ladder_events;
+DROP TABLE ladder_moves;
+ALTER TABLE ladder_narrow_events RENAME TO ladder_events;
+ALTER TABLE ladder_narrow_moves RENAME TO ladder_moves;
+CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type_word) WHERE undeclared;
+CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
+    WHERE remark IS NOT NULL;
+CREATE VIEW ladder_visits AS
+SELECT m.deal, m.n, lower(hex(m.visit_key)) AS visit_key, stage.word AS stage, m.at AS entered_at,
+    later.at AS left_at
+FROM ladder_moves m
+LEFT JOIN ladder_words stage ON stage.id = m.into_word
+LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
+CREATE VIEW ladder_moves_read AS
+SELECT p.name AS pipeline, d.deal, m.n, out_of.word AS out_of, into_stage.word AS into_stage,
+    {_INSTANT.format("m.at")} AS at,
+    {_INSTANT.format("m.recorded_at")} AS recorded_at,
+    rule.word AS rule, m.event_source, m.event_id, lower(hex(m.visit_key)) AS visit_key
+FROM ladder_moves m
+JOIN ladder_deals d ON d.id = m.deal
+JOIN ladder_pipelines p ON p.id = d.pipeline
+LEFT JOIN ladder_words out_of ON out_of.id = m.out_of_word
+LEFT JOIN ladder_words into_stage ON into_stage.id = m.into_word
+LEFT JOIN ladder_words rule ON rule.id = m.rule_word;
+CREATE VIEW ladder_events_read AS
+SELECT p.name AS pipeline, d.deal, e.source, e.id, type.word AS type,
+    {_INSTANT.format("e.at")} AS at, e.seq, e.data, lower(hex(e.digest)) AS digest,
+    {_INSTANT.format("e.recorded_at")} AS recorded_at, e.undeclared, e.remark
+FROM ladder_events e
+JOIN ladder_deals d ON d.id = e.deal
+JOIN ladder_pipelines p ON p.id = d.pipeline
+LEFT JOIN ladder_words type ON type.id = e.type_word;
 """,
 )

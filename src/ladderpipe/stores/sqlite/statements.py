@@ -14,7 +14,8 @@ from ..stored_deal import FOUND_BY, SWEPT_FIELDS, VALUE
 
 _DEAL: Final = ", ".join(f"d.{name}" for name in StoredDeal._fields)
 _DEAL_FIELDS: Final = StoredDeal._fields[2:]
-_MOVE: Final = ", ".join("into_stage" if f == "into" else f for f in MoveRecord._fields)
+_WORDS: Final = {"out_of": "out_of_word", "into": "into_word", "rule": "rule_word"}
+_MOVE: Final = ", ".join(_WORDS.get(field, field) for field in MoveRecord._fields)
 SCHEMA_VERSION: Final = "SELECT version FROM ladder_schema"
 INDEXES: Final = "SELECT name FROM sqlite_master WHERE type = 'index'"
 
@@ -29,6 +30,11 @@ INSERT INTO ladder_pipelines (name, fingerprint, definition, migrating) VALUES (
 ON CONFLICT (name) DO UPDATE SET fingerprint = excluded.fingerprint,
     definition = excluded.definition, migrating = excluded.migrating
 """
+
+WORDS: Final = "SELECT id, word FROM ladder_words ORDER BY id LIMIT ?"
+WORD: Final = "SELECT word FROM ladder_words WHERE id = ?"
+WORD_NUMBER: Final = "SELECT id FROM ladder_words WHERE word = ?"
+ADD_WORD: Final = "INSERT INTO ladder_words (word) VALUES (?) ON CONFLICT (word) DO NOTHING"
 
 LOAD_DEAL: Final = f"""
 SELECT iif(p.migrating IS NULL, p.fingerprint, NULL), c.data, {_DEAL} FROM ladder_pipelines p
@@ -196,11 +202,12 @@ ON CONFLICT (deal) DO UPDATE SET data = excluded.data
 
 ADD_EVENT: Final = """
 INSERT INTO ladder_events
-    (pipeline, deal, source, id, type, at, seq, data, digest, recorded_at, undeclared)
+    (pipeline, deal, source, id, type_word, at, seq, data, digest, recorded_at, undeclared)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 COUNT_UNDECLARED: Final = """
-SELECT type, count(*) FROM ladder_events WHERE pipeline = ? AND undeclared GROUP BY type
+SELECT type_word, count(*) FROM ladder_events
+WHERE pipeline = ? AND undeclared GROUP BY type_word
 """
 REMARKS: Final = """
 SELECT source, id, remark FROM ladder_events
@@ -218,24 +225,26 @@ FROM (
     FROM ladder_events WHERE pipeline = ? AND remark IS NOT NULL GROUP BY remark) n
 """
 KNOWN_EVENTS: Final = """
-SELECT e.source, e.id, e.deal, e.type, e.at, e.seq, e.digest FROM json_each(?) wanted
+SELECT e.source, e.id, e.deal, e.type_word, e.at, e.seq, e.digest, d.deal, e.data
+FROM json_each(?) wanted
 CROSS JOIN ladder_events e ON e.pipeline = ?
     AND e.source = wanted.value ->> 0 AND e.id = wanted.value ->> 1
+LEFT JOIN ladder_deals d ON d.id = e.deal
 """
 REMOVE_EVENT: Final = "DELETE FROM ladder_events WHERE pipeline = ? AND source = ? AND id = ?"
 EVENTS: Final = """
-SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+SELECT e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
 ORDER BY e.at, e.seq, e.source, e.id
 """
 EVENTS_BETWEEN: Final = """
-SELECT e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+SELECT e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal WHERE e.deal = ?
     AND e.at >= ? AND e.at <= ?
 ORDER BY e.at, e.seq, e.source, e.id
 """
 EVENTS_OF: Final = """
-SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+SELECT e.deal, e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal
 WHERE e.deal IN (SELECT value FROM json_each(?))
 ORDER BY e.deal, e.at, e.seq, e.source, e.id
@@ -267,8 +276,12 @@ MOVES_OF: Final = f"""
 SELECT deal, {_MOVE} FROM ladder_moves
 WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, n
 """
-RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of = ? WHERE deal = ? AND out_of = ?"
-RENAME_INTO: Final = "UPDATE ladder_moves SET into_stage = ? WHERE deal = ? AND into_stage = ?"
+RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of_word = ? WHERE deal = ? AND out_of_word = ?"
+RENAME_INTO: Final = "UPDATE ladder_moves SET into_word = ? WHERE deal = ? AND into_word = ?"
+END_RENAMING: Final = (
+    "UPDATE ladder_moves SET out_of_word = -out_of_word WHERE deal = ? AND out_of_word < 0",
+    "UPDATE ladder_moves SET into_word = -into_word WHERE deal = ? AND into_word < 0",
+)
 
 CHECKPOINT_BEFORE: Final = """
 SELECT at, state, data FROM ladder_checkpoints WHERE deal = ? AND at < ? ORDER BY at DESC LIMIT 1
@@ -463,11 +476,11 @@ CROSS JOIN ladder_deals d ON d.id IN (
 ORDER BY wanted.value, d.id
 """
 HANDS_SINCE: Final = """
-SELECT e.deal, e.type, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+SELECT e.deal, e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
 FROM json_each(?) wanted
 CROSS JOIN ladder_events e ON e.deal = wanted.value AND e.at >= ?
 JOIN ladder_deals d ON d.id = e.deal
-WHERE e.type IN (SELECT value FROM json_each(?))
+WHERE e.type_word IN (SELECT value FROM json_each(?))
 ORDER BY e.deal, e.at, e.seq, e.source, e.id
 """
 SENT_TO: Final = """

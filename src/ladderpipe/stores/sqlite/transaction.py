@@ -20,7 +20,6 @@ from ..base import (
     EffectRow,
     HeldRow,
     KnownEvent,
-    MoveRecord,
     NewEffect,
     NewEvent,
     PipelineRow,
@@ -31,6 +30,7 @@ from ..joined import is_in_transaction
 from ..listing import Told, parts_of
 from ..sql import Row, SqlTransaction
 from ..stored_deal import FOUND_BY, VALUE
+from ..words import Words
 from . import statements as sql
 from .connection import OwnConnection
 from .schema import MIGRATIONS
@@ -80,8 +80,8 @@ def _update_of(places: tuple[int, ...], besides: tuple[str, ...]) -> str:
 class SqliteTransaction(SqlTransaction):
     """The statements of :mod:`.statements`, run on one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(sql)
+    def __init__(self, connection: sqlite3.Connection, words: Words | None = None) -> None:
+        super().__init__(sql, words)
         self._connection = connection
         self._execute: Callable[..., sqlite3.Cursor]
         if connection.row_factory is not None:
@@ -137,6 +137,7 @@ class SqliteTransaction(SqlTransaction):
         try:
             yield
         except BaseException:
+            self._forget_new_words()
             if is_in_transaction(self._connection):
                 with self._unless_ended():
                     self._execute(f"ROLLBACK TO {name}")
@@ -170,8 +171,8 @@ class SqliteTransaction(SqlTransaction):
         return to_micros(at)
 
     def _event(self, row: Row) -> tuple[Event, dt.datetime]:
-        kind, deal, id, at, source, seq, data, recorded_at = row
-        event = stored_event(kind, deal, id, _at(at), source, seq, json.loads(data))
+        word, deal, id, at, source, seq, data, recorded_at = row
+        event = stored_event(self._word(word), deal, id, _at(at), source, seq, json.loads(data))
         return event, _at(recorded_at)
 
     def _deal(self, row: Row) -> StoredDeal:
@@ -213,15 +214,6 @@ class SqliteTransaction(SqlTransaction):
             besides += FOUND_BY
             values += told[2:4]
         return _update_of(places, besides), (*values, recorded_at, deal.id)
-
-    def _move(self, row: Row) -> MoveRecord:
-        n, key, out_of, into, at, recorded_at, *cause = row
-        return MoveRecord(n, key, out_of, into, _at(at), _at(recorded_at), *cause)
-
-    def _move_values(self, deal_id: int, move: MoveRecord) -> Row:
-        n, key, out_of, into, at, recorded_at, rule, source, id = move
-        instants = to_micros(at), to_micros(recorded_at)
-        return (deal_id, n, key, out_of, into, *instants, rule, source, id)
 
     def _effect(self, row: Row) -> EffectRow:
         effect = super()._effect(row)
@@ -307,10 +299,7 @@ class SqliteTransaction(SqlTransaction):
         return {row[2]: self._with_document(row) for row in found}
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
-        rows = [
-            (pipeline, *named, to_micros(at), seq, data, digest, to_micros(now), undeclared)
-            for *named, at, seq, data, digest, now, undeclared in events
-        ]
+        rows = [self._event_values(pipeline, event) for event in events]
         if len(rows) == 1:
             return self._execute(sql.ADD_EVENT, rows[0]).rowcount
         return self._executemany(sql.ADD_EVENT, rows).rowcount
@@ -319,10 +308,7 @@ class SqliteTransaction(SqlTransaction):
         self, pipeline: int, identities: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], KnownEvent]:
         rows = self._execute(sql.KNOWN_EVENTS, (json.dumps(identities), pipeline))
-        return {
-            (source, id): KnownEvent(deal, kind, _at(at), seq, digest)
-            for source, id, deal, kind, at, seq, digest in rows
-        }
+        return {(source, id): self._known(row) for source, id, *row in rows.fetchall()}
 
     def next_wake(self, pipeline: int, names: Sequence[str]) -> dt.datetime | None:
         timer = self._execute(sql.NEXT_TIMER, (pipeline,)).fetchone()[0]

@@ -551,6 +551,7 @@ VALUES: Final = {
     "bytea": "'\\x00'",
     "text[]": "'{open,rare}'",
     "bigint[]": "'{100,200}'",
+    "integer[]": "'{1,2}'",
     '"timestamp with time zone"': "to_timestamp(100)",
     "timestamp with time zone": "to_timestamp(100)",
 }

@@ -224,6 +224,18 @@ def test_what_was_taken_back_is_in_none(store: Any):
     assert_agrees(shop)
 
 
+def test_what_was_taken_back_stays_so_however_early_that_is_dated(store: Any):
+    shop = long_deal(store)
+    late(shop, 5, owner="Bea")
+    early = shop.clock.now() - 290 * HOUR
+    taken = {"source": "", "id": "late-5"}
+    shop.board.handle(Event("ladder.withdraw", deal="d", id="back", at=early, data=taken))
+    assert shop.board.deal("d").owner is None
+    late(shop, 7)
+    assert shop.board.deal("d").owner is None
+    assert_agrees(shop)
+
+
 @pytest.mark.parametrize("stage", ["open", "waiting"])
 def test_nothing_of_a_forgotten_person_is_in_any(store: Any, stage: str):
     shop = Shop(lead_ladder(), store)

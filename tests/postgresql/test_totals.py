@@ -121,11 +121,14 @@ def test_rows_that_somebody_is_merging_are_passed_over_and_nobody_waits(
 ) -> None:
     for number in range(20):
         shop.tell("lead", f"d{number}", value=number)
+    shop.tell("call", "d0")  # whoever uses a word first makes others wait for it
     number_next(shop, MERGED_AT)
     with shop.store.transaction() as transaction:
         shop.board.using(transaction.connection).handle(shop.event("call", "d3"))
         number_next(impatient, 2 * MERGED_AT)
         impatient.tell("call", "d4")
+        numbers = [row[0] for row in rows_of(impatient)]
+        assert numbers[-2:] == [2 * MERGED_AT, 2 * MERGED_AT + 1], "at the first try"
         assert_counted(impatient.board)
     assert_counted(shop.board)
     number_next(shop, 4 * MERGED_AT)

@@ -95,6 +95,11 @@ class PostgresSeam:
     def empty(self) -> None:
         for table in self._tables:
             self._control.execute(f"DELETE FROM {table}")
+        with self._watching.transaction() as transaction:
+            # A connection relies on words being there for ever.
+            used = [connection for store in self._open for connection in store.connections]
+            for connection in (transaction.connection, *self._watching._pool._pool, *used):
+                connection.ladder_words.clear()
 
     def is_blocked(self, connection: _SteppingConnection) -> bool:
         """Whether a connection's statement waits for another transaction."""

@@ -211,6 +211,10 @@ class SqliteSeam:
             known = run("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for table in to_empty(name for (name,) in known):
                 run(f"DELETE FROM {table}")
+            # A connection relies on words being there for ever.
+            used = [connection for store in self._open for connection in store._used]
+            for connection in (transaction.connection, *self._watching._idle, *used):
+                connection.words.clear()
 
     def settle(self) -> None:
         """Do nothing: nothing happens in a file by itself."""

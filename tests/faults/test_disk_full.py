@@ -122,10 +122,6 @@ def test_postgresql_that_cannot_store_a_move(postgres_url: str):
     with contextlib.closing(PostgresStore(postgres_url, listen=False)) as store:
         shop = Shop(lead_ladder(), store)
         shop.tell("lead")
-        # Words that are told for the first time are asked for in a deal's own part of a batch, and
-        # what fails after that is told as that deal's.
-        for kind in ("lead", "call"):
-            shop.tell(kind, "earlier")
         with store.transaction() as transaction:
             transaction.connection.execute(
                 "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS "

@@ -205,3 +205,29 @@ def test_people_read_words_instants_and_keys(board: Board, url: str, connect: Co
             "2026-01-05T09:00:00.000000Z",
             "2026-01-05T09:00:00.000007Z",
         ]
+
+
+def test_what_a_pipeline_declares_has_its_numbers_before_anybody_needs_them(
+    url: str, connect: Connect
+) -> None:
+    """So nobody, in however long a transaction, makes others wait by being the first."""
+
+    def numbered() -> set[str]:
+        with closing(connect()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT word FROM ladder_words")
+            return {word for (word,) in cursor.fetchall()}
+
+    ladder = lead_ladder()
+    with Board.open(ladder, url, clock=ManualClock(NOW)) as board:
+        before = numbered()
+        for number, kind in enumerate(("lead", "call", "cart.saved")):
+            board.handle(event(kind, number))
+        board.edit("d", by="Bea", owner="Bea")
+        board.move("d", "lost", by="Bea", properties={"why": "price"})
+        board.undo("d", by="Bea", expecting="lost")
+        board.override("d", "won", by="Bea")
+        assert numbered() == before
+        assert {stage.key for stage in ladder.stages} <= before
+        board.handle(event("unheard of", 9))
+        assert numbered() - before == {"unheard of"}

@@ -121,7 +121,6 @@ def test_rows_that_somebody_is_merging_are_passed_over_and_nobody_waits(
 ) -> None:
     for number in range(20):
         shop.tell("lead", f"d{number}", value=number)
-    shop.tell("call", "d0")  # whoever uses a word first makes others wait for it
     number_next(shop, MERGED_AT)
     with shop.store.transaction() as transaction:
         shop.board.using(transaction.connection).handle(shop.event("call", "d3"))

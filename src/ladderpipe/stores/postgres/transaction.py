@@ -134,6 +134,7 @@ class PostgresTransaction(SqlTransaction):
         if not self._write(self._sql.SAVE_DEFINITION, (definition, migrating, name, fingerprint)):
             self._wire.send(self._sql.CHANGE_PIPELINE, (name,))
             self._wire.send(self._sql.SAVE_PIPELINE, (name, fingerprint, definition, migrating))
+        self._note_words(definition)
         row = self._pipeline(name)
         assert row is not None
         return row

@@ -270,6 +270,7 @@ class SqliteTransaction(SqlTransaction):
         self, name: str, fingerprint: str, definition: str, migrating: str | None
     ) -> PipelineRow:
         self._execute(sql.SAVE_PIPELINE, (name, fingerprint, definition, migrating))
+        self._note_words(definition)
         return PipelineRow(*self._execute(sql.PIPELINE, (name,)).fetchone())
 
     def load(

@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -180,11 +181,7 @@ class SqlTransaction(SqlListing):
         return number
 
     def _note_words(self, definition: str) -> None:
-        """Give numbers to what a pipeline declares.
-
-        On PostgreSQL whoever uses a word first makes others who do wait for his transaction's
-        end; this one is short.
-        """
+        """Give numbers to what a pipeline declares, so that each has one, whoever uses it first."""
         for word in sorted({*_USUAL_TYPES, *_declared(json.loads(definition))}):
             self._number(word)
 
@@ -432,7 +429,10 @@ class SqlTransaction(SqlListing):
 
     def count_undeclared(self, pipeline: int) -> dict[str, int]:
         rows = self._read(self._sql.COUNT_UNDECLARED, (pipeline,))
-        return {self._word(word): count for word, count in rows}
+        found: Counter[str] = Counter()
+        for word, count in rows:
+            found[self._word(word)] += count
+        return dict(found)
 
     def remarks(
         self, deal_id: int, between: tuple[dt.datetime, dt.datetime] | None = None
@@ -475,11 +475,7 @@ class SqlTransaction(SqlListing):
 
     def rename_stages(self, pipeline: int, deal_id: int, mapping: dict[str, str]) -> None:
         # Old names may also be new ones (a swap), so each goes by way of a number no word has.
-        renamed = [
-            (-self._number(new), deal_id, number)
-            for old, new in mapping.items()
-            if (number := self._known_number(old)) is not None
-        ]
+        renamed = [(-self._number(new), deal_id, old) for old, new in mapping.items()]
         for statement in (self._sql.RENAME_OUT_OF, self._sql.RENAME_INTO):
             for values in renamed:
                 self._each(statement, [values])
@@ -726,8 +722,7 @@ class SqlTransaction(SqlListing):
     def hands_since(
         self, deal_ids: Sequence[int], since: dt.datetime, types: Sequence[str]
     ) -> list[tuple[int, Event]]:
-        words = [number for name in types if (number := self._known_number(name)) is not None]
-        values = (self._list(deal_ids), self._instant(since), self._list(words))
+        values = (self._list(deal_ids), self._instant(since), self._list(types))
         rows = self._read(self._sql.HANDS_SINCE, values)
         return [(deal_id, self._event(tuple(row))[0]) for deal_id, *row in rows]
 

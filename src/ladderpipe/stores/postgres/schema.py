@@ -17,6 +17,9 @@ the last 1,024, 2,048 or more of them, as many as its number can be divided by. 
 many, however many totals there are, and a row is merged a few times only. Rows that another
 transaction is at are passed over, and are merged with a later one.
 
+``words`` may have a word twice: of two transactions that bring the same new one neither waits for
+the other, however long it takes. Each number stands for one word, for ever.
+
 :mod:`.partitions` is about these tables in partitions.
 """
 
@@ -406,8 +409,9 @@ CREATE INDEX {prefix}deals_stage ON {tables}deals (pipeline, stage, id, owner, s
     """
 CREATE TABLE {tables}words (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    word text COLLATE "C" NOT NULL UNIQUE
+    word text COLLATE "C" NOT NULL
 );
+CREATE INDEX {prefix}words_word ON {tables}words (word);
 INSERT INTO {tables}words (word)
 SELECT type FROM {tables}events UNION SELECT rule FROM {tables}moves
 UNION SELECT into_stage FROM {tables}moves UNION SELECT out_of FROM {tables}moves WHERE n > 1

@@ -347,7 +347,7 @@ SELECT e.deal, e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recor
 FROM unnest(%s::bigint[]) wanted (number)
 CROSS JOIN LATERAL (SELECT * FROM {tables}events WHERE deal = number AND at >= %s OFFSET 0) e
 JOIN {tables}deals d ON d.id = e.deal
-WHERE e.type_word = ANY(%s)
+WHERE e.type_word IN (SELECT id FROM {tables}words WHERE word = ANY(%s))
 ORDER BY e.deal, e.at, e.seq, e.source, e.id
 """,
     "SENT_TO": """

@@ -231,10 +231,7 @@ class PostgresTransaction(SqlTransaction):
     # -- events -------------------------------------------------------------------------------
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
-        # In the order of their identities, so that two batches never wait for each other; and so
-        # are words that are new.
-        for word in sorted({event.type for event in events}):
-            self._number(word)
+        # In the order of their identities, so that two batches never wait for each other.
         rows = sorted(
             (self._event_values(pipeline, event) for event in events), key=lambda row: row[2:4]
         )

@@ -33,8 +33,8 @@ ON CONFLICT (name) DO UPDATE SET fingerprint = excluded.fingerprint,
 
 WORDS: Final = "SELECT id, word FROM ladder_words ORDER BY id LIMIT ?"
 WORD: Final = "SELECT word FROM ladder_words WHERE id = ?"
-WORD_NUMBER: Final = "SELECT id FROM ladder_words WHERE word = ?"
-ADD_WORD: Final = "INSERT INTO ladder_words (word) VALUES (?) ON CONFLICT (word) DO NOTHING"
+WORD_NUMBER: Final = "SELECT id FROM ladder_words WHERE word = ? ORDER BY id LIMIT 1"
+ADD_WORD: Final = "INSERT INTO ladder_words (word) VALUES (?)"
 
 LOAD_DEAL: Final = f"""
 SELECT iif(p.migrating IS NULL, p.fingerprint, NULL), c.data, {_DEAL} FROM ladder_pipelines p
@@ -276,8 +276,14 @@ MOVES_OF: Final = f"""
 SELECT deal, {_MOVE} FROM ladder_moves
 WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, n
 """
-RENAME_OUT_OF: Final = "UPDATE ladder_moves SET out_of_word = ? WHERE deal = ? AND out_of_word = ?"
-RENAME_INTO: Final = "UPDATE ladder_moves SET into_word = ? WHERE deal = ? AND into_word = ?"
+RENAME_OUT_OF: Final = """
+UPDATE ladder_moves SET out_of_word = ? WHERE deal = ?
+    AND out_of_word IN (SELECT id FROM ladder_words WHERE word = ?)
+"""
+RENAME_INTO: Final = """
+UPDATE ladder_moves SET into_word = ? WHERE deal = ?
+    AND into_word IN (SELECT id FROM ladder_words WHERE word = ?)
+"""
 END_RENAMING: Final = (
     "UPDATE ladder_moves SET out_of_word = -out_of_word WHERE deal = ? AND out_of_word < 0",
     "UPDATE ladder_moves SET into_word = -into_word WHERE deal = ? AND into_word < 0",
@@ -480,7 +486,8 @@ SELECT e.deal, e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recor
 FROM json_each(?) wanted
 CROSS JOIN ladder_events e ON e.deal = wanted.value AND e.at >= ?
 JOIN ladder_deals d ON d.id = e.deal
-WHERE e.type_word IN (SELECT value FROM json_each(?))
+WHERE e.type_word IN (
+    SELECT id FROM ladder_words WHERE word IN (SELECT value FROM json_each(?)))
 ORDER BY e.deal, e.at, e.seq, e.source, e.id
 """
 SENT_TO: Final = """

@@ -129,7 +129,12 @@ def watched(page: Page) -> tuple[list[str], list[str]]:
     """Return the paths that a page asks for from now on, and the events that it is told."""
     asked: list[str] = []
     heard: list[str] = []
-    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+
+    def note(path: str) -> None:
+        if path != "/static/icon.svg":  # which the browser asks for by itself, whenever it likes
+            asked.append(path)
+
+    page.on("request", lambda request: note(urlsplit(request.url).path))
     cdp = page.context.new_cdp_session(page)
     cdp.send("Network.enable")
     cdp.on("Network.eventSourceMessageReceived", lambda told: heard.append(told["eventName"]))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from .pages import PAGES
+from ladderpipe.cli.commands import PANELS
+
+from .pages import PAGES, ROOT
 from .public import PACKAGES, public_names
 
 _DOCUMENTED = re.compile(r"^::: (\S+)$", re.MULTILINE)
@@ -44,3 +47,12 @@ def test_every_public_name_is_documented(package: str):
     module = importlib.import_module(package)
     public = {name: getattr(module, name) for name in public_names(package)}
     assert [name for name, it in public.items() if not any(it is each for each in known)] == []
+
+
+def test_every_command_can_be_told_with_its_arguments():
+    """As the build of the documentation does it, long before somebody builds that."""
+    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    told = hooks["commands"]()
+    for panel in PANELS.values():
+        for name in panel:
+            assert f"## `{name}" in told

@@ -25,7 +25,8 @@ def verify(
     name: Name = None,
     json: Json = False,
     recount: Annotated[
-        bool, typer.Option(help="Make totals right that are not what the deals come to.")
+        bool,
+        typer.Option("--recount", help="make totals right that are not what the deals come to"),
     ] = False,
 ) -> None:
     """Fold every deal again from its stored events and compare; writes nothing unless told to.

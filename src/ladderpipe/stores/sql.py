@@ -106,6 +106,12 @@ class SqlTransaction(SqlListing):
         """Return a list as a parameter."""
         raise NotImplementedError
 
+    def known_events(
+        self, pipeline: int, identities: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], KnownEvent]:
+        """Return what is stored under these identities."""
+        raise NotImplementedError
+
     def _instant(self, at: dt.datetime | None) -> Any:
         """Return an instant as a parameter."""
         return at
@@ -184,6 +190,13 @@ class SqlTransaction(SqlListing):
         """Give numbers to what a pipeline declares, so that each has one, whoever uses it first."""
         for word in sorted({*_USUAL_TYPES, *_declared(json.loads(definition))}):
             self._number(word)
+
+    def _without_known(self, pipeline: int, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
+        """Leave out known events if a type has no number yet: a duplicate leaves no word."""
+        if all(self._known_number(kind) is not None for kind in {event.type for event in events}):
+            return events
+        known = self.known_events(pipeline, [(event.source, event.id) for event in events])
+        return [event for event in events if (event.source, event.id) not in known]
 
     def _known_number(self, word: str) -> int | None:
         """Return a word's number, if it has one."""

@@ -232,8 +232,9 @@ class PostgresTransaction(SqlTransaction):
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
         # In the order of their identities, so that two batches never wait for each other.
+        new = self._without_known(pipeline, events)
         rows = sorted(
-            (self._event_values(pipeline, event) for event in events), key=lambda row: row[2:4]
+            (self._event_values(pipeline, event) for event in new), key=lambda row: row[2:4]
         )
         return sum(
             self._write(statement, values)

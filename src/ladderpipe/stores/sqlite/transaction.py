@@ -300,7 +300,10 @@ class SqliteTransaction(SqlTransaction):
         return {row[2]: self._with_document(row) for row in found}
 
     def add_events(self, pipeline: int, events: Sequence[NewEvent]) -> int:
-        rows = [self._event_values(pipeline, event) for event in events]
+        new = self._without_known(pipeline, events)
+        rows = [self._event_values(pipeline, event) for event in new]
+        if not rows:
+            return 0
         if len(rows) == 1:
             return self._execute(sql.ADD_EVENT, rows[0]).rowcount
         return self._executemany(sql.ADD_EVENT, rows).rowcount

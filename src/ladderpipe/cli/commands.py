@@ -138,7 +138,8 @@ PANELS: Final = {
             "replay", "Take logs into a board. Nothing that belongs to the past is sent."
         ),
         "verify": Command(
-            "verify", "Fold every deal again from its stored events and compare; writes nothing."
+            "verify",
+            "Fold every deal again from its stored events and compare; writes nothing unless told to.",
         ),
         "import": Command(
             "import_deals",

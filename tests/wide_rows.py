@@ -7,7 +7,7 @@ import sqlite3
 from typing import Any, Final
 
 from ladderpipe.model.event import digest_of
-from ladderpipe.stores.sqlite.transaction import from_micros
+from ladderpipe.stores.micros import from_micros
 
 WIDEN: Final = (
     "CREATE TABLE wide_events AS SELECT e.deal, e.at, e.seq, e.source, e.id, e.pipeline, "

@@ -18,10 +18,11 @@ from ...errors import StoreError
 from ...model.delivery import task_due
 from ..joined import is_closed, is_in_transaction, unwrap
 from ..listing import told_again
+from ..micros import from_micros, to_micros
 from ..sql import DIGEST_BYTES, blob_of, whole_digest
 from .connection import OwnConnection
 from .schema import BESIDES, COPIES, KEEPS_AS_IT_IS, LISTS, MIGRATIONS, NARROW, TASKS
-from .transaction import SqliteTransaction, from_micros, to_micros
+from .transaction import SqliteTransaction
 
 __all__ = ["SqliteStore"]
 

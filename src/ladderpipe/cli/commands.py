@@ -139,7 +139,8 @@ PANELS: Final = {
         ),
         "verify": Command(
             "verify",
-            "Fold every deal again from its stored events and compare; writes nothing unless told to.",
+            "Fold every deal again from its stored events and compare; writes nothing unless told "
+            "to.",
         ),
         "import": Command(
             "import_deals",

@@ -14,6 +14,7 @@ PACKAGES: Final = (
     "ladderpipe.logs",
     "ladderpipe.mail",
     "ladderpipe.policy",
+    "ladderpipe.problems",
     "ladderpipe.stores",
     "ladderpipe.templates",
     "ladderpipe.testing",

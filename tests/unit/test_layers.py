@@ -27,7 +27,7 @@ LAYERS = (
     ("model",),
     ("ladder",),
     ("fold",),
-    ("pipeline", "guards", "policy"),
+    ("pipeline", "guards", "policy", "problems"),
     ("stores",),
     ("formats", "observability"),
     ("board",),
@@ -71,7 +71,10 @@ ROOMS_OF = {
 }
 """Which rooms may know a dependency; ``attrs`` is everybody's."""
 
-CORE = {"errors", "extras", "public", "model", "ladder", "fold", "pipeline", "guards", "policy"}
+CORE = {
+    *("errors", "extras", "public", "model", "ladder", "fold"),
+    *("pipeline", "guards", "policy", "problems"),
+}
 FOR_FILES = {"tomli_w", "yaml"}
 """What a definition file needs, loaded when there is one."""
 NOT_FOR_THE_CORE = {"asyncio", "logging", "socket", "sqlite3", "threading", "time"}

@@ -21,6 +21,7 @@ from ..board.board import Board
 from ..errors import DefinitionError
 from ..extras import how_to_install
 from ..observability.log_records import record
+from ..problems import MEDIA_TYPE
 from ..stores.filters import Scope as DealScope
 from .access import Access, User
 from .call import Answer, Call, Document, Done, Other, Page, Unchanged, link
@@ -402,8 +403,7 @@ class BoardApp:
         words: Words,
     ) -> Response:
         if _wants_json(request):
-            kind = "application/problem+json"
-            return JSONResponse(refusal.problem(), refusal.status, refusal.headers, kind)
+            return JSONResponse(refusal.problem(), refusal.status, refusal.headers, MEDIA_TYPE)
         page = Page("refused.html", {"refusal": refusal}, {})
         text = await run_in_threadpool(self._shown, page, place, user, words)
         return Response(text, refusal.status, refusal.headers, "text/html")

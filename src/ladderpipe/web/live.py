@@ -18,10 +18,11 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..problems import RETRY_AFTER
 from .call import Call
 from .changes import changes_since, cursor_now
 from .feed import Listening
-from .refusal import RETRY_AFTER, Refusal
+from .refusal import Refusal
 
 __all__ = ["EventStream", "live"]
 

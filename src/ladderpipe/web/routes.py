@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import attrs
 
+from ..problems import MEDIA_TYPE, SCHEMA
 from . import acts, board_page, changes, deal_page, live, people_page
 from .access import Action
 from .call import Answer, Call, Document, Done, Page
@@ -91,17 +92,10 @@ def openapi(call: Call) -> Page:
 
 
 PROBLEM: Final[Mapping[str, Any]] = {
-    "type": "object",
+    **SCHEMA,
     "description": "Problem details (RFC 9457), in the reader's language.",
-    "required": ["status", "title", "detail"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "missing": {"type": "array", "items": {"type": "string"}},
-        "allowed": {"type": "array", "items": {"type": "string"}},
-        "stale": {"type": "boolean"},
+        **SCHEMA["properties"],
         "expecting": {"type": "string"},
         "entered": {"type": "string"},
     },
@@ -146,7 +140,7 @@ def _schema(path: str, name: str) -> dict[str, Any]:
 
 def _problem(words: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": words, "content": {"application/problem+json": {"schema": schema}}}
+    return {"description": words, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 ROUTES: Final[Mapping[str, Mapping[str, Route]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -13,6 +13,7 @@ from ..errors import PipelineChangedError
 from ..model.canonical import is_storable, plain_text
 from ..model.customer import CHANNELS
 from ..model.deal import Deal
+from ..model.record import json_record
 from ..model.stage import Stage, Status
 from ..pipeline import Pipeline
 from ..public import publish
@@ -53,6 +54,7 @@ OVERLAP: Final = dt.timedelta(seconds=90)
 comes some time after the instant that it records."""
 
 
+@json_record()
 @attrs.frozen
 class Page:
     """A part of a list of deals.
@@ -67,6 +69,11 @@ class Page:
     deals: tuple[Deal, ...]
     next: str | None
     count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        deals = [deal.to_dict() for deal in self.deals]
+        return {"deals": deals, "next": self.next, "count": self.count}
 
 
 @attrs.frozen

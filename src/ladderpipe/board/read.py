@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -18,7 +18,8 @@ from ..model.deal import Deal
 from ..model.delivery import EffectState
 from ..model.event import Event
 from ..model.history import History, SetAside
-from ..model.money import product
+from ..model.money import amount_text, product
+from ..model.record import json_record
 from ..model.stage import Purpose, Stage
 from ..public import publish
 from ..stores.base import EffectRow, StoredDeal, Transaction
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["StageTotal"]
 
 
+@json_record()
 @attrs.frozen
 class StageTotal:
     """The open deals of one stage in one currency.
@@ -51,6 +53,18 @@ class StageTotal:
     value: Decimal
     weighted_value: Decimal | None
     unvalued: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, amounts as text; the keys stay."""
+        weighted = self.weighted_value
+        return {
+            "stage": self.stage.key,
+            "currency": self.currency,
+            "count": self.count,
+            "value": amount_text(self.value),
+            "weighted_value": None if weighted is None else amount_text(weighted),
+            "unvalued": self.unvalued,
+        }
 
 
 def deal(session: Session, deal_id: str) -> Deal:

@@ -21,7 +21,6 @@ from .kanban import Column, columns_of, layout
 from .loading import reading_board
 from .options import Allow, AsOf, Json, Language, Name, StoredPipeline, Url, past_instant
 from .printing import console, counted, instant_text, moment, printable, title_of, write_json
-from .records import total_record
 
 __all__ = ["board", "show_board"]
 
@@ -138,7 +137,7 @@ def _record(found: Board, columns: Sequence[Column], language: str | None) -> di
                 "status": column.stage.status,
                 "probability": column.stage.probability,
                 "count": column.count,
-                "totals": [total_record(total) for total in column.totals],
+                "totals": [total.to_dict() for total in column.totals],
                 "oldest": [deal.to_dict() for deal in column.oldest],
             }
             for column in columns

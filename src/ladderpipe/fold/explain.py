@@ -31,6 +31,7 @@ from ..model.event import (
 from ..model.history import Withdrawn
 from ..model.notebook import text_block
 from ..model.receipt import Outcome
+from ..model.record import json_record
 from ..model.stage import Stage
 from ..public import publish
 from .baseline import Baseline, in_turn
@@ -68,6 +69,7 @@ class Reason(enum.StrEnum):
     """Its ``may`` says that this actor may not; of ``board.options``, never of an explanation."""
 
 
+@json_record()
 @attrs.frozen
 class Refusal:
     """One rule that did not move the deal, and why.
@@ -81,7 +83,12 @@ class Refusal:
     reason: Reason
     detail: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Return it as JSON values; the keys stay."""
+        return {"rule": self.rule, "reason": self.reason.value, "detail": self.detail}
 
+
+@json_record(lambda: {"event": dict[str, str] | None}, sparse=True)
 @attrs.frozen(kw_only=True)
 class Step:
     """One decision of the fold.
@@ -120,9 +127,7 @@ class Step:
             "rule": self.rule,
             "out_of": self.out_of and self.out_of.key,
             "into": self.into and self.into.key,
-            "refusals": [
-                {"rule": r.rule, "reason": str(r.reason), "detail": r.detail} for r in self.refusals
-            ],
+            "refusals": [refusal.to_dict() for refusal in self.refusals],
             "note": self.note,
             "in_baseline": self.in_baseline or None,
         }
@@ -183,6 +188,7 @@ class Step:
         return f"moved nothing: the deal stayed in '{self.out_of}'"
 
 
+@json_record(optional=("deal",), sparse=True)
 @attrs.frozen(kw_only=True, repr=False)
 class Explanation:
     """The decisions that made a deal's history, in the order in which they were taken.

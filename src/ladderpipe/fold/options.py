@@ -16,6 +16,7 @@ from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, VisitTimes
 from ..model.clock import instant, instant_text
 from ..model.event import BY_HAND, OWN_SOURCE, Event
+from ..model.record import json_record
 from ..model.stage import TASK, Stage, WaitStep
 from ..public import publish
 from .draft import Draft
@@ -25,6 +26,7 @@ from .ways import passes
 __all__ = ["Consequence", "Option", "ending", "judged", "options"]
 
 
+@json_record()
 @attrs.frozen
 class Consequence:
     """Something that begins or ends with a move.
@@ -49,6 +51,7 @@ class Consequence:
         }
 
 
+@json_record(lambda: {"why": str | None})
 @attrs.frozen(kw_only=True)
 class Option:
     """One stage, as somebody sees it who holds a deal in the hand.
@@ -94,9 +97,7 @@ class Option:
             "allowed": self.allowed,
             "rule": self.rule,
             "why": self.why,
-            "refusals": [
-                {"rule": r.rule, "reason": str(r.reason), "detail": r.detail} for r in self.refusals
-            ],
+            "refusals": [refusal.to_dict() for refusal in self.refusals],
             "requires": list(self.requires),
             "missing": list(self.missing),
             "starts": [each.to_dict() for each in self.starts],

@@ -13,7 +13,8 @@ import attrs
 from ..public import publish
 from .canonical import canonical
 from .clock import instant, instant_text
-from .money import amount_text, product, total
+from .money import amount_text, product, read_amount, total
+from .record import json_record, within
 from .sameness import same_data
 from .stage import Stage, Status, stage_called
 
@@ -36,6 +37,7 @@ def _key_of(line: CartLine) -> str:
     return f"title:{line.title}" if line.sku is None else f"sku:{line.sku}"
 
 
+@json_record()
 @attrs.frozen
 class CartLine:
     """One line of a cart.
@@ -72,13 +74,14 @@ class CartLine:
 
         Raises:
             KeyError: a key is missing.
+            InvalidEventError: an amount is none.
         """
-        price = record["unit_price"]
+        price = record.get("unit_price")
         told = (
             record["sku"],
-            Decimal(record["quantity"]),
-            record["title"],
-            None if price is None else Decimal(price),
+            read_amount(record["quantity"]),
+            record.get("title"),
+            None if price is None else read_amount(price),
         )
         return cls(*told, record["key"]) if "key" in record else cls(*told)
 
@@ -122,6 +125,7 @@ class Cart:
         return iter(self.lines)
 
 
+@json_record()
 @attrs.frozen
 class Unread:
     """A part of an event that was kept aside, since it could not be read where it stands.
@@ -173,6 +177,17 @@ class Unread:
         return f"{self.part} {json.dumps(self.told, ensure_ascii=False)}: {self.reason}"
 
 
+@json_record(
+    lambda: {
+        "stage": Stage,
+        "status": Status,
+        "probability": float | None,
+        "cart": tuple[CartLine, ...],
+        "cart_currency": str | None,
+        "weighted_value": Decimal | None,
+    },
+    optional=("cart_currency", "weighted_value"),
+)
 @attrs.frozen(kw_only=True, repr=False)
 class Deal:
     """A deal as it stands: always in exactly one stage.
@@ -298,6 +313,7 @@ class Deal:
         Raises:
             KeyError: a key is missing.
             InstantError: an instant is none.
+            InvalidEventError: an amount is none.
         """
         stages = tuple(stages)
         known = {"status": record["status"], "probability": record["probability"]}
@@ -309,12 +325,12 @@ class Deal:
         return cls(
             stage=stage_called(record["stage"], stages, **known),
             lost_from=None if left is None else stage_called(left, stages),
-            value=None if record["value"] is None else Decimal(record["value"]),
+            value=None if record["value"] is None else read_amount(record["value"]),
             cart=Cart(
-                tuple(CartLine.from_dict(line) for line in record["cart"]),
+                tuple(within(CartLine, line) for line in record["cart"]),
                 record.get("cart_currency", record["currency"]),
             ),
-            unread=tuple(Unread.from_dict(part) for part in record.get("unread", ())),
+            unread=tuple(within(Unread, part) for part in record.get("unread", ())),
             contact=record["contact"],
             company=record["company"],
             properties=record["properties"],

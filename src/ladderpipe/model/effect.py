@@ -15,6 +15,7 @@ from .canonical import canonical, plain_text
 from .clock import instant, instant_text
 from .deal import Deal
 from .delivery import EffectState
+from .record import json_record, within
 from .stage import Purpose
 
 __all__ = [
@@ -34,6 +35,7 @@ MOST_DECISIONS: Final = 20
 """How many decisions are kept of one effect: the last ones."""
 
 
+@json_record()
 @attrs.frozen(kw_only=True)
 class SendDecision:
     """What was decided about sending an effect, and why; kept with the effect.
@@ -72,11 +74,11 @@ class SendDecision:
             KeyError: a key is missing.
             InstantError: an instant is none.
         """
-        until = record["until"]
+        until = record.get("until")
         return cls(
             at=instant(record["at"]),
             outcome=record["outcome"],
-            because=record["because"],
+            because=record.get("because", ""),
             until=None if until is None else instant(until),
         )
 
@@ -93,6 +95,7 @@ def decisions_of(text: str | None) -> tuple[SendDecision, ...]:
     return tuple(map(SendDecision.from_dict, json.loads(text))) if text else ()
 
 
+@json_record()
 @attrs.frozen(kw_only=True)
 class Effect:
     """An effect as the store holds it.
@@ -162,7 +165,7 @@ class Effect:
             attempts=record["attempts"],
             error=record["error"],
             purpose=record.get("purpose"),
-            decisions=tuple(map(SendDecision.from_dict, record.get("decisions", ()))),
+            decisions=tuple(within(SendDecision, each) for each in record.get("decisions", ())),
             **{name: record[name] for name in as_they_are},
         )
 
@@ -191,6 +194,7 @@ class Delivery:
     recipient: str | None = None
 
 
+@json_record()
 @attrs.frozen(kw_only=True)
 class Task:
     """An open task for a person.

@@ -15,16 +15,31 @@ from ..errors import InstantError, InvalidEventError
 from ..public import publish
 from .canonical import canonical, canonical_text, check_text, plain_int, plain_text
 from .clock import instant, instant_text
+from .record import json_record, plain_validator
 from .sameness import same_data
 
 __all__ = ["Event", "Identity"]
 
 
+@json_record()
 class Identity(NamedTuple):
     """What names an event within its pipeline, as in CloudEvents."""
 
     source: str
     id: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return it as JSON values; the keys stay."""
+        return self._asdict()
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Identity:
+        """Return what :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+        """
+        return cls(record["source"], record["id"])
 
 
 BY_HAND: Final = "ladder.by_hand"
@@ -145,6 +160,18 @@ def _seq(value: int) -> int:
     return seq
 
 
+def _names_and_number() -> dict[str, Any]:
+    name = {"type": "str", "min_length": 1, "max_length": MAX_NAME}
+    return {
+        "type": plain_validator(_type, name),
+        "deal": plain_validator(_deal, name),
+        "id": plain_validator(_id, name),
+        "source": plain_validator(_source, {**name, "min_length": 0}),
+        "seq": plain_validator(_seq, {"type": "int", "ge": -MAX_SEQ, "le": MAX_SEQ}),
+    }
+
+
+@json_record(_names_and_number)
 @attrs.frozen
 class Event:
     """Something that happened, and to which deal.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from ..public import publish
-from .clock import instant_text
+from .clock import instant, instant_text
 from .event import Event
+from .record import json_record, within
 
 __all__ = ["Held", "HeldKind"]
 
@@ -32,6 +34,7 @@ class HeldKind(enum.StrEnum):
     """A hook, or something else around the fold, raised; tried again with growing pauses."""
 
 
+@json_record()
 @attrs.frozen(kw_only=True)
 class Held:
     """An event that is held.
@@ -67,6 +70,24 @@ class Held:
             "failures": self.failures,
             "retry_at": None if self.retry_at is None else instant_text(self.retry_at),
         }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Held:
+        """Return the held event that :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+            ValueError: there is no such kind, or an instant is none.
+        """
+        retry_at = record["retry_at"]
+        as_they_are = ("key", "reason", "told", "failures")
+        return cls(
+            kind=HeldKind(record["kind"]),
+            event=within(Event, record["event"]),
+            since=instant(record["since"]),
+            retry_at=None if retry_at is None else instant(retry_at),
+            **{name: record[name] for name in as_they_are},
+        )
 
     @property
     def deal(self) -> str:

@@ -14,6 +14,7 @@ from .deal import Deal
 from .event import Event
 from .lazy import LazySequence
 from .move import Move
+from .record import json_record, within
 from .stage import Stage
 from .visit import Visit, Visits
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["History", "SetAside", "Withdrawn"]
 
 
+@json_record()
 class SetAside(NamedTuple):
     """An event that could not be used at its place: its guard or the reducer raised.
 
@@ -35,7 +37,21 @@ class SetAside(NamedTuple):
     event: Event
     reason: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return {"event": self.event.to_dict(), "reason": self.reason}
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> SetAside:
+        """Return what :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+        """
+        return cls(within(Event, record["event"]), record["reason"])
+
+
+@json_record()
 class Withdrawn(NamedTuple):
     """An event that was told and taken back: the fold is as if it had never been told.
 
@@ -46,7 +62,34 @@ class Withdrawn(NamedTuple):
     event: Event
     by: Event
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        return {"event": self.event.to_dict(), "by": self.by.to_dict()}
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Withdrawn:
+        """Return what :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError: a key is missing.
+        """
+        return cls(within(Event, record["event"]), within(Event, record["by"]))
+
+
+def _written() -> dict[str, Any]:
+    from .effect import Effect
+
+    return {
+        "deal": Deal,
+        "moves": tuple[Move, ...],
+        "visits": tuple[Visit, ...],
+        "aside": tuple[SetAside, ...],
+        "withdrawn": tuple[Withdrawn, ...],
+        "effects": tuple[Effect, ...],
+    }
+
+
+@json_record(_written, optional=("aside", "withdrawn", "effects"))
 class History:
     """What a deal has been through: one stage at every instant since it was opened.
 
@@ -134,8 +177,8 @@ class History:
             "deal": self.deal.to_dict(),
             "moves": [move.to_dict() for move in self.moves],
             "visits": [visit.to_dict() for visit in self.visits],
-            "aside": [{"event": e.to_dict(), "reason": why} for e, why in self.aside],
-            "withdrawn": [{"event": e.to_dict(), "by": by.to_dict()} for e, by in self.withdrawn],
+            "aside": [each.to_dict() for each in self.aside],
+            "withdrawn": [each.to_dict() for each in self.withdrawn],
             "effects": [effect.to_dict() for effect in self.effects],
         }
 
@@ -151,22 +194,16 @@ class History:
             InstantError: an instant is none.
         """
         stages = tuple(stages)
-        moves = [Move.from_dict(move, stages) for move in record["moves"]]
-        visits = [Visit.from_dict(visit, stages) for visit in record["visits"]]
+        moves = [within(Move, move, stages) for move in record["moves"]]
+        visits = [within(Visit, visit, stages) for visit in record["visits"]]
         # One visit more than moves: the first is the one that a baseline began in.
         start = visits.pop(0) if len(visits) > len(moves) else None
-        deal = Deal.from_dict(record["deal"], stages)
-        aside = [
-            SetAside(Event.from_dict(told["event"]), told["reason"])
-            for told in record.get("aside", ())
-        ]
-        withdrawn = [
-            Withdrawn(Event.from_dict(told["event"]), Event.from_dict(told["by"]))
-            for told in record.get("withdrawn", ())
-        ]
+        deal = within(Deal, record["deal"], stages)
+        aside = [within(SetAside, told) for told in record.get("aside", ())]
+        withdrawn = [within(Withdrawn, told) for told in record.get("withdrawn", ())]
         from .effect import Effect
 
-        effects = map(Effect.from_dict, record.get("effects", ()))
+        effects = [within(Effect, told) for told in record.get("effects", ())]
         return cls(deal, moves, start, [visit.key for visit in visits], aside, withdrawn, effects)
 
     def __eq__(self, other: object) -> bool:

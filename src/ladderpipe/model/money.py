@@ -11,6 +11,7 @@ from typing import Any, Final
 from ..errors import InvalidEventError
 
 __all__ = [
+    "AMOUNT",
     "MOST_PLACES",
     "amount",
     "amount_text",
@@ -18,6 +19,7 @@ __all__ = [
     "currency_code",
     "may_be_too_much",
     "product",
+    "read_amount",
     "shortest",
     "stored_amount",
     "total",
@@ -32,6 +34,9 @@ the sum of a million deals, each multiplied by thirty years of days."""
 
 MOST_PLACES: Final = 10
 """Decimal places of an amount; a line's total is rounded to them, half to even."""
+
+AMOUNT: Final = r"^-?[0-9]+(\.[0-9]+)?$"
+"""How records write an amount, as a regular expression of JSON Schema."""
 
 _MANY_DIGITS: Final = 14
 _FINEST: Final = Decimal(1).scaleb(-MOST_PLACES)
@@ -127,6 +132,19 @@ def stored_amount(text: str) -> Decimal:
     if not found.is_finite():
         raise InvalidOperation(f"{text!r} is no amount")
     return found
+
+
+def read_amount(told: Any) -> Decimal:
+    """Return the amount that a record holds; one that has been read is itself.
+
+    Raises:
+        InvalidEventError: it is none, or not written as :func:`amount_text` writes it.
+    """
+    if isinstance(told, Decimal) and told.is_finite():
+        return told
+    if isinstance(told, str) and re.fullmatch(AMOUNT, told):
+        return Decimal(told)
+    raise InvalidEventError(f"{told!r} is no amount as records write it: say '899.00', as text")
 
 
 def amount_text(value: Decimal) -> str:

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from ..public import publish
 from .clock import instant, instant_text
 from .event import Event
+from .record import json_record, within
 from .stage import Stage, stage_called
 
 __all__ = ["Move"]
 
 
+@json_record()
 class Move(NamedTuple):
     """The passage from one stage into another. A named tuple, since histories hold millions.
 
@@ -70,7 +72,7 @@ class Move(NamedTuple):
             instant(record["at"]),
             None if recorded_at is None else instant(recorded_at),
             record["rule"],
-            None if event is None else Event.from_dict(event),
+            None if event is None else within(Event, event),
         )
 
 

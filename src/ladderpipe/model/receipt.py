@@ -14,6 +14,7 @@ from ..public import publish
 from .deal import Deal
 from .event import Identity
 from .move import Move
+from .record import json_record, within
 from .stage import Stage
 
 __all__ = ["Outcome", "Receipt"]
@@ -56,6 +57,7 @@ def _as_deal(stands: _Stands | None) -> Deal | None:
     return None if stands is None else stands.as_deal()
 
 
+@json_record(lambda: {"deal": Deal | None})
 @attrs.frozen(repr=False)
 class Receipt:
     """What a board answers to an event.
@@ -114,7 +116,7 @@ class Receipt:
             "refolded": self.refolded,
             "reason": self.reason,
             "undeclared": self.undeclared,
-            "event": None if self.event is None else self.event._asdict(),
+            "event": None if self.event is None else self.event.to_dict(),
             "late": self.late,
         }
 
@@ -133,12 +135,12 @@ class Receipt:
         deal, event = record["deal"], record.get("event")
         return cls(
             Outcome(record["outcome"]),
-            None if deal is None else Deal.from_dict(deal, stages),
-            tuple(Move.from_dict(move, stages) for move in record["moves"]),
-            record["refolded"],
+            None if deal is None else within(Deal, deal, stages),
+            tuple(within(Move, move, stages) for move in record.get("moves", ())),
+            record.get("refolded", False),
             record.get("reason"),
             record.get("undeclared"),
-            None if event is None else Identity(**event),
+            None if event is None else within(Identity, event),
             record.get("late", False),
         )
 

@@ -13,6 +13,7 @@ from ..errors import DefinitionError, InvalidEventError
 from ..public import publish
 from .canonical import canonical, plain_text
 from .event import MAX_NAME
+from .record import plain_validator
 
 __all__ = ["DoStep", "Purpose", "Stage", "Status", "WaitStep", "do", "wait"]
 
@@ -263,6 +264,15 @@ class Stage(str):
 
     def __repr__(self) -> str:
         return f"Stage({self.key!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> dict[str, Any]:
+        # In JSON a stage is its key. Its pattern says what _KEY does, in the words that every
+        # validator knows.
+        pattern = r"^[A-Za-z_][A-Za-z0-9_]*(-[A-Za-z0-9_]+)*$"
+        shape = {"type": "str", "pattern": pattern, "max_length": MAX_NAME}
+        read = plain_validator(lambda key: stage_called(key, ()), shape)
+        return {**read, "serialization": {"type": "function-plain", "function": str.__str__}}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self.key, attrs_of(self)))

@@ -12,11 +12,13 @@ from .clock import instant, instant_text
 from .event import Event
 from .lazy import LazySequence
 from .move import Move
+from .record import json_record
 from .stage import Stage, stage_called
 
 __all__ = ["Visit", "Visits", "visit_key", "visit_keys"]
 
 
+@json_record()
 class Visit(NamedTuple):
     """A stay in a stage, ``[entered_at, left_at)``.
 

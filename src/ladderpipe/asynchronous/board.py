@@ -8,7 +8,7 @@ import functools
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from ..board.board import DEFAULT_POLL, Board
 from ..board.listing import PAGE
@@ -23,6 +23,9 @@ from ..stores import Store, bridge
 from .session import BridgedSession
 from .strands import Threads, in_greenlet
 from .worker import AsyncHandler, Stop, as_plain_handler, stopping_on_signals
+
+if TYPE_CHECKING:
+    from ..stores.sqlalchemy_url import Engine, RenderedUrl
 
 __all__ = ["AsyncBoard"]
 
@@ -103,19 +106,33 @@ class AsyncBoard:
 
     @classmethod
     async def open(
-        cls, pipeline: Pipeline, url: str, clock: Clock | None = None, **settings: Any
+        cls,
+        pipeline: Pipeline,
+        url: str | RenderedUrl | None = None,
+        clock: Clock | None = None,
+        *,
+        engine: Engine | None = None,
+        **settings: Any,
     ) -> AsyncBoard:
         """Open a board on the store that a URL names, for example ``postgresql://host/shop``.
 
         Args:
+            url: one of ours or one of SQLAlchemy's, such as ``postgresql+psycopg://host/shop``.
+            engine: instead of a URL, an SQLAlchemy ``AsyncEngine`` or ``Engine`` on the database;
+                the board has connections of its own there.
             settings: what :class:`Board` takes beside these.
 
         Raises:
+            TypeError: neither a URL nor an engine is given, or both.
             StoreError: the URL names no store, or it cannot be opened.
             PipelineChangedError: the store holds another definition of this pipeline.
         """
+        if engine is not None and url is None and hasattr(engine, "sync_engine"):
+            from ..stores.sqlalchemy_url import awaited_url_of
+
+            url, engine = await awaited_url_of(engine), None
         opening = asyncio.ensure_future(
-            asyncio.to_thread(_BridgedBoard.open, pipeline, url, clock, **settings)
+            asyncio.to_thread(_BridgedBoard.open, pipeline, url, clock, engine=engine, **settings)
         )
         try:
             board = await asyncio.shield(opening)

@@ -20,7 +20,7 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..public import publish
-from ..stores import Store, open_store
+from ..stores import Store, open_store, store_of
 from . import handle, hold, read
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..model.held import Held
     from ..model.report import BatchReport, DeliveryReport, TickReport
     from ..stores.filters import Scope
+    from ..stores.sqlalchemy_url import Engine, RenderedUrl
     from . import forget, listing, migrate, task_list, worker
     from .findings import Health
     from .publish import Published
@@ -128,18 +129,28 @@ class Board:
 
     @classmethod
     def open(
-        cls, pipeline: Pipeline, url: str, clock: Clock | None = None, **settings: Any
+        cls,
+        pipeline: Pipeline,
+        url: str | RenderedUrl | None = None,
+        clock: Clock | None = None,
+        *,
+        engine: Engine | None = None,
+        **settings: Any,
     ) -> Board:
         """Open a board on the store that a URL names, for example ``sqlite:///shop.db``.
 
         Args:
+            url: one of ours or one of SQLAlchemy's, such as ``postgresql+psycopg://host/shop``.
+            engine: instead of a URL, an SQLAlchemy ``Engine`` on the database; the board has
+                connections of its own there.
             settings: what :class:`Board` takes beside these.
 
         Raises:
+            TypeError: neither a URL nor an engine is given, or both.
             StoreError: the URL names no store, or it cannot be opened.
             PipelineChangedError: the store holds another definition of this pipeline.
         """
-        store = open_store(url)
+        store = _opened(url, engine)
         try:
             return cls(pipeline, store=store, clock=clock, **settings)
         except BaseException:
@@ -1235,6 +1246,14 @@ class Board:
                 for one in self.summary()
             ],
         )
+
+
+def _opened(url: str | RenderedUrl | None, engine: Engine | None) -> Store:
+    if url is not None and engine is None:
+        return open_store(url)
+    if engine is not None and url is None:
+        return store_of(engine)
+    raise TypeError("a board is opened by a URL, or by engine=: give one of them")
 
 
 publish("ladderpipe", Board)

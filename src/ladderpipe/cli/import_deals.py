@@ -19,7 +19,8 @@ from ..logs.crm_map import crm_map, shipped_crm_maps
 from ..logs.deal_export import DealExport, told_deals
 from ..model.deal_import import ImportReport, OverdueDeal
 from ..pipeline import Pipeline
-from .loading import loaded_pipeline
+from ..stores import open_store
+from .loading import loaded_pipeline, only_existing
 from .options import Allow, Errors, Into, Json, Language, NeededPipeline
 from .printing import (
     console,
@@ -165,12 +166,14 @@ def _board(ladder: Pipeline, into: str, dry_run: bool) -> Iterator[Board]:
 
 def _found(ladder: Pipeline, into: str) -> Board:
     """Return a board that only reads; one of this process's memory where there is none yet."""
-    file = into.removeprefix("sqlite:///")
-    if file != into and not Path(file).exists():
-        return Board(ladder)  # SQLite would make the file
     try:
-        return Board.open(ladder, into, read_only=True)
+        store = open_store(into, **only_existing(into))
     except StoreError:
+        return Board(ladder)
+    try:
+        return Board(ladder, store=store, read_only=True)
+    except StoreError:
+        store.close()
         return Board(ladder)
 
 

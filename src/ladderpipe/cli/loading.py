@@ -26,6 +26,7 @@ __all__ = [
     "find_modules_here",
     "imported",
     "loaded_pipeline",
+    "only_existing",
     "pipelines_in",
     "reading_board",
     "stored_pipeline",
@@ -135,10 +136,14 @@ def existing_store(url: str) -> Iterator[Store]:
     Raises:
         StoreError: there is none.
     """
-    if url.startswith(("sqlite:", "postgresql:", "postgres:")):
-        url = f"{url}{'&' if '?' in url else '?'}create=false"
-    with contextlib.closing(open_store(url)) as store:
+    with contextlib.closing(open_store(url, **only_existing(url))) as store:
         yield store
+
+
+def only_existing(url: str) -> dict[str, bool]:
+    """Return the option by which a store of ours is opened only where it is there."""
+    database = url.partition(":")[0].partition("+")[0]
+    return {"create": False} if database in ("sqlite", "postgresql", "postgres") else {}
 
 
 def stored_pipeline(

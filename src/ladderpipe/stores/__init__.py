@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .filters import DealFilter
     from .memory import MemoryStore
     from .postgres.store import PostgresStore as PostgresStore
+    from .sqlalchemy_url import Engine, RenderedUrl
 
 __all__ = [
     "Changed",
@@ -54,6 +55,7 @@ __all__ = [
     "Transaction",
     "open_store",
     "register_store",
+    "store_of",
 ]
 
 _openers: dict[str, Callable[[str], Store]] = {}
@@ -64,13 +66,25 @@ def register_store(scheme: str, opener: Callable[[str], Store]) -> None:
     _openers[scheme] = opener
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str | RenderedUrl, **options: object) -> Store:
     """Open the store that a URL names, for example ``sqlite:///shop.db``.
+
+    SQLAlchemy's URLs are taken too, with a driver in them, ``postgresql+psycopg://…``.
+
+    Args:
+        options: what may follow in the URL, for example ``schema="sales"``.
 
     Raises:
         StoreError: no store answers to its scheme, or it cannot be opened.
     """
     scheme, separator, _ = str(url).partition(":")
+    if not isinstance(url, str) or ("+" in scheme and scheme not in _openers):
+        from .sqlalchemy_url import plain_url
+
+        url = plain_url(url)
+        scheme = url.partition(":")[0]
+    if options:
+        url = _with_options(url, options)
     if not separator or scheme not in _openers:
         # What follows a colon may be a password.
         shown = f"{scheme}:…" if separator else url
@@ -80,6 +94,31 @@ def open_store(url: str) -> Store:
             "for example sqlite:///shop.db"
         )
     return _openers[scheme](url)
+
+
+def store_of(engine: Engine, **options: object) -> Store:
+    """Open the store on the database of an SQLAlchemy engine, through connections of its own.
+
+    Args:
+        engine: an ``Engine`` on a SQLite file or on PostgreSQL.
+        options: what may follow in the URL of a store, for example ``schema="sales"``.
+
+    Raises:
+        StoreError: the engine cannot connect, has to be awaited, or its database is in memory.
+    """
+    from .sqlalchemy_url import url_of
+
+    return open_store(url_of(engine), **options)
+
+
+def _with_options(url: str, options: Mapping[str, object]) -> str:
+    from urllib.parse import quote, urlencode
+
+    told = {
+        name: str(value).lower() if value is True or value is False else value
+        for name, value in options.items()
+    }
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(told, quote_via=quote)}"
 
 
 def _open_postgres(url: str) -> Store:

@@ -15,6 +15,7 @@ PACKAGES: Final = (
     "ladderpipe.mail",
     "ladderpipe.policy",
     "ladderpipe.problems",
+    "ladderpipe.sqlalchemy",
     "ladderpipe.stores",
     "ladderpipe.templates",
     "ladderpipe.testing",

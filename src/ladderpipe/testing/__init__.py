@@ -15,14 +15,17 @@ from ladderpipe.extras import how_to_install
 
 if TYPE_CHECKING:
     from .assertions import assert_single_stage
+    from .conformance.cases import ConformanceCase, conformance_cases
     from .machine import LadderStateMachine, ladder_state_machine
     from .store_contract import assert_store_contract
     from .strategies import events, events_and_hands, events_of_many_deals, pipelines
 
 __all__ = [
+    "ConformanceCase",
     "LadderStateMachine",
     "assert_single_stage",
     "assert_store_contract",
+    "conformance_cases",
     "events",
     "events_and_hands",
     "events_of_many_deals",
@@ -31,9 +34,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ConformanceCase": "conformance.cases",
     "LadderStateMachine": "machine",
     "assert_single_stage": "assertions",
     "assert_store_contract": "store_contract",
+    "conformance_cases": "conformance.cases",
     "events": "strategies",
     "events_and_hands": "strategies",
     "events_of_many_deals": "strategies",

@@ -1,0 +1,2 @@
+/** What an event says cannot be used: it is set aside. */
+export class Refusal extends Error {}

@@ -57,6 +57,7 @@ ROOMS_OF = {
     "opentelemetry": {"observability"},
     "polars": {"cli", "insight"},
     "psycopg": {"stores"},
+    "psycopg2": {"stores"},
     "psycopg_pool": {"stores"},
     "pytest": {"testing"},
     "rich": {"cli"},

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import django
 import psycopg
+import psycopg2
 import sqlalchemy
 from django.conf import settings
 from django.db import connections, transaction
@@ -80,6 +81,37 @@ class Psycopg:
         self.given.execute(ADD_ORDER.format(order))
 
 
+class Psycopg2:
+    """psycopg2, which begins by itself and nests by savepoints of the caller's."""
+
+    def __init__(self, url: str) -> None:
+        self.given = psycopg2.connect(url)
+        self.close = self.given.close
+
+    @contextlib.contextmanager
+    def block(self) -> Iterator[None]:
+        if self.given.info.transaction_status == 0:
+            with self.given:
+                self._execute("SELECT")  # only a statement begins
+                yield
+            return
+        self._execute("SAVEPOINT mine")
+        try:
+            yield
+        except BaseException:
+            self._execute("ROLLBACK TO mine")
+            raise
+        finally:
+            self._execute("RELEASE mine")
+
+    def insert(self, order: str) -> None:
+        self._execute(ADD_ORDER.format(order))
+
+    def _execute(self, statement: str) -> None:
+        with self.given.cursor() as cursor:
+            cursor.execute(statement)
+
+
 def driver(url: str) -> Caller:
     """Return who calls without a framework."""
     return Sqlite3(url) if url.startswith("sqlite") else Psycopg(url)
@@ -110,6 +142,13 @@ class SqlAlchemySession(SqlAlchemy):
         self.given = Session(engine_on(url))
 
 
+class SessionOnPsycopg2(SqlAlchemy):
+    """A SQLAlchemy ``Session`` over psycopg2."""
+
+    def __init__(self, url: str) -> None:
+        self.given = Session(engine_on(url, driver="psycopg2"))
+
+
 class Django:
     """Django's ``connection``."""
 
@@ -133,11 +172,13 @@ class Django:
         del connections[ALIAS]
 
 
-def engine_on(url: str, *, begins: bool = True, **options: Any) -> sqlalchemy.Engine:
+def engine_on(
+    url: str, *, begins: bool = True, driver: str = "psycopg", **options: Any
+) -> sqlalchemy.Engine:
     """Return an engine; on SQLite, one that *begins* transactions where SQLAlchemy says so."""
     options["poolclass"] = sqlalchemy.NullPool
     if not url.startswith("sqlite"):
-        given = sqlalchemy.make_url(url).set(drivername="postgresql+psycopg")
+        given = sqlalchemy.make_url(url).set(drivername=f"postgresql+{driver}")
         return sqlalchemy.create_engine(given, **options)
     if not begins:
         return sqlalchemy.create_engine(url, **options)

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from ladderpipe.errors import EventConflictError, HookError, MoveNotAllowedError, StoreError
 from ladderpipe.stores import open_store
 from tests.shops import Shop, lead_ladder, register
-from tests.web.callers import Caller, Django, SqlAlchemy, SqlAlchemySession, driver, engine_on
+from tests.web.callers import (
+    Caller,
+    Django,
+    Psycopg2,
+    SessionOnPsycopg2,
+    SqlAlchemy,
+    SqlAlchemySession,
+    driver,
+    engine_on,
+)
 
 _names = itertools.count(1)
 
@@ -66,10 +75,12 @@ def shop(url: str) -> Iterator[Shop]:
 
 @pytest.fixture(
     scope="module",
-    params=[driver, SqlAlchemy, SqlAlchemySession, Django],
+    params=[driver, SqlAlchemy, SqlAlchemySession, Django, Psycopg2, SessionOnPsycopg2],
     ids=lambda kind: kind.__name__,
 )
 def caller(request: pytest.FixtureRequest, url: str, shop: Shop) -> Iterator[Caller]:
+    if request.param in (Psycopg2, SessionOnPsycopg2) and url.startswith("sqlite"):
+        pytest.skip("psycopg2 is PostgreSQL's")
     with closing(request.param(url)) as found:
         yield found
 

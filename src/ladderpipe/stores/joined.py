@@ -15,7 +15,7 @@ __all__ = ["has_failed", "is_closed", "is_in_transaction", "unwrap"]
 
 
 def unwrap(connection: Any) -> Any:
-    """Return the connection of psycopg or sqlite3 that a caller's connection stands for.
+    """Return the connection of psycopg, psycopg2 or sqlite3 that a caller's connection stands for.
 
     Taken are the drivers' own connections, a SQLAlchemy ``Connection`` or ``Session``, whose
     transaction is begun as a first statement would begin it, and Django's ``connection``. Those
@@ -62,7 +62,7 @@ def is_in_transaction(connection: Any) -> bool:
     found = getattr(connection, "in_transaction", None)
     if found is not None:
         return bool(found)
-    # psycopg's, where zero stands for idle.
+    # psycopg's and psycopg2's, where zero stands for idle.
     status = getattr(getattr(connection, "info", None), "transaction_status", None)
     return status is None or status != 0
 

@@ -21,6 +21,7 @@ from ..bridge import awaits
 from ..joined import unwrap
 from .listener import Listener
 from .names import Names
+from .older_driver import OlderConnection, is_of_psycopg2
 from .schema import migrate
 from .transaction import NOTICE, PostgresTransaction
 from .wire import OwnConnection, PlainConnection, Wire, undoing
@@ -289,14 +290,16 @@ class JoinedPostgresStore:
             from .awaited import AwaitedConnection
 
             driver = AwaitedConnection(driver)
+        elif is_of_psycopg2(driver):
+            driver = OlderConnection(driver)
         elif not isinstance(driver, psycopg.Connection):
             raise StoreError(
-                "a PostgreSQL board joins a connection of psycopg 3, of SQLAlchemy or Django over "
-                f"it, and not {type(driver).__module__}.{type(driver).__qualname__}"
+                "a PostgreSQL board joins a connection of psycopg 3 or psycopg2, of SQLAlchemy or "
+                f"Django over it, and not {type(driver).__module__}.{type(driver).__qualname__}"
             )
         self._connection: PlainConnection = driver
         self._names = names
-        self.is_awaited = not isinstance(driver, psycopg.Connection)
+        self.is_awaited = not isinstance(driver, psycopg.Connection | OlderConnection)
 
     @contextlib.contextmanager
     def transaction(self, write: bool = True) -> Iterator[PostgresTransaction]:

@@ -28,6 +28,7 @@ from .statements import Many
 
 if TYPE_CHECKING:
     from .awaited import AwaitedConnection, AwaitedCursor
+    from .older_driver import OlderConnection, OlderCursor
 
 __all__ = ["OwnConnection", "Wire", "for_many", "undoing"]
 
@@ -90,9 +91,9 @@ class OwnConnection(Guarded, psycopg.Connection[TupleRow]):
         self.cursor_factory = GuardedCursor
 
 
-PlainConnection: TypeAlias = "psycopg.Connection[Any] | AwaitedConnection"
+PlainConnection: TypeAlias = "psycopg.Connection[Any] | AwaitedConnection | OlderConnection"
 """A connection of psycopg's that plain code can use."""
-PlainCursor: TypeAlias = "psycopg.Cursor[TupleRow] | AwaitedCursor"
+PlainCursor: TypeAlias = "psycopg.Cursor[TupleRow] | AwaitedCursor | OlderCursor"
 
 
 class Wire:

@@ -31,7 +31,7 @@ KILLS: Final = 4
 NOW: Final = "2026-01-09T09:00:00Z"
 UPGRADE: Final = """
 import os, signal, sys
-from ladderpipe.stores.sqlite import store
+from ladderpipe.stores.sqlite import store, upgrade
 
 path, at_once, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 done = 0
@@ -48,7 +48,7 @@ class Counting(store.SqliteStore):
         connection.set_progress_handler(step, 10)
         return connection
 
-store.COPIED_AT_ONCE = at_once
+upgrade.COPIED_AT_ONCE = at_once
 Counting(path).close()
 print(done)
 """

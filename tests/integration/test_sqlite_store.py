@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,9 @@ import pytest
 from ladderpipe import Board, ManualClock, SqliteStore
 from ladderpipe.errors import StoreError
 from ladderpipe.stores import open_store
-from ladderpipe.stores.sqlite.schema import MIGRATIONS
+from ladderpipe.stores.sqlite import schema, upgrade
+from ladderpipe.stores.sqlite import store as sqlite
+from ladderpipe.stores.sqlite.migrations import MIGRATIONS
 from tests.shops import START, Shop, assert_is_the_fold, contents, lead_ladder, register
 
 
@@ -115,11 +118,10 @@ def test_a_database_with_other_tables_is_shared_with_them(path: Path):
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from ladderpipe.stores.sqlite import store as sqlite
-
     SqliteStore(path).close()
     broken = (*MIGRATIONS, "CREATE TABLE ladder_more (id INTEGER);\nCREATE TABLE ladder_deals (x)")
-    monkeypatch.setattr(sqlite, "MIGRATIONS", broken)
+    monkeypatch.setattr(sqlite, "VERSION", len(broken))
+    monkeypatch.setattr(upgrade, "MIGRATIONS", broken)
     with pytest.raises(StoreError, match="already exists"):
         SqliteStore(path)
     monkeypatch.undo()
@@ -129,18 +131,48 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
 
 
 def test_an_upgrade_runs_the_missing_steps_alone(path: Path, monkeypatch: pytest.MonkeyPatch):
-    from ladderpipe.stores.sqlite import store as sqlite
-
     SqliteStore(path).close()
-    monkeypatch.setattr(
-        sqlite, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE ladder_more (id INTEGER)")
-    )
+    longer = (*MIGRATIONS, "CREATE TABLE ladder_more (id INTEGER)")
+    monkeypatch.setattr(sqlite, "VERSION", len(longer))
+    monkeypatch.setattr(upgrade, "MIGRATIONS", longer)
     for _ in range(2):
         store = SqliteStore(path)
         tables = contents(store)
         store.close()
         assert tables["ladder_more"] == []
         assert tables["ladder_schema"] == [(len(MIGRATIONS) + 1,)]
+
+
+def test_a_new_file_has_the_very_tables_that_all_upgrades_together_make(path: Path):
+    with sqlite3.connect(":memory:", isolation_level=None) as stepped:
+        upgrade.upgrade(stepped)
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as new:
+        assert made_in(new) == made_in(stepped)
+        assert version_in(new) == version_in(stepped) == schema.VERSION
+    new.close()
+    stepped.close()
+
+
+def made_in(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Return all that was made, in its order, with its words, columns and what indexes hold."""
+    made = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql > '' ORDER BY rowid"
+    )
+    return [
+        (kind, name, table, re.sub(r"[\s\"]", "", sql), repr(columns_of(connection, kind, name)))
+        for kind, name, table, sql in made.fetchall()
+    ]
+
+
+def columns_of(connection: sqlite3.Connection, kind: str, name: str) -> list[tuple[Any, ...]]:
+    facts = "index_xinfo" if kind == "index" else "table_xinfo"
+    return connection.execute(f"PRAGMA {facts}({name})").fetchall()
+
+
+def version_in(connection: sqlite3.Connection) -> int:
+    ((version,),) = connection.execute("SELECT version FROM ladder_schema").fetchall()
+    return int(version)
 
 
 def test_write_ahead_logging_is_on(shop: Shop):

@@ -236,15 +236,18 @@ class SqlTransaction(SqlListing):
 
     # -- the database itself ------------------------------------------------------------------
 
-    def _structure(self, migrations: Sequence[str]) -> Structure:
-        """Compare what is there with what the migrations make."""
+    def _structure(self, scripts: Sequence[str], newest: int | None = None) -> Structure:
+        """Compare what is there with what the scripts make, a version each unless told."""
         ((version,),) = self._read(self._sql.SCHEMA_VERSION)
         present = {row[0] for row in self._read(self._sql.INDEXES)}
-        made = indexes_made_by(migrations)
+        made = indexes_made_by(scripts)
         missing = {name: text for name, text in sorted(made.items()) if name not in present}
-        return Structure(version, len(migrations), missing)
+        return Structure(version, len(scripts) if newest is None else newest, missing)
 
     # -- pipelines ----------------------------------------------------------------------------
+
+    def share_pipeline(self, pipeline: int) -> None:
+        """Do nothing: who may write is alone anyway."""
 
     def pipelines(self) -> list[PipelineRow]:
         return [PipelineRow(*row) for row in self._read(self._sql.PIPELINES)]

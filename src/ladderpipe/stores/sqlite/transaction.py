@@ -30,7 +30,7 @@ from ..stored_deal import FOUND_BY, VALUE
 from ..words import Words
 from . import statements as sql
 from .connection import OwnConnection
-from .schema import MIGRATIONS
+from .schema import SCHEMA, VERSION
 
 __all__: list[str] = []
 
@@ -173,7 +173,7 @@ class SqliteTransaction(MicrosTransaction):
         return [text for text in damage if text != "ok"] + orphans[:10]
 
     def structure(self) -> Structure:
-        return self._structure(MIGRATIONS)
+        return self._structure([SCHEMA], VERSION)
 
     def database_now(self) -> None:
         """Return ``None``: SQLite runs in this process and by its clock."""

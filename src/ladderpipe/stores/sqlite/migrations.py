@@ -1,0 +1,518 @@
+"""The numbered steps that bring an older file's tables to what :mod:`.schema` has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BESIDES", "COPIES", "KEEPS_AS_IT_IS", "LISTS", "MIGRATIONS", "NARROW", "TASKS"]
+
+LISTS: Final = 11
+"""The step that makes room for what lists are sorted by, which is then worked out of the data."""
+
+TASKS: Final = 12
+"""The step from which on tasks note by when they are to be done, which their payloads say."""
+
+NARROW: Final = 15
+"""The step that replaces events and moves by what stands beside them by then, deal after deal."""
+
+BESIDES: Final = """
+CREATE TABLE ladder_words (
+    id INTEGER PRIMARY KEY,
+    word TEXT NOT NULL UNIQUE
+);
+CREATE TABLE ladder_narrow_events (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL,
+    type_word INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    digest BLOB,
+    recorded_at INTEGER NOT NULL,
+    undeclared INTEGER NOT NULL DEFAULT 0,
+    remark TEXT CHECK (remark IN ('after_closing', 'late')),
+    PRIMARY KEY (deal, at, seq, source, id),
+    UNIQUE (pipeline, source, id)
+) WITHOUT ROWID;
+CREATE TABLE ladder_narrow_moves (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    n INTEGER NOT NULL CHECK (n > 0),
+    visit_key BLOB NOT NULL,
+    out_of_word INTEGER,
+    into_word INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    rule_word INTEGER NOT NULL,
+    event_source TEXT,
+    event_id TEXT,
+    PRIMARY KEY (deal, n),
+    CHECK ((out_of_word IS NULL) = (n = 1)),
+    CHECK ((event_source IS NULL) = (event_id IS NULL))
+) WITHOUT ROWID;
+CREATE TABLE ladder_narrowed (
+    deal INTEGER NOT NULL
+);
+INSERT INTO ladder_narrowed VALUES (-9223372036854775808);
+"""
+"""Makes the tables that events and moves are copied into, and where it is noted how far."""
+
+COPIES: Final = (
+    """
+INSERT INTO ladder_words (word)
+SELECT type FROM ladder_events WHERE deal > ?1 AND deal <= ?2
+UNION SELECT rule FROM ladder_moves WHERE deal > ?1 AND deal <= ?2
+UNION SELECT into_stage FROM ladder_moves WHERE deal > ?1 AND deal <= ?2
+UNION SELECT out_of FROM ladder_moves WHERE deal > ?1 AND deal <= ?2 AND n > 1
+ON CONFLICT (word) DO NOTHING
+""",
+    """
+INSERT INTO ladder_narrow_events (deal, at, seq, source, id, pipeline, type_word, data, digest,
+    recorded_at, undeclared, remark)
+SELECT e.deal, e.at, e.seq, e.source, e.id, e.pipeline,
+    (SELECT id FROM ladder_words WHERE word = e.type), e.data,
+    ladder_digest(e.digest, e.type, d.deal, e.at, e.data), e.recorded_at, e.undeclared, e.remark
+FROM ladder_events e LEFT JOIN ladder_deals d ON d.id = e.deal
+WHERE e.deal > ?1 AND e.deal <= ?2
+""",
+    """
+INSERT INTO ladder_narrow_moves (deal, n, visit_key, out_of_word, into_word, at, recorded_at,
+    rule_word, event_source, event_id)
+SELECT deal, n, ladder_blob(visit_key), (SELECT id FROM ladder_words WHERE word = out_of),
+    (SELECT id FROM ladder_words WHERE word = into_stage), at, recorded_at,
+    (SELECT id FROM ladder_words WHERE word = rule), event_source, event_id
+FROM ladder_moves WHERE deal > ?1 AND deal <= ?2
+""",
+    "UPDATE ladder_narrowed SET deal = ?2 WHERE deal = ?1",
+)
+"""Copy the deals between two numbers."""
+
+KEEPS_AS_IT_IS: Final = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS ladder_{table}_stay_{way.lower()} "
+    f"BEFORE {way} ON ladder_{table} BEGIN SELECT RAISE(ABORT, 'a later ladderpipe is bringing "
+    "this file up to date, and this one cannot write in it any more: end this process'); END"
+    for table in ("events", "moves")
+    for way in ("INSERT", "UPDATE", "DELETE")
+)
+"""Keep processes of the former version from writing what was copied, between one batch and the
+next; they go on reading."""
+
+_INSTANT: Final = (
+    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000 - ({0} % 1000000 < 0), 'unixepoch')"
+    " || printf('.%06dZ', ({0} % 1000000 + 1000000) % 1000000)"
+)
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+CREATE TABLE ladder_pipelines (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    fingerprint TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    migrating TEXT
+);
+
+CREATE TABLE ladder_deals (
+    id INTEGER PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    deal TEXT NOT NULL,
+    stage TEXT,
+    visit INTEGER NOT NULL DEFAULT 0,
+    visit_key TEXT,
+    entered_at INTEGER,
+    activity_at INTEGER,
+    opened_at INTEGER,
+    closed_at INTEGER,
+    lost_from TEXT,
+    due_at INTEGER,
+    horizon INTEGER,
+    swept_to INTEGER,
+    quiet_to INTEGER,
+    last_event_at INTEGER,
+    cursor_at INTEGER,
+    cursor_phase INTEGER NOT NULL DEFAULT 0,
+    cursor_seq INTEGER NOT NULL DEFAULT 0,
+    cursor_rung INTEGER NOT NULL DEFAULT 0,
+    cursor_source TEXT NOT NULL DEFAULT '',
+    cursor_id TEXT NOT NULL DEFAULT '',
+    timers TEXT,
+    owner TEXT,
+    currency TEXT,
+    value TEXT,
+    has_effects INTEGER NOT NULL DEFAULT 0,
+    baseline_at INTEGER,
+    definition TEXT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    retry_at INTEGER,
+    removed_at INTEGER,
+    UNIQUE (pipeline, deal),
+    CHECK ((stage IS NULL) = (visit = 0)),
+    CHECK (stage IS NULL OR (visit_key IS NOT NULL AND entered_at >= opened_at)),
+    CHECK (stage IS NOT NULL OR due_at IS NULL),
+    CHECK (due_at >= entered_at)
+);
+CREATE INDEX ladder_deals_due ON ladder_deals (pipeline, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX ladder_deals_stage ON ladder_deals (pipeline, stage) WHERE stage IS NOT NULL;
+
+CREATE TABLE ladder_documents (
+    deal INTEGER PRIMARY KEY REFERENCES ladder_deals (id),
+    data TEXT NOT NULL
+);
+
+CREATE TABLE ladder_events (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    data TEXT NOT NULL,
+    digest TEXT,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (deal, at, seq, source, id),
+    UNIQUE (pipeline, source, id)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_moves (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    n INTEGER NOT NULL CHECK (n > 0),
+    visit_key TEXT NOT NULL,
+    out_of TEXT,
+    into_stage TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    left_at INTEGER CHECK (left_at >= at),
+    recorded_at INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    event_source TEXT,
+    event_id TEXT,
+    PRIMARY KEY (deal, n),
+    CHECK ((out_of IS NULL) = (n = 1)),
+    CHECK ((event_source IS NULL) = (event_id IS NULL))
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX ladder_moves_one_current ON ladder_moves (deal) WHERE left_at IS NULL;
+
+CREATE TABLE ladder_effects (
+    key TEXT PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    visit_key TEXT NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN ('into', 'out_of')),
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN
+        ('pending', 'claimed', 'delivered', 'cancelled', 'expired', 'dead', 'open')),
+    due_at INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    run_to_completion INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease TEXT,
+    error TEXT,
+    owner TEXT,
+    recorded_at INTEGER NOT NULL,
+    CHECK ((state = 'claimed') = (lease IS NOT NULL))
+) WITHOUT ROWID;
+CREATE INDEX ladder_effects_ready ON ladder_effects (pipeline, ready_at)
+    WHERE state IN ('pending', 'claimed');
+CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, due_at) WHERE state = 'open';
+CREATE INDEX ladder_effects_dead ON ladder_effects (pipeline, due_at) WHERE state = 'dead';
+CREATE INDEX ladder_effects_deal ON ladder_effects (deal, visit_key);
+""",
+    """
+CREATE TABLE ladder_held (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('aside', 'conflict', 'copy', 'future', 'failed')),
+    deal TEXT NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    data TEXT,
+    digest TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    told INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    retry_at INTEGER,
+    discarded_at INTEGER,
+    discarded_by TEXT,
+    note TEXT,
+    PRIMARY KEY (pipeline, key),
+    CHECK ((kind = 'aside') = (data IS NULL)),
+    CHECK (discarded_at IS NULL OR retry_at IS NULL)
+) WITHOUT ROWID;
+CREATE INDEX ladder_deals_swept ON ladder_deals (pipeline, swept_to) WHERE swept_to IS NOT NULL;
+CREATE INDEX ladder_held_deal ON ladder_held (pipeline, deal);
+CREATE INDEX ladder_held_retry ON ladder_held (pipeline, retry_at) WHERE retry_at IS NOT NULL;
+""",
+    """
+DROP INDEX IF EXISTS ladder_effects_ready;
+CREATE INDEX ladder_effects_ready ON ladder_effects (pipeline, name, ready_at)
+    WHERE state IN ('pending', 'claimed');
+DROP INDEX IF EXISTS ladder_effects_open;
+CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, owner, due_at)
+    WHERE state = 'open';
+CREATE INDEX ladder_deals_owner ON ladder_deals (pipeline, owner) WHERE owner IS NOT NULL;
+CREATE INDEX ladder_deals_troubled ON ladder_deals (pipeline, stage, failures)
+    WHERE failures > 0 OR (stage IS NULL AND definition IS NOT NULL);
+DROP INDEX IF EXISTS ladder_held_deal;
+CREATE INDEX ladder_held_deal ON ladder_held (deal);
+""",
+    """
+ALTER TABLE ladder_events ADD COLUMN undeclared INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type) WHERE undeclared;
+""",
+    """
+CREATE INDEX ladder_effects_put_off ON ladder_effects (pipeline, ready_at)
+    WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
+""",
+    """
+CREATE TABLE ladder_effects_now (
+    key TEXT PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    visit_key TEXT NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN ('into', 'out_of')),
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN
+        ('pending', 'claimed', 'delivered', 'cancelled', 'expired', 'dead', 'open', 'waiting',
+        'dropped')),
+    due_at INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    run_to_completion INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease TEXT,
+    error TEXT,
+    owner TEXT,
+    recorded_at INTEGER NOT NULL,
+    purpose TEXT CHECK (purpose IN ('marketing', 'transactional')),
+    channel TEXT CHECK (channel IN ('email', 'phone')),
+    address TEXT,
+    sent_at INTEGER,
+    delayed_until INTEGER,
+    decisions TEXT,
+    CHECK ((state = 'claimed') = (lease IS NOT NULL)),
+    CHECK ((purpose IS NULL) = (channel IS NULL))
+) WITHOUT ROWID;
+INSERT INTO ladder_effects_now (key, pipeline, deal, visit_key, phase, name, position, payload,
+    state, due_at, ready_at, expires_at, run_to_completion, attempts, lease, error, owner,
+    recorded_at)
+SELECT key, pipeline, deal, visit_key, phase, name, position, payload, state, due_at, ready_at,
+    expires_at, run_to_completion, attempts, lease, error, owner, recorded_at
+FROM ladder_effects;
+DROP TABLE ladder_effects;
+ALTER TABLE ladder_effects_now RENAME TO ladder_effects;
+CREATE INDEX ladder_effects_ready ON ladder_effects (pipeline, name, ready_at)
+    WHERE state IN ('pending', 'claimed');
+CREATE INDEX ladder_effects_open ON ladder_effects (pipeline, owner, due_at)
+    WHERE state = 'open';
+CREATE INDEX ladder_effects_dead ON ladder_effects (pipeline, due_at) WHERE state = 'dead';
+CREATE INDEX ladder_effects_deal ON ladder_effects (deal, visit_key);
+CREATE INDEX ladder_effects_put_off ON ladder_effects (pipeline, ready_at)
+    WHERE state = 'claimed' OR (state = 'pending' AND error IS NOT NULL);
+CREATE INDEX ladder_effects_waiting ON ladder_effects (deal, pipeline)
+    WHERE state = 'waiting';
+CREATE INDEX ladder_effects_address ON ladder_effects (address, sent_at)
+    WHERE address IS NOT NULL;
+
+ALTER TABLE ladder_deals ADD COLUMN customer TEXT;
+CREATE INDEX ladder_deals_unindexed ON ladder_deals (pipeline, id)
+    WHERE customer IS NULL AND definition IS NOT NULL;
+
+CREATE TABLE ladder_customers (
+    key TEXT NOT NULL,
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    PRIMARY KEY (key, deal)
+) WITHOUT ROWID;
+CREATE INDEX ladder_customers_deal ON ladder_customers (deal);
+
+CREATE TABLE ladder_crowds (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    key TEXT NOT NULL,
+    PRIMARY KEY (pipeline, key)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_secrets (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+""",
+    """
+CREATE TABLE ladder_subscriptions (
+    address TEXT NOT NULL,
+    wanted INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (address, wanted)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_arms (
+    key TEXT PRIMARY KEY,
+    arm TEXT NOT NULL CHECK (arm IN ('sent', 'held_out')),
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+ALTER TABLE ladder_deals ADD COLUMN merged_into TEXT;
+CREATE INDEX ladder_deals_merged ON ladder_deals (pipeline, merged_into)
+    WHERE merged_into IS NOT NULL;
+""",
+    """
+CREATE TABLE ladder_held_customers (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    key TEXT NOT NULL,
+    held TEXT NOT NULL,
+    PRIMARY KEY (pipeline, key, held)
+) WITHOUT ROWID;
+CREATE INDEX ladder_held_of ON ladder_held_customers (pipeline, held);
+""",
+    """
+ALTER TABLE ladder_events ADD COLUMN remark TEXT CHECK (remark IN ('after_closing', 'late'));
+CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
+    WHERE remark IS NOT NULL;
+""",
+    """
+ALTER TABLE ladder_subscriptions RENAME TO ladder_subscriptions_9;
+CREATE TABLE ladder_subscriptions (
+    address TEXT NOT NULL,
+    wanted INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (address, at, seq, source, id, pipeline, wanted)
+) WITHOUT ROWID;
+INSERT INTO ladder_subscriptions (address, wanted, at, seq, source, id)
+SELECT address, wanted, at, seq, source, id FROM ladder_subscriptions_9;
+DROP TABLE ladder_subscriptions_9;
+""",
+    """
+ALTER TABLE ladder_deals ADD COLUMN units INTEGER;
+ALTER TABLE ladder_deals ADD COLUMN fraction INTEGER;
+ALTER TABLE ladder_deals ADD COLUMN title TEXT;
+ALTER TABLE ladder_deals ADD COLUMN source TEXT;
+ALTER TABLE ladder_deals ADD COLUMN touched_at INTEGER;
+UPDATE ladder_deals SET touched_at = max(coalesce(last_event_at, 0), coalesce(entered_at, 0),
+    coalesce(removed_at, 0)) WHERE definition IS NOT NULL OR removed_at IS NOT NULL;
+DROP INDEX IF EXISTS ladder_deals_owner;
+CREATE INDEX ladder_deals_owner ON ladder_deals (pipeline, owner, id, stage)
+    WHERE owner IS NOT NULL;
+CREATE INDEX ladder_deals_touched ON ladder_deals (pipeline, touched_at);
+CREATE INDEX ladder_deals_by_age ON ladder_deals (pipeline, stage, entered_at)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_value ON ladder_deals (pipeline, stage, units, fraction)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_recent ON ladder_deals (pipeline, stage, last_event_at)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_due ON ladder_deals (pipeline, stage, due_at)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_by_title ON ladder_deals (pipeline, stage, title)
+    WHERE stage IS NOT NULL;
+CREATE INDEX ladder_deals_worth ON ladder_deals
+    (pipeline, stage, currency, units, fraction, owner, source) WHERE stage IS NOT NULL;
+
+CREATE TABLE ladder_search (
+    deal INTEGER PRIMARY KEY REFERENCES ladder_deals (id),
+    pipeline INTEGER NOT NULL,
+    company TEXT,
+    text TEXT NOT NULL
+);
+CREATE INDEX ladder_search_company ON ladder_search (pipeline, company)
+    WHERE company IS NOT NULL;
+""",
+    """
+DROP INDEX IF EXISTS ladder_effects_open;
+CREATE INDEX ladder_effects_open ON ladder_effects
+    (pipeline, owner, ready_at, key, expires_at, state) WHERE state = 'open';
+CREATE INDEX ladder_effects_urgent ON ladder_effects
+    (pipeline, ready_at, key, expires_at, state) WHERE state = 'open';
+""",
+    """
+DROP INDEX IF EXISTS ladder_moves_one_current;
+ALTER TABLE ladder_moves DROP COLUMN left_at;
+CREATE VIEW ladder_visits AS
+SELECT m.deal, m.n, m.visit_key, m.into_stage AS stage, m.at AS entered_at, later.at AS left_at
+FROM ladder_moves m
+LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
+""",
+    """
+CREATE TABLE ladder_checkpoints (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (deal, at)
+);
+
+CREATE TABLE ladder_totals (
+    pipeline INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    currency TEXT,
+    owner TEXT,
+    source TEXT,
+    deals INTEGER NOT NULL,
+    valued INTEGER NOT NULL,
+    billions INTEGER NOT NULL,
+    units INTEGER NOT NULL,
+    fraction INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX ladder_totals_of ON ladder_totals
+    (pipeline, stage, ifnull(currency, 0), ifnull(owner, 0), ifnull(source, 0));
+CREATE INDEX ladder_totals_empty ON ladder_totals (deals) WHERE deals = 0;
+INSERT INTO ladder_totals
+SELECT pipeline, stage, currency, owner, source, count(*), count(units),
+    coalesce(sum(units / 1000000000), 0), coalesce(sum(units % 1000000000), 0),
+    coalesce(sum(fraction), 0)
+FROM ladder_deals WHERE stage IS NOT NULL GROUP BY pipeline, stage, currency, owner, source;
+DROP INDEX IF EXISTS ladder_deals_worth;
+DROP INDEX IF EXISTS ladder_deals_stage;
+CREATE INDEX ladder_deals_stage ON ladder_deals (pipeline, stage, id, owner, source)
+    WHERE stage IS NOT NULL;
+""",
+    f"""
+DROP VIEW ladder_visits;
+DROP TABLE ladder_narrowed;
+DROP TABLE ladder_events;
+DROP TABLE ladder_moves;
+ALTER TABLE ladder_narrow_events RENAME TO ladder_events;
+ALTER TABLE ladder_narrow_moves RENAME TO ladder_moves;
+CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type_word) WHERE undeclared;
+CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
+    WHERE remark IS NOT NULL;
+CREATE VIEW ladder_visits AS
+SELECT m.deal, m.n, lower(hex(m.visit_key)) AS visit_key, stage.word AS stage, m.at AS entered_at,
+    later.at AS left_at
+FROM ladder_moves m
+LEFT JOIN ladder_words stage ON stage.id = m.into_word
+LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
+CREATE VIEW ladder_moves_read AS
+SELECT p.name AS pipeline, d.deal, m.n, out_of.word AS out_of, into_stage.word AS into_stage,
+    {_INSTANT.format("m.at")} AS at,
+    {_INSTANT.format("m.recorded_at")} AS recorded_at,
+    rule.word AS rule, m.event_source, m.event_id, lower(hex(m.visit_key)) AS visit_key
+FROM ladder_moves m
+JOIN ladder_deals d ON d.id = m.deal
+JOIN ladder_pipelines p ON p.id = d.pipeline
+LEFT JOIN ladder_words out_of ON out_of.id = m.out_of_word
+LEFT JOIN ladder_words into_stage ON into_stage.id = m.into_word
+LEFT JOIN ladder_words rule ON rule.id = m.rule_word;
+CREATE VIEW ladder_events_read AS
+SELECT p.name AS pipeline, d.deal, e.source, e.id, type.word AS type,
+    {_INSTANT.format("e.at")} AS at, e.seq, e.data, lower(hex(e.digest)) AS digest,
+    {_INSTANT.format("e.recorded_at")} AS recorded_at, e.undeclared, e.remark
+FROM ladder_events e
+JOIN ladder_deals d ON d.id = e.deal
+JOIN ladder_pipelines p ON p.id = d.pipeline
+LEFT JOIN ladder_words type ON type.id = e.type_word;
+""",
+)

@@ -141,3 +141,41 @@ def test_a_clock_set_back_does_not_keep_a_delivery_going(shop: Shop) -> None:
     shop.clock.time = START + 49 * HOUR
     shop.board.deliver()
     assert len(shop.sent) == 150
+
+
+def test_who_slept_after_a_look_at_the_clock_takes_no_lease_for_one_under_a_wrong_clock(
+    shop: Shop,
+) -> None:
+    shop.tell("filled")
+    shop.clock.time += 49 * HOUR
+    shop.board.tick()
+
+    def die(delivery: Any) -> None:
+        raise SystemExit
+
+    shop.board._session.handlers["email"] = die
+    with pytest.raises(SystemExit):
+        shop.board.deliver()
+    (claimed,) = shop.board.effects()
+    sleeper = WrongClock()
+    late = Board(shop.pipeline, store=shop.board._session.store, clock=sleeper)
+    late.handles("email")(lambda delivery: None)
+    sleeper.time = shop.clock.time - 24 * HOUR
+
+    def sleep() -> dt.datetime:
+        before, sleeper.time = sleeper.time, shop.clock.time + HOUR / 60
+        return before
+
+    sleeper.now = sleep  # type: ignore[method-assign]
+    late.deliver()
+    assert shop.board.effects() == [claimed]
+    assert lease_of(shop, claimed.key) == shop.clock.time + dt.timedelta(minutes=5)
+
+
+def lease_of(shop: Shop, key: str) -> dt.datetime:
+    session = shop.board._session
+    with session.store.transaction(write=False) as transaction:
+        row = transaction.effect(session.number, key)
+    assert row is not None
+    assert row.state == "claimed"
+    return row.ready_at

@@ -598,6 +598,56 @@ def test_what_is_recorded_is_recorded_when_the_lock_was_got():
 # -- several workers ----------------------------------------------------------------------------
 
 
+def test_what_was_delivered_and_the_next_one_share_a_commit(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+):
+    shop = shop_with(store, into_new=mail("hello"))
+    for number in range(5):
+        shop.tell("lead", f"deal-{number}")
+    written: list[bool] = []
+    begin = type(store).transaction
+
+    def counted(self: Any, write: bool = True) -> Any:
+        written.append(write)
+        return begin(self, write)
+
+    monkeypatch.setattr(type(store), "transaction", counted)
+    assert shop.board.deliver().delivered == 5
+    assert written.count(True) == 1 + 5, "the first claim, and each settling with the next claim"
+
+
+def test_what_was_delivered_is_settled_though_the_next_one_cannot_be_claimed(store: Any):
+    shop = shop_with(store, into_new=mail("hello"))
+    for deal in "ab":
+        shop.tell("lead", deal)
+    ladder = lead_ladder()
+    changed = type(ladder)("leads", stages=ladder.stages, rules=ladder.rules[:-1])
+
+    def adopt(delivery: Delivery) -> None:
+        Board(changed, store=store, clock=shop.clock, adopting=True).migrate()
+
+    shop.board._session.handlers["email"] = adopt
+    with pytest.raises(PipelineChangedError, match="another definition"):
+        shop.board.deliver()
+    assert sorted(str(effect.state) for effect in shop.board.effects()) == ["delivered", "pending"]
+
+
+def test_what_was_delivered_is_settled_before_timers_of_the_next_one_s_deal_are_fired(store: Any):
+    """They may wait for who holds that deal and waits for what was settled."""
+    raised: list[str] = []
+
+    def refuse(ctx: Any) -> None:
+        raised.append(ctx.deal.id)
+        raise OSError
+
+    shop = shop_with(store, into_new=mail("hello"), into_cold=refuse)
+    for deal in "ab":
+        shop.tell("lead", deal)
+    shop.board._session.handlers["email"] = lambda delivery: shop.wait(73)
+    report = shop.board.deliver()
+    assert (report.delivered, report.failed, len(raised)) == (1, 1, 1)
+
+
 def test_a_worker_with_an_old_definition_delivers_nothing_and_says_so(store: Any):
     shop = shop_with(store, into_new=mail("hello"))
     shop.tell("lead")

@@ -87,6 +87,7 @@ HOT: Final = frozenset(
         "SAVE_DEFINITION",
         "DATABASE_NOW",
         "SHARE_PIPELINE",
+        "SHARE_PIPELINE_BY_ID",
         "CHANGE_PIPELINE",
         "PIN_PIPELINE",
         "PIN_PIPELINE_BY_NAME",

@@ -187,7 +187,7 @@ MUTANTS = (
         "sqlite",
         claims_what_another_has,
         500,
-        "was delivering it",
+        "was delivering it|had it",
     ),
     Mutant("overlooks purchases", "memory", overlooks_purchases, 1000, "had bought"),
     Mutant("forgets what was sent", "memory", forgets_what_was_sent, 1000, "within 16 hours"),

@@ -955,10 +955,10 @@ class Board:
         self, deal: str | None = None, *, states: Sequence[EffectState] | None = None
     ) -> list[Effect]:
         """Return effects, of one deal or of all, in some states or in any, by due time."""
-        from . import deliver
+        from . import outbox
 
         refuse_inside_hook("board.effects")
-        return deliver.effects(self._session, deal, states)
+        return outbox.effects(self._session, deal, states)
 
     def unsent(self, deals: Iterable[str]) -> dict[str, list[Effect]]:
         """Return what these deals ask for and was not sent, by deal, those without left out.
@@ -970,10 +970,10 @@ class Board:
         Args:
             deals: their ids; they are all looked up at once.
         """
-        from . import deliver
+        from . import outbox
 
         refuse_inside_hook("board.unsent")
-        return deliver.unsent(self._session, deals)
+        return outbox.unsent(self._session, deals)
 
     def dead_letters(self) -> list[Effect]:
         """Return the effects whose last try failed."""
@@ -986,10 +986,10 @@ class Board:
             EffectNotFoundError: it is no dead letter, or an event that came late did away with the
                 visit that asked for it; then it is cancelled.
         """
-        from . import deliver
+        from . import outbox
 
         refuse_inside_hook("board.send_again")
-        deliver.send_again(self._session, effect if isinstance(effect, str) else effect.key)
+        outbox.send_again(self._session, effect if isinstance(effect, str) else effect.key)
 
     def drop(self, effect: Effect | str, *, by: str, reason: str) -> None:
         """Put a dead letter aside for good: it is not sent, and its decisions say who and why.
@@ -998,11 +998,11 @@ class Board:
             InvalidEventError: it is not said who drops it, or why.
             EffectNotFoundError: it is no dead letter.
         """
-        from . import deliver
+        from . import outbox
 
         refuse_inside_hook("board.drop")
         key = effect if isinstance(effect, str) else effect.key
-        deliver.drop(self._session, key, by, reason)
+        outbox.drop(self._session, key, by, reason)
 
     def tasks(
         self,
@@ -1072,13 +1072,13 @@ class Board:
             EffectNotFoundError: it is not open any more; the deal may have moved on.
             InvalidEventError: *to* or *by* is no name.
         """
-        from . import deliver, options
+        from . import options, outbox
 
         refuse_inside_hook("board.assign")
         options.check_actor(by)
         if to is not None:
             options.check_actor(to)
-        return deliver.assign(self._session, task if isinstance(task, str) else task.key, to, by)
+        return outbox.assign(self._session, task if isinstance(task, str) else task.key, to, by)
 
     def complete(self, task: Task | str) -> Task:
         """Note that a person has done a task.
@@ -1086,10 +1086,10 @@ class Board:
         Raises:
             EffectNotFoundError: it is not open any more; the deal may have moved on.
         """
-        from . import deliver
+        from . import outbox
 
         refuse_inside_hook("board.complete")
-        return deliver.complete(self._session, task if isinstance(task, str) else task.key)
+        return outbox.complete(self._session, task if isinstance(task, str) else task.key)
 
     # -- the past -----------------------------------------------------------------------------
 

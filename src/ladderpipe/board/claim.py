@@ -62,9 +62,11 @@ class Standing:
         return self.stored.visit_key
 
 
-def claim(session: Session, unit: Unit, seen: EffectRow) -> Claim | EffectState | Delayed | None:
+def claim(
+    session: Session, unit: Unit, seen: EffectRow, may_sweep: bool = True
+) -> Claim | EffectState | Delayed | None:
     """Take the lease on an effect, after firing its deal's timers; unless it is not to be sent."""
-    row, deal = bring_up_to_date(unit, seen, is_locked=True)
+    row, deal = bring_up_to_date(unit, seen, True, may_sweep)
     if row is None or not is_ready(row, unit.now):
         return None
     ended = why_not(unit, row, deal)
@@ -215,22 +217,27 @@ def give_up(
 
 
 def bring_up_to_date(
-    unit: Unit, seen: EffectRow, is_locked: bool = False
+    unit: Unit, seen: EffectRow, is_locked: bool = False, may_sweep: bool = True
 ) -> tuple[EffectRow | None, Standing | None]:
     """Lock the effect's deal, fire its due timers, and read both again.
 
     Args:
         is_locked: whether this transaction has them locked since before it saw the effect, so that
             nothing but the timers changes it.
+        may_sweep: whether timers may be fired; where some are due, there is nothing otherwise.
     """
-    found = unit.transaction.load_by_id(seen.deal_id)
-    if found is None:
+    if is_locked:
+        stored, document = unit.load(seen.deal, create=False)
+    else:
+        stored, document = unit.transaction.load_by_id(seen.deal_id) or (None, None)
+    if stored is None:
         return None, None
-    stored, document = found
     if stored.due_at is not None and stored.due_at <= unit.now:
+        if not may_sweep:
+            return None, None
         sweep(unit, stored, unit.now)
         unit.flush()
-        stored, document = unit.transaction.load_by_id(seen.deal_id) or found
+        stored, document = unit.transaction.load_by_id(seen.deal_id) or (stored, document)
         is_locked = False
     draft = unit.draft(stored, document)
     standing = None

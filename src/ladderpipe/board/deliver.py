@@ -1,47 +1,41 @@
-"""Delivering effects at least once: claim, call the handler, settle. Tasks and dead letters."""
+"""Delivering effects at least once: claim, call the handler, settle."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import inspect
-import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import attrs
 
 from ..errors import (
     DefinitionError,
-    EffectNotFoundError,
     LadderError,
     UndeliverableError,
 )
-from ..model.canonical import canonical_text, is_storable, plain_text
+from ..model.canonical import plain_text
 from ..model.delivery import EffectState, StaleEffects
-from ..model.effect import Drop, Effect, Handler, Later, SendDecision, Task
-from ..model.effect import drop as not_sent
+from ..model.effect import Drop, Handler, Later
 from ..model.report import DeliveryReport
 from ..model.stage import TASK
 from ..observability.observer import Observer, observed
 from ..stores import bridge
 from ..stores.base import EffectRow
-from .boundary import as_failure, check_said, go_on_or_raise, words
+from .boundary import as_failure, go_on_or_raise, words
 from .claim import (
     DELAYED,
     Claim,
     Delayed,
-    bring_up_to_date,
     claim,
-    decided,
     give_up,
     is_ready,
     put_off,
-    why_not,
 )
-from .read import effect_of, storable_ids, stored_deal, task_of
 from .session import Session
 from .stale import Apart
 from .unit import Unit
@@ -103,15 +97,10 @@ def deliver(
             session.clock_watch.check(session.clock, transaction)
             session.has_held = bool(transaction.held(session.number, limit=1))
             ready = transaction.ready_effects(session.number, now, names, wanted, after)
-        keys = [row.key for row in ready if apart.admits(row)]
-        while keys and (stop is None or not stop.is_set()):
-            taken = _take_next(session, now, keys[:AT_ONCE])
-            if taken is None:
-                del keys[:AT_ONCE]
-                continue
-            keys.remove(taken.effect.key)
+        queue = _Queue(session, now, [row.key for row in ready if apart.admits(row)], stop)
+        for taken in queue:
             left = None if left is None else left - 1
-            state = _deliver_one(session, taken.effect, taken.found)
+            state = _deliver_one(session, taken.effect, taken.found, queue)
             if isinstance(state, EffectState):
                 counts[state] += 1
             elif state is not None:
@@ -148,6 +137,8 @@ def _take_up_one(session: Session, seen: EffectRow) -> bool:
             row = unit.transaction.effect(unit.number, seen.key)
             if row is None or (row.state, row.ready_at) != (seen.state, seen.ready_at):
                 return False
+            if row.ready_at <= session.latest_retry(unit.now):
+                return False  # it was looked for by a clock that has gone on since
             if row.lease is None:
                 ready_at = max(row.due_at, unit.now)
                 return unit.transaction.settle_effect(row.key, row.state, ready_at, row.error)
@@ -175,30 +166,87 @@ class _Taken:
     found: Claim | EffectState | Delayed | LadderError | None
 
 
-def _take_next(session: Session, now: dt.datetime, keys: Sequence[str]) -> _Taken | None:
-    """Claim the first of these effects that nobody else is at, without waiting for anybody.
+class _Queue:
+    """Effects that are due, which a worker claims one by one, and shares with other workers."""
 
-    So workers that have read the same list share it. The deal is locked with the effect, and
-    before any other row of it, as by everybody who writes.
-    """
-    effect: EffectRow | None = None
+    def __init__(
+        self,
+        session: Session,
+        now: dt.datetime,
+        keys: list[str],
+        stop: threading.Event | None,
+    ) -> None:
+        self._session = session
+        self._now = now
+        self._keys = keys
+        self._stop = stop
+        self._next: _Taken | None = None
 
-    def take() -> Claim | EffectState | Delayed | None:
-        nonlocal effect
-        effect = None
-        with session.writing() as unit:
-            unit.check_pipeline()
-            effect = unit.transaction.free_effect(session.number, now, keys)
-            return None if effect is None else claim(session, unit, effect)
+    @property
+    def goes_on(self) -> bool:
+        """Whether another one is to be claimed."""
+        return bool(self._keys) and (self._stop is None or not self._stop.is_set())
 
-    try:
-        found: Claim | EffectState | Delayed | LadderError | None = session.retried(take)
-    except Exception as error:
-        if effect is None:
-            raise
-        go_on_or_raise(session, error)
-        found = as_failure(effect.deal, error)
-    return None if effect is None else _Taken(effect, found)
+    def __iter__(self) -> Iterator[_Taken]:
+        while self._next is not None or self.goes_on:
+            taken = self._next or self._take()
+            self._next = None
+            if taken is None:
+                del self._keys[:AT_ONCE]
+                continue
+            if taken.effect.key in self._keys:
+                self._keys.remove(taken.effect.key)
+            yield taken
+
+    def _take(self) -> _Taken | None:
+        """Claim the first of these effects that nobody else is at, without waiting for anybody.
+
+        So workers that have read the same list share it. The deal is locked with the effect, and
+        before any other row of it, as by everybody who writes.
+        """
+        effect: EffectRow | None = None
+
+        def take() -> Claim | EffectState | Delayed | None:
+            nonlocal effect
+            effect = None
+            with self._session.writing() as unit:
+                unit.transaction.share_pipeline(unit.number)
+                effect = self._free(unit)
+                return None if effect is None else claim(self._session, unit, effect)
+
+        try:
+            found: Claim | EffectState | Delayed | LadderError | None
+            found = self._session.retried(take)
+        except Exception as error:
+            if effect is None:
+                raise
+            go_on_or_raise(self._session, error)
+            found = as_failure(effect.deal, error)
+        return None if effect is None else _Taken(effect, found)
+
+    def settle_and_take(self, delivered: Claim) -> EffectState | None:
+        """Settle what was delivered and claim the next one, with one commit for both.
+
+        Once something is settled, nothing may be waited for. So the next one is not claimed here
+        if somebody is at it, or if timers of its deal have to be fired first.
+        """
+        effect: EffectRow | None = None
+        found: Claim | EffectState | Delayed | None = None
+        with self._session.writing() as unit:
+            unit.transaction.share_pipeline(unit.number)
+            state = EffectState.DELIVERED
+            held = unit.transaction.settle_effect(
+                delivered.delivery.key, state.value, lease=delivered.lease
+            )
+            effect = self._free(unit)
+            if effect is not None:
+                found = claim(self._session, unit, effect, may_sweep=False)
+        if effect is not None and found is not None:
+            self._next = _Taken(effect, found)
+        return state if held else None
+
+    def _free(self, unit: Unit) -> EffectRow | None:
+        return unit.transaction.free_effect(unit.number, self._now, self._keys[:AT_ONCE])
 
 
 @observed("ladderpipe.deliver", Observer.delivered)
@@ -206,6 +254,7 @@ def _deliver_one(
     session: Session,
     effect: EffectRow,
     found: Claim | EffectState | Delayed | LadderError | None,
+    queue: _Queue,
 ) -> EffectState | Delayed | None:
     """Deliver what was claimed; return what became of it, ``None`` if another worker has it."""
     if isinstance(found, LadderError):
@@ -222,6 +271,10 @@ def _deliver_one(
         return _settle(session, found, state, error)
     if isinstance(answer, Later | Drop):
         return session.retried(functools.partial(_heed, session, found, answer))
+    if queue.goes_on:
+        # What fails is the next one's, or is told when this one is settled by itself.
+        with contextlib.suppress(Exception):
+            return queue.settle_and_take(found)
     return _settle(session, found, EffectState.DELIVERED, None)
 
 
@@ -291,158 +344,3 @@ def _postpone_once(session: Session, seen: EffectRow, error: LadderError) -> Eff
             unit.transaction.note_failure(stored.id, failures, retry_at)
         unit.transaction.settle_effect(row.key, "pending", retry_at, words(error))
     return EffectState.PENDING
-
-
-def effects(
-    session: Session, deal: str | None, states: Sequence[EffectState] | None
-) -> list[Effect]:
-    """Return effects, of one deal or of all, by due time."""
-    with session.reading() as transaction:
-        deal_id = None
-        if deal is not None:
-            stored, _ = stored_deal(session, transaction, deal)
-            if stored is None:
-                return []
-            deal_id = stored.id
-        wanted = None if states is None else tuple(state.value for state in states)
-        return [effect_of(row) for row in transaction.effects(session.number, deal_id, wanted)]
-
-
-def unsent(session: Session, deals: Iterable[str]) -> dict[str, list[Effect]]:
-    """Return what these deals ask for and was not sent, by deal."""
-    with session.reading() as transaction:
-        rows = transaction.unsent_effects(session.number, storable_ids(deals))
-    found: dict[str, list[Effect]] = {}
-    for effect in map(effect_of, rows):
-        # Decided on, and late all the same: nothing speaks against it that people could know.
-        was_to_be_sent = effect.decisions and effect.decisions[-1].outcome == "sent"
-        if effect.state is not EffectState.EXPIRED or not was_to_be_sent:
-            found.setdefault(effect.deal, []).append(effect)
-    return found
-
-
-def send_again(session: Session, key: str) -> None:
-    """Put a dead letter back in the queue, with all its tries before it.
-
-    Raises:
-        EffectNotFoundError: there is no dead letter of that key, or its visit is gone.
-    """
-    with session.writing() as unit:
-        row = _dead_letter(unit, key)
-        visits = {move.visit_key for move in unit.transaction.moves(row.deal_id)}
-        is_gone = row.phase == "into" and row.visit_key not in visits
-        if is_gone:
-            unit.transaction.settle_effect(key, EffectState.CANCELLED.value)
-        else:
-            unit.transaction.claim_effect(key, "again", unit.now, 0)
-            unit.transaction.settle_effect(key, "pending", unit.now)
-    if is_gone:
-        raise EffectNotFoundError(
-            f"the dead letter {key!r} is not sent again, and cancelled: an event that came late "
-            f"did away with the visit of deal {row.deal!r} that asked for it"
-        )
-
-
-def drop(session: Session, key: str, by: str, reason: str) -> None:
-    """Put a dead letter aside for good, on record.
-
-    Raises:
-        InvalidEventError: it is not said who drops it, or why.
-        EffectNotFoundError: there is no dead letter of that key.
-    """
-    check_said(by=by, reason=reason)
-    because = not_sent(f"{by}: {reason}").because
-    with session.writing() as unit:
-        row = _dead_letter(unit, key)
-        decision = SendDecision(at=unit.now, outcome="dropped", because=because)
-        unit.transaction.decide_effect(key, EffectState.DROPPED.value, decided(row, decision))
-
-
-def _dead_letter(unit: Unit, key: str) -> EffectRow:
-    """Return a dead letter, as it is while nobody else is at its deal."""
-    row = _row_of(unit, key)
-    if row is not None:
-        unit.transaction.load_by_id(row.deal_id)
-        row = _row_of(unit, key)
-    if row is None or row.state != EffectState.DEAD:
-        state = "there is none" if row is None else f"it is {row.state}"
-        raise EffectNotFoundError(
-            f"no dead letter has the key {key!r} ({state}): see board.dead_letters()"
-        )
-    return row
-
-
-def assign(session: Session, key: str, to: str | None, by: str) -> Task:
-    """Give an open task to somebody, or back to whoever owns its deal.
-
-    Raises:
-        EffectNotFoundError: no open task has that key; the deal may have moved on.
-    """
-    with session.writing() as unit:
-        unit.check_pipeline()
-        row = _row_of(unit, key)
-        loaded = None if row is None else unit.transaction.load_by_id(row.deal_id)
-        row = _row_of(unit, key)  # as it is now that nobody else is at its deal
-        if row is None or row.name != TASK or row.state != "open":
-            state = "see board.tasks() for the open ones" if row is None else f"it is {row.state}"
-            raise EffectNotFoundError(f"no open task has the key {key!r}: {state}")
-        owner = to if to is not None or loaded is None else loaded[0].owner
-        payload = {**json.loads(row.payload), "owner": to, "assigned_by": by}
-        if to is None:
-            del payload["owner"]
-        text = canonical_text(payload)
-        unit.transaction.give_task(key, owner, text)
-        return task_of(row._replace(owner=owner, payload=text))
-
-
-def annotate(session: Session, key: str, notes: Mapping[str, Any]) -> bool:
-    """Keep something in an effect's payload; return whether its visit is still current.
-
-    Raises:
-        EffectNotFoundError: there is no such effect any more.
-    """
-
-    def work() -> bool:
-        with session.writing() as unit:
-            unit.check_pipeline()
-            row = _row_of(unit, key)
-            loaded = None if row is None else unit.transaction.load_by_id(row.deal_id)
-            row = _row_of(unit, key)  # as it is now that nobody else is at its deal
-            if row is None or loaded is None:
-                raise EffectNotFoundError(f"no effect has the key {key!r}: its deal was removed")
-            payload = {**json.loads(row.payload), **notes}
-            unit.transaction.give_task(key, row.owner, canonical_text(payload))
-            return row.run_to_completion or row.visit_key == loaded[0].visit_key
-
-    return session.retried(work)
-
-
-def complete(session: Session, key: str) -> Task:
-    """Note that a person has done a task.
-
-    Raises:
-        EffectNotFoundError: no open task has that key; the deal may have moved on.
-    """
-    refused: str | None = None
-    with session.writing() as unit:
-        unit.check_pipeline()
-        row = _row_of(unit, key)
-        if row is not None:
-            row, deal = bring_up_to_date(unit, row)
-            if row is not None and row.state == "open":
-                ended = why_not(unit, row, deal)
-                if ended is None:
-                    unit.transaction.settle_effect(key, EffectState.DELIVERED.value)
-                    return task_of(row)
-                unit.transaction.settle_effect(key, ended.value)
-                refused = ended.value
-            elif row is not None:
-                refused = row.state
-    raise EffectNotFoundError(
-        f"no open task has the key {key!r}: "
-        + ("see board.tasks() for the open ones" if refused is None else f"it is {refused}")
-    )
-
-
-def _row_of(unit: Unit, key: str) -> EffectRow | None:
-    return unit.transaction.effect(unit.number, key) if is_storable(key) else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ..board.board import Board
-from ..board.deliver import annotate
+from ..board.outbox import annotate
 from ..board.plain import plain_board
 from ..errors import DefinitionError
 from ..model.deal import Deal

@@ -220,7 +220,7 @@ class Observer:
         self, arguments: tuple[EffectRow, Any], state: str | None, seconds: float
     ) -> Told:
         """Tell what became of an effect; ``None``, another worker has it, is nobody's news."""
-        effect, _ = arguments
+        effect, *_ = arguments
         told: Told = {"ladderpipe.effect": effect.name, "ladderpipe.attempt": effect.attempts + 1}
         if state is not None:
             told["ladderpipe.state"] = str(state)

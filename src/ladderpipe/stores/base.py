@@ -381,6 +381,13 @@ class Transaction(Listing, Protocol):
         to save another definition waits for all who rely on this one, and they for him.
         """
 
+    def share_pipeline(self, pipeline: int) -> None:
+        """Have a pipeline's definition stay as it is until the end, as :meth:`load` does.
+
+        For what locks other rows before it loads a deal, since whoever changes a definition locks
+        that first.
+        """
+
     def pipelines(self) -> list[PipelineRow]:
         """Return what is known of every pipeline, in the order they were first heard of."""
 

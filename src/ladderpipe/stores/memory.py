@@ -143,6 +143,9 @@ class MemoryTransaction(MemoryListing):
     def pipeline(self, name: str, change: bool = False) -> PipelineRow | None:
         return self._tables.pipelines.get(name)
 
+    def share_pipeline(self, pipeline: int) -> None:
+        """Do nothing: who may write is alone anyway."""
+
     def pipelines(self) -> list[PipelineRow]:
         return list(self._tables.pipelines.values())
 

@@ -850,10 +850,10 @@ def _declared(definition: Mapping[str, Any]) -> Iterator[str]:
     yield from definition.get("events") or ()
 
 
-def indexes_made_by(migrations: Sequence[str]) -> dict[str, str]:
+def indexes_made_by(scripts: Sequence[str]) -> dict[str, str]:
     """Return the indexes that stand once all of these scripts have run, each with its statement."""
     made: dict[str, str] = {}
-    for script in migrations:
+    for script in scripts:
         for statement in script.split(";\n"):
             if found := re.match(_CREATES_INDEX, statement):
                 made[found[1]] = " ".join(statement.split())

@@ -160,6 +160,7 @@ WHERE i.indisvalid AND c.relnamespace = '{schema}'::regnamespace
     "SHARE_PIPELINE": (
         "SELECT pg_advisory_xact_lock_shared({lock}, id) FROM {tables}pipelines WHERE name = %s"
     ),
+    "SHARE_PIPELINE_BY_ID": "SELECT pg_advisory_xact_lock_shared({lock}, %s::integer)",
     "CHANGE_PIPELINE": """
 SELECT pg_advisory_xact_lock({lock}, coalesce(
     (SELECT id FROM {tables}pipelines WHERE name = %s), 0))

@@ -128,6 +128,11 @@ class PostgresTransaction(SqlTransaction):
                 self._wire.send(self._sql.PIN_PIPELINE_BY_NAME, (name,))
         return self._pipeline(name)
 
+    def share_pipeline(self, pipeline: int) -> None:
+        self._wire.send(self._sql.SHARE_PIPELINE_BY_ID, (pipeline,))
+        if self._joined:
+            self._wire.send(self._sql.PIN_PIPELINE, (pipeline,))
+
     def save_pipeline(
         self, name: str, fingerprint: str, definition: str, migrating: str | None
     ) -> PipelineRow:

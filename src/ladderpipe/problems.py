@@ -147,7 +147,7 @@ def problem_of(error: BaseException) -> Problem | None:
         status, members = STATUSES[kind], _members(error)
         name = kind.__name__.removesuffix("Error")
         type_of = "urn:ladderpipe:" + re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
-        title = re.sub(r"(?<!^)(?=[A-Z])", " ", name).capitalize()
+        title = (kind.__doc__ or status.phrase).partition("\n")[0]  # Python may leave docs out
         problem = Problem(
             status=status, type=type_of, title=title, detail=str(error), members=members
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 import httpx
@@ -24,7 +24,11 @@ class Client:
 
     def request(self, method: str, address: str, **more: Any) -> httpx.Response:
         """Send a request; redirects are answers, too."""
-        return self._runner.run(self._client.request(method, address, **more))
+        return self.run(self._client.request(method, address, **more))
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Have something done on the loop."""
+        return self._runner.run(work)
 
     def get(self, address: str, **more: Any) -> httpx.Response:
         """Look at a page."""

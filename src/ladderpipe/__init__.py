@@ -1,8 +1,8 @@
 """A ladder-style pipeline state machine for deals: always in exactly one stage.
 
-Everything public is exported here, or by one of ``ladderpipe.connect``, ``.errors``, ``.guards``,
-``.insight``, ``.logs``, ``.mail``, ``.policy``, ``.problems``, ``.stores``, ``.templates``,
-``.testing`` and ``.web``. Any other module may change.
+Everything public is exported here, or by one of ``ladderpipe.connect``, ``.errors``, ``.fastapi``,
+``.guards``, ``.insight``, ``.logs``, ``.mail``, ``.policy``, ``.problems``, ``.stores``,
+``.templates``, ``.testing`` and ``.web``. Any other module may change.
 
 A name is loaded when it is first asked for: who only folds events loads no board, and what few
 programs need keeps nobody waiting.

@@ -9,6 +9,7 @@ PACKAGES: Final = (
     "ladderpipe",
     "ladderpipe.connect",
     "ladderpipe.errors",
+    "ladderpipe.fastapi",
     "ladderpipe.guards",
     "ladderpipe.insight",
     "ladderpipe.logs",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -306,3 +308,13 @@ def test_a_mistake_of_the_servers_stays_an_error(board: Board) -> None:
     app.include_router(router(board, actor=broken))
     with Client(app) as client, pytest.raises(RuntimeError, match="no session"):
         client.get("/deals/d/options")
+
+
+def test_without_fastapi_it_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['fastapi'] = None\n"
+        "try: import ladderpipe.fastapi\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install '.[fastapi]'" in shown.stdout

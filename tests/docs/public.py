@@ -8,6 +8,7 @@ from typing import Final
 PACKAGES: Final = (
     "ladderpipe",
     "ladderpipe.connect",
+    "ladderpipe.django",
     "ladderpipe.errors",
     "ladderpipe.fastapi",
     "ladderpipe.guards",

@@ -665,7 +665,7 @@ class Board:
         """
         from . import deliver
 
-        deliver.register(self._session, name)(handler)
+        deliver.register(self._session.handlers, name)(handler)
 
     def handles(self, name: str) -> Callable[[Handler], Handler]:
         """Register the decorated function to deliver effects of this name.
@@ -675,7 +675,7 @@ class Board:
         """
         from . import deliver
 
-        return deliver.register(self._session, name)
+        return deliver.register(self._session.handlers, name)
 
     def deliver(self, limit: int | None = None) -> DeliveryReport:
         """Deliver at most *limit* effects that are due and have a handler.

@@ -47,8 +47,8 @@ AT_ONCE: Final = 8
 """Among how many effects one is looked for that nobody is at: more than there are workers."""
 
 
-def register(session: Session, name: str) -> Callable[[Handler], Handler]:
-    """Return a decorator that makes a function the handler of effects called *name*.
+def register(handlers: dict[str, Handler], name: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that makes a function one of *handlers*, of effects called *name*.
 
     Raises:
         DefinitionError: the name is taken.
@@ -56,7 +56,7 @@ def register(session: Session, name: str) -> Callable[[Handler], Handler]:
     name = plain_text(name)
     if name == TASK:
         raise DefinitionError("'task' is delivered by people: see board.tasks and board.complete")
-    if name in session.handlers:
+    if name in handlers:
         raise DefinitionError(f"effects {name!r} have a handler already: one name, one handler")
 
     def keep(handler: Handler) -> Handler:
@@ -65,7 +65,7 @@ def register(session: Session, name: str) -> Callable[[Handler], Handler]:
                 f"handler {handler.__qualname__} is asynchronous, and a Board awaits nothing: "
                 "open an AsyncBoard, or make it a plain function"
             )
-        session.handlers[name] = handler
+        handlers[name] = handler
         return handler
 
     return keep

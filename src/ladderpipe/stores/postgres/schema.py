@@ -38,7 +38,7 @@ from ..listing import told_again
 from .names import Names
 from .partitions import check_number, check_partitions, partitioned
 
-__all__ = ["MIGRATIONS", "column_types", "migrate"]
+__all__ = ["MIGRATIONS", "column_types", "migrate", "version_of"]
 
 OLDEST_SERVER: Final = 140_000
 
@@ -501,14 +501,14 @@ def migrate(
 def _bring_up_to_date(
     connection: psycopg.Connection[Any], names: Names, create: bool, partitions: int
 ) -> None:
-    version = _version(connection, names)
+    version = version_of(connection, names)
     if version == len(MIGRATIONS):
         return
     if version == 0 and not create:
         raise StoreError(f"this database has no tables {names.tables}*: check the address")
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (names.lock, -1))
-        version = _version(connection, names)
+        version = version_of(connection, names)
         if version > len(MIGRATIONS):
             raise StoreError(
                 f"the tables {names.tables}* have schema version {version} and this ladderpipe "
@@ -579,7 +579,8 @@ def _check_server(connection: psycopg.Connection[Any]) -> None:
         )
 
 
-def _version(connection: psycopg.Connection[Any], names: Names) -> int:
+def version_of(connection: psycopg.Connection[Any], names: Names) -> int:
+    """Return which version of the tables is there, 0 for none."""
     # From the catalogue's tables: to_regclass() may answer from before the wait for the lock.
     found = connection.execute(
         "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "

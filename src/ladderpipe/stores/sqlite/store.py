@@ -24,7 +24,7 @@ __all__ = ["SqliteStore"]
 _log = logging.getLogger("ladderpipe.store")
 
 BUSY_SECONDS: Final = 60.0
-_DEFERRED: Final = (
+DEFERRED: Final = (
     "the board cannot write in this transaction: it was begun without the write lock, and somebody "
     "else writes or has written meanwhile. SQLite does not wait once a transaction has read, since "
     "what it has read would be out of date. Roll back, begin with BEGIN IMMEDIATE, which takes the "
@@ -355,7 +355,7 @@ class JoinedSqliteStore:
                 yield transaction
         except sqlite3.OperationalError as error:
             if was_begun and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                raise StoreError(_DEFERRED) from error
+                raise StoreError(DEFERRED) from error
             raise
 
     def is_transient(self, error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -39,9 +40,36 @@ async def sqlalchemy_session(url: str) -> AsyncIterator[Any]:
         yield session, lambda statement: session.execute(text(statement)), session
 
 
+class AsyncpgTransaction:
+    """A transaction of asyncpg's that may go on after its end, as psycopg's does."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    async def commit(self) -> None:
+        await self.connection.execute("COMMIT")
+
+    async def rollback(self) -> None:
+        await self.connection.execute("ROLLBACK")
+
+
 @contextlib.asynccontextmanager
-async def engine(url: str) -> AsyncIterator[Any]:
-    made = create_async_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+async def asyncpg_connection(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url)
+    await connection.execute("BEGIN")
+    yield connection, connection.execute, AsyncpgTransaction(connection)
+    await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def session_on_asyncpg(url: str) -> AsyncIterator[Any]:
+    async with engine(url, "asyncpg") as made, AsyncSession(made) as session:
+        yield session, lambda statement: session.execute(text(statement)), session
+
+
+@contextlib.asynccontextmanager
+async def engine(url: str, driver: str = "psycopg") -> AsyncIterator[Any]:
+    made = create_async_engine(url.replace("postgresql://", f"postgresql+{driver}://"))
     try:
         yield made
     finally:
@@ -49,7 +77,14 @@ async def engine(url: str) -> AsyncIterator[Any]:
 
 
 kinds = pytest.mark.parametrize(
-    "connected", [psycopg_connection, sqlalchemy_connection, sqlalchemy_session]
+    "connected",
+    [
+        psycopg_connection,
+        sqlalchemy_connection,
+        sqlalchemy_session,
+        asyncpg_connection,
+        session_on_asyncpg,
+    ],
 )
 
 

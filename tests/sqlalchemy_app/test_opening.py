@@ -36,7 +36,9 @@ def in_sqlalchemys_way(url: str, driver: str) -> str:
 
 
 def drivers(url: str) -> list[str]:
-    return ["pysqlite", "aiosqlite"] if url.startswith("sqlite") else ["psycopg", "psycopg2"]
+    if url.startswith("sqlite"):
+        return ["pysqlite", "aiosqlite", "pysqlite"]
+    return ["psycopg", "psycopg2", "asyncpg"]
 
 
 def creators(url: str) -> Iterator[sa.Engine]:
@@ -74,7 +76,7 @@ def test_an_order_and_a_move_commit_together(url: str, engine: sa.Engine):
         assert board.deal("d").stage == "new"
 
 
-@pytest.mark.parametrize("place", range(2))
+@pytest.mark.parametrize("place", range(3))
 def test_a_url_with_a_driver_in_it(url: str, place: int):
     driven = in_sqlalchemys_way(url, drivers(url)[place])
     with Board.open(lead_ladder(), driven) as board:
@@ -86,14 +88,15 @@ def test_a_url_with_a_driver_in_it(url: str, place: int):
         assert board.deal("d") == plain.deal("d")
 
 
-def test_an_awaited_board_is_where_its_engine_is(url: str):
-    driver = "aiosqlite" if url.startswith("sqlite") else "psycopg"
+@pytest.mark.parametrize("place", range(2))
+def test_an_awaited_board_is_where_its_engine_is(url: str, place: int):
+    driver = (["aiosqlite"] * 2 if url.startswith("sqlite") else ["psycopg", "asyncpg"])[place]
 
     async def open_and_tell() -> None:
         engine = create_async_engine(in_sqlalchemys_way(url, driver))
         async with await AsyncBoard.open(lead_ladder(), engine=engine) as board:
             await board.handle(LEAD)
-            if driver == "psycopg":
+            if driver != "aiosqlite":
                 async with AsyncSession(engine) as session:
                     joined = await board.using(session)
                     await joined.handle(Event("call", deal="d", id="2", at=START))
@@ -103,6 +106,23 @@ def test_an_awaited_board_is_where_its_engine_is(url: str):
     asyncio.run(open_and_tell())
     with Board.open(lead_ladder(), url) as board:
         assert board.deal("d").stage == ("new" if driver == "aiosqlite" else "talking")
+
+
+def test_what_an_engine_on_asyncpg_does_not_say_is_not_guessed(postgres_url: str):
+    async def main() -> None:
+        own: Any = {**conninfo_to_dict(postgres_url)}
+        own["database"] = own.pop("dbname")
+        engine = create_async_engine("postgresql+asyncpg://", connect_args=own)
+        with pytest.raises(StoreError, match="does not say: give the board a URL"):
+            await AsyncBoard.open(lead_ladder(), engine=engine)
+        await engine.dispose()
+
+    asyncio.run(main())
+
+
+def test_what_asyncpg_is_told_of_encryption_libpq_is_told():
+    url = "postgresql+asyncpg://u@h/shop?ssl=verify-full&prepared_statement_cache_size=0"
+    assert plain_url(url) == "postgresql://u@h/shop?sslmode=verify-full"
 
 
 def test_a_schema_beside_an_engine(postgres_url: str):
@@ -165,8 +185,7 @@ def test_several_hosts(query: str, host: str, port: str | None):
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("postgresql+asyncpg://h/shop", "does not speak through asyncpg: it uses psycopg 3"),
-        ("postgresql+pg8000://h/shop", "does not speak through pg8000"),
+        ("postgresql+pg8000://h/shop", "does not speak through pg8000: it uses psycopg 3"),
         ("oracle+oracledb://h/shop", "'oracle:…' names no store"),
         ("postgresql+psycopg://u:***@h/shop", "pass engine.url itself, or engine=engine"),
         ("postgresql+psycopg:u:secret", "postgresql+psycopg://user:password@host"),

@@ -43,6 +43,7 @@ ROOMS_OF = {
     "a2wsgi": {"web"},
     "altair": {"insight"},
     "anyio": {"web"},
+    "asyncpg": {"stores"},
     "babel": {"formats"},
     "asyncio": {"asynchronous", "connect", "stores"},
     "django": {"django", "mail", "web"},

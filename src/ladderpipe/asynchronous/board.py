@@ -159,7 +159,8 @@ class AsyncBoard:
     async def using(self, connection: Any) -> AsyncBoard:
         """Return this board on the caller's own connection, inside its transaction.
 
-        It is an ``AsyncConnection`` of psycopg or of SQLAlchemy over it, or an ``AsyncSession``.
+        It is an ``AsyncConnection`` of psycopg, a connection of asyncpg, or an ``AsyncConnection``
+        or ``AsyncSession`` of SQLAlchemy over one of them.
         The move and the caller's rows then commit together or not at all: it is the caller who
         commits. Inside, savepoints undo what fails.
 

@@ -37,6 +37,9 @@ def unwrap(connection: Any) -> Any:
     if callable(getattr(connection, "get_raw_connection", None)):
         if not connection.in_transaction():
             finished(connection.begin())
+        if connection.dialect.driver == "asyncpg":
+            # Only a first statement begins on the driver what SQLAlchemy says was begun.
+            finished(connection.exec_driver_sql("SELECT"))
         return finished(connection.get_raw_connection()).driver_connection
     if callable(getattr(connection, "get_transaction", None)):
         if connection.get_transaction() is None:

@@ -22,11 +22,15 @@ _URL: Final = re.compile(
     re.DOTALL,
 )
 _HOST_WITH_PORT: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]*):(?P<port>\d+)")
-_OTHER_DRIVERS: Final = ("asyncpg", "pg8000", "pysqlcipher")
-_OF_SQLITES_DRIVER: Final = frozenset(
-    {"timeout", "check_same_thread", "cached_statements", "isolation_level", "detect_types"}
-)
-"""What a URL says to Python's driver about connections that are not the board's."""
+_OTHER_DRIVERS: Final = ("pg8000", "pysqlcipher")
+_OF_A_DRIVER: Final = {
+    "sqlite": ("timeout", "check_same_thread", "cached_statements", "isolation_level"),
+    "asyncpg": (
+        *("timeout", "command_timeout", "prepared_statement_cache_size", "statement_cache_size"),
+        *("prepared_statement_name_func", "max_cached_statement_lifetime"),
+    ),
+}
+"""What a URL says to a driver about connections that are not the board's."""
 
 
 class RenderedUrl(Protocol):
@@ -51,7 +55,8 @@ def plain_url(url: str | RenderedUrl) -> str:
     """Return the URL of a store for one of SQLAlchemy's.
 
     The driver goes, since it is SQLAlchemy's choice and not the board's. What SQLAlchemy takes
-    and libpq does not is written in libpq's way: a password with special characters, several hosts.
+    and libpq does not is written in libpq's way: a password with special characters, several
+    hosts, asyncpg's ``ssl``.
 
     Raises:
         StoreError: it is of a driver that has databases of its own, or its password is masked.
@@ -74,9 +79,12 @@ def plain_url(url: str | RenderedUrl) -> str:
         if each is not None
     )
     told = parse_qsl(found["query"] or "", keep_blank_values=True)
-    if found["database"] == "sqlite":
-        told = [(name, value) for name, value in told if name not in _OF_SQLITES_DRIVER]
-    else:
+    kind = found["database"] if found["database"] == "sqlite" else found["driver"]
+    theirs = _OF_A_DRIVER.get(kind, ())
+    told = [(name, value) for name, value in told if name not in theirs]
+    if found["driver"] == "asyncpg":
+        told = [("sslmode" if name == "ssl" else name, value) for name, value in told]
+    if found["database"] != "sqlite":
         told = _with_hosts_in_one(told)
     query = urlencode(told, quote_via=quote)
     host = f"{login}@{found['host']}" if found["user"] is not None else found["host"]
@@ -152,8 +160,18 @@ def _url_on(connection: Any) -> str:
         return plain_url(connection.engine.url)
     info = getattr(connection.connection.driver_connection, "info", None)
     if info is None:
-        raise _of_another_driver(dialect.driver)
+        return _as_told(connection.engine.url)
     return f"postgresql://?{urlencode(_parameters(info), quote_via=quote)}"
+
+
+def _as_told(url: Any) -> str:
+    """Return where an engine's URL says it is: asyncpg does not tell where it is connected."""
+    if not (url.host or url.query.get("host")):
+        raise StoreError(
+            f"this engine is told by something else than its URL where its database is, and "
+            f"{url.get_driver_name()} does not say: give the board a URL"
+        )
+    return plain_url(url)
 
 
 def _parameters(info: Any) -> dict[str, str]:

@@ -1,8 +1,6 @@
 """Connections of psycopg2, with the face of psycopg 3's: only for joining a caller's transaction.
 
-The store's statements and all that is done with their answers stay the same. psycopg2 writes
-values into the text of a statement and sends one after another; what it raises is raised as
-psycopg 3's error of the same SQLSTATE. It is not imported before somebody has a connection of it.
+psycopg2 writes values into the text of a statement, and sends one after another.
 """
 
 from __future__ import annotations
@@ -10,21 +8,15 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
-import itertools
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from typing import Any
 
 import psycopg
 from psycopg import pq
 
-__all__ = ["OlderConnection", "is_of_psycopg2"]
+from .other_drivers import raise_as_psycopg, savepoint
 
-_savepoints: Final = itertools.count(1)
-
-
-def is_of_psycopg2(driver: Any) -> bool:
-    """Return whether this is a connection of psycopg2."""
-    return any(each.__module__ == "psycopg2.extensions" for each in type(driver).__mro__)
+__all__ = ["OlderConnection"]
 
 
 class OlderCursor:
@@ -99,17 +91,9 @@ class OlderConnection:
         with _as_psycopg():
             return OlderCursor(self.driver.cursor()).execute(statement, values)
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
         """Undo what happens in the block when it raises, by a savepoint."""
-        name = f"older_{next(_savepoints)}"
-        self.execute(f"SAVEPOINT {name}")
-        try:
-            yield
-        except BaseException:
-            self.execute(f"ROLLBACK TO {name}")
-            raise
-        self.execute(f"RELEASE {name}")
+        return savepoint(self)
 
     def pipeline(self) -> contextlib.AbstractContextManager[Any]:
         """Do nothing: it sends one statement after another."""
@@ -152,14 +136,7 @@ def _as_psycopg() -> Iterator[None]:
     try:
         yield
     except InterfaceError as error:  # the connection is closed
-        raise psycopg.OperationalError(str(error)) from error
+        raise_as_psycopg(error, None, psycopg.OperationalError)
     except Error as error:
-        _raise_as_psycopg(error)
-
-
-def _raise_as_psycopg(error: Any) -> NoReturn:
-    kinds = (getattr(psycopg, each.__name__, None) for each in type(error).__mro__)
-    kind: Any = next(each for each in kinds if each is not None)
-    with contextlib.suppress(KeyError):
-        kind = psycopg.errors.lookup(error.pgcode or "")
-    raise kind(str(error).strip()) from error
+        kinds = (getattr(psycopg, each.__name__, None) for each in type(error).__mro__)
+        raise_as_psycopg(error, error.pgcode, next(each for each in kinds if each is not None))

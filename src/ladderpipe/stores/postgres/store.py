@@ -21,7 +21,8 @@ from ..bridge import awaits
 from ..joined import unwrap
 from .listener import Listener
 from .names import Names
-from .older_driver import OlderConnection, is_of_psycopg2
+from .older_driver import OlderConnection
+from .other_drivers import is_of
 from .schema import migrate
 from .transaction import NOTICE, PostgresTransaction
 from .wire import OwnConnection, PlainConnection, Wire, undoing
@@ -286,20 +287,9 @@ class JoinedPostgresStore:
 
     def __init__(self, connection: Any, names: Names) -> None:
         driver = unwrap(connection)
-        if awaits() and isinstance(driver, psycopg.AsyncConnection):
-            from .awaited import AwaitedConnection
-
-            driver = AwaitedConnection(driver)
-        elif is_of_psycopg2(driver):
-            driver = OlderConnection(driver)
-        elif not isinstance(driver, psycopg.Connection):
-            raise StoreError(
-                "a PostgreSQL board joins a connection of psycopg 3 or psycopg2, of SQLAlchemy or "
-                f"Django over it, and not {type(driver).__module__}.{type(driver).__qualname__}"
-            )
-        self._connection: PlainConnection = driver
+        self._connection = _as_plain(driver)
         self._names = names
-        self.is_awaited = not isinstance(driver, psycopg.Connection | OlderConnection)
+        self.is_awaited = not isinstance(self._connection, psycopg.Connection | OlderConnection)
 
     @contextlib.contextmanager
     def transaction(self, write: bool = True) -> Iterator[PostgresTransaction]:
@@ -372,6 +362,35 @@ class JoinedPostgresStore:
 
     def close(self) -> None:
         """Leave the connection alone: it is the caller's."""
+
+
+def _as_plain(driver: Any) -> PlainConnection:
+    """Return a driver's connection as one that plain code uses as psycopg's.
+
+    Raises:
+        StoreError: it is of no driver that is known, or has to be awaited and cannot be here.
+    """
+    if isinstance(driver, psycopg.Connection):
+        return driver
+    if is_of("psycopg2", driver):
+        return OlderConnection(driver)
+    if isinstance(driver, psycopg.AsyncConnection) or is_of("asyncpg", driver):
+        if not awaits():
+            raise StoreError(
+                f"a {type(driver).__module__}.{type(driver).__qualname__} has to be awaited, which "
+                "a Board does not: open an AsyncBoard"
+            )
+        if isinstance(driver, psycopg.AsyncConnection):
+            from .awaited import AwaitedConnection
+
+            return AwaitedConnection(driver)
+        from .asyncpg_driver import AsyncpgConnection
+
+        return AsyncpgConnection(driver)
+    raise StoreError(
+        "a PostgreSQL board joins a connection of psycopg 3, psycopg2 or asyncpg, of SQLAlchemy or "
+        f"Django over it, and not {type(driver).__module__}.{type(driver).__qualname__}"
+    )
 
 
 def is_transient(error: BaseException) -> bool:

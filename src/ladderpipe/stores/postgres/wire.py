@@ -27,6 +27,7 @@ from .guarded import Guarded, GuardedCursor
 from .statements import Many
 
 if TYPE_CHECKING:
+    from .asyncpg_driver import AsyncpgConnection, AsyncpgCursor
     from .awaited import AwaitedConnection, AwaitedCursor
     from .older_driver import OlderConnection, OlderCursor
 
@@ -91,9 +92,11 @@ class OwnConnection(Guarded, psycopg.Connection[TupleRow]):
         self.cursor_factory = GuardedCursor
 
 
-PlainConnection: TypeAlias = "psycopg.Connection[Any] | AwaitedConnection | OlderConnection"
+PlainConnection: TypeAlias = (
+    "psycopg.Connection[Any] | AwaitedConnection | OlderConnection | AsyncpgConnection"
+)
 """A connection of psycopg's that plain code can use."""
-PlainCursor: TypeAlias = "psycopg.Cursor[TupleRow] | AwaitedCursor | OlderCursor"
+PlainCursor: TypeAlias = "psycopg.Cursor[TupleRow] | AwaitedCursor | OlderCursor | AsyncpgCursor"
 
 
 class Wire:

@@ -166,3 +166,25 @@ def test_the_demo_is_served_where_its_week_ended(tmp_path: Path) -> None:
     with serving("demo", "--serve", folder=tmp_path) as client:
         columns = client.get("/", headers=JSON).json()["columns"]
         assert {c["stage"]: c["count"] for c in columns if c["count"]} == told
+
+
+def test_probes_are_answered_without_a_token_under_any_name(url: str) -> None:
+    more = "tests.board_app.shop:renewals"
+    with serving("serve", PIPELINE, more, url, "--token", "secret") as client:
+        named = {"Host": "10.1.2.3:8000"}
+        for path in ("/-/healthy", "/-/ready"):
+            assert client.get(client.base_url.join(path), headers=named).status_code == 200
+        assert client.get(client.base_url.join("/team/"), headers=named).status_code == 401
+    with serving("serve", PIPELINE, url) as client:
+        assert client.get("/-/ready", headers={"Host": "10.1.2.3:8000"}).text == "ready\n"
+        assert client.get("/", headers={"Host": "10.1.2.3:8000"}).status_code == 400
+
+
+def test_a_server_whose_store_does_not_answer_is_not_ready_and_is_healthy(url: str) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    with serving("serve", PIPELINE, url) as client:
+        path.write_bytes(b"no database any more" * 1000)
+        for beside in ("-wal", "-shm"):
+            path.with_name(path.name + beside).unlink(missing_ok=True)
+        assert client.get("/-/ready").status_code == 503
+        assert client.get("/-/healthy").status_code == 200

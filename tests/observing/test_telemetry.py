@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
-from ladderpipe import Backoff, MemoryStore, Pipeline, Stage, on
+from ladderpipe import Backoff, Event, MemoryStore, Pipeline, Stage, on
 from ladderpipe.errors import EventConflictError, GuardError, HookError, MoveNotAllowedError
 from ladderpipe.observability.observer import Observer
 from tests.observing.conftest import Told
@@ -154,6 +156,8 @@ def test_a_worker_s_round_measures_what_is_overdue(
     shop.wait(1)
     stop = threading.Event()
     shop.board.handles("other")(print)
+    early = Event("call", deal="d", id="early", at=shop.clock.now() + dt.timedelta(days=9))
+    shop.board.handle(early, hold=True)
     told_of_a_round = Observer.note_backlog
 
     def note(observer: Observer, session: Any) -> None:
@@ -161,7 +165,10 @@ def test_a_worker_s_round_measures_what_is_overdue(
         stop.set()
 
     monkeypatch.setattr(Observer, "note_backlog", note)
+    began = time.time()
     shop.board.run(stop=stop)
+    assert began <= told.counted("worker.seen")[()] <= time.time()
+    assert told.counted("held") == {(): 1}
     assert told.counted("effect.lag") == {(): 3600}
     assert told.counted("timer.lag") == {(): 0}
     assert told.counted("dead_letters") == {(): 0}

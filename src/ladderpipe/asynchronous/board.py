@@ -7,6 +7,7 @@ import datetime as dt
 import functools
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar, cast
 
@@ -230,6 +231,7 @@ class AsyncBoard:
         stop: asyncio.Event | None = None,
         poll: dt.timedelta = DEFAULT_POLL,
         on_round: Round | None = None,
+        alive: str | PathLike[str] | None = None,
     ) -> None:
         """Work until told to stop or cancelled: sweep, deliver, sleep until something is due.
 
@@ -240,11 +242,13 @@ class AsyncBoard:
             stop: set it to stop.
             poll: the longest sleep, since other processes may bring new work.
             on_round: told, on the loop, of every round that did something.
+            alive: a file that is touched as long as the work goes on: see :meth:`Board.run`.
         """
         told = Stop(asyncio.Event() if stop is None else stop)
         tell = None if on_round is None else _on_loop(on_round)
         # A Stop is used as a threading.Event is.
-        work: Any = functools.partial(self._board.run, stop=told, poll=poll, on_round=tell)  # type: ignore[arg-type]
+        run: Any = functools.partial(self._board.run, stop=told, poll=poll, on_round=tell)  # type: ignore[arg-type]
+        work: Any = functools.partial(run, alive=alive)
         with stopping_on_signals(told):
             await self._in_strand(work)
 

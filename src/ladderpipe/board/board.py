@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -698,20 +700,28 @@ class Board:
         stop: threading.Event | None = None,
         poll: dt.timedelta = DEFAULT_POLL,
         on_round: worker.Round | None = None,
+        alive: str | PathLike[str] | None = None,
     ) -> None:
         """Work until told to stop: sweep, deliver, sleep until something is due.
 
         SIGTERM and SIGINT finish what is under way and return, when this runs in the main thread.
+        A service of systemd's whose main thread this is tells that it is ready and goes on.
 
         Args:
             stop: set it to stop from another thread.
             poll: the longest sleep, since other processes may bring new work.
             on_round: told of every round that did something.
+            alive: a file that is touched as long as the work goes on, once a second at most and
+                once in *poll* at least: one that is older tells that the worker hangs.
+
+        Raises:
+            OSError: the file cannot be written.
         """
         from . import worker
 
         refuse_inside_hook("board.run")
-        worker.run(self._session, stop, poll, on_round)
+        file = None if alive is None else Path(alive)
+        worker.run(self._session, stop, poll, on_round, file)
 
     # -- reading ------------------------------------------------------------------------------
 

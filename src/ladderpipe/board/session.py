@@ -27,6 +27,7 @@ from .unit import Unit
 
 if TYPE_CHECKING:
     from ..model.effect import Handler
+    from .heartbeat import Heartbeat
 
 __all__ = ["Session"]
 
@@ -59,6 +60,7 @@ class Session:
         is_indexed: whether every deal's customer is known to have been worked out.
         renewed_to: up to which deal this process has worked out the customers once more, since
             the store knows of another ``customer=``; ``None`` where it knows of this one.
+        heartbeat: what a worker gives signs of life by, while one is at work.
     """
 
     pipeline: Pipeline
@@ -77,6 +79,7 @@ class Session:
     is_indexed: bool = False
     renewed_to: int | None = None
     has_held: bool = False
+    heartbeat: Heartbeat | None = None
     observer: Observer = attrs.field(
         default=attrs.Factory(lambda self: Observer(self.pipeline.name), takes_self=True)
     )
@@ -128,6 +131,8 @@ class Session:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Begin a transaction that only reads."""
+        if self.heartbeat is not None:
+            self.heartbeat.beat()
         with self.store.transaction(write=False) as transaction:
             yield transaction
 
@@ -216,6 +221,8 @@ class _Writing:
     def __init__(self, session: Session, quiet: bool) -> None:
         self._session = session
         self._quiet = quiet
+        if session.heartbeat is not None:
+            session.heartbeat.beat()
         self._transaction = session.store.transaction()
 
     def __enter__(self) -> Unit:

@@ -8,6 +8,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -16,6 +17,7 @@ from ..model.report import DeliveryReport, TickReport
 from ..observability.log_records import WORKER
 from ..stores import bridge
 from .deliver import deliver
+from .heartbeat import Heartbeat
 from .session import Session
 from .stale import held_back_text
 from .sweep import tick
@@ -37,10 +39,12 @@ def run(
     stop: threading.Event | None,
     poll: dt.timedelta,
     on_round: Round | None,
+    alive: Path | None = None,
 ) -> None:
     """Sweep and deliver until told to stop, by *stop*, SIGTERM or SIGINT.
 
     Raises:
+        OSError: the file *alive* cannot be written.
         PipelineChangedError: another process has adopted another definition.
         ClockError: this machine's clock is too far from the database's.
     """
@@ -48,7 +52,7 @@ def run(
         raise ValueError(f"poll={poll} must be longer than nothing")
     stop = stop or threading.Event()
     told: Mapping[str, int] = {}
-    with stopping_on_signals(stop):
+    with stopping_on_signals(stop), _beating(session, alive) as heart:
         while not stop.is_set():
             try:
                 was_busy, held_back = _round(session, stop, on_round)
@@ -56,12 +60,31 @@ def run(
                     WORKER.warning("%s", held_back_text(held_back))
                 told = held_back
                 pause = _pause(session, poll, was_busy, bool(held_back))
-                session.store.wait_for_work(pause, stop)
+                session.store.wait_for_work(min(pause, heart.longest_pause or pause), stop)
             except (PipelineChangedError, ClockError):
                 raise
             except Exception as error:
                 session.observer.round_failed(error)
                 stop.wait(_ERROR_PAUSE)
+
+
+@contextlib.contextmanager
+def _beating(session: Session, file: Path | None) -> Iterator[Heartbeat]:
+    """Give signs of life with every transaction of a worker, and say when it begins and ends.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if file is not None:
+        file.touch()
+    heart = Heartbeat.of_this_process(file)
+    heart.tell("READY=1")
+    session.heartbeat = heart
+    try:
+        yield heart
+    finally:
+        session.heartbeat = None
+        heart.tell("STOPPING=1")
 
 
 def _round(

@@ -116,7 +116,7 @@ def _application(
 ) -> Any:
     from ..web import Access, Action, BoardApp, User
     from ..web.app import TAKEN
-    from ..web.gate import TokenGate, only_under
+    from ..web.gate import Probes, TokenGate, only_under
 
     class Everything(Access):
         """Whoever runs this program may do with the board what it can do."""
@@ -132,8 +132,20 @@ def _application(
         language=language,
     )
     if token is not None:
-        return TokenGate(application, token)
-    return only_under(application, [_in_address(host), "localhost", "127.0.0.1", "[::1]"])
+        gate: Any = TokenGate(application, token)
+    else:
+        own = [_in_address(host), "localhost", "127.0.0.1", "[::1]"]
+        gate = only_under(application, own)
+    return Probes(gate, lambda: _answers(boards[0]))
+
+
+def _answers(board: Board) -> bool:
+    """Whether the store of a board answers."""
+    try:
+        board.page(limit=1)
+    except Exception:  # a probe is told that it does not; the pages say and log why
+        return False
+    return True
 
 
 def _by_name(boards: Iterable[Board], taken: Iterable[str]) -> Mapping[str, Board]:

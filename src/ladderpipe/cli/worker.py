@@ -106,6 +106,12 @@ Stale = Annotated[
     StaleEffects,
     typer.Option("--stale-effects", help="what becomes of many effects that are older than a week"),
 ]
+Alive = Annotated[
+    Path | None,
+    typer.Option(
+        "--alive", metavar="FILE", help="touch it while the work goes on, for a probe to look at"
+    ),
+]
 Once = Annotated[bool, typer.Option("--once", help="one round, then stop; for cron")]
 
 
@@ -127,6 +133,7 @@ def worker(
     reconcile_every: ReconcileEvery = 10.0,
     poll: Poll = 2.0,
     stale_effects: Stale = "hold",
+    alive: Alive = None,
     once: Once = False,
     candid: Candid = False,
     json: Json = False,
@@ -152,7 +159,7 @@ def worker(
         )
         _register(board, email, handlers, candid)
         with _reconciling(board, reconcile, dt.timedelta(minutes=reconcile_every), once):
-            _work(board, stop, None if once else dt.timedelta(seconds=poll), json)
+            _work(board, stop, None if once else dt.timedelta(seconds=poll), alive, json)
 
 
 def _reconciling(
@@ -189,7 +196,13 @@ def _stopping() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: bool) -> None:
+def _work(
+    board: Board,
+    stop: threading.Event,
+    poll: dt.timedelta | None,
+    alive: Path | None,
+    json: bool,
+) -> None:
     """Run the worker loop, or without *poll* one round of it, and tell what each round did."""
     tell = _print_round if json else _log_round
     LOG.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
@@ -200,7 +213,7 @@ def _work(board: Board, stop: threading.Event, poll: dt.timedelta | None, json: 
             LOG.error("%s", held_back_text(delivered.held_back))
             raise typer.Exit(1)
     else:
-        board.run(stop=stop, poll=poll, on_round=tell)
+        board.run(stop=stop, poll=poll, on_round=tell, alive=alive)
     LOG.info("stopped")
 
 

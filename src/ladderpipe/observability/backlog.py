@@ -1,4 +1,4 @@
-"""How long what is due has been waiting for a worker; three look-ups in indexes."""
+"""How long what is due has been waiting for a worker; four look-ups in indexes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class Backlog:
         effect_lag: how long the oldest effect has been ready, whichever handler it needs.
         oldest_effect: the name of that effect; ``None`` when none is ready.
         dead_letters: how many effects were given up.
+        held: how many events are held; copies of what is stored already are not counted.
     """
 
     timer_lag: dt.timedelta
     effect_lag: dt.timedelta
     oldest_effect: str | None
     dead_letters: int
+    held: int = 0
 
     @classmethod
     def of(cls, transaction: Transaction, pipeline: int, now: dt.datetime) -> Backlog:
@@ -44,6 +46,11 @@ class Backlog:
             effect_lag=NOTHING if effect is None else now - effect.ready_at,
             oldest_effect=None if effect is None else effect.name,
             dead_letters=transaction.count_dead_letters(pipeline),
+            held=sum(
+                count
+                for kind, (count, _) in transaction.count_held(pipeline).items()
+                if kind != "copy"
+            ),
         )
 
 

@@ -206,6 +206,9 @@ class Observer:
         self._telemetry.timer_lag.set(found.timer_lag.total_seconds(), self._of_pipeline)
         self._telemetry.effect_lag.set(found.effect_lag.total_seconds(), self._of_pipeline)
         self._telemetry.dead_letters.set(found.dead_letters, self._of_pipeline)
+        self._telemetry.held.set(found.held, self._of_pipeline)
+        # A gauge stays what it was: whoever collects them cannot tell by it that nobody measures.
+        self._telemetry.worker_seen.set(time.time(), self._of_pipeline)
         self._pace.done()
 
     def round_failed(self, error: Exception) -> None:

@@ -127,6 +127,12 @@ class Telemetry:
         self.dead_letters = meter.create_gauge(
             "ladderpipe.dead_letters", "{effect}", "Effects whose last try failed"
         )
+        self.held = meter.create_gauge(
+            "ladderpipe.held", "{event}", "Events that arrived and cannot be used"
+        )
+        self.worker_seen = meter.create_gauge(
+            "ladderpipe.worker.seen", "s", "When a worker last measured, in seconds since 1970"
+        )
 
     def span(self, name: str, attributes: Attributes, candid: bool) -> Span | None:
         """Begin a span; return ``None`` where nobody traces, neither here nor in the caller."""

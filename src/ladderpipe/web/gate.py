@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["TokenGate", "only_under"]
+__all__ = ["HEALTHY", "READY", "Probes", "TokenGate", "only_under"]
 
 COOKIE: Final = "ladderpipe_token"
 YEAR: Final = 365 * 24 * 3600
 """Seconds that a browser remembers the token."""
+
+
+HEALTHY: Final = "/-/healthy"
+READY: Final = "/-/ready"
+"""No board's addresses: none is called by punctuation alone."""
+
+
+class Probes:
+    """Answers whoever starts and ends servers, who knows no token and none of their names.
+
+    Args:
+        is_ready: whether requests can be answered; may take its time, and is asked in a thread.
+    """
+
+    def __init__(self, application: ASGIApp, is_ready: Callable[[], bool]) -> None:
+        self._application = application
+        self._is_ready = is_ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        path = scope["path"] if scope["type"] == "http" else None
+        if path == HEALTHY:
+            await PlainTextResponse("healthy\n")(scope, receive, send)
+        elif path == READY:
+            is_ready = await run_in_threadpool(self._is_ready)
+            told, status = ("ready\n", 200) if is_ready else ("the store does not answer\n", 503)
+            await PlainTextResponse(told, status)(scope, receive, send)
+        else:
+            await self._application(scope, receive, send)
 
 
 def only_under(application: ASGIApp, hosts: Iterable[str]) -> ASGIApp:

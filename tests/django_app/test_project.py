@@ -62,3 +62,32 @@ def test_they_never_touch_the_database_of_development(database: str, tmp_path: P
 def test_migrations_say_what_the_models_say(tmp_path: Path) -> None:
     done = manage("sqlite:///:memory:", tmp_path, "makemigrations", "--check", "--dry-run")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_worker_stops_when_it_is_told_to(database: str, tmp_path: Path) -> None:
+    if ":memory:" in database:
+        pytest.skip("nobody else sees a database in memory")
+    assert manage(database, tmp_path, "migrate").returncode == 0
+    lead = (
+        "from ladderpipe import Event; from ladderpipe.django import get_board; b = get_board(); "
+        "[b.handle(Event(k, deal='d', id=k, at=b.clock.now())) for k in ('lead', 'order')]"
+    )
+    assert manage(database, tmp_path, "shell", "-c", lead).returncode == 0
+    worker = subprocess.Popen(
+        [sys.executable, "-u", "manage.py", "ladder_worker", "--poll", "0.1"],
+        cwd=PROJECT,
+        env=os.environ | {"DATABASE_URL": database, "MAILS": str(tmp_path / "mails")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert worker.stdout is not None
+        said = [worker.stdout.readline(), worker.stdout.readline()]
+        assert said == ["working on leads\n", "leads: 2 effects delivered\n"]
+    finally:
+        worker.terminate()
+        rest, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0, rest
+    assert rest.endswith("stopped\n")
+    assert len(list((tmp_path / "mails").iterdir())) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -74,7 +74,7 @@ class DjangoBoard(Board):
         Raises:
             DefinitionError: the name has a handler already, or the function is asynchronous.
         """
-        keep = register({**configured().handlers, **self._registered}, name)
+        keep = register(dict(self.handlers), name)
 
         def kept(handler: Handler) -> Handler:
             self._registered[name] = keep(handler)
@@ -82,6 +82,11 @@ class DjangoBoard(Board):
             return handler
 
         return kept
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Who delivers which effects: those of the settings, and those registered here."""
+        return {**configured().handlers, **self._registered}
 
     def close(self) -> None:
         """Leave the connection alone: it is Django's."""
@@ -156,8 +161,7 @@ def _opened(board: DjangoBoard, alias: str) -> Session:
     pipeline = board.pipeline
     opened = Board(pipeline, store=DjangoStore(alias), **found.board)
     session = opened._session
-    session.handlers.update(found.handlers)
-    session.handlers.update(board._registered)
+    session.handlers.update(board.handlers)
     session.observer = TellingObserver(pipeline, alias, session.observer.candid)
     return session
 

@@ -1,6 +1,6 @@
 """A shop's backend on FastAPI and SQLAlchemy, with its sales board in the same transactions.
 
-    pip install '.[mail,postgres]' fastapi sqlalchemy uvicorn     # from the clone
+    pip install '.[mail,postgres,fastapi,sqlalchemy]' uvicorn     # from the clone
     uvicorn app:app
 
 DATABASE_URL is where the shop's tables and the board's are (sqlite:///shop.db when left out, or
@@ -14,15 +14,17 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import FastAPI, Header, Response
-from ladder import ladder
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import JSONResponse
+from ladder import CreditExceeded, ladder
 from pydantic import BaseModel, Field
-from refusals import answer_refusals
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tables import DATABASE_URL, Order, engine
 
-from ladderpipe import Board, Event, Outcome, Receipt
+from ladderpipe import Board, Deal, Event, Outcome, Receipt
+from ladderpipe.fastapi import install_error_handlers
 from ladderpipe.mail import FileMailbox
 
 board = Board.open(ladder, DATABASE_URL)
@@ -43,7 +45,12 @@ async def lifespan(app: FastAPI):
 
 
 app = FastAPI(title="A shop with a sales board", lifespan=lifespan)
-answer_refusals(app)
+install_error_handlers(app, refusals=(CreditExceeded,))
+
+
+@app.exception_handler(IntegrityError)
+async def refuse_order(request: Request, error: IntegrityError):
+    return JSONResponse({"detail": "this cart is empty, or has been ordered already"}, 409)
 
 
 # -- what customers do ------------------------------------------------------------------------
@@ -74,19 +81,18 @@ def tell(board: Board, kind: str, cart: str, key: str, data: dict[str, Any]) -> 
 
 
 @app.post("/carts/{cart}/items")
-def fill_cart(cart: str, filling: Filling, key: Key):
-    data = filling.model_dump(mode="json")
-    return answer(tell(board, "cart.item_added", cart, key, data))
+def fill_cart(cart: str, filling: Filling, key: Key) -> Receipt:
+    return tell(board, "cart.item_added", cart, key, filling.model_dump(mode="json"))
 
 
 @app.delete("/carts/{cart}/items")
-def empty_cart(cart: str, key: Key):
-    return answer(tell(board, "cart.emptied", cart, key, {}))
+def empty_cart(cart: str, key: Key) -> Receipt:
+    return tell(board, "cart.emptied", cart, key, {})
 
 
 @app.post("/carts/{cart}/checkout")
-def check_out(cart: str, key: Key):
-    return answer(tell(board, "checkout.started", cart, key, {}))
+def check_out(cart: str, key: Key) -> Receipt:
+    return tell(board, "checkout.started", cart, key, {})
 
 
 @app.post("/carts/{cart}/order", status_code=201)
@@ -106,9 +112,9 @@ def confirm_order(cart: str, key: Key, response: Response):
 
 
 @app.post("/events", status_code=202)
-def take_webhook(message: dict[str, Any]):
+def take_webhook(message: dict[str, Any]) -> Receipt:
     """Take a CloudEvent from the till, the ERP…; late ones find their place in the history."""
-    return answer(board.handle(Event.from_cloudevent(message)))
+    return board.handle(Event.from_cloudevent(message), hold=True)
 
 
 # -- what salespeople do ----------------------------------------------------------------------
@@ -121,34 +127,26 @@ class ByHand(BaseModel):
     properties: dict[str, Any] = {}
 
 
+class Column(BaseModel):
+    stage: str
+    title: str
+    deals: list[Deal]
+
+
 @app.get("/board")
-def show_board():
+def show_board() -> list[Column]:
     return [
-        {
-            "stage": stage.key,
-            "title": stage.title,
-            "deals": [deal.to_dict() for deal in board.deals(stage=stage)],
-        }
+        Column(stage=stage.key, title=stage.title, deals=list(board.deals(stage=stage)))
         for stage in ladder.stages
         if not stage.is_closed
     ]
 
 
 @app.get("/deals/{deal}")
-def show_deal(deal: str):
-    return board.deal(deal).to_dict()
+def show_deal(deal: str) -> Deal:
+    return board.deal(deal)
 
 
 @app.post("/deals/{deal}/move")
-def move_by_hand(deal: str, hand: ByHand):
-    receipt = board.move(
-        deal, hand.into, by=hand.by, reason=hand.reason, properties=hand.properties
-    )
-    return answer(receipt)
-
-
-# -- what both are answered -------------------------------------------------------------------
-
-
-def answer(receipt: Receipt) -> dict[str, Any]:
-    return receipt.to_dict()
+def move_by_hand(deal: str, hand: ByHand) -> Receipt:
+    return board.move(deal, hand.into, by=hand.by, reason=hand.reason, properties=hand.properties)

@@ -14,16 +14,15 @@ from uuid import uuid4
 
 import database
 from flask import Flask, render_template, request
-from ladder import ladder
-from refusals import answer_refusals
+from ladder import CreditExceeded, ladder
 
 from ladderpipe import Board, Event, Outcome
-from ladderpipe.errors import InvalidEventError
+from ladderpipe.errors import InvalidEventError, LadderError
+from ladderpipe.problems import problem_of
 
 database.create_table()
 board = Board.open(ladder, database.URL)
 app = Flask(__name__)
-answer_refusals(app)
 
 
 # -- what customers do ------------------------------------------------------------------------
@@ -74,7 +73,7 @@ def tell(board, kind, cart):
 @app.post("/events")
 def take_webhook():
     """Take a CloudEvent from the till, the ERP…; late ones find their place in the history."""
-    return answer(board.handle(Event.from_cloudevent(body()))), 202
+    return answer(board.handle(Event.from_cloudevent(body()), hold=True)), 202
 
 
 @app.get("/board")
@@ -117,3 +116,19 @@ def body():
 
 def answer(receipt):
     return receipt.to_dict()
+
+
+@app.errorhandler(LadderError)
+def refuse(error):
+    problem = problem_of(error, refusals=(CreditExceeded,))
+    if problem is None:
+        raise error  # a mistake of ours
+    return problem.body(), problem.status, problem.headers
+
+
+def refuse_order(error):
+    return {"detail": "this cart is empty, or has been ordered already"}, 409
+
+
+for kind in database.RefusedByTable:
+    app.register_error_handler(kind, refuse_order)

@@ -55,7 +55,10 @@ STATUSES: Final[Mapping[type[errors.LadderError], HTTPStatus]] = {
     errors.PipelineChangedError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""The status for each error that is an answer. Any other is a mistake on the side of the server."""
+"""The status of each error that is an answer; any other is a mistake on the side of the server.
+
+Those of hooks and guards are answers where the application raises what it calls a refusal.
+"""
 
 SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Problem",
@@ -104,6 +107,8 @@ SCHEMA: Final[Mapping[str, Any]] = {
 }
 """What a problem looks like, as JSON Schema; for a description of an interface."""
 
+_HEADERS: Final = {"Content-Type": MEDIA_TYPE}
+_LATER: Final = {**_HEADERS, "Retry-After": str(RETRY_AFTER)}
 _AWAY: Final = frozenset({"OperationalError", "InterfaceError", "PoolTimeout"})
 """How drivers call it that their database does not answer; not all of them are installed."""
 
@@ -125,7 +130,7 @@ class Problem:
     title: str
     detail: str
     members: Mapping[str, Any] = attrs.field(factory=dict)
-    headers: Mapping[str, str] = attrs.field(factory=lambda: {"Content-Type": MEDIA_TYPE})
+    headers: Mapping[str, str] = _HEADERS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the problem as JSON values."""
@@ -137,32 +142,45 @@ class Problem:
         return json.dumps(self.to_dict()).encode("ascii")
 
 
-def problem_of(error: BaseException) -> Problem | None:
+def problem_of(
+    error: BaseException, refusals: tuple[type[BaseException], ...] = ()
+) -> Problem | None:
     """Return what is answered to an error; ``None`` to one that is a mistake of the server's.
 
-    Of an error that is a driver's own and says that the database is away, nothing is told.
+    Of a driver's error that says that the database is away, nothing is told.
+
+    Args:
+        refusals: exceptions of the application's own by which its hooks and guards refuse. Their
+            words are told; any other that a hook or guard raised is a mistake.
     """
     kind = next((each for each in type(error).__mro__ if each in STATUSES), None)
-    if kind is not None:
-        status, members = STATUSES[kind], _members(error)
-        name = kind.__name__.removesuffix("Error")
-        type_of = "urn:ladderpipe:" + re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
-        title = (kind.__doc__ or status.phrase).partition("\n")[0]  # Python may leave docs out
-        problem = Problem(
-            status=status, type=type_of, title=title, detail=str(error), members=members
-        )
-    elif any(each.__name__ in _AWAY for each in type(error).__mro__):
-        problem = Problem(
-            status=HTTPStatus.SERVICE_UNAVAILABLE,
-            type="urn:ladderpipe:database-away",
-            title="Database away",
-            detail="the database does not answer, so nothing is stored: ask again in a moment",
-        )
-    else:
-        return None
-    if problem.status is not HTTPStatus.SERVICE_UNAVAILABLE:
-        return problem
-    return attrs.evolve(problem, headers={**problem.headers, "Retry-After": str(RETRY_AFTER)})
+    if kind is None:
+        is_away = any(each.__name__ in _AWAY for each in type(error).__mro__)
+        return _database_away() if is_away else None
+    told = error
+    if isinstance(error, errors.HookError | errors.GuardError):
+        if not isinstance(error.__cause__, refusals):
+            return None
+        told = error.__cause__
+    status, name = STATUSES[kind], kind.__name__.removesuffix("Error")
+    return Problem(
+        status=status,
+        type="urn:ladderpipe:" + re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower(),
+        title=(kind.__doc__ or status.phrase).partition("\n")[0],  # Python may leave docs out
+        detail=str(told),
+        members=_members(error),
+        headers=_LATER if status is HTTPStatus.SERVICE_UNAVAILABLE else _HEADERS,
+    )
+
+
+def _database_away() -> Problem:
+    return Problem(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        type="urn:ladderpipe:database-away",
+        title="The database does not answer.",
+        detail="the database does not answer, so nothing is stored: ask again in a moment",
+        headers=_LATER,
+    )
 
 
 def invalid_request(found: Iterable[tuple[Iterable[str | int], str]]) -> Problem:

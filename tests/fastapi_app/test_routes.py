@@ -12,7 +12,17 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 
-from ladderpipe import Board, Event, ManualClock, Pipeline, Stage, errors, on
+from ladderpipe import (
+    Board,
+    Event,
+    HookContext,
+    ManualClock,
+    Pipeline,
+    Stage,
+    by_hand,
+    errors,
+    on,
+)
 from ladderpipe.fastapi import install_error_handlers, router
 from ladderpipe.problems import MEDIA_TYPE, STATUSES
 from tests.board_app.clients import Client
@@ -260,13 +270,17 @@ def test_two_boards_have_names_of_their_own(board: Board) -> None:
 # -- refusals in an application's own endpoints ----------------------------------------------
 
 
+class CreditExceeded(Exception):
+    """What a hook of the application's own refuses with."""
+
+
 def application() -> FastAPI:
     app = FastAPI()
-    install_error_handlers(app)
+    install_error_handlers(app, refusals=(CreditExceeded,))
 
     @app.get("/raise/{name}")
-    def fail(name: str) -> None:
-        raise getattr(errors, name)("no, because: do that")
+    def fail(name: str, because: str = "no, because: do that") -> None:
+        raise getattr(errors, name)("no, because: do that") from CreditExceeded(because)
 
     return app
 
@@ -284,6 +298,27 @@ def test_every_error_is_answered_with_its_status(name: str) -> None:
     assert told["detail"] == "no, because: do that"
     is_for_later = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert ("retry-after" in response.headers) == is_for_later
+
+
+def test_what_a_hook_raises_that_is_no_refusal_is_a_mistake(clock: ManualClock) -> None:
+    new, won = Stage("new"), Stage("won", status="won")
+    rules = [on("lead", into=new, opens=True), by_hand(into=won)]
+    ladder = Pipeline("p", stages=[new, won], rules=rules)
+    raised: list[Exception] = [CreditExceeded("too much at once"), KeyError("price")]
+
+    @ladder.move_into(won)
+    def refuse(ctx: HookContext) -> None:
+        raise raised.pop(0)
+
+    with Board(ladder, clock=clock) as board:
+        board.handle(Event("lead", deal="d", id="1", at=NINE))
+        app = application()
+        app.include_router(router(board, actor=signed_in))
+        with Client(app) as client:
+            told = refused(client.post("/deals/d/move", json={"into": "won"}), 409)
+            assert (told["type"], told["detail"]) == ("urn:ladderpipe:hook", "too much at once")
+            with pytest.raises(errors.HookError):
+                client.post("/deals/d/move", json={"into": "won"})
 
 
 def test_what_is_no_request_is_a_problem_and_repeats_nothing() -> None:

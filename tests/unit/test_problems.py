@@ -23,6 +23,10 @@ OURS = {
 ALL = [getattr(errors, name) for name in errors.__all__]
 
 
+class CreditExceeded(Exception):
+    """What an application's own hook refuses with."""
+
+
 def checked(problem: Problem | None) -> Problem:
     assert problem is not None
     told = json.loads(problem.body())
@@ -35,7 +39,12 @@ def checked(problem: Problem | None) -> Problem:
 @pytest.mark.parametrize("kind", ALL)
 def test_every_error_is_an_answer_or_a_mistake_of_ours(kind: type[errors.LadderError]) -> None:
     assert (kind in STATUSES) != (kind in OURS)
-    problem = problem_of(kind("this was refused, because of that: do something else"))
+    error = kind("this was refused, because of that: do something else")
+    problem = problem_of(error)
+    if kind in (errors.HookError, errors.GuardError):
+        assert problem is None
+        error.__cause__ = CreditExceeded(str(error))
+        problem = problem_of(error, refusals=(CreditExceeded,))
     if kind in OURS:
         assert problem is None
         return
@@ -46,8 +55,9 @@ def test_every_error_is_an_answer_or_a_mistake_of_ours(kind: type[errors.LadderE
 
 
 def test_each_kind_has_a_name_of_its_own() -> None:
-    kinds = {checked(problem_of(kind("…"))).type for kind in STATUSES}
-    assert len(kinds) == len(STATUSES)
+    answers = [kind for kind in STATUSES if kind not in (errors.HookError, errors.GuardError)]
+    kinds = {checked(problem_of(kind("…"))).type for kind in answers}
+    assert len(kinds) == len(answers)
     assert "urn:ladderpipe:move-not-allowed" in kinds
 
 

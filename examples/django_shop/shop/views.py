@@ -44,7 +44,8 @@ def confirm_order(request, cart):
 @require_POST
 def take_webhook(request):
     """Take a CloudEvent from the till, the ERP…; late ones find their place in the history."""
-    return answer(the_board().handle(Event.from_cloudevent(read(request))), status=202)
+    event = Event.from_cloudevent(read(request))
+    return answer(the_board().handle(event, hold=True), status=202)
 
 
 @require_GET

@@ -22,13 +22,21 @@ _WORDS: Final = {
 }
 
 
-def install_error_handlers(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI, refusals: tuple[type[BaseException], ...] = ()) -> None:
     """Let an application answer what a board refuses, and what is no request, as a problem.
 
     What no request is to blame for stays an error, which the server logs and answers with 500.
+
+    Args:
+        refusals: exceptions of the application's own by which its hooks and guards refuse, which
+            are answered with 409 and in their words.
     """
-    app.add_exception_handler(LadderError, _answer_or_raise)
-    app.add_exception_handler(RequestValidationError, _answer_or_raise)
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return _answer_or_raise(error, refusals)
+
+    app.add_exception_handler(LadderError, answer)
+    app.add_exception_handler(RequestValidationError, answer)
 
 
 class ProblemRoute(APIRoute):
@@ -42,7 +50,7 @@ class ProblemRoute(APIRoute):
             try:
                 return await handle(request)
             except Exception as error:
-                return _answer_or_raise(request, error)
+                return _answer_or_raise(error)
 
         return answer
 
@@ -56,14 +64,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _answer_or_raise(request: Request, error: Exception) -> Response:
+def _answer_or_raise(error: Exception, refusals: tuple[type[BaseException], ...] = ()) -> Response:
     if isinstance(error, RequestValidationError):
         # FastAPI's own answer repeats what was sent, which cannot always be written as JSON.
         problem = invalid_request(
             (each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors()
         )
     else:
-        found = problem_of(error)
+        found = problem_of(error, refusals)
         if found is None:
             raise error
         problem = found

@@ -53,7 +53,8 @@ def refusal_of(error: Exception, words: Words) -> Refusal | None:
     """Return what is answered to an error of the board's; ``None`` to one that nobody expects."""
     if isinstance(error, Refusal):
         return error
-    problem = problem_of(error)
+    # A salesperson is told whatever a hook raised: who wrote it is a colleague.
+    problem = problem_of(error, refusals=(Exception,))
     if problem is None:
         return None
     detail = _said(error, problem.status, words)
@@ -69,7 +70,7 @@ def _said(error: Exception, status: HTTPStatus, words: Words) -> str:
     if isinstance(error, EventConflictError):
         return _("This was asked for before, with other content: load the page again.")
     if isinstance(error, HookError | GuardError):
-        return _("The shop's own rules refused it: %(why)s", why=error.__cause__ or error)
+        return _("The shop's own rules refused it: %(why)s", why=error.__cause__)
     if isinstance(error, DealNotFoundError):
         return _("There is no such deal.")
     if isinstance(error, PipelineChangedError):

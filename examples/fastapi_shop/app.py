@@ -21,13 +21,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from tables import DATABASE_URL, Order, engine
+from tables import Order, engine
 
 from ladderpipe import Board, Deal, Event, Outcome, Receipt
 from ladderpipe.fastapi import install_error_handlers
 from ladderpipe.mail import FileMailbox
 
-board = Board.open(ladder, DATABASE_URL)
+board = Board.open(ladder, engine=engine)
 mailbox = os.environ.get("MAILBOX", "sent.mbox")
 board.handle_effect("email", FileMailbox(mailbox, sender="Shop <shop@example.com>", language="en"))
 

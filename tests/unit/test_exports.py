@@ -70,6 +70,19 @@ def test_what_is_exported_is_sorted_and_there(package: str) -> None:
     assert all(hasattr(module, name) for name in exported)
 
 
+def test_without_sqlalchemy_its_room_says_what_to_install() -> None:
+    asked = """
+import sys
+sys.modules["sqlalchemy"] = None
+import ladderpipe.stores
+try:
+    import ladderpipe.sqlalchemy
+except ModuleNotFoundError as error:
+    print(error.name, error)
+"""
+    assert "sqlalchemy ladderpipe.sqlalchemy needs SQLAlchemy: " in interpreter(asked)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_exported_name_is_a_module(package: str) -> None:
     """``from ladderpipe import replay`` gives the function, whatever was imported before."""

@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -14,9 +15,11 @@ from ladderpipe.errors import StoreError
 from ladderpipe.sqlalchemy import Tables, metadata, tables
 from ladderpipe.sqlalchemy.column_types import Flag
 from ladderpipe.stores import PostgresStore, Store
+from tests.docs.pages import ROOT, blocks
 from tests.shops import Shop
 from tests.web.callers import engine_on
 
+READING = ROOT / "docs" / "how-to" / "read-with-sql.md"
 KEYLESS = {"ladder_schema", "ladder_totals"}
 TABLES = sorted(name for name, table in metadata.tables.items() if not table.info["is_view"])
 VIEWS = sorted(set(metadata.tables) - set(TABLES))
@@ -190,3 +193,23 @@ def test_it_drops_nothing(store: Store, engine: sa.Engine):
     with pytest.raises(StoreError, match=r"leave .* out of create_all\(\) and drop_all\(\)"):
         metadata.drop_all(engine)
     assert sorted(sa.inspect(engine).get_table_names()) == TABLES
+
+
+def test_who_only_reads_sees_what_the_page_grants(postgres_url: str):
+    (grants,) = (block.text for block in blocks(READING) if block.language == "sql")
+    PostgresStore(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS analyst")
+        connection.execute("CREATE ROLE analyst")
+        connection.execute(grants)
+        connection.execute("SET ROLE analyst")
+        for name in ("pipelines", "deals", "visits", "moves_read"):
+            connection.execute(f"SELECT * FROM ladder_{name}")
+        for name in ("documents", "events", "events_read", "effects", "moves"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SELECT * FROM ladder_{name}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("UPDATE ladder_deals SET owner = 'Eve'")
+        connection.execute("RESET ROLE")
+        connection.execute("DROP OWNED BY analyst")
+        connection.execute("DROP ROLE analyst")

@@ -6,7 +6,6 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -720,8 +719,7 @@ class Board:
         from . import worker
 
         refuse_inside_hook("board.run")
-        file = None if alive is None else Path(alive)
-        worker.run(self._session, stop, poll, on_round, file)
+        worker.run(self._session, stop, poll, on_round, alive)
 
     # -- reading ------------------------------------------------------------------------------
 

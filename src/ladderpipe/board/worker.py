@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import queue
 import signal
 import threading
@@ -39,7 +40,7 @@ def run(
     stop: threading.Event | None,
     poll: dt.timedelta,
     on_round: Round | None,
-    alive: Path | None = None,
+    alive: str | os.PathLike[str] | None = None,
 ) -> None:
     """Sweep and deliver until told to stop, by *stop*, SIGTERM or SIGINT.
 
@@ -69,12 +70,13 @@ def run(
 
 
 @contextlib.contextmanager
-def _beating(session: Session, file: Path | None) -> Iterator[Heartbeat]:
+def _beating(session: Session, alive: str | os.PathLike[str] | None) -> Iterator[Heartbeat]:
     """Give signs of life with every transaction of a worker, and say when it begins and ends.
 
     Raises:
         OSError: the file cannot be written.
     """
+    file = None if alive is None else Path(alive)
     if file is not None:
         file.touch()
     heart = Heartbeat.of_this_process(file)

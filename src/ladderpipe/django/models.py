@@ -16,7 +16,7 @@ from ..model.stage import Stage
 from .boards import DjangoBoard, get_board
 from .fields import InstantField, JsonField, ReadInstantField
 
-__all__ = ["Deal", "Effect", "Event", "Move", "Pipeline", "Visit"]
+__all__ = ["Deal", "Document", "Effect", "Event", "Move", "Pipeline", "Search", "Visit"]
 
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
@@ -51,7 +51,8 @@ class OpenedDeals(models.Manager):
 
     def get_queryset(self) -> Any:
         """Return them."""
-        return ReadQuerySet(self.model, using=self._db).filter(stage__isnull=False)
+        found = ReadQuerySet(self.model, using=self._db).filter(stage__isnull=False)
+        return found.select_related("pipeline", "document")
 
 
 class Pipeline(ReadModel):
@@ -81,13 +82,14 @@ class Deal(ReadModel):
         Pipeline, models.DO_NOTHING, db_column="pipeline", verbose_name=_("pipeline")
     )
     deal = models.TextField(_("deal"))
-    title = models.TextField(_("title"), null=True)
+    sort_title = models.TextField(db_column="title", null=True)
     stage = models.TextField(_("stage"), null=True)
     visit = models.IntegerField(_("visit"))
     visit_key = models.TextField(null=True)
     owner = models.TextField(_("owner"), null=True)
     value = models.TextField(_("value"), null=True)
     currency = models.TextField(_("currency"), null=True)
+    units = models.BigIntegerField(null=True)
     source = models.TextField(_("source"), null=True)
     lost_from = models.TextField(_("lost from"), null=True)
     opened_at = InstantField(_("opened"), null=True)
@@ -110,7 +112,12 @@ class Deal(ReadModel):
         verbose_name_plural = _("deals")
 
     def __str__(self) -> str:
-        return str(self.title or self.deal)
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """Its title, or its id where it has none; ``sort_title`` is in small letters."""
+        return str(self.document.data.get("title") or self.deal)
 
     @property
     def board(self) -> DjangoBoard:
@@ -135,6 +142,38 @@ class Deal(ReadModel):
         """Return its events, from the first."""
         found = Event.objects.filter(pipeline=self.pipeline.name, deal=self.deal)
         return found.order_by("at", "seq", "source", "id")
+
+
+class Document(ReadModel):
+    """What is kept of a deal besides: what the fold has made of contact, cart and properties."""
+
+    deal = models.OneToOneField(
+        Deal, models.DO_NOTHING, db_column="deal", primary_key=True, related_name="document"
+    )
+    data = JsonField()
+
+    class Meta:
+        """Where it is."""
+
+        managed = False
+        db_table = "ladder_documents"
+        default_permissions = ()
+
+
+class Search(ReadModel):
+    """What a deal is found by, in small letters: id, title, contact and company."""
+
+    deal = models.OneToOneField(
+        Deal, models.DO_NOTHING, db_column="deal", primary_key=True, related_name="search"
+    )
+    text = models.TextField()
+
+    class Meta:
+        """Where it is."""
+
+        managed = False
+        db_table = "ladder_search"
+        default_permissions = ()
 
 
 class Move(ReadModel):

@@ -15,13 +15,14 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigIntegerField(primary_key=True, serialize=False)),
                 ("deal", models.TextField(verbose_name="deal")),
-                ("title", models.TextField(null=True, verbose_name="title")),
+                ("sort_title", models.TextField(db_column="title", null=True)),
                 ("stage", models.TextField(null=True, verbose_name="stage")),
                 ("visit", models.IntegerField(verbose_name="visit")),
                 ("visit_key", models.TextField(null=True)),
                 ("owner", models.TextField(null=True, verbose_name="owner")),
                 ("value", models.TextField(null=True, verbose_name="value")),
                 ("currency", models.TextField(null=True, verbose_name="currency")),
+                ("units", models.BigIntegerField(null=True)),
                 ("source", models.TextField(null=True, verbose_name="source")),
                 ("lost_from", models.TextField(null=True, verbose_name="lost from")),
                 ("opened_at", fields.InstantField(null=True, verbose_name="opened")),
@@ -157,6 +158,50 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "ladder_visits",
+                "managed": False,
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Document",
+            fields=[
+                (
+                    "deal",
+                    models.OneToOneField(
+                        db_column="deal",
+                        on_delete=models.DO_NOTHING,
+                        primary_key=True,
+                        related_name="document",
+                        serialize=False,
+                        to="ladderpipe.deal",
+                    ),
+                ),
+                ("data", fields.JsonField()),
+            ],
+            options={
+                "db_table": "ladder_documents",
+                "managed": False,
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Search",
+            fields=[
+                (
+                    "deal",
+                    models.OneToOneField(
+                        db_column="deal",
+                        on_delete=models.DO_NOTHING,
+                        primary_key=True,
+                        related_name="search",
+                        serialize=False,
+                        to="ladderpipe.deal",
+                    ),
+                ),
+                ("text", models.TextField()),
+            ],
+            options={
+                "db_table": "ladder_search",
                 "managed": False,
                 "default_permissions": (),
             },

@@ -1,4 +1,4 @@
-"""Django's own command line: migrate, runserver, work."""
+"""Django's own command line: migrate, runserver, ladder_worker."""
 
 import os
 import sys

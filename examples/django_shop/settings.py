@@ -14,7 +14,11 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "only while you try things out")
 DEBUG = "SECRET_KEY" not in os.environ
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")
 
-INSTALLED_APPS = ["shop"]
+INSTALLED_APPS = ["ladderpipe.django", "shop"]
+LADDERPIPE = {
+    "PIPELINES": ["shop.sales.ladder"],
+    "HANDLERS": {"email": "shop.sales.mailbox"},
+}
 MIDDLEWARE = ["shop.refusals.RefusalMiddleware"]
 ROOT_URLCONF = "shop.urls"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
@@ -26,10 +30,13 @@ def database(url: str) -> dict:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": unquote(urlsplit(url).path[1:]),
-            # A file, since the board has connections of its own: no two share one in memory.
-            "TEST": {"NAME": BASE_DIR / "test.db"},
-            # The write lock first, and wait for it: a deferred transaction may be refused it.
-            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 60},
+            "OPTIONS": {
+                # The write lock first, and wait for it: a deferred transaction may be refused it.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 60,
+                # So that nobody who reads waits for somebody who writes.
+                "init_command": "PRAGMA journal_mode = WAL",
+            },
         }
     parts = conninfo_to_dict(url)
     return {
@@ -43,5 +50,4 @@ def database(url: str) -> dict:
 
 
 DATABASES = {"default": database(DATABASE_URL)}
-TEST_RUNNER = "shop.testing.LadderRunner"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

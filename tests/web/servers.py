@@ -54,7 +54,7 @@ APPLICATIONS: Final = {
         "django_shop",
         "python manage.py runserver --noreload 127.0.0.1:{port}",
         prepare="python manage.py migrate",
-        work="python manage.py work",
+        work="python manage.py ladder_worker --poll 0.2",
     ),
     "flask": Application(
         "flask_shop",

@@ -35,7 +35,7 @@ def test_the_tests_of_the_django_shop_leave_its_database_alone(
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        assert "Ran 2 tests" in done.stderr
+        assert "Ran 5 tests" in done.stderr
         assert contents(board.store) == before
 
 

@@ -3,34 +3,36 @@
 import json
 from uuid import uuid4
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from ladderpipe import Event, Outcome
+from ladderpipe.django import get_board
 from ladderpipe.errors import InvalidEventError
 
 from .models import Order
-from .sales import ladder, the_board
+
+board = get_board()
 
 
 @require_http_methods(["POST", "DELETE"])
 def change_cart(request, cart):
     kind = "cart.item_added" if request.method == "POST" else "cart.emptied"
-    return answer(tell(the_board(), kind, cart, request))
+    return answer(tell(kind, cart, request))
 
 
 @require_POST
 def check_out(request, cart):
-    return answer(tell(the_board(), "checkout.started", cart, request))
+    return answer(tell("checkout.started", cart, request))
 
 
 @require_POST
 def confirm_order(request, cart):
     """Win the deal and write the order: both are there at the commit, or neither."""
     with transaction.atomic():
-        receipt = tell(the_board().using(connection), "order.confirmed", cart, request)
+        receipt = tell("order.confirmed", cart, request)
         if receipt.outcome is Outcome.DUPLICATE:
             order = Order.objects.get(cart=cart)
         else:
@@ -45,26 +47,25 @@ def confirm_order(request, cart):
 def take_webhook(request):
     """Take a CloudEvent from the till, the ERP…; late ones find their place in the history."""
     event = Event.from_cloudevent(read(request))
-    return answer(the_board().handle(event, hold=True), status=202)
+    return answer(board.handle(event, hold=True), status=202)
 
 
 @require_GET
 def show_board(request):
-    board = the_board()
-    in_work = [stage for stage in ladder.stages if not stage.is_closed]
+    in_work = [stage for stage in board.pipeline.stages if not stage.is_closed]
     columns = [(stage, list(board.deals(stage=stage))) for stage in in_work]
-    return render(request, "shop/board.html", {"title": ladder.title, "columns": columns})
+    return render(request, "shop/board.html", {"title": board.pipeline.title, "columns": columns})
 
 
 @require_GET
 def show_deal(request, deal):
-    return JsonResponse(the_board().deal(deal).to_dict())
+    return JsonResponse(board.deal(deal).to_dict())
 
 
 @require_POST
 def move_by_hand(request, deal):
     asked = read(request)
-    receipt = the_board().move(
+    receipt = board.move(
         deal,
         str(asked.get("into")),
         by=asked.get("by"),  # whoever is logged in, where people log in
@@ -74,7 +75,7 @@ def move_by_hand(request, deal):
     return answer(receipt)
 
 
-def tell(board, kind, cart, request):
+def tell(kind, cart, request):
     """Tell the board what a request says; a request that is sent again happened when it did."""
     key = request.headers.get("Idempotency-Key") or uuid4().hex
     source = f"/carts/{cart}"

@@ -8,8 +8,21 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
-from ladderpipe import ANY, Deal, Event, Pipeline, Stage, Timer, VisitTimes, after, by_hand, on
+from ladderpipe import (
+    ANY,
+    Calendar,
+    Deal,
+    Event,
+    Pipeline,
+    Stage,
+    Timer,
+    VisitTimes,
+    after,
+    by_hand,
+    on,
+)
 from ladderpipe.ladder.guards import Guard, cart_has_items, cart_is_empty, guard
+from ladderpipe.ladder.rules import AfterOpen
 from ladderpipe.testing.strategies import events, events_and_hands, pipelines
 
 CART = ("cart.updated", "cart.item_added", "cart.item_removed", "cart.emptied")
@@ -64,6 +77,14 @@ class LongAgo(Timer):
         return visit.opened_at - dt.timedelta(days=1)
 
 
+SHOP = Calendar(
+    "shop",
+    zone="Europe/Rome",
+    hours={"mon-fri": ["08:00-10:30", "11:00-12:00", "15:00-24:00"], "sat-sun": "00:00-24:00"},
+    holidays=["2026-01-06"],
+)
+
+
 def an_event_asks(deal: Deal, event: Event | None) -> bool:
     return event is not None
 
@@ -85,10 +106,20 @@ OWN_GUARDS: tuple[Guard, ...] = tuple(
 )
 
 
+TIMERS: tuple[Timer, ...] = (
+    NextWhole(2),
+    NextWhole(3),
+    LongAgo(),
+    AfterOpen(SHOP.span(hours=2)),
+    AfterOpen(SHOP.span(hours=1), since="activity"),
+    AfterOpen(SHOP.span(days=1), since="opened"),
+)
+
+
 def ladders(**options: Any) -> st.SearchStrategy[Pipeline]:
     """Return a strategy for random ladders, with guards and timers of our own among the rest."""
     options.setdefault("guards", st.sampled_from(OWN_GUARDS))
-    options.setdefault("timers", st.sampled_from([NextWhole(2), NextWhole(3), LongAgo()]))
+    options.setdefault("timers", st.sampled_from(TIMERS))
     return pipelines(**options)
 
 

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from .fold.unfolding import Change, Unfolding
     from .ladder.check import Finding
     from .ladder.files import schema
+    from .ladder.holidays import public_holidays
     from .ladder.rules import ANY, Rule, Timer, VisitTimes, after, by_hand, on
     from .logs.replay import ReplayReport, replay
+    from .model.calendar import Calendar, CalendarSpan
     from .model.clock import Clock, ManualClock, SystemClock
     from .model.deal import Cart, CartLine, Deal, Unread
     from .model.deal_import import ImportReport, OverdueDeal, RefusedDeal, Stay, ToldDeal
@@ -86,6 +88,8 @@ __all__ = [
     "Backoff",
     "BatchReport",
     "Board",
+    "Calendar",
+    "CalendarSpan",
     "Cart",
     "CartDraft",
     "CartLine",
@@ -173,6 +177,7 @@ __all__ = [
     "later",
     "load",
     "on",
+    "public_holidays",
     "replay",
     "schema",
     "verify",
@@ -187,6 +192,8 @@ _HOMES = {
     "Backoff": ".model.delivery",
     "BatchReport": ".model.report",
     "Board": ".board.board",
+    "Calendar": ".model.calendar",
+    "CalendarSpan": ".model.calendar",
     "Cart": ".model.deal",
     "CartDraft": ".fold.cart",
     "CartLine": ".model.deal",
@@ -275,6 +282,7 @@ _HOMES = {
     "later": ".model.effect",
     "load": ".pipeline",
     "on": ".ladder.rules",
+    "public_holidays": ".ladder.holidays",
     "replay": ".logs.replay",
     "schema": ".ladder.files",
     "verify": ".board.verify",

@@ -429,7 +429,8 @@ class Pipeline:
 
 
 def _check_policy(send: object, zone: str) -> None:
-    from .ladder.policy import Policy, checked_zone
+    from .ladder.policy import Policy
+    from .model.calendar import checked_zone
 
     if send is not None and not isinstance(send, Policy):
         raise DefinitionError(

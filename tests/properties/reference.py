@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from ladderpipe import ANY, Cart, CartLine, Deal, Event, Pipeline, Rule, Stage, VisitTimes
-from ladderpipe.ladder.rules import ByHand, OnEvents
+from ladderpipe.ladder.rules import AfterOpen, ByHand, OnEvents
 
 HAND, OVERRIDE, EDITED = "ladder.by_hand", "ladder.override", "deal.edited"
 WITHDRAW, TOLD = "ladder.withdraw", "ladder.told"
@@ -452,9 +452,18 @@ def next_timer(pipeline: Pipeline, state: State) -> tuple[dt.datetime, Rule] | N
         due = due_of(rule, state)
         if due is not None and rule.key not in state.blocked:
             if state.floor is not None and state.floor[0] == len(state.moves):
-                due = max(due, state.floor[1])
+                due = not_due_before(rule, due, state.floor[1])
             pending.append((due, rule))
     return min(pending, key=lambda found: found[0], default=None)
+
+
+def not_due_before(rule: Rule, due: dt.datetime, floor: dt.datetime) -> dt.datetime:
+    """S15, and on a calendar still within its hours: at their next opening."""
+    if due < floor and isinstance(rule.trigger, AfterOpen):
+        just_before = floor - dt.timedelta.resolution
+        calendar = rule.trigger.delay.calendar
+        return floor if calendar.is_open(just_before) else calendar.opens_at(floor)
+    return max(due, floor)
 
 
 def timers(pipeline: Pipeline, state: State) -> list[Rule]:

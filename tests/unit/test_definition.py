@@ -419,7 +419,7 @@ def test_titles_probabilities_sequences_and_hooks_do_not_matter_to_the_fold() ->
     )
     decorated.move_into(decorated.stage("won"))(lambda ctx: None)
     assert decorated.fingerprint == plain.fingerprint
-    assert differences(fold_definition(plain), fold_definition(decorated)) == []
+    assert differences(fold_definition(plain.ladder), fold_definition(decorated.ladder)) == []
 
 
 def _changed_ladders() -> dict[str, Pipeline]:
@@ -467,7 +467,9 @@ def test_whatever_matters_to_the_fold_changes_the_fingerprint() -> None:
 
 @pytest.mark.parametrize("what", _changed_ladders())
 def test_a_change_that_matters_is_told_in_words(what: str) -> None:
-    told = differences(fold_definition(_ladder()), fold_definition(_changed_ladders()[what]))
+    told = differences(
+        fold_definition(_ladder().ladder), fold_definition(_changed_ladders()[what].ladder)
+    )
     assert told
     assert all(isinstance(line, str) and line for line in told)
 
@@ -476,7 +478,9 @@ def test_a_change_that_matters_is_told_in_words(what: str) -> None:
 def test_two_ladders_differ_exactly_when_their_fingerprints_do(
     one: Pipeline, two: Pipeline
 ) -> None:
-    told = differences(fold_definition(one), json.loads(json.dumps(fold_definition(two))))
+    told = differences(
+        fold_definition(one.ladder), json.loads(json.dumps(fold_definition(two.ladder)))
+    )
     assert bool(told) == (one.fingerprint != two.fingerprint)
 
 

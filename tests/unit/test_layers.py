@@ -49,6 +49,7 @@ ROOMS_OF = {
     "django": {"django", "mail", "web"},
     "fastapi": {"fastapi"},
     "greenlet": {"asynchronous"},
+    "holidays": {"ladder"},
     "httpx": {"connect"},
     "hypothesis": {"testing"},
     "itsdangerous": {"connect"},
@@ -80,8 +81,8 @@ CORE = {
     *("errors", "extras", "public", "model", "ladder", "fold"),
     *("pipeline", "guards", "policy", "problems"),
 }
-FOR_FILES = {"tomli_w", "yaml"}
-"""What a definition file needs, loaded when there is one."""
+FOR_FILES = {"holidays", "tomli_w", "yaml"}
+"""What a definition may need, loaded when it does."""
 NOT_FOR_THE_CORE = {"asyncio", "logging", "socket", "sqlite3", "threading", "time"}
 
 

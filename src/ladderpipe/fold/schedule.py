@@ -6,7 +6,7 @@ import datetime as dt
 
 from ..errors import GuardError, shown
 from ..ladder.machine import Candidate
-from ..ladder.rules import VisitTimes
+from ..ladder.rules import VisitTimes, not_before
 from ..model.clock import instant
 from .draft import Draft
 
@@ -29,7 +29,7 @@ def schedule(draft: Draft) -> None:
             continue
         due = due_at(draft, timer)
         if due is not None and draft.floor is not None:
-            due = max(due, draft.floor)
+            due = not_before(timer.rule.trigger, due, draft.floor)
         if due is not None and (best is None or due < best):
             best, draft.next_timer = due, timer
     draft.due_at = best

@@ -29,8 +29,8 @@ from ..model.customer import CustomerKeys, contact_keys
 from ..model.stage import DoStep, Stage, WaitStep
 from .import_path import built_from, import_path
 from .ladder import Ladder
-from .plain import duration, plain
-from .rules import ANY, After, ByHand, OnEvents, Rule, timer_arguments, trigger_path
+from .plain import duration, plain, span_definition
+from .rules import ANY, After, AfterOpen, ByHand, OnEvents, Rule, timer_arguments, trigger_path
 
 __all__ = ["to_dict"]
 
@@ -60,6 +60,7 @@ def to_dict(
         "title": _write_title(ladder.titles),
         "reducer": None if reducer is usual_reducer else import_path(reducer, "reducer"),
         "customer": _write_customer(customer),
+        "calendars": {name: each.to_dict() for name, each in ladder.calendars.items()},
         "stages": [_write_stage(stage) for stage in ladder.stages],
         "rules": [_write_rule(rule) for rule in ladder.rules],
         "hooks": [
@@ -149,9 +150,9 @@ def _write_trigger(rule: Rule) -> dict[str, Any]:
         return {"on": list(trigger.types)}
     if isinstance(trigger, ByHand):
         return {"by_hand": True}
-    if type(trigger) is After:
+    if type(trigger) is After or type(trigger) is AfterOpen:
         since = {} if trigger.since == "entered" else {"since": trigger.since}
-        return {"after": {**duration(trigger.delay), **since}}
+        return {"after": {**span_definition(trigger.delay), **since}}
     arguments = _write_arguments(trigger, timer_arguments(trigger), "timer")
     return {"after": _given({"timer": trigger_path(trigger), "args": arguments})}
 

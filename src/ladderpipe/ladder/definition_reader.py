@@ -5,12 +5,12 @@ Nothing is imported but what the definition names and the caller allows.
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from ..errors import InvalidEventError
+from ..model.calendar import Calendar
 from ..model.stage import TASK, DoStep, Stage, WaitStep, asked_for, do, wait
 from .guards import (
     AllOf,
@@ -25,6 +25,7 @@ from .guards import (
     value_at_least,
     value_at_most,
 )
+from .holidays import public_holidays
 from .import_path import resolve
 from .plain import UNITS, Part, nearest, plain
 from .policy_reader import policy
@@ -56,7 +57,7 @@ MOST_NESTED: Final = 32
 
 _TOP: Final = (
     *("name", "title", "reducer", "events", "activity", "customer", "send", "zone"),
-    *("stages", "rules", "hooks", "$schema"),
+    *("calendars", "stages", "rules", "hooks", "$schema"),
 )
 
 
@@ -82,10 +83,13 @@ class DefinitionReader:
     def __init__(self, allow: Iterable[str]) -> None:
         self.allow = (*OWN_MODULES, *((allow,) if isinstance(allow, str) else allow))
         self.stages: dict[str, Stage] = {}
+        self.calendars: dict[str, Calendar] = {}
 
     def built(self, data: Mapping[str, Any], build: Build[Built]) -> Built:
         """Return what a whole definition describes."""
         top = Part("", data).fields(*_TOP, required=("name", "stages", "rules"))
+        for name, part in top["calendars"].mapping().items() if "calendars" in top else ():
+            self.calendars[name] = _calendar(name, part)
         stages = [self.stage(part) for part in top["stages"].items()]
         self.stages = {stage.key: stage for stage in stages}
         pipeline = build(
@@ -128,6 +132,17 @@ class DefinitionReader:
         if key not in self.stages:
             raise part.refusal(f"no stage is called {key!r}{nearest(key, self.stages)}")
         return self.stages[key]
+
+    def known_calendar(self, part: Part) -> Calendar:
+        """Return the calendar that a name names."""
+        name = part.text()
+        if name not in self.calendars:
+            raise part.refusal(
+                f"no calendar is called {name!r}{nearest(name, self.calendars)}"
+                if self.calendars
+                else f"no calendar is called {name!r}: describe it under calendars"
+            )
+        return self.calendars[name]
 
     def function(self, part: Part) -> Any:
         """Return the function or class that a ``module:name`` names."""
@@ -243,17 +258,28 @@ class DefinitionReader:
             return by_hand(**given)
 
     def _after(self, part: Part, trigger: Part, given: dict[str, Any]) -> Rule:
-        timer: Timer | dt.timedelta
         if "timer" in trigger.mapping():
-            timer = self._timer(trigger)
+            given["timer"] = self._timer(trigger)
         else:
-            found = trigger.fields(*UNITS, "since")
+            found = trigger.fields(*UNITS, "since", "calendar", "zone")
             if "since" in found:
-                given["since"] = found["since"].text()
-            units = {name: value.value for name, value in found.items() if name != "since"}
-            timer = Part(trigger.where, units).delay()
+                given["since"] = found.pop("since").text()
+            given |= self._delay(found, trigger.where)
         with trigger.named():
-            return after(timer, **given)
+            return after(**given)
+
+    def _delay(self, units: dict[str, Part], where: str) -> dict[str, Any]:
+        """Return what the builders of rules and waits take: a duration, or units on a calendar."""
+        on = {name: units.pop(name) for name in ("calendar", "zone") if name in units}
+        if not on:
+            values = {name: part.value for name, part in units.items()}
+            return {"timer": Part(where, values).delay()}
+        given: dict[str, Any] = {name: part.number() for name, part in units.items()}
+        if "zone" in on:
+            given["zone"] = on["zone"].text()
+        if "calendar" in on:
+            given["calendar"] = self.known_calendar(on["calendar"])
+        return given
 
     def _timer(self, part: Part) -> Timer:
         found = part.fields("timer", "args")
@@ -264,6 +290,34 @@ class DefinitionReader:
             )
         built: Timer = _built(part, timer, found.get("args"))
         return built
+
+
+def _calendar(name: str, part: Part) -> Calendar:
+    found = part.fields("zone", "hours", "holidays", required=("zone", "hours"))
+    hours = {days: each.texts() for days, each in found["hours"].mapping().items()}
+    dates: Any = ()
+    if "holidays" in found:
+        dates = _holidays(found["holidays"])
+    with part.named():
+        return Calendar(name, zone=found["zone"].text(), hours=hours, holidays=dates)
+
+
+def _holidays(part: Part) -> Any:
+    if not isinstance(part.value, Mapping):
+        # YAML and TOML have dates of their own.
+        return [each.value for each in part.items()]
+    found = part.fields("country", "subdivision", "years", "also", required=("country", "years"))
+    years = [each.value for each in found["years"].items()]
+    if len(years) != 2 or not all(isinstance(year, int) for year in years) or years[0] > years[1]:
+        raise found["years"].refusal(f"{years!r}: the first year and the last, [2026, 2030]")
+    subdivision = found["subdivision"].text() if "subdivision" in found else None
+    also = [each.value for each in found["also"].items()] if "also" in found else []
+    with part.named():
+        country = found["country"].text()
+        return [
+            *public_holidays(country, subdivision, years=range(years[0], years[1] + 1)),
+            *also,
+        ]
 
 
 def _built(part: Part, kind: type, args: Part | None) -> Any:

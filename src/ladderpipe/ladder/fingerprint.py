@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..model.stage import Stage
 from .guards import AllOf, AnyOf, FunctionGuard, Guard, Not
 from .ladder import Ladder
-from .plain import duration, plain
-from .rules import ANY, After, ByHand, OnEvents, Rule, Timer, timer_arguments
+from .plain import duration, plain, span_definition
+from .rules import ANY, After, AfterOpen, ByHand, OnEvents, Rule, Timer, timer_arguments
 
 __all__ = ["differences", "fingerprint", "fold_definition", "function_name"]
 
@@ -45,7 +45,13 @@ def fold_definition(ladder: Ladder) -> dict[str, Any]:
         "stages": [_stage(stage) for stage in ladder.stages],
         "rules": [_rule(rule, ladder.stages) for rule in ladder.rules],
     }
-    return told if ladder.activity is None else {**told, "activity": sorted(ladder.activity)}
+    if ladder.activity is not None:
+        told["activity"] = sorted(ladder.activity)
+    if ladder.calendars:
+        told["calendars"] = [
+            {"key": name, **calendar.to_dict()} for name, calendar in ladder.calendars.items()
+        ]
+    return told
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -54,12 +60,33 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     The list is empty exactly when they are equal.
     """
     found = [*_compared("stage", old, new), *_compared("rule", old, new)]
+    found += _calendars_compared(old.get("calendars", ()), new.get("calendars", ()))
     if old["reducer"] != new["reducer"]:
         found.append(f"the reducer was {old['reducer']} and is {new['reducer']}")
     was, now = _words(old, "activity"), _words(new, "activity")
     if was != now:
         found.append(f"what counts as activity was {was} and is {now}")
     return found
+
+
+def _calendars_compared(
+    old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
+    was, now = ({each["key"]: each for each in some} for some in (old, new))
+    yield from (f"calendar {name!r} was removed" for name in was if name not in now)
+    yield from (f"calendar {name!r} is new" for name in now if name not in was)
+    for name in was.keys() & now.keys():
+        before, after = ({*each[name].get("holidays", ())} for each in (was, now))
+        for words, dates in (("no more", before - after), ("new", after - before)):
+            if dates:
+                yield f"calendar {name!r}: holidays that are {words}: {', '.join(sorted(dates))}"
+        yield from _changes(
+            f"calendar {name!r}",
+            *(
+                {key: part for key, part in each[name].items() if key != "holidays"}
+                for each in (was, now)
+            ),
+        )
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
@@ -90,6 +117,8 @@ def _trigger(rule: Rule) -> dict[str, Any]:
 def _timer(timer: Timer, where: str) -> dict[str, Any]:
     if type(timer) is After:
         return {**duration(timer.delay), "since": timer.since}
+    if type(timer) is AfterOpen:
+        return {**span_definition(timer.delay), "since": timer.since}
     arguments = plain(timer_arguments(timer), where)
     return {"timer": type(timer).__qualname__, "args": arguments}
 

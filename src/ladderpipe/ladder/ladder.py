@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..errors import DefinitionError, InvalidEventError
+from ..model.calendar import Calendar, by_name
 from ..model.canonical import plain_text
 from ..model.event import (
     BY_HAND,
@@ -29,7 +30,7 @@ from ..model.event import (
 from ..model.stage import Stage
 from .machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
 from .plain import did_you_mean
-from .rules import ANY, ByHand, OnEvents, Rule
+from .rules import ANY, AfterOpen, ByHand, OnEvents, Rule
 
 __all__ = ["Ladder"]
 
@@ -52,6 +53,7 @@ class Ladder:
             ``None`` when that may be any.
         events: the event types that were declared, ``None`` when none were said.
         activity: the event types that count as activity, ``None`` when all from outside do.
+        calendars: what timers count on, by name.
         declared: those, or else the standard ones and those that rules name, in that order.
     """
 
@@ -95,6 +97,7 @@ class Ladder:
         usual = dict.fromkeys((*STANDARD_TYPES, *self._rung_of_type))
         self.declared: tuple[str, ...] = tuple(usual) if self.events is None else self.events
         self._declared = frozenset(self.declared)
+        self.calendars = self._calendars()
 
     def stage(self, key: str) -> Stage:
         """Return the stage with this key.
@@ -219,6 +222,10 @@ class Ladder:
                 "say opens=True in at least one rule on(...) or by_hand(...)"
             )
         return _with_keys(self.name, found)
+
+    def _calendars(self) -> dict[str, Calendar]:
+        spans = [rule.trigger.delay for rule in self.rules if isinstance(rule.trigger, AfterOpen)]
+        return by_name((each.calendar for each in spans), self.name)
 
     def check_own(self, stage: Stage, what: str) -> None:
         """Refuse a stage that is not one of this ladder's own objects.

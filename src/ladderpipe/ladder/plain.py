@@ -16,8 +16,9 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from ..errors import DefinitionError
+from ..model.calendar import CalendarSpan
 
-__all__ = ["Part", "did_you_mean", "duration", "nearest", "plain"]
+__all__ = ["Part", "did_you_mean", "duration", "nearest", "plain", "span_definition"]
 
 UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DAY: Final = dt.timedelta(days=1)
@@ -153,6 +154,20 @@ def duration(delay: dt.timedelta) -> dict[str, int | float]:
         return {unit: delay // size}
     rest = {"seconds": (delay % _DAY).total_seconds()}
     return {"days": delay // _DAY, **rest} if delay // _DAY else rest
+
+
+def span_definition(span: CalendarSpan | dt.timedelta) -> dict[str, Any]:
+    """Return a duration, or a span with the name of the calendar or zone it counts on."""
+    if isinstance(span, dt.timedelta):
+        return duration(span)
+    written: dict[str, Any] = {"days": span.days} if span.days else {}
+    seconds = span.time.total_seconds()
+    for unit, size in (("hours", 3600), ("minutes", 60), ("seconds", 1)):
+        if seconds and (seconds % size == 0 or size == 1):
+            written[unit] = int(seconds // size) if seconds % size == 0 else seconds
+            break
+    on = span.calendar
+    return written | ({"calendar": on.name} if on.name else {"zone": on.zone})
 
 
 def plain(value: Any, where: str) -> Any:

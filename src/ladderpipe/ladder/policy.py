@@ -6,7 +6,6 @@ Pure: what has to be looked up for it (who bought, what was sent) is :mod:`ladde
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import math
 import zoneinfo
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from ..errors import DefinitionError
+from ..model.calendar import checked_zone
 from ..model.stage import LONGEST
 
 __all__ = [
@@ -227,22 +227,6 @@ def _write_span(span: dt.timedelta) -> dict[str, float]:
     if not hours.is_integer():
         return {"hours": hours}
     return {"hours": int(hours)} if int(hours) % 24 else {"days": int(hours) // 24}
-
-
-@functools.lru_cache(maxsize=1024)
-def checked_zone(name: str) -> zoneinfo.ZoneInfo:
-    """Return a time zone by its IANA name.
-
-    Raises:
-        DefinitionError: there is none of that name.
-    """
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise DefinitionError(
-            f"zone={name!r} is no time zone that this machine knows: write Europe/Rome or UTC "
-            "(where it knows none, install the package tzdata)"
-        ) from None
 
 
 def zone_of(policy: Policy, contact: Any, of_pipeline: str) -> zoneinfo.ZoneInfo:

@@ -19,6 +19,7 @@ from typing import (
 import attrs
 
 from ..errors import DefinitionError
+from ..model.calendar import Calendar, CalendarSpan, span
 from ..model.canonical import plain_text
 from ..model.event import BASELINE, OVERRIDE, RESERVED, TOLD
 from ..model.stage import Stage
@@ -26,7 +27,18 @@ from ..public import publish
 from .guards import Guard, GuardFunction, guard
 from .import_path import built_from, import_path
 
-__all__ = ["ANY", "After", "Rule", "Since", "Timer", "VisitTimes", "after", "by_hand", "on"]
+__all__ = [
+    "ANY",
+    "After",
+    "Rule",
+    "Since",
+    "Timer",
+    "VisitTimes",
+    "after",
+    "by_hand",
+    "not_before",
+    "on",
+]
 
 Since = Literal["entered", "activity", "opened"]
 
@@ -91,11 +103,40 @@ class After(Timer):
         """Return the start plus the delay."""
         if self.since == "entered":
             return visit.entered_at + self.delay
-        start = visit.activity_at if self.since == "activity" else visit.opened_at
-        return start + self.delay
+        return _start(visit, self.since) + self.delay
 
     def __str__(self) -> str:
         return f"after {_short(self.delay)}" + _SINCE_TEXT[self.since]
+
+
+@attrs.frozen
+class AfterOpen(Timer):
+    """Due when so much of the time has passed in which a calendar is open."""
+
+    delay: CalendarSpan
+    since: Since = "entered"
+
+    def due_at(self, visit: VisitTimes) -> dt.datetime:
+        """Return the start plus the delay: never before the visit, and never while it is closed."""
+        return not_before(self, _start(visit, self.since) + self.delay, visit.entered_at)
+
+    def __str__(self) -> str:
+        return f"after {self.delay}" + _SINCE_TEXT[self.since]
+
+
+def not_before(trigger: object, due: dt.datetime, floor: dt.datetime) -> dt.datetime:
+    """Return when a timer is due of which nothing is due before *floor*: still while it is open."""
+    if due >= floor:
+        return due
+    if isinstance(trigger, AfterOpen):
+        return floor + CalendarSpan(trigger.delay.calendar)
+    return floor
+
+
+def _start(visit: VisitTimes, since: Since) -> dt.datetime:
+    if since == "entered":
+        return visit.entered_at
+    return visit.activity_at if since == "activity" else visit.opened_at
 
 
 _SINCE_TEXT: Final = {
@@ -213,6 +254,8 @@ def after(
     minutes: float = 0,
     seconds: float = 0,
     since: Since = "entered",
+    calendar: Calendar | None = None,
+    zone: str | None = None,
     out_of: OutOf = None,
     when: Guard | GuardFunction | None = None,
     reenter: bool = False,
@@ -222,6 +265,10 @@ def after(
 
     Args:
         timer: an object with ``due_at(visit)``, or a ``timedelta``, instead of the units.
+        calendar: count the time in which this is open: ``days`` are business days, ``hours``
+            business hours. The rule is due while it is open, the moment of closing included.
+        zone: count ``days`` and ``weeks`` on the clocks of this zone: 9 o'clock stays 9 o'clock
+            when the clocks are changed.
         since: count from entering the stage (default), from the deal's last ``"activity"`` in
             this visit, or from when it was ``"opened"``. Never due before the stage was entered.
 
@@ -230,13 +277,29 @@ def after(
     Raises:
         DefinitionError: the delay is negative, or not given, or given twice.
     """
-    delay = dt.timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-    units_given = any((weeks, days, hours, minutes, seconds))
+    units = {
+        "weeks": weeks,
+        "days": days,
+        "hours": hours,
+        "minutes": minutes,
+        "seconds": seconds,
+    }
     if since not in get_args(Since):
         raise DefinitionError(f"after(since={since!r}): choose from {', '.join(get_args(Since))}")
+    if calendar is not None or zone is not None:
+        return _rule(
+            AfterOpen(_counted(into, timer, calendar, zone, units), since),
+            into,
+            out_of,
+            when,
+            False,
+            reenter,
+            key,
+        )
+    delay = dt.timedelta(**units)
     if isinstance(timer, dt.timedelta):
         delay, timer = delay + timer, None
-    elif timer is None and not units_given:
+    elif timer is None and not any(units.values()):
         raise DefinitionError(f"after(into={into!r}) has no delay: write after(hours=48, ...)")
     if timer is None:
         if delay < dt.timedelta():
@@ -245,8 +308,29 @@ def after(
             )
         timer = After(delay, since)
     else:
-        _check_timer(timer, units_given or since != "entered")
+        _check_timer(timer, any(units.values()) or since != "entered")
     return _rule(timer, into, out_of, when, False, reenter, key)
+
+
+def _counted(
+    into: Stage,
+    timer: Timer | dt.timedelta | None,
+    calendar: Calendar | None,
+    zone: str | None,
+    units: dict[str, float],
+) -> CalendarSpan:
+    what = f"after(into={into!r})"
+    if timer is not None:
+        raise DefinitionError(
+            f"{what} has {timer!r} beside a calendar or zone, which has to know of days and hours: "
+            "write after(days=2, calendar=...) or after(hours=16, calendar=...)"
+        )
+    if calendar is not None and zone is not None:
+        raise DefinitionError(f"{what} has a calendar and a zone: a calendar has its own zone")
+    found = span(what, calendar if zone is None else zone, **units)  # type: ignore[arg-type]
+    if not found:
+        raise DefinitionError(f"{what} has no delay: write after(hours=8, calendar=...)")
+    return found
 
 
 def by_hand(

@@ -58,6 +58,8 @@ READ = (
     *(Identity, Effect, SendDecision, Task, Held),
 )
 TOLD = (Explanation, Step, Refusal, Option, Consequence, StageTotal, Page)
+SPARSE = (Explanation, Step)
+"""Of these what does not apply is not written."""
 Mode = Literal["validation", "serialization"]
 
 
@@ -78,7 +80,10 @@ def as_its_schema_says(record: Any) -> Any:
     kind = type(record)
     told = json.loads(adapter(kind).dump_json(record))
     assert told == json.loads(json.dumps(record.to_dict())) == adapter(kind).dump_python(record)
-    validator(kind, "serialization").validate(told)
+    announced = validator(kind, "serialization")
+    announced.validate(told)
+    shown = announced.schema["properties"]
+    assert set(told) <= set(shown) if kind in SPARSE else set(told) == set(shown)
     if kind in READ:
         validator(kind, "validation").validate(told)
     return told
@@ -267,6 +272,12 @@ def test_a_key_that_is_missing_is_named_at_its_place() -> None:
 @pytest.mark.parametrize("kind", READ + TOLD)
 def test_every_record_shows_what_it_is(kind: type[Any]) -> None:
     schema = validator(kind, "serialization").schema
+    needed = set(schema["required"])
+    assert (
+        needed < set(schema["properties"])
+        if kind in SPARSE
+        else needed == set(schema["properties"])
+    )
     assert schema["title"] == kind.__name__
     assert schema["description"] in " ".join((kind.__doc__ or "").split()).replace("``", "`")
     assert any("description" in told for told in schema["properties"].values()) or kind in (

@@ -7,6 +7,7 @@ https://docs.pydantic.dev/latest/concepts/types/#customizing-validation-with-__g
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import inspect
 import re
 import typing
@@ -150,6 +151,9 @@ def _schema(kind: Any, handler: Any) -> Schema:
         return plain_validator(read_amount, {"type": "str", "pattern": AMOUNT})
     if kind in (str, int, float, bool):
         return {"type": kind.__name__, "strict": True}
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        # Pydantic's own, of older versions, takes no text when strict, not even JSON's.
+        return plain_validator(kind, handler.generate_schema(kind))
     found: Schema = {"type": "any"} if kind is Any else handler.generate_schema(kind)
     return found
 

@@ -240,6 +240,7 @@ BAD = (
     (Event, ("seq",), 2**63, "more than the 64 bits"),
     (Event, ("seq",), "5", "must be a whole number"),
     (Event, ("data",), {"x": float("nan")}, "JSON has finite numbers only"),
+    (Move, ("n",), "1", "should be a valid integer"),
     (Move, ("into",), "a stage!", "stage key 'a stage!' is refused"),
     (Move, ("event",), {**EVENT.to_dict(), "id": "\0"}, "contains a NUL character"),
     (CartLine, ("quantity",), "1e5", "no amount as records write it"),
@@ -258,6 +259,11 @@ def test_a_bad_value_is_refused_in_our_words_and_at_its_place(
         adapter(list[kind]).validate_python([good.to_dict(), {**good.to_dict(), name: value}])
     loc = refused.value.errors()[0]["loc"]
     assert loc[:2] == (1, name)
+
+
+def test_a_record_of_tomorrow_may_have_more_keys() -> None:
+    told = {**MOVE.to_dict(), "told_by": "a later release"}
+    assert adapter(Move).validate_python(told) == MOVE
 
 
 def test_a_key_that_is_missing_is_named_at_its_place() -> None:

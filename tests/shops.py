@@ -27,7 +27,7 @@ from ladderpipe import (
     on,
     wait,
 )
-from ladderpipe.board.decision import stored_until
+from ladderpipe.board.stored import stored_until
 from ladderpipe.model.clock import instant
 from tests.postgres import rows_by_table
 

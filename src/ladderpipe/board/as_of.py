@@ -19,8 +19,8 @@ from ..model.history import History
 from ..model.stage import Stage, Status
 from ..model.visit import visit_keys
 from .boundary import UNREADABLE
-from .decision import move_of
 from .read import stored_deal
+from .stored import move_of
 
 if TYPE_CHECKING:
     from ..ladder.ladder import Ladder

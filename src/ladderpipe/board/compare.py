@@ -27,7 +27,8 @@ from ..pipeline import Pipeline
 from ..stores.base import Checkpoint, EffectRow, MoveRecord, StoredDeal
 from .checkpoint import Comparison, is_of
 from .customers import is_same, known_source, source_of
-from .decision import Decision, stored_until
+from .decision import Decision
+from .stored import stored_until
 
 __all__ = ["StoredHistory", "first_difference"]
 

@@ -13,11 +13,7 @@ from typing import Final
 
 import attrs
 
-from ..errors import (
-    DefinitionError,
-    LadderError,
-    UndeliverableError,
-)
+from ..errors import DefinitionError, LadderError, UndeliverableError
 from ..model.canonical import plain_text
 from ..model.delivery import EffectState, StaleEffects
 from ..model.effect import Drop, Handler, Later
@@ -27,15 +23,7 @@ from ..observability.observer import Observer, observed
 from ..stores import bridge
 from ..stores.base import EffectRow
 from .boundary import as_failure, go_on_or_raise, words
-from .claim import (
-    DELAYED,
-    Claim,
-    Delayed,
-    claim,
-    give_up,
-    is_ready,
-    put_off,
-)
+from .claim import DELAYED, Claim, Delayed, claim, give_up, is_ready, put_off
 from .session import Session
 from .stale import Apart
 from .unit import Unit

@@ -37,9 +37,9 @@ from ..observability.observer import Observer, observed
 from ..pipeline import Pipeline
 from ..stores.base import KnownEvent, StoredDeal, chunks
 from .boundary import as_failure, go_on_or_raise
-from .decision import move_of
 from .options import before_hand, check_actor, judged_before, refuse
 from .session import Session
+from .stored import move_of
 from .unit import Unit, receipt
 
 __all__ = ["MoveByHand", "asked_again", "check_expected", "hand", "move", "move_many"]

@@ -38,8 +38,8 @@ from .cursor import (
     since_of,
     since_text,
 )
-from .decision import draft_of
 from .session import Session
+from .stored import draft_of
 
 __all__ = ["Changes", "Page", "Sort"]
 

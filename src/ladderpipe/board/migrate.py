@@ -22,8 +22,8 @@ from ..public import publish
 from ..stores.base import PipelineRow, StoredDeal
 from .baseline import Past, folded_anew, past_of, pasts_of, write_baseline
 from .boundary import as_failure, go_on_or_raise, words
-from .decision import draft_of
 from .session import Session, customer_told, definition_text, differences_from, stored_stages
+from .stored import draft_of
 from .unit import Unit
 
 __all__ = ["MigrationPlan", "MigrationReport"]

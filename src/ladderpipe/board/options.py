@@ -19,9 +19,10 @@ from ..model.clock import instant_text
 from ..model.event import BASELINE, TOLD, Event, checked_name
 from ..model.stage import TASK
 from ..stores.base import EffectRow, StoredDeal, Transaction
-from .decision import StoredPast, decide
+from .decide import decide
 from .read import stored_deal
 from .session import Session
+from .stored import StoredPast
 from .unit import Unit
 
 __all__ = ["before_hand", "check_actor", "judged_before", "options_of", "refuse"]

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import (
-    EffectNotFoundError,
-)
+from ..errors import EffectNotFoundError
 from ..model.canonical import canonical_text, is_storable
 from ..model.delivery import EffectState
 from ..model.effect import Effect, SendDecision, Task
@@ -16,11 +14,7 @@ from ..model.effect import drop as not_sent
 from ..model.stage import TASK
 from ..stores.base import EffectRow
 from .boundary import check_said
-from .claim import (
-    bring_up_to_date,
-    decided,
-    why_not,
-)
+from .claim import bring_up_to_date, decided, why_not
 from .read import effect_of, storable_ids, stored_deal, task_of
 from .session import Session
 from .unit import Unit

@@ -24,8 +24,8 @@ from ..model.stage import Purpose, Stage
 from ..public import publish
 from ..stores.base import EffectRow, StoredDeal, Transaction
 from ..stores.listing import StageSum, sums_of
-from .decision import draft_of, move_of, stored_until
 from .session import Session
+from .stored import draft_of, move_of, stored_until
 
 if TYPE_CHECKING:
     from ..fold.explain import Explanation

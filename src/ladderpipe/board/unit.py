@@ -30,10 +30,12 @@ from ..stores.base import (
 )
 from .checkpoint import is_due
 from .customers import has_said, is_reached_anew, keys_of
-from .decision import Decision, StoredPast, decide, decide_again, decide_anew, draft_of
+from .decide import decide, decide_again, decide_anew
+from .decision import Decision
 from .hooks import QuietTo, effects_asked
 from .remarks import remarks_on
 from .repeated import new_again
+from .stored import StoredPast, draft_of
 from .subscriptions import note_of, subscription
 from .tasks import hand_over, keep_given
 

@@ -23,7 +23,7 @@ from ladderpipe import (
     Pipeline,
     Receipt,
 )
-from ladderpipe.board.decision import stored_until
+from ladderpipe.board.stored import stored_until
 from ladderpipe.errors import DealNotFoundError, MoveNotAllowedError
 from ladderpipe.fold.order import in_order
 from ladderpipe.fold.withdrawals import standing

@@ -13,8 +13,8 @@ import polars as pl
 
 from ...board.board import Board
 from ...board.boundary import UNREADABLE
-from ...board.decision import draft_of
 from ...board.hooks import refuse_inside_hook
+from ...board.stored import draft_of
 from ...errors import ClockError, PipelineChangedError
 from ...model.clock import instant
 from ...stores.base import MoveRecord, StoredDeal, Transaction

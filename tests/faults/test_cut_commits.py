@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
+import psycopg2
 import pytest
 
 from ladderpipe import AsyncBoard, Board, Event, Outcome
@@ -144,8 +145,9 @@ def test_a_task_is_completed_once(fault: Fault, proxy: Proxy):
 
 
 @both_faults
+@pytest.mark.parametrize("driver", [psycopg, psycopg2], ids=lambda driver: driver.__name__)
 def test_the_caller_of_a_shared_transaction_does_all_of_it_again(
-    fault: Fault, shop: Shop, proxy: Proxy, postgres_url: str, witness: Board
+    fault: Fault, shop: Shop, proxy: Proxy, postgres_url: str, witness: Board, driver: Any
 ):
     """He has a key of his own for his own rows, as the event has its identity."""
     with psycopg.connect(postgres_url) as connection:
@@ -153,12 +155,12 @@ def test_the_caller_of_a_shared_transaction_does_all_of_it_again(
     event = shop.event("lead")
 
     def order() -> Outcome:
-        with psycopg.connect(proxy.url) as connection:
-            connection.execute("INSERT INTO orders VALUES ('1') ON CONFLICT DO NOTHING")
+        with contextlib.closing(driver.connect(proxy.url)) as own, own as connection:
+            connection.cursor().execute("INSERT INTO orders VALUES ('1') ON CONFLICT DO NOTHING")
             return shop.board.using(connection).handle(event).outcome
 
     proxy.lose(fault)
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(driver.OperationalError):
         order()
     assert order() is (Outcome.DUPLICATE if fault is Fault.REPLY_LOST else Outcome.OPENED)
     with psycopg.connect(postgres_url) as connection:

@@ -7,6 +7,7 @@ import multiprocessing
 from typing import Any, Final
 
 import psycopg
+import psycopg2
 import pytest
 from psycopg import sql
 
@@ -121,12 +122,12 @@ def test_a_savepoint_undoes_what_waits_and_what_was_sent(shop: Shop):
     assert [(row.deal, row.failures) for row, _ in found] == [("kept", 3)]
 
 
-@pytest.mark.parametrize("joined", [False, True])
-def test_a_connection_on_which_much_has_failed_goes_on(shop: Shop, postgres_url: str, joined: bool):
+@pytest.mark.parametrize("driver", [None, psycopg, psycopg2], ids=["own", "psycopg", "psycopg2"])
+def test_a_connection_on_which_much_has_failed_goes_on(shop: Shop, postgres_url: str, driver: Any):
     """Statements behind one that fails are never reached, and prepared nonetheless some day."""
     number = shop.board._session.number
-    with psycopg.connect(postgres_url) as connection:
-        store: Any = shop.store.using(connection) if joined else shop.store
+    with contextlib.closing((driver or psycopg).connect(postgres_url)) as connection:
+        store: Any = shop.store.using(connection) if driver else shop.store
         for _ in range(12):
             with pytest.raises(psycopg.IntegrityError), store.transaction() as transaction:
                 transaction._each(transaction._sql.ADD_MOVE, [REFUSED])

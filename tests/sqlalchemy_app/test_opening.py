@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from ladderpipe import AsyncBoard, Board, Event
 from ladderpipe.errors import StoreError
@@ -74,6 +74,16 @@ def test_an_order_and_a_move_commit_together(url: str, engine: sa.Engine):
         with Session(engine) as session:
             board.using(session).handle(Event("call", deal="d", id="2", at=START))
         assert board.deal("d").stage == "new"
+
+
+def test_a_scoped_session_is_joined_as_a_session(url: str, engine: sa.Engine):
+    session = scoped_session(sessionmaker(engine))
+    with Board.open(lead_ladder(), engine=engine) as board:
+        board.using(session).handle(LEAD)
+        assert list(board.deals()) == []
+        session.commit()
+        assert board.deal("d").stage == "new"
+    session.remove()
 
 
 @pytest.mark.parametrize("place", range(3))

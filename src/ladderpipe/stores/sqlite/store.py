@@ -11,9 +11,10 @@ import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...errors import StoreError
+from ..bridge import current
 from ..joined import is_closed, is_in_transaction, unwrap
 from .connection import OwnConnection
 from .schema import SCHEMA, VERSION, version_of
@@ -314,13 +315,7 @@ class JoinedSqliteStore:
     """The store on a connection that belongs to the caller: savepoints only, never a commit."""
 
     def __init__(self, connection: Any, path: str) -> None:
-        driver = unwrap(connection)
-        if not isinstance(driver, sqlite3.Connection):
-            raise StoreError(
-                "a SQLite board joins a sqlite3.Connection, or one of SQLAlchemy or Django over "
-                f"it, and not {type(driver).__module__}.{type(driver).__qualname__}"
-            )
-        self._connection = driver
+        driver = self._connection = _as_plain(unwrap(connection))
         self._path = path
         cursor = driver.cursor()
         cursor.row_factory = None
@@ -384,6 +379,30 @@ class JoinedSqliteStore:
 
     def close(self) -> None:
         """Leave the connection alone: it is the caller's."""
+
+
+def _as_plain(driver: Any) -> sqlite3.Connection:
+    """Return a driver's connection as one that plain code uses as sqlite3's.
+
+    Raises:
+        StoreError: it is of no driver that is known, or has to be awaited and cannot be here.
+    """
+    if isinstance(driver, sqlite3.Connection):
+        return driver
+    if type(driver).__module__.partition(".")[0] == "aiosqlite":
+        if current() is None:
+            raise StoreError(
+                "an aiosqlite.Connection has to be awaited, which a Board does not: open an "
+                "AsyncBoard"
+            )
+        from .aiosqlite_driver import AwaitedSqliteConnection
+
+        awaited: Any = AwaitedSqliteConnection(driver)
+        return cast(sqlite3.Connection, awaited)
+    raise StoreError(
+        "a SQLite board joins a connection of sqlite3 or aiosqlite, or one of SQLAlchemy or Django "
+        f"over it, and not {type(driver).__module__}.{type(driver).__qualname__}"
+    )
 
 
 def is_transient(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ import copy
 import datetime as dt
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -28,7 +28,7 @@ from ..stores.hook_guard import hook_running, running_hook
 from ..stores.joined import has_failed, is_closed, is_in_transaction
 from .decision import Decision
 
-__all__ = ["QuietTo", "effects_asked", "refuse_inside_hook", "run_hooks"]
+__all__ = ["QuietTo", "effects_asked", "hook_names", "refuse_inside_hook", "run_hooks"]
 
 QuietTo: TypeAlias = "Callable[[Move], dt.datetime | None]"
 """Until when what a move asks for is not sent; ``None`` where all of it is."""
@@ -210,6 +210,15 @@ def run_hooks(hooks: list[Hook], context: Context, what: str) -> None:
             )
 
 
+def hook_names(hooks: Iterable[Hook]) -> list[str]:
+    """Return what the hooks of one stage are called, each by a name of its own."""
+    names: list[str] = []
+    for hook in hooks:
+        name = str(getattr(hook, "__qualname__", repr(hook))).rpartition("<locals>.")[2]
+        names.append(name if name not in names else f"{name} ({len(names) + 1})")
+    return names
+
+
 def _run(hook: Hook, name: str, context: Context) -> None:
     """Run a hook; an asynchronous one where it can be awaited, with a connection to await."""
     if not inspect.iscoroutinefunction(hook):
@@ -345,6 +354,10 @@ class _Visit:
         self, hooks: list[Hook], phase: str, move: Move, deal: Deal, requests: EffectRequests
     ) -> list[NewEffect]:
         if hooks:
+            ladder = self._pipeline.ladder
+            if ladder.watch is not None:
+                for name in hook_names(hooks):
+                    ladder.watch.saw(ladder.name, ("hook", phase, deal.stage.key, name))
             context = Context(move, _own_copy(deal), self._refold, self._connection, requests)
             run_hooks(hooks, context, f"move {phase.replace('_', ' ')} {deal.stage}")
         return requests.found

@@ -40,6 +40,7 @@ from .order import in_order, order_key
 from .reducer import ORDER
 from .schedule import reschedule
 from .timers import after_activity, fire
+from .watching import watcher
 from .ways import enter, merges_into_itself, passes, ways_for
 from .withdrawals import is_told, standing
 
@@ -203,6 +204,8 @@ def step(
         GuardError: a guard raised; its ``event`` is ``None`` when it was a timer's.
         InvalidEventError: the reducer cannot understand an event.
     """
+    if observer is None:
+        observer = watcher(draft)
     for event in events:
         at = event.at
         if event.type == DISCARDED:
@@ -329,5 +332,7 @@ def advance(
     draft: Draft, until: dt.datetime, moves: NewMoves, observer: Observer | None = None
 ) -> None:
     """Fire every timer that is due up to and at *until*, adding the moves made to *moves*."""
+    if observer is None:
+        observer = watcher(draft)
     if draft.due_at is not None and draft.due_at <= until and draft.telling is None:
         fire(draft, until, True, moves, observer)

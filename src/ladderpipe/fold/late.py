@@ -18,6 +18,7 @@ from .observer import Observer
 from .order import order_key
 from .tellings import AMOUNTS, Tellings, changed_parts, parts_of, restore
 from .timers import after_activity
+from .watching import watcher
 from .ways import enter, passes, ways_for
 
 __all__ = ["step_late"]
@@ -36,6 +37,8 @@ def step_late(
     base = draft.base
     if base is None or not events:
         return
+    if observer is None:
+        observer = watcher(draft)
     tellings = base.tellings(draft.ladder)
     for event in events:
         if event.type == DISCARDED:

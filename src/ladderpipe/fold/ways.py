@@ -15,6 +15,7 @@ from .draft import Draft
 from .intake import SPECIAL
 from .moves import NewMoves
 from .schedule import schedule
+from .watching import note_required, watched
 
 __all__ = ["enter", "merges_into_itself", "passes", "ways_for"]
 
@@ -69,7 +70,9 @@ def passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
     """
     if candidate.guard is not None:
         try:
-            if not candidate.guard.holds(draft, event):
+            guard = candidate.guard
+            holds = guard.holds if draft.ladder.watch is None else watched(candidate, draft)
+            if not holds(draft, event):
                 return False
         except Exception as error:
             asked = "a timer" if event is None else f"event {event.id!r}"
@@ -78,6 +81,8 @@ def passes(candidate: Candidate, draft: Draft, event: Event | None) -> bool:
                 f"{draft.deal!r} ({asked}): a guard must answer for every deal"
             ) from error
     unfilled = missing(candidate.requires, draft.data) if candidate.requires else ()
+    if candidate.requires and draft.ladder.watch is not None:
+        note_required(candidate, draft, unfilled)
     if unfilled and event is not None and candidate.into.stage is not None:
         draft.note_unfilled(event, candidate.into.stage, unfilled)
     return not unfilled

@@ -31,6 +31,7 @@ from ..model.stage import Stage
 from .machine import NOT_OPEN, Candidate, LadderMachine, Rung, build_machine, read_rungs
 from .plain import did_you_mean
 from .rules import ANY, AfterOpen, ByHand, OnEvents, Rule
+from .watch import Watch
 
 __all__ = ["Ladder"]
 
@@ -55,7 +56,10 @@ class Ladder:
         activity: the event types that count as activity, ``None`` when all from outside do.
         calendars: what timers count on, by name.
         declared: those, or else the standard ones and those that rules name, in that order.
+        watch: who is told what every fold and board sees of it; set on the class, of any ladder.
     """
+
+    watch: Watch | None = None
 
     def __init__(
         self,

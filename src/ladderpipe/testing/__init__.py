@@ -15,35 +15,45 @@ from ladderpipe.extras import how_to_install
 
 if TYPE_CHECKING:
     from .assertions import assert_single_stage
+    from .bounded import shrinking_within
     from .conformance.cases import ConformanceCase, conformance_cases
+    from .coverage import Coverage, Part, covering
     from .machine import LadderStateMachine, ladder_state_machine
     from .store_contract import assert_store_contract
     from .strategies import events, events_and_hands, events_of_many_deals, pipelines
 
 __all__ = [
     "ConformanceCase",
+    "Coverage",
     "LadderStateMachine",
+    "Part",
     "assert_single_stage",
     "assert_store_contract",
     "conformance_cases",
+    "covering",
     "events",
     "events_and_hands",
     "events_of_many_deals",
     "ladder_state_machine",
     "pipelines",
+    "shrinking_within",
 ]
 
 _HOMES = {
     "ConformanceCase": "conformance.cases",
+    "Coverage": "coverage",
     "LadderStateMachine": "machine",
+    "Part": "coverage",
     "assert_single_stage": "assertions",
     "assert_store_contract": "store_contract",
     "conformance_cases": "conformance.cases",
+    "covering": "coverage",
     "events": "strategies",
     "events_and_hands": "strategies",
     "events_of_many_deals": "strategies",
     "ladder_state_machine": "machine",
     "pipelines": "strategies",
+    "shrinking_within": "bounded",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -32,7 +32,9 @@ from ladderpipe.public import publish
 from ladderpipe.stores import Store
 
 from .assertions import assert_single_stage, expect
+from .bounded import BoundedTestCase
 from .copies import copies
+from .coverage import checked_excuses
 from .strategies import START, DataFor, Subject, facts, hands
 
 __all__ = ["LadderStateMachine", "ladder_state_machine"]
@@ -46,9 +48,23 @@ class LadderStateMachine(RuleBasedStateMachine):
     After every step it checks that each deal is in one stage, that what the board stores is the
     fold of the deal's events, and that no accepted event is lost. Override :meth:`make_store` for
     another store, :meth:`check` for what must hold of your own ladder.
+
+    Attributes:
+        hands: whether people move deals.
+        overrides: whether they move them past the rules.
+        cover: how much of the ladder a run has to reach, in percent; ``None`` asks for nothing.
+        excuse: why parts of it need not be reached, by name.
+        shrink_seconds: how long to look for a smaller example once one has failed. Each try plays
+            a whole board, and Hypothesis alone would go on for five minutes.
     """
 
     pipeline: ClassVar[Pipeline]
+    hands: ClassVar[bool] = True
+    overrides: ClassVar[bool] = True
+    cover: ClassVar[float | None] = None
+    excuse: ClassVar[Mapping[str, str]] = {}
+    shrink_seconds: ClassVar[float] = 15
+    TestCase = BoundedTestCase()
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,6 +142,7 @@ class LadderStateMachine(RuleBasedStateMachine):
             expected = self.pipeline.fold(events, now if is_over else None)
             _expect_same(deal, self.history(deal), expected, f"a sweep at {now}")
 
+    @precondition(lambda self: self.hands)
     @rule(deal=st.sampled_from(DEALS), draw=st.data())
     def a_person_moves(self, deal: str, draw: st.DataObject) -> None:
         """Move a deal by hand; the board may refuse, and then nothing is stored."""
@@ -138,6 +155,7 @@ class LadderStateMachine(RuleBasedStateMachine):
         else:
             self._note_hand(deal, into, receipt, known)
 
+    @precondition(lambda self: self.overrides)
     @rule(deal=st.sampled_from(DEALS), draw=st.data())
     def a_person_overrides(self, deal: str, draw: st.DataObject) -> None:
         """Move a deal past the rules."""
@@ -299,6 +317,11 @@ def ladder_state_machine(
     *,
     make_store: Callable[[], Store] | None = None,
     data: DataFor | None = None,
+    hands: bool = True,
+    overrides: bool = True,
+    cover: float | None = None,
+    excuse: Mapping[str, str] | None = None,
+    shrink_seconds: float = LadderStateMachine.shrink_seconds,
 ) -> type[LadderStateMachine]:
     """Return a state machine that tries boards of this pipeline.
 
@@ -309,8 +332,25 @@ def ladder_state_machine(
         make_store: called for an empty store at the start of each run.
         data: from an event type to a strategy for its data; needed when the pipeline has a
             reducer that wants something else than the standard one.
+        hands: whether people move deals.
+        overrides: whether they move them past the rules.
+        cover: how much of the ladder the run has to reach, in percent, or it fails and names what
+            no example reached; see :func:`~ladderpipe.testing.covering`.
+        excuse: why parts of it need not be reached, by name; ``*`` stands for any letters.
+        shrink_seconds: how long to look for a smaller example once one has failed.
+
+    Raises:
+        ValueError: an excuse has no reason.
     """
-    members: dict[str, Any] = {"pipeline": pipeline, "__doc__": LadderStateMachine.__doc__}
+    members: dict[str, Any] = {
+        "pipeline": pipeline,
+        "hands": hands,
+        "overrides": overrides,
+        "cover": cover,
+        "excuse": checked_excuses(excuse or {}),
+        "shrink_seconds": shrink_seconds,
+        "__doc__": LadderStateMachine.__doc__,
+    }
     if data is not None:
         members["make_data"] = lambda self: data
     if make_store is not None:

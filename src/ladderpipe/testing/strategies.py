@@ -84,7 +84,7 @@ def events(
         data: from an event type to a strategy for its data; needed when the pipeline has a
             reducer that wants something else than the standard one.
     """
-    return _streams(Subject(pipeline), deal, start, min_size, max_size, data, hands=False)
+    return _streams(Subject(pipeline), deal, start, min_size, max_size, data, [])
 
 
 def events_of_many_deals(
@@ -117,12 +117,19 @@ def events_and_hands(
     start: dt.datetime = START,
     min_size: int = 0,
     max_size: int = 20,
+    hands: bool = True,
+    overrides: bool = True,
 ) -> st.SearchStrategy[list[Event]]:
     """Return :func:`events` mixed with hands: moves, overrides, edits, and what is taken back.
 
     What another system tells is among them, too.
+
+    Args:
+        hands: whether people move the deal; they edit and take back all the same.
+        overrides: whether they move it past the rules.
     """
-    return _streams(Subject(pipeline), deal, start, min_size, max_size, None, hands=True)
+    kinds = [BY_HAND] * 2 * hands + [OVERRIDE] * overrides + [EDITED, WITHDRAW, TOLD]
+    return _streams(Subject(pipeline), deal, start, min_size, max_size, None, kinds)
 
 
 def pipelines(
@@ -251,7 +258,7 @@ def _streams(
     min_size: int,
     max_size: int,
     data: DataFor | None,
-    hands: bool,
+    hands: Sequence[str],
 ) -> list[Event]:
     pick = picker(draw)
     at = start
@@ -261,7 +268,7 @@ def _streams(
         at = _next_instant(pick, at, dues)
         dues = _dues_after(at, dues, subject.delays)
         if hands and pick([False, False, False, True]):
-            kind, source = pick([BY_HAND, BY_HAND, OVERRIDE, EDITED, WITHDRAW, TOLD]), OWN_SOURCE
+            kind, source = pick(hands), OWN_SOURCE
             content = _by_hand(pick, subject, kind, found)
             if kind == TOLD:
                 content |= _counting_from(pick, at)

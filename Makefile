@@ -44,14 +44,17 @@ demo: $(RUN) ## install what is needed and run the demonstration
 test: $(DEV) system ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
-# Diagrams are drawn by Graphviz and the page of reports is read in a browser: no packages of
-# Python's. Where they cannot be had, pytest says at its end what it skipped.
+# Diagrams are drawn by Graphviz, the page of reports is read in a browser, and MariaDB is its
+# programs alone, without the service: no packages of Python's. Where they cannot be had, pytest
+# says at its end what it skipped.
 .PHONY: system
 system:
 	@missing=; \
 	command -v dot >/dev/null || missing="$$missing graphviz"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	    missing="$$missing chromium"; \
+	PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || \
+	    missing="$$missing mariadb-server-core mariadb-client-core"; \
 	[ -z "$$missing" ] || { \
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from ladderpipe import Board, ManualClock, Pipeline
 from tests.ladders import sales_ladder
+from tests.mariadb import FAST as FAST_MARIADB
+from tests.mariadb import MariadbServer, has_mariadb, running_mariadb
 from tests.postgres import FAST, PostgresServer, running, system_programs, wheel_programs
 
 # HYPOTHESIS_PROFILE=thorough takes ten minutes; the others take one.
@@ -60,3 +62,18 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> str:
     """Return the URL of an empty database."""
     return postgres_server.emptied_url()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariadbServer]:
+    """Run a MariaDB server for this worker's tests, which survives no crash of the machine."""
+    if not has_mariadb():
+        pytest.skip("no MariaDB: make system installs one")
+    with running_mariadb(**FAST_MARIADB) as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariadbServer) -> str:
+    """Return the URL of an empty database."""
+    return mariadb_server.emptied_url()

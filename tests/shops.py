@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pymysql
+
 from ladderpipe import (
     ANY,
     Board,
@@ -29,6 +31,7 @@ from ladderpipe import (
 )
 from ladderpipe.board.stored import stored_until
 from ladderpipe.model.clock import instant
+from tests.mariadb import mariadb_rows_by_table
 from tests.postgres import rows_by_table
 
 START = "2026-01-05T09:00:00Z"
@@ -138,6 +141,8 @@ def contents(store: Any) -> dict[str, Any]:
 
 def tables_of(connection: Any) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of every table of a database."""
+    if isinstance(connection, pymysql.Connection):
+        return mariadb_rows_by_table(connection)
     if not isinstance(connection, sqlite3.Connection):
         return rows_by_table(connection)
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

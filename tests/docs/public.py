@@ -24,7 +24,10 @@ PACKAGES: Final = (
     "ladderpipe.web",
 )
 
-NEED_AN_EXTRA: Final = {"ladderpipe": ("PostgresStore",), "ladderpipe.stores": ("PostgresStore",)}
+NEED_AN_EXTRA: Final = {
+    "ladderpipe": ("PostgresStore",),
+    "ladderpipe.stores": ("MariadbStore", "PostgresStore"),
+}
 """Public too, and not in ``__all__``, so that ``import *`` asks for no driver."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import psycopg
+import pymysql
 import pytest
 from psycopg.rows import dict_row
 
@@ -38,7 +39,8 @@ from ladderpipe.errors import (
 )
 from ladderpipe.fold.deal_data import DealData
 from ladderpipe.fold.reducer import cart_reducer
-from ladderpipe.stores import PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore
+from tests.mariadb import alter_tables
 from tests.shops import contents, make_store
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
@@ -157,6 +159,8 @@ def _straight(connection: Any, statement: str) -> None:
     if isinstance(connection, sqlite3.Connection):
         cursor = sqlite3.Cursor(connection)
         cursor.execute(statement)
+    elif isinstance(connection, pymysql.Connection):
+        pymysql.Connection.query(connection, statement)
     else:
         connection.pgconn.exec_(statement.encode())
 
@@ -174,12 +178,16 @@ def _commit_and_begin(connection: Any) -> None:
 def _cut(connection: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         sqlite3.Connection.close(connection)
+    elif isinstance(connection, pymysql.Connection):
+        connection._force_close()
     else:
         connection.pgconn.finish()
 
 
 def _kill(connection: Any) -> None:
-    if not isinstance(connection, sqlite3.Connection):
+    if isinstance(connection, pymysql.Connection):
+        connection.execute("KILL CONNECTION connection_id()")
+    elif not isinstance(connection, sqlite3.Connection):
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
@@ -189,6 +197,9 @@ def _owe(connection: Any) -> None:
 
 
 def _other_rows(connection: Any) -> None:
+    if isinstance(connection, pymysql.Connection):
+        connection.cursorclass = pymysql.cursors.DictCursor
+        return
     connection.row_factory = sqlite3.Row if isinstance(connection, sqlite3.Connection) else dict_row
     if isinstance(connection, sqlite3.Connection):
         connection.row_factory = lambda cursor, row: {"row": row}
@@ -199,7 +210,9 @@ HARMS: dict[str, Callable[[Any], None]] = {
     "committed": lambda connection: _straight(connection, "COMMIT"),
     "committed and begun": _commit_and_begin,
     "rolled back": lambda connection: _straight(connection, "ROLLBACK"),
-    "savepoint released": lambda connection: _straight(connection, "RELEASE ladderpipe_1"),
+    "savepoint released": lambda connection: _straight(
+        connection, "RELEASE SAVEPOINT ladderpipe_1"
+    ),
     "closed": lambda connection: connection.close(),
     "cut": _cut,
     "killed": _kill,
@@ -232,6 +245,13 @@ POSTGRES_TRIGGERS = [
     FOR EACH ROW EXECUTE FUNCTION shop_refuses()
     """,
 ]
+
+MARIADB_TRIGGER = f"""
+CREATE TRIGGER shop_refuses BEFORE INSERT ON ladder_moves FOR EACH ROW
+IF ({REFUSED}) IN (SELECT deal FROM shop_refused)
+THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused by the shop'; END IF
+"""
+MARIADB_TABLES = [text.replace("DEFERRABLE INITIALLY DEFERRED", "") for text in TABLES]
 
 OWN_CODE = ["guard", "reducer", "timer's guard", "hook"]
 RAISING = [*OWN_CODE, "rows"]
@@ -321,7 +341,7 @@ class Shop:
         return [sorted(found), sorted(task.deal for task in tasks), sorted(sent)]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb"])
 def make(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Fault], Shop]:
@@ -330,6 +350,8 @@ def make(
     def made(fault: Fault) -> Shop:
         if request.param == "postgres":
             store: Any = PostgresStore(request.config.stash[SERVER].emptied_url())
+        elif request.param == "mariadb":
+            store = MariadbStore.from_url(request.config.stash[SERVER].emptied_url())
         else:
             folder = tmp_path / str(len(list(tmp_path.iterdir())))
             folder.mkdir()
@@ -338,12 +360,15 @@ def make(
         if fault.point == "rows":
             _break_rows(monkeypatch, store, fault)
         shop = Shop(store, fault)
+        if request.param == "mariadb":
+            alter_tables(store, *MARIADB_TABLES, MARIADB_TRIGGER)
+            return shop
         shop.run(*TABLES)
         shop.run(*([SQLITE_TRIGGER] if request.param == "sqlite" else POSTGRES_TRIGGERS))
         return shop
 
-    if request.param == "postgres":
-        request.config.stash[SERVER] = request.getfixturevalue("postgres_server")
+    if request.param in ("postgres", "mariadb"):
+        request.config.stash[SERVER] = request.getfixturevalue(f"{request.param}_server")
     return made
 
 

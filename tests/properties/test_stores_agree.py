@@ -1,4 +1,4 @@
-"""Memory, SQLite and PostgreSQL hold the same rows after the same events, with either board."""
+"""All four stores hold the same rows after the same events, with either board."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from ladderpipe import (
 )
 from ladderpipe.errors import LadderError
 from ladderpipe.model.canonical import is_storable
-from ladderpipe.stores import PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore
 from ladderpipe.testing.copies import copies
 from ladderpipe.testing.strategies import events_of_many_deals
 from tests.driven import DrivenBoard
 from tests.ladders import ladders
+from tests.mariadb import MariadbServer
 from tests.shops import START, lead_ladder, wide_rows
 from tests.totals import assert_counted
 
@@ -47,7 +48,9 @@ storable_texts = st.text(max_size=8).filter(is_storable)
     max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_all_stores_hold_the_same(postgres_url: str, make_board: Any, data: st.DataObject):
+def test_all_stores_hold_the_same(
+    postgres_url: str, mariadb_server: MariadbServer, make_board: Any, data: st.DataObject
+):
     pipeline = data.draw(ladders(sequences=True))
     events = data.draw(st.permutations(data.draw(events_of_many_deals(pipeline, deals=DEALS))))
     clock = ManualClock("2026-01-05T09:00:00Z")
@@ -56,6 +59,7 @@ def test_all_stores_hold_the_same(postgres_url: str, make_board: Any, data: st.D
             MemoryStore(),
             SqliteStore(":memory:"),
             PostgresStore(postgres_url, prefix=f"p{next(_numbers)}_", pool_size=2),
+            MariadbStore.from_url(mariadb_server.emptied_url()),
         ]
         boards = [
             stack.enter_context(closing(make_board(pipeline, store=store, clock=clock)))
@@ -190,7 +194,7 @@ JSON = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_store_gives_back_the_events_that_it_was_given(
-    postgres_url: str, told: list[Any], seqs: list[int]
+    postgres_url: str, mariadb_server: MariadbServer, told: list[Any], seqs: list[int]
 ) -> None:
     given = [
         Event("noted", deal="d", id=f"é{n}", at=START, source="s", seq=seq, data={"told": value})
@@ -202,6 +206,7 @@ def test_a_store_gives_back_the_events_that_it_was_given(
         MemoryStore(),
         SqliteStore(":memory:"),
         PostgresStore(postgres_url, prefix=f"p{next(_numbers)}_", pool_size=1),
+        MariadbStore.from_url(mariadb_server.emptied_url()),
     ]
     for store in stores:
         with closing(Board(lead_ladder(), store=store, clock=ManualClock(START))) as board:

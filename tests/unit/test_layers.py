@@ -63,6 +63,7 @@ ROOMS_OF = {
     "psycopg2": {"stores"},
     "psycopg_pool": {"stores"},
     "pydantic": {"fastapi"},
+    "pymysql": {"stores"},
     "pytest": {"testing"},
     "rich": {"cli"},
     "sqlalchemy": {"sqlalchemy"},

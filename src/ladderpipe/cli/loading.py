@@ -143,7 +143,8 @@ def existing_store(url: str) -> Iterator[Store]:
 def only_existing(url: str) -> dict[str, bool]:
     """Return the option by which a store of ours is opened only where it is there."""
     database = url.partition(":")[0].partition("+")[0]
-    return {"create": False} if database in ("sqlite", "postgresql", "postgres") else {}
+    ours = ("sqlite", "postgresql", "postgres", "mariadb", "mysql")
+    return {"create": False} if database in ours else {}
 
 
 def stored_pipeline(

@@ -1,6 +1,7 @@
 """Stores, the registry that resolves their URLs, and what a store of your own is made of.
 
-``PostgresStore`` is here too; it needs the extra ``postgres``, and so ``import *`` leaves it out.
+``PostgresStore`` and ``MariadbStore`` are here too; they need the extras ``postgres`` and
+``mariadb``, and so ``import *`` leaves them out.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from .filters import DealFilter
+    from .mariadb.store import MariadbStore as MariadbStore
     from .memory import MemoryStore
     from .postgres.store import PostgresStore as PostgresStore
     from .sqlalchemy_url import Engine, RenderedUrl
@@ -137,6 +139,20 @@ def _postgres_store() -> type[PostgresStore]:
     return PostgresStore
 
 
+def _open_mariadb(url: str) -> Store:
+    return _mariadb_store().from_url(url)
+
+
+def _mariadb_store() -> type[MariadbStore]:
+    try:
+        from .mariadb.store import MariadbStore
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pymysql":
+            raise
+        raise StoreError(f"MariaDB needs PyMySQL: {how_to_install('mariadb')}") from error
+    return MariadbStore
+
+
 def _memory_store() -> type[MemoryStore]:
     from .memory import MemoryStore
 
@@ -146,6 +162,8 @@ def _memory_store() -> type[MemoryStore]:
 def __getattr__(name: str) -> Any:
     if name == "PostgresStore":
         return _postgres_store()
+    if name == "MariadbStore":
+        return _mariadb_store()
     if name == "MemoryStore":
         return _memory_store()
     if name == "DealFilter":
@@ -157,6 +175,8 @@ def __getattr__(name: str) -> Any:
 
 register_store("postgresql", _open_postgres)
 register_store("postgres", _open_postgres)
+for _scheme in ("mariadb", "mysql", "mariadb+pymysql", "mysql+pymysql"):
+    register_store(_scheme, _open_mariadb)
 register_store("sqlite", SqliteStore.from_url)
 register_store("memory", lambda url: _memory_store()())
 

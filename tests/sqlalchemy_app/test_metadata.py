@@ -13,7 +13,6 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from ladderpipe.errors import StoreError
 from ladderpipe.sqlalchemy import Tables, metadata, tables
-from ladderpipe.sqlalchemy.column_types import Flag
 from ladderpipe.stores import PostgresStore, Store
 from tests.docs.pages import ROOT, blocks
 from tests.shops import Shop
@@ -134,9 +133,8 @@ def test_each_value_is_of_its_columns_type(name: str, told: Shop, engine: sa.Eng
             value = row[column]
             if value is None:
                 assert column.nullable, column
-            elif not isinstance(column.type, sa.types.JSON):
-                kind = bool if isinstance(column.type, Flag) else column.type.python_type
-                assert kind is dict or isinstance(value, kind), column
+            else:
+                assert type(value) is column.type.python_type, column
             if isinstance(value, dt.datetime):
                 assert value.tzinfo is dt.UTC, column
 

@@ -21,9 +21,16 @@ class _Stored(TypeDecorator[Any]):
 
     Attributes:
         on_sqlite: what it is there.
+        read_as: the type of what is read.
     """
 
     on_sqlite: type[Any]
+    read_as: type[Any]
+
+    @property
+    def python_type(self) -> type[Any]:
+        """The type of what is read."""
+        return self.read_as
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return how the dialect stores it."""
@@ -36,6 +43,7 @@ class Instant(_Stored):
 
     impl = sa.DateTime(timezone=True)
     on_sqlite: type[Any] = sa.Integer
+    read_as = dt.datetime
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> Any:
@@ -85,6 +93,7 @@ class Flag(_Stored):
 
     impl = sa.Boolean
     on_sqlite = sa.Integer
+    read_as = bool
     cache_ok = True
 
     def process_bind_param(self, value: bool | None, dialect: Dialect) -> Any:
@@ -97,10 +106,11 @@ class Flag(_Stored):
 
 
 class Document(_Stored):
-    """What JSON holds: dictionaries, lists, texts, numbers. Only read, never written."""
+    """A JSON object, as a dictionary. Only read, never written."""
 
     impl = sa.JSON
     on_sqlite = sa.Text
+    read_as = dict
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:

@@ -121,14 +121,14 @@ def requests(draw: st.DrawFn) -> tuple[str, str, str, dict[str, Any]]:
     for told in operation.get("parameters", ()):
         value = draw(of_schema(told["schema"], told["name"]))
         if told["in"] == "path":
-            address = path.replace("{deal}", quote(value, safe="", errors="replace"))
+            address = path.replace(f"{{{told['name']}}}", quote(value, safe="", errors="replace"))
         elif told["in"] == "query" and value is not None and draw(st.booleans()):
             query[told["name"]] = (
                 value if isinstance(value, int) else value.encode(errors="replace")
             )
         elif told["in"] == "header" and value is not None:
             headers[told["name"]] = quote(value, errors="replace")
-    if "parameters" not in operation or "{deal}" not in path:
+    if "{" not in path:
         address = path
     sent: dict[str, Any] = {"params": query, "headers": headers}
     if "requestBody" in operation:

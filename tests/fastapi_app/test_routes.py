@@ -20,6 +20,7 @@ from ladderpipe import (
     Pipeline,
     Stage,
     by_hand,
+    do,
     errors,
     on,
 )
@@ -205,6 +206,33 @@ def test_an_edit_that_says_nothing_is_refused(
     refused(client.request("PATCH", DEAL, json=edit), status)
 
 
+def test_what_was_written_since_is_told(client: Client) -> None:
+    tell(client)
+    first = client.get("/api/changes").json()
+    assert ([each["id"] for each in first["deals"]], first["gone"]) == (["cart/1"], [])
+    now = client.get("/api/changes?limit=0").json()
+    assert (now["deals"], client.get(f"/api/changes?after={now['cursor']}").json()["gone"]) == (
+        [],
+        [],
+    )
+
+
+def test_what_people_are_to_do_is_listed_and_done_once(clock: ManualClock) -> None:
+    new = Stage("new", sequence=[do("task", title="Call", owner="ada")])
+    ladder = Pipeline("p", stages=[new], rules=[on("lead", into=new, opens=True)])
+    app = FastAPI()
+    with Board(ladder, clock=clock) as board, Client(app) as client:
+        app.include_router(router(board, actor=signed_in))
+        board.handle(Event("lead", deal="d", id="1", at=NINE))
+        found = client.get("/tasks?owner=ada&due_by=2026-03-02T10:00:00Z").json()
+        (task,) = found["tasks"]
+        assert (task["title"], task["deal"], found["count"]) == ("Call", "d", 1)
+        assert client.post(f"/tasks/{task['key']}/complete").json() == task
+        assert client.get("/tasks").json()["tasks"] == []
+        refused(client.post(f"/tasks/{task['key']}/complete"), 404)
+        refused(client.get("/tasks?due_by=2026-03-02"), 422)
+
+
 # -- what is the application's ---------------------------------------------------------------
 
 
@@ -231,7 +259,7 @@ def test_who_may_call_is_asked_first(board: Board) -> None:
     with Client(app) as client:
         for path, methods in app.openapi()["paths"].items():
             for method in methods:
-                assert client.request(method, path.format(deal="d")).status_code == 401
+                assert client.request(method, path.format(deal="d", task="t")).status_code == 401
         assert client.get("/summary", headers={"key": "secret"}).status_code == 200
 
 

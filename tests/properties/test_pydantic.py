@@ -21,6 +21,7 @@ from pydantic import BaseModel, Discriminator, Tag, TypeAdapter, ValidationError
 from ladderpipe import (
     Board,
     CartLine,
+    Changes,
     Consequence,
     Deal,
     Effect,
@@ -44,6 +45,7 @@ from ladderpipe import (
     StageTotal,
     Step,
     Task,
+    TaskPage,
     Unread,
     Visit,
     Withdrawn,
@@ -57,7 +59,7 @@ READ = (
     *(Event, Deal, CartLine, Unread, Move, Visit, History, SetAside, Withdrawn, Receipt),
     *(Identity, Effect, SendDecision, Task, Held),
 )
-TOLD = (Explanation, Step, Refusal, Option, Consequence, StageTotal, Page)
+TOLD = (Explanation, Step, Refusal, Option, Consequence, StageTotal, Page, Changes, TaskPage)
 SPARSE = (Explanation, Step)
 """Of these what does not apply is not written."""
 Mode = Literal["validation", "serialization"]
@@ -124,7 +126,7 @@ def test_what_a_board_answers_comes_back(data: st.DataObject, pipeline: Pipeline
             comes_back(board.handle(event, hold=True))
         for record in (*board.effects(), *board.tasks(), *board.held()):
             comes_back(record)
-        for record in (board.page(), *board.summary()):
+        for record in (board.page(), board.changes(), board.task_page(), *board.summary()):
             as_its_schema_says(record)
         for deal in board.deals():
             for option in board.options(deal.id, by="ada"):

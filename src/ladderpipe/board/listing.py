@@ -76,6 +76,7 @@ class Page:
         return {"deals": deals, "next": self.next, "count": self.count}
 
 
+@json_record()
 @attrs.frozen
 class Changes:
     """Deals that were written since a cursor was given, as they are now.
@@ -90,6 +91,11 @@ class Changes:
     deals: tuple[Deal, ...]
     gone: tuple[str, ...]
     cursor: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as JSON values; the keys stay."""
+        deals = [deal.to_dict() for deal in self.deals]
+        return {"deals": deals, "gone": list(self.gone), "cursor": self.cursor}
 
 
 def page(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from typing import Any
 
 import attrs
 
 from ..model.canonical import is_storable, plain_text
 from ..model.effect import Task
+from ..model.record import json_record
 from ..public import publish
 from ..stores.filters import Scope, TaskFilter
 from .cursor import task_place_of, task_place_text
@@ -19,6 +21,7 @@ from .session import Session
 __all__ = ["TaskPage"]
 
 
+@json_record()
 @attrs.frozen
 class TaskPage:
     """A part of the open tasks.
@@ -33,6 +36,11 @@ class TaskPage:
     tasks: tuple[Task, ...]
     next: str | None
     count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the keys stay."""
+        tasks = [task.to_dict() for task in self.tasks]
+        return {"tasks": tasks, "next": self.next, "count": self.count}
 
 
 def tasks(session: Session, wanted: TaskFilter | None) -> list[Task]:

@@ -15,12 +15,14 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from ..asynchronous import AsyncBoard
 from ..board.board import Board
-from ..board.listing import Page, Sort
+from ..board.listing import Changes, Page, Sort
 from ..board.read import StageTotal
+from ..board.task_list import TaskPage
 from ..errors import DefinitionError
 from ..fold.explain import Explanation
 from ..fold.options import Option
 from ..model.deal import Deal
+from ..model.effect import Task
 from ..model.event import Event
 from ..model.history import History
 from ..model.receipt import Outcome, Receipt
@@ -29,6 +31,10 @@ from .bodies import Edit, MoveByHand, Undo
 from .refusals import ProblemRoute, problems
 
 __all__ = ["router"]
+
+After = Annotated[str | None, Query(description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Instant = Annotated[str | None, Query(json_schema_extra={"format": "date-time"})]
 
 Result = TypeVar("Result")
 
@@ -39,8 +45,8 @@ _KEY: Final = "Makes a request that is sent again harmless."
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description=_KEY)]
 
 
-class DealId(Convertor[str]):
-    """A deal's id in an address: any text, as an event may have it, slashes and line breaks too."""
+class AnyText(Convertor[str]):
+    """A part of an address: any text, as a deal's id may be, slashes and line breaks too."""
 
     regex = "(?s:.*)"
 
@@ -53,7 +59,7 @@ class DealId(Convertor[str]):
         return value
 
 
-register_url_convertor("deal_id", DealId())
+register_url_convertor("any_text", AnyText())
 
 
 @attrs.frozen
@@ -110,6 +116,7 @@ def router(
     )
     _add_events(api, asking)
     _add_lists(api, asking)
+    _add_work(api, asking)
     if actor is not None:
         _add_hands(api, asking, Depends(actor))
     _add_reading(api, asking, Depends(actor or _nobody))
@@ -150,7 +157,7 @@ def _add_events(api: APIRouter, asking: Any) -> None:
 def _add_hands(api: APIRouter, asking: Any, actor: Any) -> None:
     refused = problems(404, 409)
 
-    @api.post("/deals/{deal:deal_id}/move", responses=refused)
+    @api.post("/deals/{deal:any_text}/move", responses=refused)
     async def move(
         deal: str, hand: MoveByHand, key: Key = None, ask: Asking = asking, by: str = actor
     ) -> Receipt:
@@ -158,7 +165,7 @@ def _add_hands(api: APIRouter, asking: Any, actor: Any) -> None:
         asked = {name: getattr(hand, name) for name in ("reason", "properties", "at", "expecting")}
         return await ask(lambda board: board.move(deal, hand.into, by=by, id=key, **asked))
 
-    @api.patch("/deals/{deal:deal_id}", responses=refused)
+    @api.patch("/deals/{deal:any_text}", responses=refused)
     async def edit(
         deal: str, hand: Edit, key: Key = None, ask: Asking = asking, by: str = actor
     ) -> Receipt:
@@ -166,13 +173,19 @@ def _add_hands(api: APIRouter, asking: Any, actor: Any) -> None:
         asked = hand.model_dump(exclude_unset=True)
         return await ask(lambda board: board.edit(deal, by=by, id=key, **asked))
 
-    @api.post("/deals/{deal:deal_id}/undo", responses=refused)
+    @api.post("/deals/{deal:any_text}/undo", responses=refused)
     async def undo(
         deal: str, hand: Undo, key: Key = None, ask: Asking = asking, by: str = actor
     ) -> Receipt:
         """Take back a move or an edit by hand; the history still tells that it was."""
         asked = {name: getattr(hand, name) for name in ("event", "expecting", "reason")}
         return await ask(lambda board: board.undo(deal, by=by, id=key, **asked))
+
+    # Signed in, though the board notes nobody's name with it.
+    @api.post("/tasks/{task:any_text}/complete", responses=problems(404), dependencies=[actor])
+    async def complete(task: str, ask: Asking = asking) -> Task:
+        """Note that a person has done a task."""
+        return await ask(lambda board: board.complete(task))
 
 
 def _add_lists(api: APIRouter, asking: Any) -> None:
@@ -185,8 +198,8 @@ def _add_lists(api: APIRouter, asking: Any) -> None:
         search: Annotated[str | None, Query(description="Words that must all stand in it.")] = None,
         customer: Annotated[str | None, Query(description="An e-mail address or a key.")] = None,
         sort: Sort = "age",
-        after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+        after: After = None,
+        limit: Limit = 50,
         ask: Asking = asking,
     ) -> Page:
         """List deals, page by page."""
@@ -214,20 +227,51 @@ def _add_lists(api: APIRouter, asking: Any) -> None:
         return await ask(lambda board: board.summary())
 
 
+def _add_work(api: APIRouter, asking: Any) -> None:
+    @api.get("/changes", responses=problems())
+    async def changes(
+        after: Annotated[
+            str | None, Query(description="`cursor` of the last answer; all deals without it.")
+        ] = None,
+        limit: Annotated[
+            int, Query(ge=0, le=1_000, description="With 0, only the cursor of this moment.")
+        ] = 500,
+        ask: Asking = asking,
+    ) -> Changes:
+        """List deals that were written since, as they are now; some may be told twice."""
+        return await ask(lambda board: board.changes(after, limit=limit))
+
+    @api.get("/tasks", responses=problems())
+    async def tasks(
+        owner: str | None = None,
+        deal: str | None = None,
+        due_by: Instant = None,
+        after: After = None,
+        limit: Limit = 50,
+        ask: Asking = asking,
+    ) -> TaskPage:
+        """List what people are to do, page by page, the most urgent first."""
+        return await ask(
+            lambda board: board.task_page(
+                owner=owner, deal=deal, due_by=due_by, after=after, limit=limit
+            )
+        )
+
+
 def _add_reading(api: APIRouter, asking: Any, actor: Any) -> None:
     missing = problems(404)
 
-    @api.get("/deals/{deal:deal_id}/history", responses=missing)
+    @api.get("/deals/{deal:any_text}/history", responses=missing)
     async def history(deal: str, ask: Asking = asking) -> History:
         """Show everything that a deal has been through."""
         return await ask(lambda board: board.history(deal))
 
-    @api.get("/deals/{deal:deal_id}/explanation", responses=missing)
+    @api.get("/deals/{deal:any_text}/explanation", responses=missing)
     async def explanation(deal: str, ask: Asking = asking) -> Explanation:
         """Say what every event, hand and timer of a deal did, and why others did not."""
         return await ask(lambda board: board.explain(deal))
 
-    @api.get("/deals/{deal:deal_id}/options", responses=missing)
+    @api.get("/deals/{deal:any_text}/options", responses=missing)
     async def options(
         deal: str, ask: Asking = asking, by: str | None = actor
     ) -> tuple[Option, ...]:
@@ -235,7 +279,7 @@ def _add_reading(api: APIRouter, asking: Any, actor: Any) -> None:
         return await ask(lambda board: board.options(deal, by=by))
 
     # Last: a deal's id may have slashes, and this address takes them all.
-    @api.get("/deals/{deal:deal_id}", responses=missing)
+    @api.get("/deals/{deal:any_text}", responses=missing)
     async def deal(deal: str, ask: Asking = asking) -> Deal:
         """Show a deal as it stands."""
         return await ask(lambda board: board.deal(deal))

@@ -511,6 +511,23 @@ def test_postgresql_goes_along_an_index_through_tasks(
         assert "Sort" not in kinds or "owner" in page.partition("WHERE")[2], (page, plan)
 
 
+def test_postgresql_finds_what_may_be_claimed_by_its_key(
+    postgres_tables: psycopg.Connection[Any],
+) -> None:
+    """However many are ready, and whatever the planner knows of them."""
+    connection = postgres_tables
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    (claim,) = postgres_texts()["LOCK_FREE_EFFECT"]
+    for known in (True, False):
+        if not known:
+            connection.execute(
+                "DELETE FROM pg_statistic WHERE starelid = 'ladder_effects'::regclass"
+            )
+        used = [node.get("Index Name") for node in nodes(plan_of(connection, claim))]
+        assert "ladder_effects_pkey" in used, used
+        assert not {name for name in used if name} - {"ladder_effects_pkey", "ladder_deals_pkey"}
+
+
 def postgres_faults(
     connection: psycopg.Connection[Any], name: str, text: str
 ) -> Iterator[tuple[str, str]]:

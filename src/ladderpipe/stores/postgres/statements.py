@@ -82,7 +82,6 @@ _SHARED: Final = (
     "DEAD_LETTERS",
     "COUNT_DEAD_LETTERS",
     "EFFECT",
-    "FREE_EFFECT",
     "PUT_OFF_EFFECTS",
     "CLAIM_EFFECT",
     "GIVE_TASK",
@@ -302,6 +301,13 @@ CROSS JOIN LATERAL (
     ORDER BY ready_at, key LIMIT %s) e
 JOIN {{tables}}deals d ON d.id = e.deal
 ORDER BY e.ready_at, e.key LIMIT %s
+""",
+    # By their keys: what is added keeps the planner from going along all that is ready.
+    "FREE_EFFECT": f"""
+SELECT {_EFFECT} FROM {{tables}}effects e JOIN {{tables}}deals d ON d.id = e.deal
+WHERE e.pipeline + 0 = %s AND e.state || '' IN ('pending', 'claimed')
+    AND e.ready_at + interval '0' <= %s AND e.key = ANY(%s)
+ORDER BY e.ready_at, e.key LIMIT 1
 """,
     "EFFECTS": f"""
 SELECT {_EFFECT} FROM {{tables}}effects e JOIN {{tables}}deals d ON d.id = e.deal

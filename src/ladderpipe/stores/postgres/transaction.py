@@ -53,6 +53,7 @@ class PostgresTransaction(SqlTransaction):
         self._depth = 0
         self._swept: list[int] = []
         self._documents: dict[int, str] = {}
+        self._locked: str | None = None
         self.brings_work = False
 
     @property
@@ -106,6 +107,7 @@ class PostgresTransaction(SqlTransaction):
             self._wire.release_savepoint(name, place)
         except BaseException:
             self._documents.clear()
+            self._locked = None
             self._forget_new_words()
             self._wire.undo_to_savepoint(name, place)
             raise
@@ -162,9 +164,11 @@ class PostgresTransaction(SqlTransaction):
         self, pipeline: int, deal: str, create: bool
     ) -> tuple[StoredDeal | None, str | None, str | None]:
         sql = self._sql
-        load = sql.LOAD_LOCKED_DEAL if self._writes_rows else sql.LOAD_DEAL
+        # What was locked with its effect, and its pipeline before, stays as it is.
+        locks = self._writes_rows and deal != self._locked
+        load = sql.LOAD_LOCKED_DEAL if locks else sql.LOAD_DEAL
         while True:
-            if self._writes_rows:
+            if locks:
                 self._wire.send(sql.LOCK_DEAL, (pipeline, pipeline, deal))
                 if self._joined:
                     self._wire.send(sql.PIN_PIPELINE, (pipeline,))
@@ -270,6 +274,7 @@ class PostgresTransaction(SqlTransaction):
     def free_effect(self, pipeline: int, now: dt.datetime, keys: Sequence[str]) -> EffectRow | None:
         """Lock and return the first of these effects that nobody else is at, with its deal."""
         found = self._effects(self._sql.LOCK_FREE_EFFECT, (pipeline, now, list(keys)))
+        self._locked = found[0].deal if found else None
         return found[0] if found else None
 
     def settle_effect(

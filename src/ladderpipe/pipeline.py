@@ -20,11 +20,12 @@ from .ladder.fingerprint import fingerprint
 from .ladder.ladder import Ladder
 from .ladder.machine import LadderMachine
 from .ladder.rules import OnEvents, Rule
+from .model.calendar import Calendar, CalendarSpan, by_name
 from .model.customer import CustomerKeys, contact_keys
 from .model.event import Event
 from .model.history import History
 from .model.hook import HookContext
-from .model.stage import Stage
+from .model.stage import DoStep, Stage, WaitStep
 from .public import publish
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Pipeline:
             _check_policy(send, zone)
         self.send = send
         self.zone = zone
+        self.calendars = by_name(_calendars(self), self.name)
 
     @property
     def name(self) -> str:
@@ -244,7 +246,13 @@ class Pipeline:
         """
         from .ladder.definition import to_dict
 
-        written = to_dict(self.ladder, cart_reducer, self._hooks if hooks else {}, self.customer)
+        written = to_dict(
+            self.ladder,
+            cart_reducer,
+            self._hooks if hooks else {},
+            self.customer,
+            self.calendars,
+        )
         if self.send is not None:
             written["send"] = self.send.to_dict()
         return written if self.zone == "UTC" else written | {"zone": self.zone}
@@ -428,9 +436,24 @@ class Pipeline:
         return {"text/vnd.mermaid": self.diagram(), "text/html": self._repr_html_()}
 
 
+def _calendars(pipeline: Pipeline) -> Iterator[Calendar]:
+    """Yield every calendar that something of a pipeline counts on."""
+    yield from pipeline.ladder.calendars.values()
+    for stage in pipeline.stages:
+        waits = (step.delay for step in stage.sequence if isinstance(step, WaitStep))
+        for delay in (*waits, stage.rots_after):
+            if isinstance(delay, CalendarSpan):
+                yield delay.calendar
+        for step in stage.sequence:
+            if isinstance(step, DoStep) and step.calendar is not None:
+                yield step.calendar
+    if pipeline.send is not None and isinstance(pipeline.send.quiet, Calendar):
+        yield pipeline.send.quiet
+
+
 def _check_policy(send: object, zone: str) -> None:
     from .ladder.policy import Policy
-    from .model.calendar import checked_zone
+    from .model.wall_clock import checked_zone
 
     if send is not None and not isinstance(send, Policy):
         raise DefinitionError(

@@ -12,6 +12,7 @@ import pytest
 
 from ladderpipe import (
     Board,
+    Calendar,
     Event,
     ManualClock,
     MemoryStore,
@@ -95,6 +96,37 @@ def test_a_reminder_counts_as_sent_only_if_it_was_due_before_the_deal_left():
     assert (next_day["asked_before"], next_day["asked_after"]) == (1, 2)
     assert (next_day["sent_before"], next_day["sent_after"]) == (1, 1)
     assert row(found.deals, deal="buyer")["reminders_after"] == 1
+
+
+def test_a_reminder_that_waits_on_a_calendar_is_due_by_when_its_deal_came():
+    """Gone on Tuesday at 9 after a day, on Wednesday at 9 after two."""
+    shut = Calendar("shut", zone="UTC", hours={"mon-sun": "09:00-10:00"}, holidays=["2026-01-07"])
+
+    def leads(hours: float) -> Pipeline:
+        new = Stage("new")
+        steps = [wait(hours=0.5), do("soon"), wait(minutes=45, calendar=shut), do("later")]
+        away = Stage("gone", status="abandoned", sequence=steps)
+        rules = [
+            on("lead.came", into=new, opens=True),
+            after(hours=hours, out_of=new, into=away, key="forgotten"),
+        ]
+        return Pipeline("leads", stages=[new, away], rules=rules)
+
+    board = Board(leads(48), clock=(clock := ManualClock(START)))
+    tell(board, clock, "idler", "lead.came")
+    clock.set("2026-01-08T09:14:00Z")
+    # After 24 hours: Tuesday 9:30, 30 minutes until closing; Wednesday is a holiday; 9:15 on
+    # Thursday. After 48 hours: Wednesday 9:30; 9:45 on Thursday.
+    early = insight.what_if(board, leads(24)).reminders
+    later = {"stage": "gone", "effect": "later"}
+    assert row(early, stage="gone", effect="soon")["sent_after"] == 1
+    assert (row(early, **later)["sent_before"], row(early, **later)["sent_after"]) == (0, 0)
+    clock.set("2026-01-08T09:15:00Z")
+    found = row(insight.what_if(board, leads(24)).reminders, **later)
+    assert (found["sent_before"], found["sent_after"]) == (0, 1)
+    clock.set("2026-01-08T09:45:00Z")
+    found = row(insight.what_if(board, leads(24)).reminders, **later)
+    assert (found["sent_before"], found["sent_after"]) == (1, 1)
 
 
 def test_a_new_stage_appears_with_nothing_before():

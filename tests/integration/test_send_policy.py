@@ -19,7 +19,7 @@ from ladderpipe import (
 )
 from ladderpipe.errors import DefinitionError, InvalidEventError
 from ladderpipe.ladder.policy import next_time, quiet_until
-from ladderpipe.model.calendar import checked_zone
+from ladderpipe.model.wall_clock import checked_zone
 from ladderpipe.policy import Policy, at_most, bought, in_conversation, unsubscribed
 from tests.carts import ADA, Shopper, carts
 from tests.shops import Shop

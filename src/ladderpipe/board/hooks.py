@@ -7,13 +7,14 @@ import copy
 import datetime as dt
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
 
 from ..errors import HookError, InvalidEventError, LadderError, ReentrancyError, shown
 from ..fold.deal_data import DealData
+from ..model.calendar import Calendar, CalendarSpan
 from ..model.canonical import canonical_text
 from ..model.customer import channel_for
 from ..model.deal import Deal
@@ -32,6 +33,8 @@ __all__ = ["QuietTo", "effects_asked", "hook_names", "refuse_inside_hook", "run_
 
 QuietTo: TypeAlias = "Callable[[Move], dt.datetime | None]"
 """Until when what a move asks for is not sent; ``None`` where all of it is."""
+
+Delay: TypeAlias = dt.timedelta | CalendarSpan
 
 
 class Context:
@@ -53,16 +56,18 @@ class Context:
         self,
         name: str,
         *,
-        wait: dt.timedelta | None = None,
+        wait: dt.timedelta | CalendarSpan | None = None,
         expires: dt.timedelta | None = None,
         run_to_completion: bool = False,
         purpose: Purpose = "marketing",
+        calendar: Calendar | None = None,
         **payload: Any,
     ) -> None:
         """Ask for an effect; see the protocol."""
-        step = asked_for(name, payload, expires, run_to_completion, purpose)
-        delay = dt.timedelta() if wait is None else checked_span(wait, f"effect {name!r}: wait")
-        self._requests.add(step, delay, self.deal)
+        step = asked_for(name, payload, expires, run_to_completion, purpose, calendar)
+        if wait is not None and not isinstance(wait, CalendarSpan):
+            wait = checked_span(wait, f"effect {name!r}: wait")
+        self._requests.add(step, () if wait is None else (wait,), self.deal)
 
 
 class EffectRequests:
@@ -95,18 +100,20 @@ class EffectRequests:
         self._quiet_to = quiet_to
         self._positions: Counter[str] = Counter()
 
-    def add(self, step: DoStep, wait: dt.timedelta, deal: Deal | DealData) -> None:
+    def add(self, step: DoStep, waits: Sequence[Delay], deal: Deal | DealData) -> None:
         """Note one effect, asked for while the deal's data are these."""
         position = self._positions[step.name]
         self._positions[step.name] += 1
         keep = step.run_to_completion or self._phase == "out_of"
         try:
-            due_at = self._since + wait
+            due_at = self._since
+            for wait in waits:
+                due_at += wait
             expires_at = None if step.expires is None else due_at + step.expires
         except OverflowError:
             raise InvalidEventError(
-                f"effect {step.name!r} would be due {wait} after {self._since.isoformat()}, which "
-                "is beyond the calendar"
+                f"effect {step.name!r} would be due {' and '.join(map(str, waits))} after "
+                f"{self._since.isoformat()}, which is beyond the calendar"
             ) from None
         state = EffectState.OPEN if step.name == TASK else EffectState.PENDING
         if self._quiet_to is not None and due_at <= self._quiet_to:
@@ -131,7 +138,7 @@ class EffectRequests:
                 phase=self._phase,
                 name=step.name,
                 position=position,
-                payload=canonical_text(step.payload),
+                payload=canonical_text(step.payload_from(due_at)),
                 state=state.value,
                 due_at=due_at,
                 expires_at=expires_at,
@@ -144,12 +151,12 @@ class EffectRequests:
 
     def add_sequence(self, stage: Stage, deal: Callable[[], DealData]) -> None:
         """Note a stage's sequence, waits added up."""
-        waited = dt.timedelta()
+        waits: list[Delay] = []
         for step in stage.sequence:
             if isinstance(step, WaitStep):
-                waited += step.delay
+                waits.append(step.delay)
             else:
-                self.add(step, waited, deal())
+                self.add(step, waits, deal())
 
 
 def refuse_inside_hook(call: str) -> None:

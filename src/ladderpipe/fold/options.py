@@ -14,6 +14,7 @@ import attrs
 from ..errors import GuardError
 from ..ladder.machine import HAND_PREFIX, Candidate, missing
 from ..ladder.rules import ByHand, VisitTimes
+from ..model.calendar import CalendarSpan
 from ..model.clock import instant, instant_text
 from ..model.event import BY_HAND, OWN_SOURCE, Event
 from ..model.record import json_record
@@ -213,15 +214,15 @@ def ending(stage: Stage, entered_at: dt.datetime) -> Iterator[Consequence]:
 
 def _sequence(stage: Stage, at: dt.datetime) -> Iterator[tuple[Consequence, bool]]:
     """Yield each effect of a sequence, and whether it runs to completion."""
-    waited = dt.timedelta()
+    due: dt.datetime | None = at
     for step in stage.sequence:
         if isinstance(step, WaitStep):
-            waited += step.delay
+            due = None if due is None else _after(due, step.delay)
         elif step.name == TASK:
             title = str(step.payload.get("title", TASK))
-            yield Consequence("task", title, _after(at, waited)), step.run_to_completion
+            yield Consequence("task", title, due), step.run_to_completion
         else:
-            yield Consequence("effect", step.name, _after(at, waited)), step.run_to_completion
+            yield Consequence("effect", step.name, due), step.run_to_completion
 
 
 def _timers_of(draft: Draft) -> Iterator[Consequence]:
@@ -243,7 +244,7 @@ def _due(timer: Candidate, times: VisitTimes) -> dt.datetime | None:
         return None
 
 
-def _after(at: dt.datetime, waited: dt.timedelta) -> dt.datetime | None:
+def _after(at: dt.datetime, waited: dt.timedelta | CalendarSpan) -> dt.datetime | None:
     try:
         return at + waited
     except OverflowError:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from ..errors import DefinitionError
+from ..model.calendar import Calendar
 from ..model.customer import CustomerKeys, contact_keys
 from ..model.stage import DoStep, Stage, WaitStep
 from .import_path import built_from, import_path
@@ -42,6 +43,7 @@ def to_dict(
     usual_reducer: Callable[..., Any],
     hooks: Mapping[tuple[Literal["into", "out_of"], str], Iterable[Callable[..., Any]]],
     customer: CustomerKeys | None = contact_keys,
+    calendars: Mapping[str, Calendar] | None = None,
 ) -> dict[str, Any]:
     """Return a definition as plain data that JSON, YAML and TOML can hold.
 
@@ -49,18 +51,20 @@ def to_dict(
         usual_reducer: the reducer that is meant where none is written.
         hooks: by direction and stage.
         customer: what works out the keys of a deal's customer.
+        calendars: by name; those of the rules when left out.
 
     Raises:
         DefinitionError: a guard, hook, reducer or timer has no import path, or a timer does not
             take its own arguments back.
     """
     reducer = ladder.reducer
+    calendars = ladder.calendars if calendars is None else calendars
     written = {
         "name": ladder.name,
         "title": _write_title(ladder.titles),
         "reducer": None if reducer is usual_reducer else import_path(reducer, "reducer"),
         "customer": _write_customer(customer),
-        "calendars": {name: each.to_dict() for name, each in ladder.calendars.items()},
+        "calendars": {name: each.to_dict() for name, each in calendars.items()},
         "stages": [_write_stage(stage) for stage in ladder.stages],
         "rules": [_write_rule(rule) for rule in ladder.rules],
         "hooks": [
@@ -104,20 +108,21 @@ def _write_stage(stage: Stage) -> dict[str, Any]:
             "probability": None if stage.probability == usual else stage.probability,
             "requires": list(stage.requires),
             "sequence": [_write_step(step) for step in stage.sequence],
-            "rots_after": None if stage.rots_after is None else duration(stage.rots_after),
+            "rots_after": None if stage.rots_after is None else span_definition(stage.rots_after),
         }
     )
 
 
 def _write_step(step: DoStep | WaitStep) -> dict[str, Any]:
     if isinstance(step, WaitStep):
-        return {"wait": duration(step.delay)}
+        return {"wait": span_definition(step.delay)}
     return _given(
         {
             "do": step.name,
             "expires": None if step.expires is None else duration(step.expires),
             "run_to_completion": step.run_to_completion,
             "purpose": None if step.purpose == "marketing" else step.purpose,
+            "calendar": None if step.calendar is None else step.calendar.name,
             "payload": plain(step.payload, f"effect {step.name!r}"),
         }
     )

@@ -5,12 +5,13 @@ Nothing is imported but what the definition names and the caller allows.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from ..errors import InvalidEventError
-from ..model.calendar import Calendar
+from ..model.calendar import Calendar, CalendarSpan
 from ..model.stage import TASK, DoStep, Stage, WaitStep, asked_for, do, wait
 from .guards import (
     AllOf,
@@ -100,7 +101,7 @@ class DefinitionReader:
             **({"reducer": self.function(top["reducer"])} if "reducer" in top else {}),
             **{name: top[name].texts() for name in ("events", "activity") if name in top},
             **({"customer": self.customer(top["customer"])} if "customer" in top else {}),
-            **({"send": policy(top["send"])} if "send" in top else {}),
+            **({"send": policy(top["send"], self.known_calendar)} if "send" in top else {}),
             **({"zone": top["zone"].text()} if "zone" in top else {}),
         )
         for part in top["hooks"].items() if "hooks" in top else ():
@@ -119,9 +120,9 @@ class DefinitionReader:
         if "requires" in stage:
             given["requires"] = stage["requires"].texts()
         if "sequence" in stage:
-            given["sequence"] = [_step(step) for step in stage["sequence"].items()]
+            given["sequence"] = [self.step(step) for step in stage["sequence"].items()]
         if "rots_after" in stage:
-            given["rots_after"] = stage["rots_after"].delay()
+            given["rots_after"] = self._rots_after(stage["rots_after"])
         key, title = stage["key"].text(), _title(stage.get("title"))
         with part.named():
             return Stage(key, title=title, **given)
@@ -132,6 +133,34 @@ class DefinitionReader:
         if key not in self.stages:
             raise part.refusal(f"no stage is called {key!r}{nearest(key, self.stages)}")
         return self.stages[key]
+
+    def step(self, part: Part) -> DoStep | WaitStep:
+        """Return a step of a sequence."""
+        if "wait" in part.mapping():
+            pause = part.fields("wait")["wait"]
+            given = self._delay(pause.fields(*UNITS, "calendar", "zone"), pause.where)
+            with part.named():
+                return wait(given.pop("timer", None), **given)
+        names = ("do", "expires", "run_to_completion", "purpose", "payload", "calendar")
+        step = part.fields(*names, required=("do",))
+        name = step["do"].text()
+        expires = step["expires"].delay() if "expires" in step else None
+        keep = _flag(step, "run_to_completion")
+        purpose: Any = step["purpose"].text() if "purpose" in step else "marketing"
+        with part.named():
+            do(name, expires=expires, run_to_completion=keep, purpose=purpose)
+        payload = _payload(step["payload"], name) if "payload" in step else {}
+        calendar = self.known_calendar(step["calendar"]) if "calendar" in step else None
+        try:
+            return asked_for(name, payload, expires, keep, purpose, calendar)
+        except InvalidEventError as error:
+            raise step.get("payload", part).refusal(str(error)) from None
+
+    def _rots_after(self, part: Part) -> dt.timedelta | CalendarSpan:
+        given = self._delay(part.fields(*UNITS, "calendar", "zone"), part.where)
+        with part.named():
+            delay = wait(given.pop("timer", None), **given).delay
+        return delay
 
     def known_calendar(self, part: Part) -> Calendar:
         """Return the calendar that a name names."""
@@ -340,26 +369,6 @@ def _title(part: Part | None) -> str | dict[str, str] | None:
 
 def _flag(fields: Mapping[str, Part], name: str) -> bool:
     return name in fields and fields[name].flag()
-
-
-def _step(part: Part) -> DoStep | WaitStep:
-    if "wait" in part.mapping():
-        pause = part.fields("wait")["wait"].delay()
-        with part.named():
-            return wait(pause)
-    step = part.fields("do", "expires", "run_to_completion", "purpose", "payload", required=("do",))
-    name = step["do"].text()
-    expires = step["expires"].delay() if "expires" in step else None
-    keep = _flag(step, "run_to_completion")
-    purpose: Any = step["purpose"].text() if "purpose" in step else "marketing"
-    with part.named():
-        effect = do(name, expires=expires, run_to_completion=keep, purpose=purpose)
-    if "payload" not in step:
-        return effect
-    try:
-        return asked_for(name, _payload(step["payload"], name), expires, keep, purpose)
-    except InvalidEventError as error:
-        raise step["payload"].refusal(str(error)) from None
 
 
 def _payload(part: Part, effect: str) -> Mapping[str, Any]:

@@ -9,13 +9,14 @@ import datetime as dt
 import math
 import zoneinfo
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from ..errors import DefinitionError
-from ..model.calendar import checked_zone
+from ..model.calendar import Calendar
 from ..model.stage import LONGEST
+from ..model.wall_clock import checked_zone
 
 __all__ = [
     "AtMost",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 CUSTOMERS_ZONE: Final = "customer"
+
+Quiet: TypeAlias = tuple[dt.time, dt.time] | Calendar
+"""From when until when it is quiet each day; or a calendar, outside of whose hours it is."""
 
 
 @attrs.frozen
@@ -135,9 +139,9 @@ def _caps(given: AtMost | Iterable[AtMost]) -> tuple[AtMost, ...]:
     return found
 
 
-def _quiet(given: Sequence[str | dt.time] | None) -> tuple[dt.time, dt.time] | None:
-    if given is None:
-        return None
+def _quiet(given: Sequence[str | dt.time] | Calendar | None) -> Quiet | None:
+    if given is None or isinstance(given, Calendar):
+        return given
     try:
         begins, ends = (
             time if isinstance(time, dt.time) else dt.time.fromisoformat(time) for time in given
@@ -171,7 +175,8 @@ class Policy:
             the store.
         beyond: what becomes of one beyond a cap: ``"delay"`` until there is room again, or
             ``"drop"``. Of several delayed ones of one name to one address the newest goes out.
-        quiet: two times of the day; what falls between them is delayed to the second.
+        quiet: two times of the day; what falls between them is delayed to the second. Or a
+            calendar: what falls outside its hours is delayed to its next opening.
         zone: whose clock ``quiet`` is read on: ``"customer"`` (the contact's ``zone``, where that
             is known, otherwise the pipeline's), or a name such as ``"Europe/Rome"``.
         holdout: share of customers that get nothing, to measure what the others are worth. It is
@@ -186,7 +191,7 @@ class Policy:
     stop_when: tuple[StopWhen, ...] = attrs.field(default=(), converter=_stop_when)
     caps: tuple[AtMost, ...] = attrs.field(default=(), converter=_caps)
     beyond: Literal["delay", "drop"] = "delay"
-    quiet: tuple[dt.time, dt.time] | None = attrs.field(default=None, converter=_quiet)
+    quiet: Quiet | None = attrs.field(default=None, converter=_quiet)
     zone: str = CUSTOMERS_ZONE
     holdout: float = attrs.field(default=0.0, converter=_holdout)
     over: Literal["customer", "deal"] = "customer"
@@ -207,7 +212,11 @@ class Policy:
         if self.caps:
             written["caps"] = [{"at_most": cap.n, **_write_span(cap.span)} for cap in self.caps]
         if self.quiet is not None:
-            written["quiet"] = [_time_text(time) for time in self.quiet]
+            written["quiet"] = (
+                self.quiet.name
+                if isinstance(self.quiet, Calendar)
+                else list(map(_time_text, self.quiet))
+            )
         for field in attrs.fields(Policy):
             if field.name in ("beyond", "zone", "holdout", "over"):
                 value = getattr(self, field.name)
@@ -278,11 +287,23 @@ def next_time(
                 at, why = allowed, f"{cap} go to one address"
                 break
         else:
-            ends = None if policy.quiet is None else quiet_until(policy.quiet, at, zone)
+            ends, quiet = _quiet_at(policy.quiet, at, zone)
             if ends is None:
                 return at, why
-            begins, until = map(_time_text, policy.quiet or ())
-            at, why = ends, why or f"it is quiet from {begins} to {until} in {zone.key}"
+            at, why = ends, why or quiet
+
+
+def _quiet_at(
+    quiet: Quiet | None, at: dt.datetime, zone: zoneinfo.ZoneInfo
+) -> tuple[dt.datetime | None, str]:
+    """Return when what is quiet then ends, ``None`` if it is not, and what to say of it."""
+    if quiet is None:
+        return None, ""
+    if isinstance(quiet, Calendar):
+        opens = quiet.opens_at(at)
+        return (opens if opens > at else None), f"{quiet} is closed"
+    begins, until = map(_time_text, quiet)
+    return quiet_until(quiet, at, zone), f"it is quiet from {begins} to {until} in {zone.key}"
 
 
 def _time_text(time: dt.time) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from ..model.calendar import Calendar
 from .plain import Part
 from .policy import AtMost, Policy, StopWhen, at_most, bought, in_conversation, unsubscribed
 
@@ -12,8 +14,12 @@ __all__ = ["policy"]
 _FIELDS = ("stop_when", "caps", "beyond", "quiet", "zone", "holdout", "over")
 
 
-def policy(part: Part) -> Policy:
-    """Return the policy that a definition describes."""
+def policy(part: Part, calendar: Callable[[Part], Calendar]) -> Policy:
+    """Return the policy that a definition describes.
+
+    Args:
+        calendar: returns the calendar that a name names.
+    """
     found = part.fields(*_FIELDS)
     given: dict[str, Any] = {
         name: found[name].text() for name in ("beyond", "zone", "over") if name in found
@@ -23,7 +29,8 @@ def policy(part: Part) -> Policy:
     if "caps" in found:
         given["caps"] = [_cap(each) for each in found["caps"].items()]
     if "quiet" in found:
-        given["quiet"] = found["quiet"].texts()
+        by_hours = isinstance(found["quiet"].value, str)
+        given["quiet"] = calendar(found["quiet"]) if by_hours else found["quiet"].texts()
     if "holdout" in found:
         given["holdout"] = found["holdout"].number()
     with part.named():

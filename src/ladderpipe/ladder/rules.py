@@ -19,7 +19,7 @@ from typing import (
 import attrs
 
 from ..errors import DefinitionError
-from ..model.calendar import Calendar, CalendarSpan, span
+from ..model.calendar import Calendar, CalendarSpan, counted
 from ..model.canonical import plain_text
 from ..model.event import BASELINE, OVERRIDE, RESERVED, TOLD
 from ..model.stage import Stage
@@ -288,7 +288,7 @@ def after(
         raise DefinitionError(f"after(since={since!r}): choose from {', '.join(get_args(Since))}")
     if calendar is not None or zone is not None:
         return _rule(
-            AfterOpen(_counted(into, timer, calendar, zone, units), since),
+            AfterOpen(counted(f"after(into={into!r})", timer, calendar, zone, **units), since),
             into,
             out_of,
             when,
@@ -310,27 +310,6 @@ def after(
     else:
         _check_timer(timer, any(units.values()) or since != "entered")
     return _rule(timer, into, out_of, when, False, reenter, key)
-
-
-def _counted(
-    into: Stage,
-    timer: Timer | dt.timedelta | None,
-    calendar: Calendar | None,
-    zone: str | None,
-    units: dict[str, float],
-) -> CalendarSpan:
-    what = f"after(into={into!r})"
-    if timer is not None:
-        raise DefinitionError(
-            f"{what} has {timer!r} beside a calendar or zone, which has to know of days and hours: "
-            "write after(days=2, calendar=...) or after(hours=16, calendar=...)"
-        )
-    if calendar is not None and zone is not None:
-        raise DefinitionError(f"{what} has a calendar and a zone: a calendar has its own zone")
-    found = span(what, calendar if zone is None else zone, **units)  # type: ignore[arg-type]
-    if not found:
-        raise DefinitionError(f"{what} has no delay: write after(hours=8, calendar=...)")
-    return found
 
 
 def by_hand(

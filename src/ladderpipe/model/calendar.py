@@ -19,11 +19,30 @@ import attrs
 from ..errors import DefinitionError
 from ..public import publish
 from .clock import instant
+from .wall_clock import (
+    change_between,
+    checked_zone,
+    first_instant,
+    has_been,
+    latest_wall,
+    offset_at,
+    utc_of,
+    wall_at,
+)
 
 if TYPE_CHECKING:
     import zoneinfo
 
-__all__ = ["Calendar", "CalendarSpan", "by_name", "checked_zone", "clocks", "span"]
+__all__ = [
+    "Calendar",
+    "CalendarSpan",
+    "by_name",
+    "checked_zone",
+    "clocks",
+    "counted",
+    "span",
+    "usual_length",
+]
 
 Hours: TypeAlias = Mapping[str, str | Iterable[str]]
 """From days (``"mon-fri"``, ``"sat"``) to their hours (``["09:00-13:00", "14:00-18:00"]``)."""
@@ -36,30 +55,12 @@ LONGEST_SPAN: Final = dt.timedelta(days=3_660)
 """No wait on a calendar is longer: its days are counted one by one."""
 
 _DAY: Final = dt.timedelta(days=1)
+_WEEK: Final = dt.timedelta(days=7)
 _TICK: Final = dt.timedelta.resolution
-_SECOND: Final = dt.timedelta(seconds=1)
 _MINUTE: Final = dt.timedelta(minutes=1)
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _HOURS = re.compile(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)")
 _ROUND_THE_CLOCK: Final[Week] = (((0, 24 * 60),),) * 7
-
-
-@functools.lru_cache(maxsize=1024)
-def checked_zone(name: str) -> zoneinfo.ZoneInfo:
-    """Return a time zone by its IANA name.
-
-    Raises:
-        DefinitionError: there is none of that name.
-    """
-    import zoneinfo  # few programs have a zone, and all import this
-
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise DefinitionError(
-            f"zone={name!r} is no time zone that this machine knows: write Europe/Rome or UTC "
-            "(where it knows none, install the package tzdata)"
-        ) from None
 
 
 def _zone_name(given: str | zoneinfo.ZoneInfo) -> str:
@@ -250,20 +251,20 @@ class Calendar:
         needs a second look at what a time that is skipped or comes twice may mean.
         """
         zone = checked_zone(self.zone)
-        offset = _offset(zone, at)
+        offset = offset_at(zone, at)
         while True:
             ends = at + _DAY
-            next_offset = _offset(zone, ends)
+            next_offset = offset_at(zone, ends)
             if next_offset != offset:
-                ends = _change(zone, at, ends)
-            begins_there, ends_there = _wall(at, offset), _wall(ends, offset)
+                ends = change_between(zone, at, ends)
+            begins_there, ends_there = wall_at(at, offset), wall_at(ends, offset)
             midnight = dt.datetime.combine(begins_there, dt.time())
             while midnight < ends_there:
                 for opens, closes in self._hours_of(midnight.date()):
                     start = max(midnight + opens * _MINUTE, begins_there)
                     end = min(midnight + closes * _MINUTE, ends_there)
                     if start < end:
-                        yield _utc(start, offset), _utc(end, offset)
+                        yield utc_of(start, offset), utc_of(end, offset)
                 midnight += _DAY
             at, offset = ends, next_offset
 
@@ -281,19 +282,19 @@ class Calendar:
     def _days_later(self, at: dt.datetime, days: int) -> dt.datetime:
         """Return the same time of day so many open dates later; that time may be closed there."""
         zone = checked_zone(self.zone)
-        wall = self._next_open_wall(zone, _latest_wall(zone, at))
+        wall = self._next_open_wall(zone, latest_wall(zone, at))
         date = wall.date()
         for _ in range(days):
             date += _DAY
-            while not self._hours_of(date) or not _has_been(zone, date):
+            while not self._hours_of(date) or not has_been(zone, date):
                 date += _DAY
-        return _first_instant(zone, dt.datetime.combine(date, wall.time()))
+        return first_instant(zone, dt.datetime.combine(date, wall.time()))
 
     def _next_open_wall(self, zone: zoneinfo.ZoneInfo, wall: dt.datetime) -> dt.datetime:
         midnight = dt.datetime.combine(wall, dt.time())
         while True:
             for opens, closes in self._hours_of(midnight.date()):
-                if wall < midnight + closes * _MINUTE and _has_been(zone, midnight.date()):
+                if wall < midnight + closes * _MINUTE and has_been(zone, midnight.date()):
                     return max(wall, midnight + opens * _MINUTE)
             midnight += _DAY
 
@@ -377,6 +378,40 @@ def span(
     return CalendarSpan(calendar, whole, time)
 
 
+def counted(
+    what: str, other: object, calendar: Calendar | None, zone: str | None, **units: float
+) -> CalendarSpan:
+    """Return the span that a rule or a wait names by its units and a calendar, or a zone.
+
+    Args:
+        what: who asks, for a refusal.
+        other: what was given beside the units, which no calendar can count.
+
+    Raises:
+        DefinitionError: it is not one span on one calendar.
+    """
+    if other is not None:
+        raise DefinitionError(
+            f"{what} has {other!r} beside a calendar or zone, which has to know of days and hours: "
+            "write days=2 or hours=16"
+        )
+    if calendar is not None and zone is not None:
+        raise DefinitionError(f"{what} has a calendar and a zone: a calendar has its own zone")
+    found = span(what, calendar if zone is None else zone, **units)  # type: ignore[arg-type]
+    if not found:
+        raise DefinitionError(f"{what} has no delay: say how long, hours=8")
+    return found
+
+
+def usual_length(delay: dt.timedelta | CalendarSpan) -> dt.timedelta:
+    """Return how long a delay is, on average where it counts on a calendar, holidays left out."""
+    if isinstance(delay, dt.timedelta):
+        return delay
+    week = [sum(closes - opens for opens, closes in hours) for hours in delay.calendar.hours]
+    hours_of_one = _WEEK / (sum(week) * _MINUTE)
+    return delay.days * _WEEK / sum(map(bool, week)) + delay.time * hours_of_one
+
+
 def by_name(calendars: Iterable[Calendar], pipeline: str) -> dict[str, Calendar]:
     """Return the calendars that have a name, under it.
 
@@ -399,61 +434,6 @@ def _count(number: float, unit: str) -> str:
 
 def _clock_text(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
-
-
-def _offset(zone: zoneinfo.ZoneInfo, at: dt.datetime) -> dt.timedelta:
-    return at.astimezone(zone).utcoffset() or dt.timedelta()
-
-
-def _wall(at: dt.datetime, offset: dt.timedelta) -> dt.datetime:
-    return at.replace(tzinfo=None) + offset
-
-
-def _utc(wall: dt.datetime, offset: dt.timedelta) -> dt.datetime:
-    return (wall - offset).replace(tzinfo=dt.UTC)
-
-
-def _change(zone: zoneinfo.ZoneInfo, before: dt.datetime, after: dt.datetime) -> dt.datetime:
-    """Return when the clocks were changed between two instants; they are at full seconds."""
-    offset = _offset(zone, before)
-    while after - before > _SECOND:
-        middle = before + (after - before) / 2
-        if _offset(zone, middle) == offset:
-            before = middle
-        else:
-            after = middle
-    return after.replace(microsecond=0)
-
-
-def _latest_wall(zone: zoneinfo.ZoneInfo, at: dt.datetime) -> dt.datetime:
-    """Return the latest time that the wall has shown until then.
-
-    In an hour that comes twice it stays, the second time, at the end of that hour: so whoever
-    comes later never counts from an earlier time.
-    """
-    there = at.astimezone(zone)
-    if not there.fold:
-        return there.replace(tzinfo=None)
-    before = there.replace(fold=0).utcoffset() or dt.timedelta()
-    back = before - (there.utcoffset() or dt.timedelta())
-    return _wall(_change(zone, at - back, at), before)
-
-
-def _has_been(zone: zoneinfo.ZoneInfo, date: dt.date) -> bool:
-    """Return whether the date was in the zone: Samoa had no 30 December 2011."""
-    noon = dt.datetime.combine(date, dt.time(12), zone)
-    return noon.astimezone(dt.UTC).astimezone(zone).date() == date
-
-
-def _first_instant(zone: zoneinfo.ZoneInfo, wall: dt.datetime) -> dt.datetime:
-    """Return when the wall first shows that time, or a later one where it is skipped."""
-    there = wall.replace(tzinfo=zone)
-    at = there.astimezone(dt.UTC)
-    if at.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
-        return at
-    # PEP 495: of a time that is skipped, fold 0 has the offset before the change, fold 1 after.
-    ahead = there.astimezone(dt.UTC) - there.replace(fold=1).astimezone(dt.UTC)
-    return _change(zone, at - ahead, at)
 
 
 publish("ladderpipe", Calendar, CalendarSpan)

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any, Protocol
 
 from ..public import publish
+from .calendar import Calendar, CalendarSpan
 from .deal import Deal
 from .event import Event
 from .move import Move
@@ -39,22 +40,24 @@ class HookContext(Protocol):
         self,
         name: str,
         *,
-        wait: dt.timedelta | None = None,
+        wait: dt.timedelta | CalendarSpan | None = None,
         expires: dt.timedelta | None = None,
         run_to_completion: bool = False,
         purpose: Purpose = "marketing",
+        calendar: Calendar | None = None,
         **payload: Any,
     ) -> None:
         """Ask for an effect, delivered after the commit.
 
         Args:
             name: which handler delivers it; ``"task"`` lands in ``board.tasks()``.
-            wait: how long after the move it is due.
+            wait: how long after the move it is due; ``office.span(hours=8)`` is business hours.
             expires: drop it, on record, when it is this late.
             run_to_completion: deliver it even when the deal has left the stage. What a
                 move-out-of hook asks for always is.
             purpose: of one that is for the deal's customer: ``"transactional"`` is what the
                 customer waits for, and a send policy lets it pass.
+            calendar: of a task, whose business hours its ``due_hours`` are.
             **payload: JSON values for the handler. ``to="customer"`` is the address that the
                 deal's contact has when it is sent.
 

@@ -11,6 +11,7 @@ import attrs
 
 from ..errors import DefinitionError, InvalidEventError
 from ..public import publish
+from .calendar import Calendar, CalendarSpan, counted, span
 from .canonical import canonical, plain_text
 from .event import MAX_NAME
 from .record import plain_validator
@@ -34,20 +35,36 @@ _KEY = re.compile(r"[^\W\d]\w*(?:-\w+)*", re.ASCII)
 
 @attrs.frozen
 class DoStep:
-    """One effect of a sequence: its name, its payload and how it is to be delivered."""
+    """One effect of a sequence: its name, its payload and how it is to be delivered.
+
+    Attributes:
+        calendar: of a task, whose hours its ``due_hours`` are.
+    """
 
     name: str
     payload: Mapping[str, Any]
     expires: dt.timedelta | None = None
     run_to_completion: bool = False
     purpose: Purpose = "marketing"
+    calendar: Calendar | None = None
+
+    def payload_from(self, due_at: dt.datetime) -> Mapping[str, Any]:
+        """Return the payload as it is written for one that is due then.
+
+        Hours on a calendar become the hours that they are from then on, so that who lists tasks
+        needs no calendar.
+        """
+        if self.calendar is None:
+            return self.payload
+        done_by = self.calendar.after(due_at, hours=self.payload["due_hours"])
+        return {**self.payload, "due_hours": (done_by - due_at) / dt.timedelta(hours=1)}
 
 
 @attrs.frozen
 class WaitStep:
     """A pause between two effects of a sequence."""
 
-    delay: dt.timedelta
+    delay: dt.timedelta | CalendarSpan
 
 
 def do(
@@ -57,6 +74,7 @@ def do(
     expires: dt.timedelta | None = None,
     run_to_completion: bool = False,
     purpose: Purpose = "marketing",
+    calendar: Calendar | None = None,
     **payload: Any,
 ) -> DoStep:
     """Return a sequence step that asks for an effect.
@@ -68,6 +86,7 @@ def do(
         run_to_completion: deliver it even when the deal has left the stage.
         purpose: of one that is for the deal's customer: ``"transactional"`` is what the customer
             waits for (the thank-you for an order), and a send policy lets it pass.
+        calendar: of a task, whose business hours its ``due_hours`` are.
         **payload: whatever the handler needs; JSON values. ``to="customer"`` is the address that
             the deal's contact has when it is sent.
 
@@ -76,7 +95,7 @@ def do(
             payload is not JSON.
     """
     try:
-        return asked_for(name, payload, expires, run_to_completion, purpose)
+        return asked_for(name, payload, expires, run_to_completion, purpose, calendar)
     except InvalidEventError as error:
         raise DefinitionError(str(error)) from None
 
@@ -87,6 +106,7 @@ def asked_for(
     expires: Any,
     run_to_completion: Any,
     purpose: Any = "marketing",
+    calendar: Any = None,
 ) -> DoStep:
     """Check what a sequence or a hook asks for, so that nothing is stored that cannot be read.
 
@@ -111,7 +131,9 @@ def asked_for(
         raise InvalidEventError(f"effect {name!r}: {error}") from None
     if name == TASK:
         _check_task(checked)
-    return DoStep(plain_text(name), checked, expires, run_to_completion, purpose)
+    if calendar is not None:
+        _check_calendar(name, checked, calendar)
+    return DoStep(plain_text(name), checked, expires, run_to_completion, purpose, calendar)
 
 
 def checked_span(span: Any, what: str) -> dt.timedelta:
@@ -140,6 +162,23 @@ def _check_task(payload: Mapping[str, Any]) -> None:
         raise InvalidEventError(f"a task's due_hours={hours} is longer than a hundred years")
 
 
+def _check_calendar(name: str, payload: Mapping[str, Any], calendar: Any) -> None:
+    if not isinstance(calendar, Calendar):
+        raise InvalidEventError(
+            f"effect {name!r}: calendar={calendar!r} is no Calendar; what is meant for the handler "
+            "needs another name"
+        )
+    if name != TASK or "due_hours" not in payload:
+        raise InvalidEventError(
+            f"effect {name!r}: a calendar is for a task's due_hours: write do('task', due_hours=4, "
+            "calendar=...), or let it wait on the calendar"
+        )
+    try:
+        span("a task's due_hours", calendar, hours=payload["due_hours"])
+    except DefinitionError as error:
+        raise InvalidEventError(str(error)) from None
+
+
 def wait(
     delay: dt.timedelta | None = None,
     *,
@@ -148,12 +187,23 @@ def wait(
     hours: float = 0,
     minutes: float = 0,
     seconds: float = 0,
+    calendar: Calendar | None = None,
+    zone: str | None = None,
 ) -> WaitStep:
     """Return a sequence step that waits before the next one.
 
+    Args:
+        calendar: count the time in which this is open, as :func:`~ladderpipe.after` does.
+        zone: count ``days`` and ``weeks`` on the clocks of this zone.
+
     Raises:
-        DefinitionError: the delay is zero or negative.
+        DefinitionError: the delay is zero or negative, or no calendar can count it.
     """
+    if calendar is not None or zone is not None:
+        units = {"weeks": weeks, "days": days, "hours": hours}
+        return WaitStep(
+            counted("wait()", delay, calendar, zone, **units, minutes=minutes, seconds=seconds)
+        )
     total = (delay or dt.timedelta()) + dt.timedelta(
         weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
     )
@@ -176,7 +226,8 @@ class Stage(str):
         requires: properties (or deal fields such as ``owner``) that must be filled to enter.
         sequence: effects and waits that start on moving in and are cancelled on moving out.
         rots_after: how long a deal may be in it before people are shown that it rots. Nothing
-            else comes of it: a timer is what moves a deal.
+            else comes of it: a timer is what moves a deal. ``office.span(days=5)`` counts the time
+            in which a calendar is open.
 
     Raises:
         DefinitionError: any of these is not what it should be.
@@ -203,7 +254,7 @@ class Stage(str):
     probability: float | None
     requires: tuple[str, ...]
     sequence: tuple[DoStep | WaitStep, ...]
-    rots_after: dt.timedelta | None
+    rots_after: dt.timedelta | CalendarSpan | None
     hooked_by: str | None
     """The pipeline whose hooks run at this very object: whoever takes it elsewhere loses them."""
 
@@ -216,7 +267,7 @@ class Stage(str):
         probability: float | None = None,
         requires: Iterable[str] = (),
         sequence: Iterable[DoStep | WaitStep] = (),
-        rots_after: dt.timedelta | None = None,
+        rots_after: dt.timedelta | CalendarSpan | None = None,
     ) -> Stage:
         """Check and build; a stage never changes afterwards."""
         if not isinstance(key, str) or not _KEY.fullmatch(key):
@@ -338,15 +389,17 @@ def _names(key: str, requires: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(plain_text, names))
 
 
-def _span(key: str, span: dt.timedelta | None) -> dt.timedelta | None:
-    if span is None:
-        return None
+def _span(
+    key: str, given: dt.timedelta | CalendarSpan | None
+) -> dt.timedelta | CalendarSpan | None:
+    if given is None or (isinstance(given, CalendarSpan) and given):
+        return given
     try:
-        checked = checked_span(span, f"stage {key!r}: rots_after")
+        checked = checked_span(given, f"stage {key!r}: rots_after")
     except InvalidEventError as error:
         raise DefinitionError(str(error)) from None
     if checked <= NOTHING:
-        raise DefinitionError(f"stage {key!r}: rots_after={span} must be longer than nothing")
+        raise DefinitionError(f"stage {key!r}: rots_after={given} must be longer than nothing")
     return checked
 
 

@@ -199,7 +199,8 @@ def card_of(
 
 def is_rotting(deal: Deal, now: dt.datetime) -> bool:
     """Return whether a deal has been in its stage for longer than the stage says is good."""
-    return deal.stage.rots_after is not None and now - deal.entered_at > deal.stage.rots_after
+    rots_after = deal.stage.rots_after
+    return rots_after is not None and deal.entered_at + rots_after < now
 
 
 def _due_in(deal: Deal, call: Call, now: dt.datetime) -> str:

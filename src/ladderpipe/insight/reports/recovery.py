@@ -10,6 +10,7 @@ import polars as pl
 
 from ...errors import DefinitionError
 from ...formats import ENGLISH, ITALIAN
+from ...model.calendar import usual_length
 from ...model.stage import Stage, WaitStep
 from ..frames.schema import INSTANT
 from ..frames.snapshot import (
@@ -53,7 +54,8 @@ def recovery(
 
     Args:
         reminders: names, and how long after the abandonment each is due; the effects of the
-            stages' own sequences when left out.
+            stages' own sequences when left out. A wait on a calendar counts as what it is on
+            average.
         confidence: of the interval around each share.
 
     Raises:
@@ -157,7 +159,7 @@ def _sequence(stage: Stage) -> dict[str, dt.timedelta]:
     passed = dt.timedelta()
     for step in stage.sequence:
         if isinstance(step, WaitStep):
-            passed += step.delay
+            passed += usual_length(step.delay)
         else:
             together.setdefault(passed, []).append(_called(step))
     named: dict[str, dt.timedelta] = {}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import operator
 from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
+from ...model.calendar import CalendarSpan, usual_length
 from ...model.stage import DoStep
 from ...pipeline import Pipeline
 from .folding import Side, Sides
@@ -26,6 +29,7 @@ Direction = Literal["into", "out_of"]
 
 _LASTED: Final = pl.Duration("us")
 _STEPS: Final[dict[str, Any]] = {
+    "row": pl.Int64,
     "stage": pl.String,
     "effect": pl.String,
     "after": _LASTED,
@@ -178,24 +182,37 @@ def _reminders(side: Side, sides: Sides) -> pl.DataFrame:
 
     A worker that never sleeps is assumed: what is due before its visit ends is sent.
     """
-    asked = side.visits.join(_steps(side.pipeline), on="stage", how="inner")
-    due = pl.col("entered_at") + pl.col("after")
+    steps, waits = _steps(side.pipeline)
+    asked = side.visits.join(steps, on="stage", how="inner")
+    entered = asked["entered_at"]
+    due = entered + asked["after"]
+    if waits:  # how long business hours are depends on when they begin
+        counted = [
+            usual if row not in waits else functools.reduce(operator.add, waits[row], at)
+            for row, at, usual in zip(asked["row"], entered, due, strict=True)
+        ]
+        due = pl.Series(counted, dtype=due.dtype)
     in_time = pl.when(pl.col("left_at").is_null() | pl.col("to_completion"))
     return asked.with_columns(
         sent=in_time.then(due <= sides.as_of).otherwise(due < pl.col("left_at"))
     )
 
 
-def _steps(pipeline: Pipeline) -> pl.DataFrame:
+def _steps(pipeline: Pipeline) -> tuple[pl.DataFrame, dict[int, list[dt.timedelta | CalendarSpan]]]:
+    """Return a row for each effect, and the waits of those rows that count on a calendar."""
     rows: list[tuple[Any, ...]] = []
+    waits: dict[int, list[dt.timedelta | CalendarSpan]] = {}
     for stage in pipeline.stages:
-        waited = dt.timedelta()
+        waited: list[dt.timedelta | CalendarSpan] = []
         for step in stage.sequence:
-            if isinstance(step, DoStep):
-                rows.append((stage.key, step.name, waited, step.run_to_completion))
-            else:
-                waited += step.delay
-    return pl.DataFrame(rows, schema=_STEPS, orient="row")
+            if not isinstance(step, DoStep):
+                waited.append(step.delay)
+                continue
+            if any(isinstance(each, CalendarSpan) for each in waited):
+                waits[len(rows)] = [*waited]
+            after = sum(map(usual_length, waited), dt.timedelta())
+            rows.append((len(rows), stage.key, step.name, after, step.run_to_completion))
+    return pl.DataFrame(rows, schema=_STEPS, orient="row"), waits
 
 
 def _hook_calls(side: Side) -> pl.DataFrame:

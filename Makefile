@@ -159,7 +159,8 @@ pictures: $(DEV) system ## draw the pictures of the docs again
 	$(BIN)/python docs/report_pictures.py
 	$(BIN)/python docs/screenshots.py
 
-# The development lock is held to the versions of the other two: they share an environment.
+# The development lock is held to the versions of the other two: they share an environment. What is
+# deployed is held to what was tested.
 LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \
     --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
     --custom-compile-command "make lock" $(UPGRADE)
@@ -171,6 +172,8 @@ lock: $(TOOLS) ## resolve the dependencies again (UPGRADE=--upgrade for newer ve
 	$(LOCK) pyproject.toml --extra serve --group build --output-file requirements/run.txt
 	$(LOCK) pyproject.toml --all-extras --group dev --constraint requirements/run.txt \
 	    --constraint requirements/tools.txt --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra serve --extra postgres --extra otel --extra connect --group deploy \
+	    --constraint requirements/dev.txt --output-file requirements/deploy.txt
 
 .PHONY: clean
 clean: ## remove the environment and everything built

@@ -52,6 +52,7 @@ def group(name: str) -> Iterator[str]:
 ASKED = {
     "tools.txt": [*group("tools")],
     "run.txt": [f"{ITSELF}[cli]", *group("build")],
+    "deploy.txt": [f"{ITSELF}[serve,postgres,otel,connect]", *group("deploy")],
     "dev.txt": [f"{ITSELF}[{','.join(PROJECT['optional-dependencies'])}]", *group("dev")],
 }
 
@@ -137,7 +138,7 @@ def test_what_is_installed_here_is_what_the_lock_holds() -> None:
 
 def test_the_locks_agree_because_they_share_an_environment() -> None:
     dev = held("dev.txt", HERE)
-    for other in ("tools.txt", "run.txt"):
+    for other in ("tools.txt", "run.txt", "deploy.txt"):
         assert held(other, HERE).items() <= dev.items()
 
 

@@ -16,6 +16,7 @@ PAGES = sorted(
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<info>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
+_INCLUDED = re.compile(r'(?m)^--8<-- "([^"]+)"\n')
 _NOT_RUN = re.compile(r"^ *<!-- not run: (.+) -->$")
 
 
@@ -42,6 +43,11 @@ def blocks(page: Path) -> list[Block]:
     return list(_blocks(page.read_text("utf-8").splitlines()))
 
 
+def _included(text: str) -> str:
+    """Put files in the place of lines that name them, as the page that is built does."""
+    return _INCLUDED.sub(lambda found: (ROOT / found[1]).read_text("utf-8"), text)
+
+
 def _blocks(lines: list[str]) -> Iterator[Block]:
     opened: re.Match[str] | None = None
     start = end = 0
@@ -58,7 +64,7 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
             yield Block(
                 language=opened["info"].strip().partition(" ")[0],
                 title=title and title[1],
-                text=textwrap.dedent("\n".join(lines[start:number])) + "\n",
+                text=_included(textwrap.dedent("\n".join(lines[start:number])) + "\n"),
                 line=start + 1,
                 follows=not words,
                 not_run=said and said[1],

@@ -16,8 +16,9 @@ import attrs
 
 from ladderpipe import Board, EffectState, Event, ManualClock, Outcome
 from ladderpipe.board.verify import verify
-from ladderpipe.stores import PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore
 from tests.children import HOUR, PROMO_HOURS, Lines
+from tests.mariadb import alter_tables
 
 from .crew import Logs
 
@@ -57,9 +58,19 @@ _POSTGRES: Final = (
     "EXECUTE FUNCTION witness()",
 )
 
+_MARIADB: Final = (
+    "CREATE TABLE witness_claims (effect VARBINARY(200), in_visit BOOLEAN)",
+    "CREATE TRIGGER witness AFTER UPDATE ON ladder_effects FOR EACH ROW "
+    "IF NEW.state = 'claimed' AND NOT (NEW.lease <=> OLD.lease) "
+    f"THEN {_CLAIMED}; END IF",
+)
+
 
 def install_witness(board: Board) -> None:
     """Let the database note every claim from now on."""
+    if isinstance(board.store, MariadbStore):
+        alter_tables(board.store, *_MARIADB)
+        return
     statements = _POSTGRES if isinstance(board.store, PostgresStore) else _SQLITE
     with board.store.transaction() as transaction:
         for statement in statements:
@@ -118,7 +129,9 @@ def assert_sound(board: Board) -> None:
 def rows(board: Board, statement: str) -> list[tuple[Any, ...]]:
     """Return what a statement finds in the board's database."""
     with board.store.transaction(write=False) as transaction:
-        return [tuple(row) for row in transaction.connection.execute(statement).fetchall()]
+        found = transaction.connection.execute(statement).fetchall()
+    # MariaDB keeps names in bytes.
+    return [tuple(v.decode() if isinstance(v, bytes) else v for v in row) for row in found]
 
 
 def claims_seen(board: Board) -> list[tuple[str, bool]]:

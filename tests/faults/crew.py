@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
+import pymysql
 
 from ladderpipe import Board, Event
 from ladderpipe.errors import MoveNotAllowedError, StoreError
@@ -207,7 +208,7 @@ def _until_answered(logs: Logs, work: Callable[[], Result]) -> Result:
     while True:
         try:
             return work()
-        except (StoreError, psycopg.OperationalError) as error:
+        except (StoreError, psycopg.OperationalError, pymysql.OperationalError) as error:
             nobody_knows = "may be stored or not" in str(getattr(error, "__notes__", ""))
             Lines(logs.unanswered).append([type(error).__name__, nobody_knows])
             time.sleep(PAUSE)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import Backoff, Board, Delivery, ManualClock, SqliteStore
-from ladderpipe.stores import PostgresStore
+from ladderpipe import Backoff, Board, Delivery, ManualClock
+from ladderpipe.stores import open_store
 from tests.children import ROOT
 from tests.shops import START, Shop, lead_ladder, register
 
@@ -27,11 +27,12 @@ LEASE = dt.timedelta(minutes=5)
 MakeShop = Callable[[], Shop]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shop.db'}"
-    return str(request.getfixturevalue("postgres_url"))
+    fixture = "mariadb_url" if request.param == "mariadb" else "postgres_url"
+    return str(request.getfixturevalue(fixture))
 
 
 @pytest.fixture
@@ -40,8 +41,7 @@ def make_shop(url: str) -> Iterator[MakeShop]:
     shops: list[Shop] = []
 
     def make() -> Shop:
-        kind: Any = SqliteStore if url.startswith("sqlite") else PostgresStore
-        shops.append(Shop(ladder(), kind.from_url(url), lease=LEASE, backoff=Backoff(tries=3)))
+        shops.append(Shop(ladder(), open_store(url), lease=LEASE, backoff=Backoff(tries=3)))
         return shops[-1]
 
     yield make

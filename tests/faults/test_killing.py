@@ -22,7 +22,7 @@ from .crew import Crew, Logs
 
 report = logging.getLogger(__name__)
 KILLS = int(os.environ.get("LADDERPIPE_KILLS", "20"))
-STORES = ("sqlite", "postgresql")
+STORES = ("sqlite", "postgresql", "mariadb")
 APART: dict[str, Any] = {"lease": 20 * HOUR, "max_clock_difference": None}
 
 
@@ -31,6 +31,8 @@ def logs_of(logs: Logs, request: pytest.FixtureRequest) -> Logs:
     """Return logs of a board on the store that the test is parametrized with."""
     if request.param == "postgresql":
         (logs.folder / "url").write_text(request.getfixturevalue("postgres_url"))
+    elif request.param == "mariadb":
+        (logs.folder / "url").write_text(request.getfixturevalue("mariadb_url"))
     return logs
 
 

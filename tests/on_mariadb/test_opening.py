@@ -11,6 +11,7 @@ import pytest
 
 from ladderpipe import Board, ManualClock
 from ladderpipe.errors import StoreError
+from ladderpipe.sqlalchemy import include_name
 from ladderpipe.stores import MariadbStore, open_store
 from ladderpipe.stores.mariadb import schema
 from ladderpipe.stores.mariadb.connection import OwnConnection
@@ -83,6 +84,13 @@ def test_a_step_that_is_still_to_come_is_done_once(
     monkeypatch.undo()
     with pytest.raises(StoreError, match="install a later ladderpipe"):
         MariadbStore.from_url(mariadb_url)
+
+
+def test_alembic_is_kept_from_every_table(mariadb_url: str, mariadb_server: MariadbServer):
+    MariadbStore.from_url(mariadb_url).close()
+    names = {name for name, _, _ in shape(mariadb_server)[0]}
+    assert "ladder_locks" in names
+    assert [name for name in names if include_name(name, "table", {})] == []
 
 
 def test_many_that_open_at_once_make_the_tables_once(mariadb_url: str):

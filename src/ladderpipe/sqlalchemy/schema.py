@@ -188,11 +188,12 @@ _OURS: Final = "|".join(
         *_TABLES,
         *_VIEWS,
         "identities",
+        "locks",
         r"(documents|events|moves)_p\d+",
         r"narrow(ed|_events|_moves)",
     )
 )
-"""Every name, also those of partitions, and of what stands beside while a file is upgraded."""
+"""Every name, also those of partitions and locks, and of what stands beside during an upgrade."""
 
 
 def _refuse(target: Table, connection: Any, **given: Any) -> None:

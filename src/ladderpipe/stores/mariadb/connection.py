@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -73,6 +74,15 @@ class OwnConnection(Connection):
         ((self.most, self.step),) = self.rows(
             "SELECT @@max_allowed_packet, @@auto_increment_increment"
         )
+
+    def connect(self, sock: Any = None) -> None:
+        """Connect; a socket that leads nowhere is closed at once, and not by the collector."""
+        path = getattr(self, "unix_socket", None)
+        if sock is None and path:
+            sock = _reached(path, self.connect_timeout)
+            # What stays on the machine needs no TLS, as PyMySQL has it of sockets of its own.
+            self._secure = True
+        super().connect(sock)
 
     def query(self, sql: Any, unbuffered: bool = False) -> Any:
         """Run a statement, as all of PyMySQL's cursors do.
@@ -188,6 +198,17 @@ class OwnConnection(Connection):
         from .awaited import AsyncMariadbConnection
 
         return AsyncMariadbConnection(self)
+
+
+def _reached(path: str, timeout: float | None) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        found.settimeout(timeout)
+        found.connect(path)
+    except OSError as error:
+        found.close()
+        raise pymysql.OperationalError(2002, f"cannot connect to {path}: {error}") from error
+    return found
 
 
 def is_in_transaction(connection: Any) -> bool:

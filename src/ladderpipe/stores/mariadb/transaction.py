@@ -353,9 +353,20 @@ class MariadbTransaction(MicrosTransaction):
         was_there = super().settle_effect(key, state, ready_at, error, lease)
         return was_there or self._stays(key, lease)
 
-    def decide_effect(self, key: str, state: str, decisions: str, *told: Any, **named: Any) -> bool:
-        was_there = super().decide_effect(key, state, decisions, *told, **named)
-        return was_there or self._stays(key, named.get("lease"))
+    def decide_effect(
+        self,
+        key: str,
+        state: str,
+        decisions: str,
+        ready_at: dt.datetime | None = None,
+        delayed_until: dt.datetime | None = None,
+        address: str | None = None,
+        sent_at: dt.datetime | None = None,
+        attempts: int | None = None,
+        lease: str | None = None,
+    ) -> bool:
+        told = (ready_at, delayed_until, address, sent_at, attempts, lease)
+        return super().decide_effect(key, state, decisions, *told) or self._stays(key, lease)
 
     def _stays(self, key: str, lease: str | None) -> bool:
         """Return whether an effect was there and nothing of it had to change.

@@ -53,9 +53,10 @@ TEMPLATES = [
 
 def database(url: str) -> dict:
     if url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///"))
-        in_file = {} if str(path) == ":memory:" else {"TEST": {"NAME": path.with_suffix(".test")}}
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, **in_file}
+        path = url.removeprefix("sqlite:///")
+        in_file = {"TEST": {"NAME": Path(path).with_suffix(".test")}}
+        found = {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+        return found if path == ":memory:" else found | in_file
     parts = conninfo_to_dict(url)
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -14,12 +14,13 @@ from tests.shops import Shop, lead_ladder
 from tests.web.callers import engine_on
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the board's URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shop.db'}"
-    found: str = request.getfixturevalue("postgres_url")
+    name = "postgres_url" if request.param == "postgresql" else "mariadb_url"
+    found: str = request.getfixturevalue(name)
     return found
 
 

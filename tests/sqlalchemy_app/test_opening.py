@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import psycopg2
+import pymysql
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -21,10 +22,11 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from ladderpipe import AsyncBoard, Board, Event
 from ladderpipe.errors import StoreError
-from ladderpipe.stores import PostgresStore, SqliteStore, open_store, store_of
+from ladderpipe.stores import MariadbStore, PostgresStore, SqliteStore, open_store, store_of
 from ladderpipe.stores.sqlalchemy_url import plain_url
 from tests.commands import run
 from tests.shops import START, lead_ladder
+from tests.web.callers import engine_on
 
 LEAD = Event("lead", deal="d", id="1", at=START)
 
@@ -38,6 +40,8 @@ def in_sqlalchemys_way(url: str, driver: str) -> str:
 def drivers(url: str) -> list[str]:
     if url.startswith("sqlite"):
         return ["pysqlite", "aiosqlite", "pysqlite"]
+    if url.startswith("mariadb"):
+        return ["pymysql", "pymysql", "pymysql"]
     return ["psycopg", "psycopg2", "asyncpg"]
 
 
@@ -48,6 +52,13 @@ def creators(url: str) -> Iterator[sa.Engine]:
         yield sa.create_engine(url)
         yield sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(path))
         yield sa.create_engine(f"sqlite:///file:{path}?uri=true")
+        return
+    if url.startswith("mariadb"):
+        given = engine_on(url)
+        yield given
+        login = given.dialect.create_connect_args(given.url)[1]
+        yield sa.create_engine("mysql+pymysql://", connect_args=login)
+        yield sa.create_engine("mariadb+pymysql://", creator=lambda: pymysql.connect(**login))
         return
     parts: dict[str, Any] = conninfo_to_dict(url)
     yield sa.create_engine(in_sqlalchemys_way(url, "psycopg"))
@@ -98,10 +109,12 @@ def test_a_url_with_a_driver_in_it(url: str, place: int):
         assert board.deal("d") == plain.deal("d")
 
 
-@pytest.mark.parametrize("place", range(2))
-def test_an_awaited_board_is_where_its_engine_is(url: str, place: int):
-    driver = (["aiosqlite"] * 2 if url.startswith("sqlite") else ["psycopg", "asyncpg"])[place]
-
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [("sqlite", "aiosqlite"), ("postgresql", "psycopg"), ("postgresql", "asyncpg")],
+    indirect=["url"],
+)
+def test_an_awaited_board_is_where_its_engine_is(url: str, driver: str):
     async def open_and_tell() -> None:
         engine = create_async_engine(in_sqlalchemys_way(url, driver))
         async with await AsyncBoard.open(lead_ladder(), engine=engine) as board:
@@ -238,9 +251,9 @@ def test_a_server_that_is_not_there_is_one_clear_error_without_the_password(driv
 
 
 def test_the_kinds_of_store(url: str, engine: sa.Engine):
-    kind = SqliteStore if url.startswith("sqlite") else PostgresStore
+    kinds = {"sqlite": SqliteStore, "postgresql": PostgresStore, "mariadb": MariadbStore}
     with closing(store_of(engine)) as store:
-        assert isinstance(store, kind)
+        assert isinstance(store, kinds[url.partition(":")[0]])
 
 
 def test_commands_take_such_urls(url: str):

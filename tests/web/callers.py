@@ -177,6 +177,10 @@ def engine_on(
 ) -> sqlalchemy.Engine:
     """Return an engine; on SQLite, one that *begins* transactions where SQLAlchemy says so."""
     options["poolclass"] = sqlalchemy.NullPool
+    if url.startswith("mariadb"):
+        given = sqlalchemy.make_url(url.replace("?socket=", "?charset=utf8mb4&unix_socket="))
+        options.setdefault("isolation_level", "READ COMMITTED")
+        return sqlalchemy.create_engine(given.set(drivername="mysql+pymysql"), **options)
     if not url.startswith("sqlite"):
         given = sqlalchemy.make_url(url).set(drivername=f"postgresql+{driver}")
         return sqlalchemy.create_engine(given, **options)

@@ -1,4 +1,7 @@
-"""Types of columns that read alike on SQLite and PostgreSQL, however they are stored."""
+"""Types of columns that read alike on every database, however they are stored.
+
+Each is PostgreSQL's type, and another one where there is none like it.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,27 @@ import json
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["Document", "Flag", "Instant", "InstantText"]
+__all__ = ["Document", "Flag", "Instant", "InstantSeen", "InstantText", "Word"]
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
 class _Stored(TypeDecorator[Any]):
-    """A type of PostgreSQL's that is another one on SQLite.
+    """A type of PostgreSQL's that is another one elsewhere.
 
     Attributes:
-        on_sqlite: what it is there.
+        on_sqlite: what it is there, if it is another one.
+        on_mariadb: what it is there.
         read_as: the type of what is read.
     """
 
-    on_sqlite: type[Any]
+    on_sqlite: Any = None
+    on_mariadb: Any = None
     read_as: type[Any]
 
     @property
@@ -34,20 +40,22 @@ class _Stored(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return how the dialect stores it."""
-        found = self.on_sqlite() if dialect.name == "sqlite" else self.impl_instance
-        return dialect.type_descriptor(found)
+        others = {"sqlite": self.on_sqlite, "mysql": self.on_mariadb, "mariadb": self.on_mariadb}
+        found: TypeEngine[Any] = others.get(dialect.name) or self.impl_instance
+        return found
 
 
 class Instant(_Stored):
-    """An aware ``datetime``, in UTC: microseconds since 1970 on SQLite."""
+    """An aware ``datetime``, in UTC: microseconds since 1970 where it is not ``timestamptz``."""
 
     impl = sa.DateTime(timezone=True)
-    on_sqlite: type[Any] = sa.Integer
+    on_sqlite: Any = sa.Integer()
+    on_mariadb: Any = sa.BigInteger()
     read_as = dt.datetime
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> Any:
-        """Write an instant.
+        """Write an instant as it is stored.
 
         Raises:
             ValueError: it has no time zone.
@@ -59,40 +67,54 @@ class Instant(_Stored):
                 f"{value!r} has no time zone: give an aware datetime, such as "
                 "datetime.now(timezone.utc)"
             )
-        return value if dialect.name != "sqlite" else self._write(value.astimezone(dt.UTC))
+        utc, stored = value.astimezone(dt.UTC), self.load_dialect_impl(dialect)
+        if isinstance(stored, sa.Integer):
+            return (utc - _EPOCH) // _MICROSECOND
+        if isinstance(stored, sa.Text):
+            return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:
         """Read an instant."""
         if value is None:
             return None
-        found = value if isinstance(value, dt.datetime) else self._read(value)
-        return found.astimezone(dt.UTC)
-
-    def _write(self, at: dt.datetime) -> Any:
-        return (at - _EPOCH) // _MICROSECOND
-
-    def _read(self, stored: Any) -> dt.datetime:
-        return _EPOCH + dt.timedelta(microseconds=stored)
+        if isinstance(value, int):
+            return _EPOCH + dt.timedelta(microseconds=value)
+        found = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+        return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
-class InstantText(Instant):
-    """An aware ``datetime``, in UTC: RFC 3339 on SQLite, as the views for people have it."""
+class InstantSeen(Instant):
+    """An instant in ``visits``: a ``datetime`` in UTC without time zone on MariaDB."""
 
-    on_sqlite = sa.Text
+    on_mariadb: Any = mysql.DATETIME(fsp=6)
     cache_ok = True
 
-    def _write(self, at: dt.datetime) -> Any:
-        return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    def _read(self, stored: Any) -> dt.datetime:
-        return dt.datetime.fromisoformat(stored)
+class InstantText(InstantSeen):
+    """An instant in the views for people: RFC 3339 on SQLite."""
+
+    on_sqlite: Any = sa.Text()
+    cache_ok = True
+
+
+class Word(_Stored):
+    """A text: on MariaDB most are bytes, which are compared as bytes."""
+
+    impl = sa.Text
+    read_as = str
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read it."""
+        return value.decode() if isinstance(value, bytes) else value
 
 
 class Flag(_Stored):
     """Yes or no: 1 or 0 on SQLite."""
 
     impl = sa.Boolean
-    on_sqlite = sa.Integer
+    on_sqlite = sa.Integer()
     read_as = bool
     cache_ok = True
 
@@ -109,10 +131,11 @@ class Document(_Stored):
     """A JSON object, as a dictionary. Only read, never written."""
 
     impl = sa.JSON
-    on_sqlite = sa.Text
+    on_sqlite = sa.Text()
+    on_mariadb = sa.Text()
     read_as = dict
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Read it."""
-        return json.loads(value) if isinstance(value, str) and dialect.name == "sqlite" else value
+        return json.loads(value) if isinstance(value, str) else value

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, MetaData, Table
 
 from ..errors import StoreError
-from .column_types import Document, Flag, Instant, InstantText
+from .column_types import Document, Flag, Instant, InstantSeen, InstantText, Word
 
 __all__ = ["Tables", "metadata", "tables"]
 
 _TYPES: Final[dict[str, Any]] = {
-    "text": sa.Text,
+    "text": Word,
     "small": sa.SmallInteger,
     "number": sa.Integer,
     "big": sa.BigInteger,
@@ -27,6 +27,7 @@ _TYPES: Final[dict[str, Any]] = {
     "flag": Flag,
     "json": Document,
     "instant": Instant,
+    "seen": InstantSeen,
     "rfc3339": InstantText,
 }
 _KEY: Final = "*"
@@ -84,8 +85,8 @@ _TABLES: Final[dict[str, str]] = {
 
 _VIEWS: Final[dict[str, str]] = {
     "visits": """
-        deal big* > deals.id, n number*, visit_key text, stage text, entered_at instant,
-        left_at instant?""",
+        deal big* > deals.id, n number*, visit_key text, stage text, entered_at seen,
+        left_at seen?""",
     "moves_read": """
         pipeline text*, deal text*, n number*, out_of text?, into_stage text, at rfc3339,
         recorded_at rfc3339, rule text, event_source text?, event_id text?, visit_key text""",

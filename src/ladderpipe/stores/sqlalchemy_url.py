@@ -156,16 +156,31 @@ def _url_on(connection: Any) -> str:
                 "see it: give the engine a file, for a test one in a temporary folder"
             )
         return f"sqlite:///{quote(path)}"
-    if dialect.name != "postgresql":
-        return plain_url(connection.engine.url)
-    info = getattr(connection.connection.driver_connection, "info", None)
-    if info is None:
+    driver = connection.connection.driver_connection
+    if hasattr(driver, "unix_socket"):
+        return _of_pymysql(driver)
+    info = getattr(driver, "info", None)
+    if dialect.name != "postgresql" or info is None:
         return _as_told(connection.engine.url)
     return f"postgresql://?{urlencode(_parameters(info), quote_via=quote)}"
 
 
+def _of_pymysql(driver: Any) -> str:
+    login, database = (
+        ":".join(_quoted(each) for each in told if each)
+        for told in ((driver.user, driver.password), (driver.db,))
+    )
+    if driver.unix_socket:
+        return f"mariadb://{login}@/{database}?socket={_quoted(driver.unix_socket)}"
+    return f"mariadb://{login}@{_quoted(driver.host)}:{driver.port}/{database}"
+
+
+def _quoted(told: str | bytes) -> str:
+    return quote(told, safe="")
+
+
 def _as_told(url: Any) -> str:
-    """Return where an engine's URL says it is: asyncpg does not tell where it is connected."""
+    """Return where an engine's URL says it is: some drivers do not tell where they connected."""
     if not (url.host or url.query.get("host")):
         raise StoreError(
             f"this engine is told by something else than its URL where its database is, and "
@@ -189,7 +204,7 @@ def _parameters(info: Any) -> dict[str, str]:
 
 def _of_another_driver(driver: str) -> StoreError:
     return StoreError(
-        f"a board does not speak through {driver}: it uses psycopg 3 on PostgreSQL and Python's "
-        "sqlite3. Where the database is the same, give the board a URL without a driver, "
-        "postgresql://user:password@host/database"
+        f"a board does not speak through {driver}: it uses psycopg 3 on PostgreSQL, PyMySQL on "
+        "MariaDB and Python's sqlite3. Where the database is the same, give the board a URL "
+        "without a driver, postgresql://user:password@host/database"
     )

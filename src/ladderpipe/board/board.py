@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import attrs
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .retention import archive, restore
 
 __all__ = ["Board"]
+
+Result = TypeVar("Result")
 
 DEFAULT_SKEW = dt.timedelta(minutes=5)
 DEFAULT_LEASE = dt.timedelta(minutes=5)
@@ -1222,6 +1224,10 @@ class Board:
         return restore.restore(self._session, path, deals, batch)
 
     # -- end ----------------------------------------------------------------------------------
+
+    def _in_thread(self, work: Callable[[Board], Result]) -> Result:
+        """Do some work in a thread of a server's, which ends when the server likes."""
+        return work(self)
 
     def close(self) -> None:
         """Let go of the store's connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
@@ -18,6 +18,8 @@ from .conf import configured, database, forget_settings
 from .schema import refuse_old_tables
 from .signals import TellingObserver
 from .store import DjangoStore
+
+Result = TypeVar("Result")
 
 __all__ = ["DjangoBoard", "forget_boards", "get_board", "get_boards", "open_board"]
 
@@ -87,6 +89,14 @@ class DjangoBoard(Board):
     def handlers(self) -> Mapping[str, Handler]:
         """Who delivers which effects: those of the settings, and those registered here."""
         return {**configured().handlers, **self._registered}
+
+    def _in_thread(self, work: Callable[[Board], Result]) -> Result:
+        """Do some work in a thread that Django knows nothing of, and so closes nothing of."""
+        try:
+            return work(self)
+        finally:
+            # As Django does after a request, in the threads of its own.
+            connections[database()].close_if_unusable_or_obsolete()
 
     def close(self) -> None:
         """Leave the connection alone: it is Django's."""

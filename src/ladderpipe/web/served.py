@@ -63,7 +63,7 @@ class Served:
         """Have something done with the board, while the event loop goes on."""
         board: Any = self.board
         if isinstance(board, Board):
-            return await run_in_threadpool(work, board)
+            return await run_in_threadpool(board._in_thread, work)
         # As each of its methods is: the same plain code, in a strand.
         found: Result = await board._in_strand(functools.partial(work, self.plain))
         return found
@@ -85,7 +85,7 @@ class Served:
         In a strand that would keep the event loop waiting. In a thread, what an ``AsyncBoard``
         awaits is a plain board, on connections of its own.
         """
-        return await run_in_threadpool(work, self.plain)
+        return await run_in_threadpool(self.plain._in_thread, work)
 
     @property
     def plain(self) -> Board:

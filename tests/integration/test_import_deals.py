@@ -45,10 +45,10 @@ DEALS = [
 ]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "postgres":
-        yield request.getfixturevalue("postgres_url")
+    if request.param in ("postgres", "mariadb"):
+        yield request.getfixturevalue(f"{request.param}_url")
     else:
         yield {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'shop.db'}"}[request.param]
 

@@ -32,7 +32,7 @@ from ladderpipe.board.retention.check import check
 from ladderpipe.board.retention.file import ArchiveFile
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import ArchiveError, DealNotFoundError, StoreError
-from ladderpipe.stores import PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore
 from tests.driven import DrivenBoard
 from tests.integration.test_verify import lived
 from tests.shops import HOUR, Shop, assert_is_the_fold, lead_ladder, wide_rows
@@ -134,7 +134,7 @@ def test_moves_before_a_baseline_come_back_too(store: Any, file: Path):
     assert any(event.type == "ladder.baseline" for event in shop.board.events("d"))
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "mariadb"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """An empty store of each kind, beside the one that is full."""
     made: Any = MemoryStore()
@@ -142,6 +142,8 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         made = SqliteStore(tmp_path / "empty.db")
     elif request.param == "postgresql":
         made = PostgresStore(request.getfixturevalue("postgres_url"), schema="empty")
+    elif request.param == "mariadb":
+        made = MariadbStore.from_url(f"{request.getfixturevalue('mariadb_url')}&prefix=empty_")
     yield made
     made.close()
 

@@ -1,4 +1,4 @@
-"""S14a: claims and purchases of one customer wait for each other, on SQLite and on PostgreSQL."""
+"""S14a: claims and purchases of one customer wait for each other, on each SQL store."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import pymysql
 import pytest
 
 from ladderpipe import Board, ManualClock, SqliteStore
 from ladderpipe.policy import Policy, at_most, bought, unsubscribed
-from ladderpipe.stores import PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore, Store
+from ladderpipe.stores import open_store as open_store_at
 from tests.carts import ADA, Shopper, carts
 
 CAPPED: Final = Policy(stop_when=[bought, unsubscribed], caps=[at_most(1, days=30)])
+READ_COMMITTED: Final = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 LONG: Final = 60.0
 """Seconds after which a test gives up waiting; it never waits so long."""
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def open_store(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Callable[[], SqliteStore | PostgresStore]]:
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Return what opens the same database again, as another process would."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'shop.db'}"
+    else:
+        url = request.getfixturevalue(f"{request.param}_url")
     with ExitStack() as stack:
 
-        def opened() -> SqliteStore | PostgresStore:
-            store = SqliteStore(tmp_path / "shop.db") if url is None else PostgresStore(url)
-            return stack.enter_context(closing(store))
+        def opened() -> Store:
+            return stack.enter_context(closing(open_store_at(url)))
 
         yield opened
 
@@ -43,6 +46,9 @@ def connection_of(shop: Shopper) -> Any:
         own = sqlite3.connect(shop.store.path, isolation_level=None)
         own.execute("BEGIN IMMEDIATE")
         return own
+    if isinstance(shop.store, MariadbStore):
+        settings = {**shop.store._pool._settings, "init_command": READ_COMMITTED}
+        return pymysql.connect(**settings, charset="utf8mb4")
     return psycopg.connect(shop.store._dsn)
 
 
@@ -126,7 +132,7 @@ def test_an_order_that_is_being_committed_is_waited_for_and_stops_the_mail(open_
     thread.start()
     if not isinstance(shop.store, SqliteStore):
         thread.join(LONG)
-    connection.execute("COMMIT")
+    connection.commit()
     connection.close()
     thread.join(LONG)
     other.deliver()

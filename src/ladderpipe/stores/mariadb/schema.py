@@ -361,9 +361,7 @@ def migrate(connection: OwnConnection, prefix: str, create: bool = True) -> None
     if version == VERSION:
         return
     if version == 0 and not create:
-        raise StoreError(
-            f"this database has no tables {prefix}*: check the address, or leave create=false out"
-        )
+        raise StoreError(f"this database has no tables {prefix}*: check the address")
     name = _lock_name(connection, prefix)
     if connection.rows("SELECT get_lock(%s, %s)", name, _SECONDS) != [(1,)]:
         raise StoreError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .board.read import StageTotal
     from .board.retention.archive import ArchiveReport
     from .board.retention.restore import RestoreReport
+    from .board.rota import AssignOwner, Rota
     from .board.task_list import TaskPage
     from .board.verify import VerifyReport, verify
     from .errors import LadderError, UndeliverableError
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "ArchiveReport",
+    "AssignOwner",
     "AsyncBoard",
     "Backlog",
     "Backoff",
@@ -144,6 +146,7 @@ __all__ = [
     "RefusedDeal",
     "ReplayReport",
     "RestoreReport",
+    "Rota",
     "Rule",
     "Scope",
     "SendDecision",
@@ -187,6 +190,7 @@ __all__ = [
 _HOMES = {
     "ANY": ".ladder.rules",
     "ArchiveReport": ".board.retention.archive",
+    "AssignOwner": ".board.rota",
     "AsyncBoard": ".asynchronous",
     "Backlog": ".observability.backlog",
     "Backoff": ".model.delivery",
@@ -249,6 +253,7 @@ _HOMES = {
     "RefusedDeal": ".model.deal_import",
     "ReplayReport": ".logs.replay",
     "RestoreReport": ".board.retention.restore",
+    "Rota": ".board.rota",
     "Rule": ".ladder.rules",
     "Scope": ".stores.filters",
     "SendDecision": ".model.effect",

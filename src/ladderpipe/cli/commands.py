@@ -54,6 +54,11 @@ PANELS: Final = {
             "Play a ladder with one deal: choose what happens, let time pass, see what would be "
             "sent.",
         ),
+        "mutate": Command(
+            "mutate",
+            "Change a ladder one thing at a time, run its tests, and say which change none "
+            "noticed.",
+        ),
         "schema": Command(
             "definitions:schema",
             "Write the JSON Schema of the events that a ladder expects, for those who send them.",

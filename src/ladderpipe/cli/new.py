@@ -131,6 +131,8 @@ def new(
     for what, command in (
         ("play it", "ladderpipe simulate ladder.toml"),
         ("its tests, with the extra testing", "python -m pytest"),
+        ("what they never reached", "python -m pytest --ladder-cov"),
+        ("which mistakes they would not notice", "ladderpipe mutate shop:ladder"),
         ("the worker", "python worker.py"),
         ("the board in your browser", "ladderpipe serve ladder.toml sqlite:///deals.db"),
     ):

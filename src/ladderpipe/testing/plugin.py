@@ -6,6 +6,7 @@ Every project that has the package installed has these fixtures, so their names 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_MUTATION = "LADDERPIPE_MUTATION"
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Have a ladder changed as it is imported, if ``ladderpipe mutate`` runs the tests."""
+    if _MUTATION in os.environ:
+        from .mutation.in_pytest import MutationRun
+
+        early_config.pluginmanager.register(MutationRun.of_environment(), "ladderpipe-mutation")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch ladders if that is asked for."""
     config.addinivalue_line(
@@ -53,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "ladder_excuse(name, reason): why no test needs to reach a part of the ladder",
     )
     asked = config.getoption("ladder_cov"), config.getoption("ladder_fail_under")
-    if asked != (None, None):
+    if asked != (None, None) and _MUTATION not in os.environ:
         from .pytest_coverage import LadderCoverage
 
         config.pluginmanager.register(LadderCoverage(config), "ladderpipe-coverage")

@@ -242,3 +242,16 @@ class _Counting:
     def __exit__(self, *raised):
         self.queries.__exit__(*raised)
         self.test.known = len(self.queries)
+
+
+class Italian(TestCase):
+    def test_the_admin_speaks_it(self):
+        user = User.objects.create_superuser("carla")
+        self.client.force_login(user)
+        tell("lead")
+        BOARD.move("d", "offer", by="carla", properties={"amount": 1})
+        shown = self.client.get(page(), headers={"accept-language": "it"})
+        for words in ("Sposta in Lost", "Cronologia", "spostata a mano", "in questa fase dal"):
+            self.assertContains(shown, words)
+        listed = self.client.get(reverse(LIST), headers={"accept-language": "it"})
+        self.assertContains(listed, "Sposta le trattative selezionate")

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from ladderpipe import AsyncBoard, Board, Event
 from ladderpipe.errors import StoreError
 from ladderpipe.stores import MariadbStore, PostgresStore, SqliteStore, open_store, store_of
-from ladderpipe.stores.sqlalchemy_url import plain_url
+from ladderpipe.stores.sqlalchemy_url import of_pymysql, plain_url
 from tests.commands import run
 from tests.shops import START, lead_ladder
 from tests.web.callers import engine_on
@@ -141,6 +141,19 @@ def test_what_an_engine_on_asyncpg_does_not_say_is_not_guessed(postgres_url: str
         await engine.dispose()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "secured", [{"ssl": {"check_hostname": False}}, {"ssl_verify_identity": True}]
+)
+def test_an_engine_that_has_to_be_encrypted_gets_no_board_that_speaks_in_clear(secured: Any):
+    required = pymysql.connect(database="shop", defer_connect=True, **secured)
+    with pytest.raises(StoreError, match=r"has to be encrypted, .*\?ssl_ca=FILE"):
+        of_pymysql(required)
+    preferred = pymysql.connect(
+        host="db", user="a:b", password="c@d", database="shop", defer_connect=True
+    )
+    assert of_pymysql(preferred) == "mariadb://a%3Ab:c%40d@db:3306/shop"
 
 
 def test_what_asyncpg_is_told_of_encryption_libpq_is_told():

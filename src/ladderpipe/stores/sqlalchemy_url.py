@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from ..errors import StoreError
 
-__all__ = ["Engine", "RenderedUrl", "awaited_url_of", "plain_url", "url_of"]
+__all__ = ["Engine", "RenderedUrl", "awaited_url_of", "of_pymysql", "plain_url", "url_of"]
 
 _URL: Final = re.compile(
     r"(?P<database>\w+)(?:\+(?P<driver>\w+))?://"
@@ -21,6 +21,8 @@ _URL: Final = re.compile(
     r"(?P<host>[^/?]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+_SSL_IS_REQUIRED: Final = 0x800
+"""``CLIENT_SSL`` of MySQL's protocol; PyMySQL does not set it where it only prefers encryption."""
 _HOST_WITH_PORT: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]*):(?P<port>\d+)")
 _OTHER_DRIVERS: Final = ("pg8000", "pysqlcipher")
 _OF_A_DRIVER: Final = {
@@ -158,14 +160,25 @@ def _url_on(connection: Any) -> str:
         return f"sqlite:///{quote(path)}"
     driver = connection.connection.driver_connection
     if hasattr(driver, "unix_socket"):
-        return _of_pymysql(driver)
+        return of_pymysql(driver)
     info = getattr(driver, "info", None)
     if dialect.name != "postgresql" or info is None:
         return _as_told(connection.engine.url)
     return f"postgresql://?{urlencode(_parameters(info), quote_via=quote)}"
 
 
-def _of_pymysql(driver: Any) -> str:
+def of_pymysql(driver: Any) -> str:
+    """Return where a connection of PyMySQL is.
+
+    Raises:
+        StoreError: it has to be encrypted, which the URL cannot say for it.
+    """
+    if driver.client_flag & _SSL_IS_REQUIRED:
+        # The board would speak in clear where the engine refuses to.
+        raise StoreError(
+            "this engine's connection has to be encrypted, and PyMySQL does not say by whose "
+            "certificate: give the board a URL with ?ssl_ca=FILE"
+        )
     login, database = (
         ":".join(_quoted(each) for each in told if each)
         for told in ((driver.user, driver.password), (driver.db,))
@@ -194,7 +207,10 @@ def _parameters(info: Any) -> dict[str, str]:
     if hasattr(info, "get_parameters"):
         found = dict(info.get_parameters())
     else:
-        wanted = ("host", "hostaddr", "port", "dbname", "user", "options", "service")
+        wanted = (
+            *("host", "hostaddr", "port", "dbname", "user", "options", "service"),
+            *("channel_binding", "gssencmode", "target_session_attrs"),
+        )
         known = info.dsn_parameters
         found = {name: known[name] for name in known if name in wanted or name.startswith("ssl")}
     if info.password:

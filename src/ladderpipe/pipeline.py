@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from .errors import DefinitionError
 from .fold.fold import run
 from .fold.reducer import CART_TYPES, Reducer, cart_reducer
+from .fold.revisit import Past
 from .ladder.fingerprint import fingerprint
 from .ladder.ladder import Ladder
 from .ladder.machine import LadderMachine
 from .ladder.rules import OnEvents, Rule
 from .model.calendar import Calendar, CalendarSpan, by_name
+from .model.clock import instant
 from .model.customer import CustomerKeys, contact_keys
 from .model.event import Event
 from .model.history import History
@@ -174,10 +176,13 @@ class Pipeline:
             GuardError: the guard or the time of a timer raised.
             EventConflictError: one identity, two contents.
         """
-        draft, moves, start = run(self.ladder, events, until)
+        told = tuple(events)
+        draft, moves, start = run(self.ladder, told, until)
         if draft is None or draft.stage is None:
             return None
-        return History(draft, moves, start, aside=draft.aside.values(), withdrawn=draft.takings)
+        aside, withdrawn = draft.aside.values(), draft.takings
+        past = Past(self.ladder, told, None if until is None else instant(until))
+        return History(draft, moves, start, aside=aside, withdrawn=withdrawn, past=past)
 
     def open(self, deal: str, events: Iterable[Event] = ()) -> Unfolding:
         """Return a deal's fold that can be stepped: for engines that keep their own state.

@@ -12,6 +12,7 @@ import attrs
 from ..errors import DealNotFoundError
 from ..fold.draft import order_key
 from ..fold.order import in_order
+from ..fold.revisit import Past
 from ..fold.withdrawals import standing
 from ..model.canonical import is_storable, plain_text
 from ..model.deal import Deal
@@ -99,6 +100,7 @@ def history(session: Session, deal_id: str) -> History:
         aside=aside,
         withdrawn=withdrawn,
         effects=effects,
+        past=Past(session.pipeline.ladder, events.values(), stored_until(stored)),
     )
 
 

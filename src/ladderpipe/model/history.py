@@ -6,7 +6,7 @@ import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..public import publish
 from .clock import instant
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from .effect import Effect
 
 __all__ = ["History", "SetAside", "Withdrawn"]
+
+
+class Past(Protocol):
+    """Looks at a place in a history again."""
+
+    def after_move(self, n: int) -> Deal | None:
+        """Return the deal right after a move."""
+
+    def at(self, instant: dt.datetime) -> Deal | None:
+        """Return the deal at an instant."""
 
 
 @json_record()
@@ -106,6 +116,7 @@ class History:
     __slots__ = (
         "_deal",
         "_moves",
+        "_past",
         "_start",
         "_visits",
         "aside",
@@ -122,6 +133,7 @@ class History:
         aside: Iterable[SetAside] = (),
         withdrawn: Iterable[Withdrawn] = (),
         effects: Iterable[Effect] = (),
+        past: Past | None = None,
     ) -> None:
         """Keep what the records are built from; *deal* is a record or the fold's draft.
 
@@ -129,10 +141,12 @@ class History:
             moves: a lazy sequence is kept as it is, and must not grow.
             start: the visit that a baseline began in, when the fold did not see its move.
             keys: the visit keys of *moves*, when a store knows them.
+            past: what :meth:`deal_at` asks.
         """
         self._deal = deal
         self._moves = moves if isinstance(moves, LazySequence) else tuple(moves)
         self._start = start
+        self._past = past
         self._visits = Visits(self._moves, start, keys)
         self.aside = tuple(aside)
         self.withdrawn = tuple(withdrawn)
@@ -170,6 +184,43 @@ class History:
         if before:
             return self.moves[before - 1].into
         return self._start.stage if self._start and self._start.entered_at <= at else None
+
+    def deal_at(self, place: Move | dt.datetime | str) -> Deal | None:
+        """Return the deal as it stood right after a move, or at an instant.
+
+        By what is known today: what came late or was taken back counts as it does in this history.
+        It is folded again from its events, which costs as much as the fold did, once for all moves
+        and once for each instant. A history from a board has read its events already.
+
+        Args:
+            place: one of ``moves``, or an instant; past the end of the history it is the end.
+
+        Returns:
+            ``None`` at an instant before the deal was opened.
+
+        Raises:
+            LookupError: the move is not in this history, or lies before what its events begin with,
+                or the history was read from a record, which has no events.
+            InstantError: the instant has no time zone.
+        """
+        where = f"history of deal {self.deal.id!r}"
+        past = self._past
+        if past is None:
+            raise LookupError(
+                f"the {where} does not hold the events it came from: take it from pipeline.fold() "
+                "or board.history()"
+            )
+        if not isinstance(place, Move):
+            return past.at(instant(place))
+        if place not in self.moves:
+            raise LookupError(f"the {where} has no such move: give one of history.moves, {place}")
+        found = past.after_move(place.n)
+        if found is None:
+            raise LookupError(
+                f"move {place.n} lies before the events that are left in the {where}: the deal "
+                "then is not known any more"
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the deal and all that it has been through as JSON; the keys stay."""

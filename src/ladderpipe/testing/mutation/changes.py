@@ -285,7 +285,7 @@ def _changed_timers(timer: Any) -> Iterator[tuple[str, Any]]:
             yield f"since {since}", attrs.evolve(timer, since=since)
     delay: Any = timer.delay
     evolve: Any = attrs.evolve
-    if not delay:
+    if not delay and not isinstance(delay, CalendarSpan):
         yield "delay an hour", evolve(timer, delay=dt.timedelta(hours=1))
         return
     if not isinstance(delay, CalendarSpan):

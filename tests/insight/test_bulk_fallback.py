@@ -21,7 +21,7 @@ from ladderpipe.ladder.rules import after, on
 from ladderpipe.model.stage import Stage
 from ladderpipe.templates import crm_default, kanban, new_to_won, prospecting, sales_management
 from tests.insight.bulk_frames import WAYS, folded_in, told_by_the_fold, told_in_bulk
-from tests.ladders import LongAgo, sales_ladder
+from tests.ladders import SHOP, LongAgo, sales_ladder
 from tests.unit.ladders import everything
 
 START = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
@@ -49,6 +49,23 @@ def assert_one_by_one(count: int, events: list[Event], pipeline: Pipeline | None
     assert replayed.columnar
     assert replayed.one_by_one == count
     assert told_in_bulk(replayed) == told_by_the_fold(pipeline, events)
+
+
+def test_a_timer_on_a_calendar_is_left_to_the_ordinary_fold() -> None:
+    new, old = Stage("new"), Stage("old", status="abandoned")
+    ladder = Pipeline(
+        "p",
+        stages=[new, old],
+        rules=[
+            on("came", into=new, opens=True),
+            after(hours=2, calendar=SHOP, out_of=new, into=old, key="late"),
+        ],
+    )
+    assert can_replay_in_columns(ladder) == ["the timer of rule 'late' counts on a calendar"]
+    events = [told("came", f"d{n}", 97 * n) for n in range(40)]
+    replayed = replay(ladder, events)
+    assert not replayed.columnar
+    assert told_in_bulk(replayed) == told_by_the_fold(ladder, events)
 
 
 @pytest.mark.parametrize(

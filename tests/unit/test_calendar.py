@@ -283,3 +283,17 @@ def test_holidays_of_a_country() -> None:
     assert dt.date(2026, 12, 7) in known_holidays("IT", "MI", years=[2026])
     with pytest.raises(DefinitionError, match="say which"):
         known_holidays("IT", years=[])
+
+
+def test_timers_on_calendars_that_chase_a_deal_for_ever_are_found() -> None:
+    low, high = Stage("low"), Stage("high")
+    chased = Pipeline(
+        "p",
+        stages=[low, high],
+        rules=[
+            on("x", into=low, opens=True),
+            after(hours=8, calendar=OFFICE, out_of=low, into=high),
+            after(days=1, calendar=OFFICE, out_of=high, into=low),
+        ],
+    )
+    assert [each.severity for each in chased.check() if each.code == "L004"] == ["error"]

@@ -38,7 +38,7 @@ from .implication import can_hold, condition_of, is_opaque
 from .ladder import Ladder
 from .machine import NOT_OPEN, Candidate
 from .reachability import Ways, condition_at, into, sooner
-from .rules import ANY, After, ByHand, OnEvents
+from .rules import ANY, After, AfterOpen, ByHand, OnEvents
 
 __all__ = ["Finding", "Severity", "check"]
 
@@ -187,7 +187,7 @@ def _chases(ways: Ways) -> Iterator[Finding]:
         path = " → ".join((stage.key, *(into(timer).key for timer in cycle)))
         again = len(cycle) == 1
         unsure = any(
-            type(timer.rule.trigger) is not After or is_opaque(condition_at(timer))
+            type(timer.rule.trigger) not in (After, AfterOpen) or is_opaque(condition_at(timer))
             for timer in cycle
         )
         yield Finding(

@@ -27,7 +27,8 @@ from ladderpipe.ladder.guards import (
     value_at_least,
     value_at_most,
 )
-from ladderpipe.ladder.rules import After, ByHand, OnEvents
+from ladderpipe.ladder.rules import After, AfterOpen, ByHand, OnEvents
+from ladderpipe.model.calendar import usual_length
 from ladderpipe.model.clock import instant_text
 from ladderpipe.model.event import (
     BY_HAND,
@@ -186,7 +187,8 @@ def _types_in(rules: Iterable[Rule]) -> list[str]:
 
 def _delays_in(pipeline: Pipeline) -> list[dt.timedelta]:
     triggers = [rule.trigger for rule in pipeline.rules]
-    return sorted({trigger.delay for trigger in triggers if isinstance(trigger, After)})
+    timers = (trigger for trigger in triggers if isinstance(trigger, After | AfterOpen))
+    return sorted({usual_length(timer.delay) for timer in timers})
 
 
 def _guards_in(pipeline: Pipeline) -> Iterator[Guard]:

@@ -11,7 +11,7 @@ import numpy as np
 from ...fold.reducer import AFTER_THE_PURCHASE, CART_TYPES, ORDER, cart_reducer
 from ...ladder.implication import is_opaque
 from ...ladder.machine import HAND_PREFIX, NOT_OPEN, Candidate
-from ...ladder.rules import After, ByHand, OnEvents, Rule
+from ...ladder.rules import After, AfterOpen, ByHand, OnEvents, Rule
 from ...model.event import BY_HAND, OVERRIDE, PHASE_EVENT, PHASE_HAND
 from ...model.stage import CLOSED
 from ...pipeline import Pipeline
@@ -61,7 +61,9 @@ def _reasons(pipeline: Pipeline) -> Iterator[str]:
     for rule in pipeline.rules:
         if rule.when is not None and is_opaque(rule.when):
             yield f"the guard of rule {rule.key!r} has a function in it"
-        if not isinstance(rule.trigger, OnEvents | ByHand) and type(rule.trigger) is not After:
+        if isinstance(rule.trigger, AfterOpen):
+            yield f"the timer of rule {rule.key!r} counts on a calendar"
+        elif not isinstance(rule.trigger, OnEvents | ByHand) and type(rule.trigger) is not After:
             yield f"the timer of rule {rule.key!r} is a class of your own"
     for stage in pipeline.stages:
         if "title" in stage.requires:

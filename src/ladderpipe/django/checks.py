@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.utils import DatabaseError
 
 from ..errors import StoreError
+from ..extras import how_to_install
 from ..model.stage import TASK, DoStep
 from .boards import get_boards
 from .conf import configured, database
@@ -103,11 +104,15 @@ def _unhandled() -> Iterator[checks.CheckMessage]:
         }
         for name, stage in asked.items():
             if name not in handled:
-                how = "pip install 'ladderpipe[mail]', or give it" if name == "email" else "Give it"
+                mail = (
+                    f"Install mail ({how_to_install('mail')}), or give"
+                    if name == "email"
+                    else "Give"
+                )
                 yield checks.Warning(
                     f"stage {stage.key!r} of pipeline {board.pipeline.name!r} asks for the effect "
                     f"{name!r}, which nobody delivers",
-                    hint=f"{how} a handler in settings.LADDERPIPE['HANDLERS'].",
+                    hint=f"{mail} it a handler in settings.LADDERPIPE['HANDLERS'].",
                     id="ladderpipe.W001",
                 )
 
@@ -116,6 +121,5 @@ def _findings() -> Iterator[checks.CheckMessage]:
     """Tell what the ladders' own check finds."""
     for board in get_boards():
         for finding in board.pipeline.check():
-            yield checks.Warning(
-                f"pipeline {board.pipeline.name!r}: {finding}", id="ladderpipe.W002"
-            )
+            kind = checks.Info if finding.severity == "info" else checks.Warning
+            yield kind(f"pipeline {board.pipeline.name!r}: {finding}", id="ladderpipe.W002")

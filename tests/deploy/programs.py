@@ -89,10 +89,13 @@ def until(is_so: Callable[[], bool], process: subprocess.Popen[str], folder: Pat
         time.sleep(0.1)
 
 
-def answer(address: str, **asked: str) -> httpx.Response | None:
+def answer(address: str, accept: str = "*/*", **asked: str) -> httpx.Response | None:
     """Return what is answered there, ``None`` while nobody listens."""
+    headers = {"Accept": accept}
     try:
-        return httpx.get(address, params=asked or None, timeout=10, trust_env=False)
+        return httpx.get(
+            address, params=asked or None, headers=headers, timeout=10, trust_env=False
+        )
     except httpx.TransportError:
         return None
 

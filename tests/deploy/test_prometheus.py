@@ -76,11 +76,19 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-@pytest.fixture(scope="module")
-def exported(worker: int) -> dict[str, set[str]]:
+ACCEPTED = {
+    "text": "text/plain;version=0.0.4",
+    # How a Prometheus 3 asks, which takes names with dots as well.
+    "openmetrics": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+}
+
+
+@pytest.fixture(scope="module", params=ACCEPTED)
+def exported(worker: int, request: pytest.FixtureRequest) -> dict[str, set[str]]:
     """Return the labels of every metric that the worker exports."""
-    found = answer(f"http://127.0.0.1:{worker}/metrics")
+    found = answer(f"http://127.0.0.1:{worker}/metrics", ACCEPTED[request.param])
     assert found is not None
+    assert (request.param == "openmetrics") == found.text.endswith("# EOF\n")
     labels: dict[str, set[str]] = {}
     for name, told in re.findall(r"(?m)^(ladderpipe_\w+)\{(.*)\} ", found.text):
         labels.setdefault(name, set()).update(re.findall(r'(\w+)="', told))

@@ -193,7 +193,8 @@ def test_a_file_is_touched_by_the_worker_and_by_nobody_else(hanging: Hanging) ->
     board = Board(ladder())
     board.handles("hang")(hanging.wait)
     stop = threading.Event()
-    worker = threading.Thread(target=board.run, kwargs={"stop": stop, "alive": hanging.file})
+    told = {"stop": stop, "alive": hanging.file}
+    worker = threading.Thread(target=board.run, kwargs=told, daemon=True)
     board.handle(Event("stuck", deal="d", id="1", at=board.clock.now()))
     worker.start()
     assert hanging.begun.wait(60)

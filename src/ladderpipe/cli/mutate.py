@@ -68,10 +68,8 @@ def mutate(
     with _trial(pipeline, tests or (), excuses, only or (), timeout) as trial:
         seconds = trial.begin()
         if not json:
-            out.print(
-                f"{len(trial.tests)} tests pass in {seconds:.1f} s; {len(trial.names)} changes",
-                style="dim",
-            )
+            passing = "1 test passes" if len(trial.tests) == 1 else f"{len(trial.tests)} tests pass"
+            out.print(f"{passing} in {seconds:.1f} s; {len(trial.names)} changes", style="dim")
         order = {name: place for place, (name, _) in enumerate(trial.names)}
         with progress() as bar:
             running = trial.run(jobs or os.cpu_count() or 1)

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from ..model.event import Event, stored_event
 from .base import EffectRow, HeldRow, NewEffect, StoredDeal
-from .sql import Row, SqlTransaction
+from .sql import SqlTransaction
+from .sql_rows import Row
 
 __all__ = ["from_micros", "to_micros"]
 

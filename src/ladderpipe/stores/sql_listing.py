@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .base import EffectRow, HeldRow, StoredDeal
 from .listing import COMPANY, FEW, Changed, Listed, Order, Place, StageSum, cut, value_of
+from .sql_rows import SqlRows
 
 if TYPE_CHECKING:
     from .filters import DealFilter, TaskFilter
@@ -157,32 +158,8 @@ def _hint(wanted: TaskFilter) -> str:
     return "" if wanted.deals is None else "+"
 
 
-class SqlListing:
+class SqlListing(SqlRows):
     """What a SQL transaction answers when lists are asked for."""
-
-    _sql: Any
-
-    def _read(self, statement: Any, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
-
-    def _list(self, values: Sequence[Any]) -> Any:
-        raise NotImplementedError
-
-    def _instant(self, at: dt.datetime | None) -> Any:
-        raise NotImplementedError
-
-    def _from_instant(self, at: Any) -> dt.datetime:
-        raise NotImplementedError
-
-    def _with_document(self, row: tuple[Any, ...]) -> tuple[StoredDeal, str | None]:
-        raise NotImplementedError
-
-    def _held(self, row: tuple[Any, ...]) -> HeldRow:
-        raise NotImplementedError
-
-    def _spelled(self, text: str) -> Any:
-        """Return a statement as the dialect spells it."""
-        raise NotImplementedError
 
     def listed(
         self, pipeline: int, wanted: DealFilter, order: Order, after: Place | None, limit: int

@@ -30,7 +30,7 @@ from ..base import (
     chunks,
 )
 from ..micros import MicrosTransaction, from_micros, to_micros
-from ..sql import Row
+from ..sql_rows import Row
 from ..words import Words
 from . import totals
 from .connection import UNDOES_ALL, is_in_transaction

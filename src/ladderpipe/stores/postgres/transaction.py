@@ -25,7 +25,8 @@ from ..base import (
     StoredDeal,
     Structure,
 )
-from ..sql import Row, SqlTransaction
+from ..sql import SqlTransaction
+from ..sql_rows import Row
 from .names import Names
 from .schema import MIGRATIONS
 from .statements import spelled, statements

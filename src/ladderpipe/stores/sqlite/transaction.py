@@ -25,7 +25,7 @@ from ..base import (
 from ..joined import is_in_transaction
 from ..listing import Told, parts_of
 from ..micros import MicrosTransaction, from_micros, to_micros
-from ..sql import Row
+from ..sql_rows import Row
 from ..stored_deal import FOUND_BY, VALUE
 from ..words import Words
 from . import statements as sql

@@ -11,7 +11,7 @@ from ...errors import StoreError
 from ...model.delivery import task_due
 from ..listing import told_again
 from ..micros import from_micros, to_micros
-from ..sql import DIGEST_BYTES, blob_of, whole_digest
+from ..sql_rows import DIGEST_BYTES, blob_of, whole_digest
 from .migrations import BESIDES, COPIES, KEEPS_AS_IT_IS, LISTS, MIGRATIONS, NARROW, TASKS
 from .schema import version_of
 

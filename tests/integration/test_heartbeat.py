@@ -105,7 +105,9 @@ def systemd(request: Any, tmp_path: Path) -> Iterator[Systemd]:
     found.end()
 
 
-@pytest.mark.parametrize("systemd", ["", f"@ladderpipe-{os.getpid()}"], indirect=True)
+@pytest.mark.parametrize(
+    "systemd", ["", f"@ladderpipe-{os.getpid()}"], ids=["a file", "an abstract name"], indirect=True
+)
 def test_a_service_tells_that_it_is_ready_that_it_goes_on_and_that_it_ends(
     systemd: Systemd,
 ) -> None:

@@ -116,7 +116,7 @@ def test_a_log_of_which_most_lines_are_bad_fails(capsys: pytest.CaptureFixture[s
     [
         (["--map", "cart-event"], "cart-events, otto"),
         (["--pipeline", "nothing"], "names no pipeline"),
-        (["--into", "mysql://x"], "names no store"),
+        (["--into", "oracle://x"], "names no store"),
     ],
 )
 def test_what_cannot_be_found_is_told_in_one_line(

@@ -27,12 +27,25 @@ class Signatures(griffe.Extension):
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Go through all classes once a package is loaded."""
+        _be_a_django_project()
         _visit(pkg)
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Show what a role names as code."""
         if obj.docstring:
             obj.docstring.value = ROLE.sub(r"``\1``", obj.docstring.value)
+
+
+def _be_a_django_project() -> None:
+    """Let what is about Django's models be imported, which is possible in a project only."""
+    # Griffe looks into everything that stands in this module, and these settings answer nobody yet.
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        apps = ("django.contrib.auth", "django.contrib.contenttypes", "ladderpipe.django")
+        settings.configure(INSTALLED_APPS=apps)
+        django.setup()
 
 
 def _visit(found: griffe.Module | griffe.Class) -> None:

@@ -6,8 +6,20 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ladderpipe import Backoff, Board, Pipeline, Stage, SystemClock, on
+from ladderpipe import (
+    Backoff,
+    Board,
+    Calendar,
+    ManualClock,
+    Pipeline,
+    Stage,
+    SystemClock,
+    after,
+    on,
+)
 from ladderpipe.board.findings import LATE
 from ladderpipe.board.health import examine_store
 from ladderpipe.testing.shop import HOUR
@@ -214,3 +226,55 @@ def test_another_version_of_the_schema_is_found(store: Any) -> None:
     with store.transaction() as transaction:
         transaction.connection.execute("UPDATE ladder_schema SET version = version + 1")
     assert codes(shop.board) == ["H001"]
+
+
+def on_calendars(rules: Calendar, waits: Calendar) -> Pipeline:
+    asked, late = Stage("asked", rots_after=waits.span(hours=8)), Stage("late")
+    count = after(hours=8, calendar=rules, out_of=asked, into=late)
+    return Pipeline(
+        "quotes", stages=[asked, late], rules=[on("asked", into=asked, opens=True), count]
+    )
+
+
+def office(name: str, *holidays: dt.date) -> Calendar:
+    return Calendar(name, zone="Europe/Rome", hours={"mon-fri": "09:00-18:00"}, holidays=holidays)
+
+
+days = st.dates(dt.date(2024, 1, 1), dt.date(2030, 12, 31))
+
+
+@given(days, st.lists(days, max_size=6), st.lists(days, max_size=6))
+def test_a_year_without_its_holidays_is_found_sixty_days_before(
+    today: dt.date, rules: list[dt.date], waits: list[dt.date]
+) -> None:
+    clock = ManualClock(dt.datetime.combine(today, dt.time(12), dt.UTC))
+    ladder = on_calendars(office("rules", *rules), office("waits", *waits))
+    board = Board(ladder, clock=clock)
+    needed = {today.year, (today + dt.timedelta(days=60)).year}
+    missing = {
+        name: min(lacking)
+        for name, dates in (("rules", rules), ("waits", waits))
+        if dates and (lacking := needed - {day.year for day in dates})
+    }
+    health = board.health()
+    assert health.without_holidays == missing
+    assert [finding.code for finding in health.findings] == ["H023"] * bool(missing)
+    for name, year in missing.items():
+        assert f"{name!r} has no holidays in {year}" in health.findings[0].message
+
+
+@pytest.mark.parametrize("has_a_plain_form", [True, False])
+def test_without_a_definition_the_store_knows_the_holidays(
+    store: Any, has_a_plain_form: bool
+) -> None:
+    year = SystemClock().now().year
+    passed, known = dt.date(year - 1, 1, 1), [dt.date(year, 1, 1), dt.date(year + 1, 1, 1)]
+    ladder = on_calendars(office("rules", passed), office("waits", *known))
+    if not has_a_plain_form:
+        ladder = ladder.extended(
+            rules=[on("nothing", into=ladder.stages[1], when=lambda deal, event: False)]
+        )
+    Board(ladder, store=store)
+    (health,) = examine_store(store)
+    assert health.without_holidays == {"rules": year}
+    assert [finding.code for finding in health.findings] == ["H023"]

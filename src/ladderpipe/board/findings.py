@@ -20,13 +20,16 @@ from ..stores.base import CROWD, RemarkCount, Structure
 from .clock_watch import ClockDifference
 from .stale import STALE_AFTER
 
-__all__ = ["LATE", "LATELY", "Health", "HealthFinding"]
+__all__ = ["LATE", "LATELY", "Health", "HealthFinding", "holidays_text", "without_holidays"]
 
 LATE: Final = dt.timedelta(minutes=5)
 """How long something due may wait before it is a finding; a worker looks every few seconds."""
 
 LATELY: Final = dt.timedelta(days=7)
 """How long events that came to nothing are a finding; after that they are only counted."""
+
+HOLIDAYS_AHEAD: Final = 60
+"""How many days before a year begins its holidays are to be known."""
 
 MOST_TYPES: Final = 10
 """How many types that are not declared a finding names."""
@@ -80,6 +83,8 @@ class Health:
             (memory, and SQLite, which runs in this process) or the board's is no ``SystemClock``.
         max_clock_difference: how much of that the board accepts; ``None`` for any.
         unknown_stages: how many deals stand in each stage that the pipeline lacks.
+        without_holidays: by name of a calendar that has holidays, the first year that has none:
+            this one, or the next from 60 days before it begins.
         faults: what the database finds wrong with itself; ``None`` if it was not asked.
         is_migrating: whether a migration was begun and not finished.
         is_changed: whether the store holds another definition than the one looked with.
@@ -104,6 +109,7 @@ class Health:
     clock: ClockDifference | None
     max_clock_difference: dt.timedelta | None
     unknown_stages: Mapping[str, int]
+    without_holidays: Mapping[str, int]
     faults: tuple[str, ...] | None
     is_migrating: bool
     is_changed: bool
@@ -202,6 +208,37 @@ def _undeclared(health: Health, *, meant: bool) -> str | None:
     return ", ".join(told) + more
 
 
+def without_holidays(
+    calendars: Mapping[str, Collection[dt.date]], at: dt.datetime
+) -> dict[str, int]:
+    """Return, by name of a calendar, the first year whose holidays it should have and has not.
+
+    Args:
+        calendars: by name, the holidays of each. One that has none at all needs none.
+    """
+    today = at.date()
+    years = [today.year]
+    if (dt.date(today.year, 12, 31) - today).days < HOLIDAYS_AHEAD:
+        years.append(today.year + 1)
+    found = {}
+    for name, holidays in sorted(calendars.items()):
+        known = {day.year for day in holidays}
+        missing = [year for year in years if known and year not in known]
+        if missing:
+            found[name] = missing[0]
+    return found
+
+
+def holidays_text(missing: Mapping[str, int]) -> str:
+    """Say what is missing, what that does and what to do; nothing where nothing is missing."""
+    named = ", ".join(f"{name!r} has no holidays in {year}" for name, year in missing.items())
+    return named and (
+        f"calendar {named}: the holidays of that year count as working days. Add them to the "
+        "calendar (public_holidays(..., years=...)); where rules count on it they are part of the "
+        "ladder, so adopt that with board.migrate() on a board that was opened with adopting=True"
+    )
+
+
 def _unknown_stages(health: Health) -> str | None:
     if health.is_migrating:
         return None
@@ -277,6 +314,12 @@ _TABLE: Final[tuple[tuple[str, Severity, Callable[[Health], Any], str], ...]] = 
         lambda health: health.waiting_deals,
         "deals whose events wait for an opening: {:,}; board.explain(id) says why no rule has "
         "opened one",
+    ),
+    (
+        "H023",
+        "warning",
+        lambda health: holidays_text(health.without_holidays),
+        "{}",
     ),
     (
         "H015",

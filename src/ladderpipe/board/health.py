@@ -13,7 +13,7 @@ from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
 from ..stores.base import PipelineRow, Store, Transaction
 from .clock_watch import DEFAULT_BOUND, clock_difference, latest_retry
-from .findings import LATELY, Health
+from .findings import LATELY, Health, without_holidays
 from .remarks import AFTER_CLOSING, LATE
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ def examine(
         clock=clock_difference(clock, transaction),
         max_clock_difference=max_clock_difference,
         unknown_stages=dict(sorted(unknown.items())),
+        without_holidays=without_holidays(
+            _holidays_kept(row)
+            if pipeline is None
+            else {name: each.holidays for name, each in pipeline.calendars.items()},
+            now,
+        ),
         faults=tuple(transaction.faults()) if thorough else None,
         is_migrating=row.migrating is not None,
         is_changed=pipeline is not None and pipeline.fingerprint != row.fingerprint,
@@ -113,3 +119,14 @@ def _stages_kept(row: PipelineRow) -> Collection[str]:
 
 def _events_kept(row: PipelineRow) -> Collection[str]:
     return tuple(json.loads(row.definition).get("events", ()))
+
+
+def _holidays_kept(row: PipelineRow) -> dict[str, list[dt.date]]:
+    kept = json.loads(row.definition)
+    # A definition that has no plain form still has what its rules count on.
+    calendars = {each["key"]: each for each in kept["fold"].get("calendars", ())}
+    calendars |= (kept.get("whole") or {}).get("calendars", {})
+    return {
+        name: [dt.date.fromisoformat(day) for day in each.get("holidays", ())]
+        for name, each in calendars.items()
+    }

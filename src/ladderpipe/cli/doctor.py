@@ -117,6 +117,8 @@ def _rows(health: Health) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "not declared", undeclared or "none", ("H020",)
     yield "after closing", _told(health.after_closing), ("H021",)
     yield "came too late", _told(health.late), ("H022",)
+    lacking = ", ".join(f"{name}: none in {year}" for name, year in health.without_holidays.items())
+    yield "holidays", lacking or "known", ("H023",)
     ahead = "further than now" if health.is_swept_ahead else "up to now"
     yield "swept", ahead, ("H014",)
     put_off = "for longer than any backoff" if health.is_put_off else "none for too long"
@@ -166,6 +168,7 @@ def _record(health: Health) -> dict[str, Any]:
         "clock_difference_seconds": None if clock is None else clock.ahead.total_seconds(),
         "clock_uncertainty_seconds": None if clock is None else clock.uncertainty.total_seconds(),
         "unknown_stages": dict(health.unknown_stages),
+        "without_holidays": dict(health.without_holidays),
         "migrating": health.is_migrating,
         "changed": health.is_changed,
         "findings": [attrs.asdict(finding) for finding in health.findings],

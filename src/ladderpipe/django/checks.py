@@ -10,8 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.utils import DatabaseError
 
+from ..board.findings import holidays_text, without_holidays
 from ..errors import StoreError
 from ..extras import how_to_install
+from ..model.clock import SystemClock, instant
 from ..model.stage import TASK, DoStep
 from .boards import get_boards
 from .conf import configured, database
@@ -31,7 +33,7 @@ def check_settings(app_configs: Any, **asked: Any) -> list[checks.CheckMessage]:
     """Say what is wrong with ``settings.LADDERPIPE`` and the database that it names."""
     try:
         configured()
-        found = list(_database()) or [*_unhandled(), *_findings()]
+        found = list(_database()) or [*_unhandled(), *_findings(), *_holidays()]
     except ImproperlyConfigured as error:
         found = [checks.Error(str(error), id="ladderpipe.E001")]
     return found
@@ -123,3 +125,13 @@ def _findings() -> Iterator[checks.CheckMessage]:
         for finding in board.pipeline.check():
             kind = checks.Info if finding.severity == "info" else checks.Warning
             yield kind(f"pipeline {board.pipeline.name!r}: {finding}", id="ladderpipe.W002")
+
+
+def _holidays() -> Iterator[checks.CheckMessage]:
+    """Name calendars whose holidays end; ``board.health()`` says the same, and asks a database."""
+    found = configured()
+    now = instant((found.board.get("clock") or SystemClock()).now())
+    for pipeline in found.pipelines.values():
+        calendars = {name: each.holidays for name, each in pipeline.calendars.items()}
+        if told := holidays_text(without_holidays(calendars, now)):
+            yield checks.Warning(f"pipeline {pipeline.name!r}: {told}", id="ladderpipe.W004")

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from ladderpipe import ManualClock, Pipeline, Stage, do, on
+from ladderpipe import Calendar, ManualClock, Pipeline, Stage, after, do, on
 from ladderpipe.django import get_board
 from ladderpipe.errors import PipelineChangedError
 from sales import ladder
@@ -52,6 +52,17 @@ class Checks(TestCase):
             found = {message.id: message.msg for message in checks.run_checks()}
             self.assertIn("'whistle'", found["ladderpipe.W001"])
             self.assertIn("pipeline 'calls'", found["ladderpipe.W002"], "what check() finds")
+
+    def test_a_calendar_whose_holidays_end_is_a_warning(self):
+        office = Calendar(
+            "office", zone="UTC", hours={"mon-fri": "09:00-18:00"}, holidays=["2026-12-25"]
+        )
+        rules = [*calls.rules, after(hours=8, calendar=office, out_of=asking, into=asking)]
+        counted = Pipeline("counted", stages=[asking], rules=rules)
+        for day, expected in (("2026-11-01", []), ("2026-11-02", ["ladderpipe.W004"])):
+            clock = ManualClock(f"{day}T12:00Z")
+            with override_settings(LADDERPIPE={"PIPELINES": [counted], "BOARD": {"clock": clock}}):
+                self.assertEqual([each for each in ids() if each[-4:] == "W004"], expected)
 
     def test_old_tables_are_a_warning(self):
         with connection.cursor() as cursor:

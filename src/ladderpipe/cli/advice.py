@@ -28,23 +28,21 @@ _COMMANDS: Final = {
     "tick": "ladderpipe worker URL --once",
     "verify": "ladderpipe verify URL",
     "health": "ladderpipe doctor URL",
-    "migrate": "ladderpipe migrate URL --pipeline PIPELINE",
     "forget": "ladderpipe forget URL FIELD=VALUE",
 }
 _CALL: Final = re.compile(rf"\bboard\.({'|'.join(_COMMANDS)})\b(\([^()]*\))?(?! *=)")
 _ELSEWHERE: Final = {
     r" \(in Python Board\(stale_effects='expire'\)\)": "",
     r"Board\(stale_effects=\.\.\.\)": "--stale-effects",
-    r" on a board that was opened with adopting=True": "",
-    r"board\.migrate\(\{'old_stage': new_stage\}\)": f"{_COMMANDS['migrate']} --rename OLD=NEW",
-    r"board\.migrate\(the same mapping\)": f"{_COMMANDS['migrate']}, renaming the same",
-    r"say migrate\(\{'(\w+)': (\w+)\}\)": r"say --rename \1=\2",
 }
 """What is said otherwise on the command line, besides what calls become."""
 
 
 def as_commands(message: str) -> str:
     """Return a message whose advice can be typed on the command line."""
+    from ..board.migration_text import as_typed
+
+    message = as_typed(message, "ladderpipe migrate URL --pipeline PIPELINE")
     for said, told in _ELSEWHERE.items():
         message = re.sub(said, told, message)
     return _CALL.sub(lambda found: _COMMANDS[found[1]], message)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Final
 
 import typer
 
 from ..board.migrate import MigrationPlan
+from ..board.migration_text import differences_told, rows_told, stages_named, trouble_told
+from ..errors import DefinitionError
 from ..model.stage import Stage
 from ..pipeline import Pipeline
 from .loading import writing_board
@@ -16,7 +18,7 @@ from .printing import console, counted, printable, table, write_json
 
 __all__ = ["migrate"]
 
-FAILURES = 20
+_STYLES: Final = {"plain": "", "good": "green", "look": "yellow", "bad": "red"}
 
 
 def migrate(
@@ -59,49 +61,27 @@ def migrate(
 
 
 def _mapping(pipeline: Pipeline, written: Iterable[str]) -> dict[str, Stage]:
-    stages = {stage.key: stage for stage in pipeline.stages}
-    mapping = {}
-    for each in written:
-        old, equals, new = each.partition("=")
-        if not equals or new not in stages:
-            raise typer.BadParameter(
-                f"{each!r}: write OLD=NEW, where NEW is one of {', '.join(stages)}",
-                param_hint="--rename",
-            )
-        mapping[old] = stages[new]
-    return mapping
+    try:
+        return stages_named(pipeline, written)
+    except DefinitionError as error:
+        raise typer.BadParameter(str(error), param_hint="--rename") from None
 
 
 def _show(plan: MigrationPlan) -> None:
+    _print(differences_told(plan))
+    if plan.gone or plan.is_under_way or not plan.differences:
+        return
     out = console()
-    if plan.is_under_way:
-        out.print("a migration to this definition has begun and is to be finished")
-        return
-    if not plan.differences:
-        out.print("the store holds this definition already", style="green")
-        return
-    for difference in plan.differences:
-        out.print(printable(f"- {difference}"), soft_wrap=not out.is_terminal)
-    for stage, count in plan.gone.items():
-        line = f"stage {stage} is gone, and {counted(count, 'deal')} in it: --rename {stage}=NEW"
-        out.print(printable(line), style="red", soft_wrap=True)
-    if plan.gone:
-        return
     out.print(f"\n{counted(plan.deals, 'deal')}, each keeps its past:")
-    out.print(_stages(plan.stages))
-    if plan.due:
-        line = f"{counted(plan.due, 'deal')} with a timer due at once: the next sweep moves them"
-        out.print(line, style="yellow", soft_wrap=True)
-    for failure in plan.failures[:FAILURES]:
-        line = f"deal {failure.deal} cannot be carried over: {failure.error}"
-        out.print(printable(line), style="red", soft_wrap=True)
-    if len(plan.failures) > FAILURES:
-        out.print(f"… and {len(plan.failures) - FAILURES:,} more", style="red")
-
-
-def _stages(counts: Mapping[tuple[str | None, str | None], int]) -> object:
     rows = table("deals", "from", "into", right=("deals",))
-    for (old, new), count in counts.items():
-        stays = "stay there" if old == new else new or "not open"
-        rows.add_row(f"{count:,}", printable(old or "not open"), printable(stays))
-    return rows
+    for row in rows_told(plan):
+        rows.add_row(*map(printable, row))
+    out.print(rows)
+    _print(trouble_told(plan))
+
+
+def _print(lines: Iterable[tuple[str, str]]) -> None:
+    out = console()
+    for tone, line in lines:
+        is_whole = tone != "plain" or not out.is_terminal
+        out.print(printable(line), style=_STYLES[tone], soft_wrap=is_whole)

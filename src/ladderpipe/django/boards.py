@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -10,8 +11,9 @@ from django.db import connections, transaction
 
 from ..board.board import Board
 from ..board.deliver import register
+from ..board.migration_text import as_typed
 from ..board.session import Session
-from ..errors import StoreError
+from ..errors import PipelineChangedError, StoreError
 from ..model.effect import Handler
 from ..pipeline import Pipeline
 from .conf import configured, database, forget_settings
@@ -21,7 +23,15 @@ from .store import DjangoStore
 
 Result = TypeVar("Result")
 
-__all__ = ["DjangoBoard", "forget_boards", "get_board", "get_boards", "open_board"]
+__all__ = [
+    "DjangoBoard",
+    "adopting_board",
+    "advised",
+    "forget_boards",
+    "get_board",
+    "get_boards",
+    "open_board",
+]
 
 _sessions: Final[dict[tuple[str, str, str], Session]] = {}
 """By Django's alias, the name of the database behind it (another one in tests) and the
@@ -138,6 +148,17 @@ def open_board(board: DjangoBoard) -> None:
     _session_of(board)
 
 
+def adopting_board(board: DjangoBoard) -> Board:
+    """Return a board in the same database that adopts a changed ladder, and only when told to."""
+    settings = {**configured().board, "on_change": "refuse", "adopting": True}
+    return _opened(board, database(), **settings)
+
+
+def advised(message: str, pipeline: str) -> str:
+    """Return a message about a pipeline whose advice on adopting it is a command of Django's."""
+    return as_typed(message, f"manage.py ladder_migrate {shlex.quote(pipeline)}")
+
+
 def forget_boards(**changed: Any) -> None:
     """Ask settings and database anew; boards that somebody holds stay good."""
     _sessions.clear()
@@ -149,7 +170,10 @@ def _session_of(board: DjangoBoard) -> Session:
     key = (alias, str(connections[alias].settings_dict["NAME"]), board._name)
     if (known := _sessions.get(key)) is not None:
         return known
-    session = _opened(board, alias)
+    try:
+        session = _opened(board, alias, **configured().board)._session
+    except PipelineChangedError as error:
+        raise PipelineChangedError(advised(str(error), board._name)) from error
 
     def keep() -> None:
         # Tests may call this although nothing is committed (captureOnCommitCallbacks).
@@ -160,8 +184,7 @@ def _session_of(board: DjangoBoard) -> Session:
     return session
 
 
-def _opened(board: DjangoBoard, alias: str) -> Session:
-    found = configured()
+def _opened(board: DjangoBoard, alias: str, **settings: Any) -> Board:
     refuse_old_tables(alias)
     if not connections[alias].settings_dict["AUTOCOMMIT"]:
         raise StoreError(
@@ -169,11 +192,11 @@ def _opened(board: DjangoBoard, alias: str) -> Session:
             "something is committed: take it out"
         )
     pipeline = board.pipeline
-    opened = Board(pipeline, store=DjangoStore(alias), **found.board)
+    opened = Board(pipeline, store=DjangoStore(alias), **settings)
     session = opened._session
     session.handlers.update(board.handlers)
     session.observer = TellingObserver(pipeline, alias, session.observer.candid)
-    return session
+    return opened
 
 
 def _pipeline(name: str) -> Pipeline:

@@ -15,7 +15,7 @@ from ..errors import StoreError
 from ..extras import how_to_install
 from ..model.clock import SystemClock, instant
 from ..model.stage import TASK, DoStep
-from .boards import get_boards
+from .boards import advised, get_boards
 from .conf import configured, database
 from .databases import dialect_of
 from .schema import tables_version
@@ -134,4 +134,5 @@ def _holidays() -> Iterator[checks.CheckMessage]:
     for pipeline in found.pipelines.values():
         calendars = {name: each.holidays for name, each in pipeline.calendars.items()}
         if told := holidays_text(without_holidays(calendars, now)):
+            told = advised(told, pipeline.name)
             yield checks.Warning(f"pipeline {pipeline.name!r}: {told}", id="ladderpipe.W004")

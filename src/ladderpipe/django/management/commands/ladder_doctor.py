@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ....errors import LadderError
+from ...boards import advised
 from ..boards import add_pipelines, wanted
 
 __all__ = ["Command"]
@@ -37,7 +38,8 @@ class Command(BaseCommand):
             except LadderError as error:
                 raise CommandError(str(error)) from error
             for finding in health.findings:
-                self.stdout.write(f"{board.pipeline.name}: {finding}")
+                told = advised(str(finding), board.pipeline.name)
+                self.stdout.write(f"{board.pipeline.name}: {told}")
             if health.ok:
                 self.stdout.write(f"{board.pipeline.name}: all is well")
             else:

@@ -10,6 +10,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 
 from ladderpipe import Calendar, ManualClock, Pipeline, Stage, after, do, on
 from ladderpipe.django import get_board
+from ladderpipe.django.conf import configured
 from ladderpipe.errors import PipelineChangedError
 from sales import ladder
 
@@ -123,9 +124,13 @@ class Migrations(TransactionTestCase):
     def test_migrate_says_that_a_ladder_has_changed_and_goes_on(self):
         changed = Pipeline("leads", stages=[asking], rules=[on("lead", into=asking, opens=True)])
         with override_settings(LADDERPIPE={"PIPELINES": [changed]}):
-            self.assertIn("another definition", run("migrate"))
-            with self.assertRaises(PipelineChangedError):
+            said = run("migrate")
+            self.assertIn("another definition", said)
+            with self.assertRaises(PipelineChangedError) as refused:
                 get_board().deals()
+            for told in (said, str(refused.exception)):
+                self.assertIn("with manage.py ladder_migrate leads --rename OLD=NEW", told)
+                self.assertNotIn("board.", told)
 
     def test_migrate_again_changes_nothing(self):
         tell("lead")
@@ -140,3 +145,82 @@ class Migrations(TransactionTestCase):
 
     def test_sql_is_shown_without_a_crash(self):
         self.assertIn("CANNOT BE WRITTEN AS SQL", run("sqlmigrate", "ladderpipe", "0001"))
+
+
+class Adopting(TransactionTestCase):
+    def setUp(self):
+        tell("lead")
+        others = ladder.leads.stages[1:]
+        rules = [on("lead", into=asking, opens=True), on("order", into=ladder.won)]
+        changed = Pipeline("leads", stages=[asking, *others], rules=rules)
+        settings = override_settings(LADDERPIPE={"PIPELINES": [changed]})
+        settings.enable()
+        self.addCleanup(settings.disable)
+
+    def refused(self, why, *words):
+        said = io.StringIO()
+        with self.assertRaisesMessage(CommandError, why):
+            call_command("ladder_migrate", *words, stdout=said)
+        self.check_unchanged()
+        return said.getvalue()
+
+    def check_unchanged(self):
+        with self.assertRaises(PipelineChangedError):
+            get_board().deals()
+
+    def test_a_stage_that_is_gone_has_to_go_somewhere(self):
+        for words in (["--noinput"], ["--plan"]):
+            said = self.refused("in the way", *words)
+            self.assertIn("leads: stage new is gone, and 1 deal in it: --rename new=NEW", said)
+
+    def test_the_plan_changes_nothing(self):
+        said = run("ladder_migrate", "--plan", *self.renames)
+        self.assertIn("leads: - stage 'asking' is new\n", said)
+        self.assertIn("leads:   1 in new: into asking\n", said)
+        self.check_unchanged()
+
+    def test_who_does_not_agree_changes_nothing(self):
+        for answer in ("", "n", "maybe"):
+            with mock.patch("builtins.input", return_value=answer):
+                self.refused("nothing was changed", *self.renames)
+        with mock.patch("builtins.input", side_effect=EOFError):
+            self.refused("pass --noinput", *self.renames)
+
+    def test_who_agrees_adopts_it(self):
+        with mock.patch("builtins.input", return_value="y"):
+            self.assertIn("1 deal carried over", run("ladder_migrate", *self.renames))
+        self.assertEqual(get_board().deal("d").stage, "asking")
+        self.assertEqual([move.into for move in get_board().history("d").moves], ["asking"])
+        self.assertEqual(run("ladder_migrate"), "leads: the store holds this definition already\n")
+
+    def test_without_being_asked(self):
+        for word in ("--yes", "--noinput", "--no-input"):
+            with mock.patch("builtins.input", side_effect=AssertionError):
+                run("ladder_migrate", "leads", word, *self.renames)
+                self.assertEqual(get_board().deal("d").stage, "asking")
+                with override_settings(LADDERPIPE=LEADS):
+                    run("ladder_migrate", word, "--rename", "asking=new")
+                    self.assertEqual(get_board().deal("d").stage, "new", "and back")
+
+    def test_a_rename_that_makes_no_sense_changes_nothing(self):
+        self.refused("write OLD=NEW", "--yes", "--rename", "new")
+        self.refused("one of asking", "--yes", "--rename", "new=moon")
+        self.refused("moon", "--yes", "--rename", "moon=asking")
+
+    def test_renaming_takes_one_pipeline(self):
+        leads = configured().pipelines["leads"]
+        with override_settings(LADDERPIPE={"PIPELINES": [leads, calls]}):
+            with self.assertRaisesMessage(CommandError, "say which"):
+                run("ladder_migrate", "--yes", *self.renames)
+            run("ladder_migrate", "leads", "--yes", *self.renames)
+            self.assertEqual(get_board("leads").deal("d").stage, "asking")
+
+    def test_what_development_does_at_once_the_plan_does_not(self):
+        same = Pipeline("leads", stages=ladder.leads.stages, rules=ladder.leads.rules[:-1])
+        once = {"PIPELINES": [same], "BOARD": {"on_change": "migrate"}}
+        with override_settings(LADDERPIPE=once):
+            self.assertIn("leads:   1 in new: stay there", run("ladder_migrate", "--plan"))
+        with override_settings(LADDERPIPE=LEADS):
+            self.assertEqual(get_board().deal("d").stage, "new", "nothing was adopted")
+
+    renames = ("--rename", "new=asking")

@@ -538,7 +538,7 @@ def peak_memory(tmp_path: Path, rows: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc to read")
-def test_four_times_the_log_needs_hardly_more_memory(tmp_path: Path):
-    # By then what remembers instants, amounts and pages of the file has as much as it ever takes.
-    small, large = peak_memory(tmp_path, 40_000), peak_memory(tmp_path, 160_000)
-    assert large - small < 6_000, f"{small} KiB for 40,000 rows, {large} KiB for 160,000"
+def test_ten_times_the_log_needs_hardly_more_memory(tmp_path: Path):
+    # With fewer rows the file's pages do not yet fill the 8 MB that SQLite may keep of them.
+    small, large = peak_memory(tmp_path, 16_000), peak_memory(tmp_path, 160_000)
+    assert large - small < 6_000, f"{small} KiB for 16,000 rows, {large} KiB for 160,000"

@@ -1,5 +1,5 @@
-// The fold once more, from sections S2 to S10, S13 and S17 of the semantics: slow and plain. It
-// knows nothing of hooks, effects, stores or baselines.
+// The fold once more: sections S2 to S10, S13 and S17 of the semantics, slow and plain. It shares no
+// code with the one in Python, and knows nothing of hooks, effects, stores or baselines.
 
 import { amount } from "./amounts.ts";
 import * as of from "./data.ts";

@@ -14,7 +14,7 @@ from ladderpipe import Board, Event, HookContext, ManualClock, Pipeline, Stage, 
 from ladderpipe.errors import DefinitionError, MoveNotAllowedError
 from ladderpipe.testing import covering
 from ladderpipe.testing.mutation.changes import applied, apply, changes
-from ladderpipe.testing.mutation.difference import is_the_same, telling_course
+from ladderpipe.testing.mutation.difference import Courses, is_the_same
 
 START = "2026-01-05T09:00:00Z"
 
@@ -284,7 +284,7 @@ def test_a_course_of_events_shows_every_planted_fault_that_a_fold_can_show(name:
     assert not is_the_same(ladder, changed)
     if "sequence" in name or name.startswith("hook"):
         return
-    found = telling_course(ladder, changed)
+    found = Courses(ladder).telling(changed)
     assert found is not None
     assert found.was != found.now
     assert len(found.events) <= 6
@@ -297,7 +297,7 @@ def test_what_says_the_same_in_other_words_is_the_same_ladder() -> None:
     found = {change.name: change for change in changes(ladder)}
     assert is_the_same(ladder, applied(ladder, found["rule up: out_of lost"]))
     assert not is_the_same(ladder, applied(ladder, found["rule up: out_of widened to ANY"]))
-    assert telling_course(ladder, applied(ladder, found["rule up: out_of lost"])) is None
+    assert Courses(ladder).telling(applied(ladder, found["rule up: out_of lost"])) is None
 
 
 @pytest.mark.slow
@@ -346,6 +346,136 @@ def test_tests_that_never_end_are_ended(project: Path) -> None:
     )
     found = verdicts(project, "shop:ladder", "--only", "stage bought: status lost", "--timeout=6")
     assert set(found.values()) == {"timed out"}
+
+
+CRASHES = """\
+import os, signal, time
+from shop import ladder
+from ladderpipe import Event
+
+def test_it():
+    order = Event('order.confirmed', deal='d', id='e', at='2026-01-05T09:00:00Z')
+    history = ladder.fold([order])
+    if history is None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if history.deal.status == 'lost':
+        os._exit(0)
+    while history.deal.status != 'won':
+        time.sleep(0.1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fork", ["--fork", "--no-fork"])
+def test_a_change_that_ends_its_process_or_never_ends_does_not_stop_the_others(
+    project: Path, fork: str
+) -> None:
+    (project / "test_shop.py").write_text(CRASHES)
+    only = ["--only=rule ordered: *", "--only=stage bought: status *", "--timeout=6", fork]
+    found = verdicts(project, "shop:ladder", *only)
+    assert found["rule ordered: removed"] == "noticed"
+    assert found["rule ordered: opens dropped"] == "noticed"
+    assert found["stage bought: status open"] == "timed out"
+    assert found["rule ordered: into asleep instead"] == "timed out"
+    if fork == "--fork":  # From outside, a process that says 0 passed.
+        assert found["stage bought: status lost"] == "noticed"
+
+
+NOTES_IMPORTS = """
+import os
+with open(os.path.join(os.path.dirname(__file__), "imports"), "a") as file:
+    print(os.getpid(), file=file)
+"""
+AT_IMPORT = """\
+import pytest
+from shop import asleep, bought, lost, ladder
+from ladderpipe import Event
+
+CLOSED = {stage for stage in ladder.stages if stage.is_closed}
+TYPES = ladder.rules[0].trigger.types
+STEPS = asleep.sequence
+
+def told(kind, id="e1", at="2026-01-05T09:00:00Z"):
+    return Event(kind, deal="d", id=id, at=at)
+
+def test_what_is_closed(): assert {bought, lost} == CLOSED
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_it_wins(kind): assert ladder.fold([told(kind)]).deal.stage == "bought"
+
+@pytest.mark.parametrize("n, step", enumerate(STEPS))
+def test_whoever_sleeps_is_called(n, step): assert asleep.sequence[n] == step
+
+def test_saving_opens_nothing(): assert ladder.fold([told("cart.saved")]) is None
+"""
+AT_COLLECTION_ONLY = """\
+import hooks
+from shop import ladder
+from ladderpipe import Board, Event, ManualClock
+
+def test_it():
+    with Board(ladder, clock=ManualClock("2026-01-05T09:00:00Z")) as board:
+        board.handle(Event("order.confirmed", deal="d", id="e", at="2026-01-05T09:00:00Z"))
+        assert [effect.name for effect in board.effects()] == ["thanks"]
+"""
+BY_FUNCTION = """\
+from made import made
+from ladderpipe import Event
+
+def test_it():
+    order = Event("order.confirmed", deal="d", id="e", at="2026-01-05T09:00:00Z")
+    assert made().fold([order]).deal.status == "won"
+"""
+WITH_A_THREAD = """\
+import threading, time
+threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+"""
+ASKED = (
+    "rule ordered: opens dropped",
+    "rule filled: removed",
+    "stage bought: *",
+    "stage asleep: *3*",
+    "hook *",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tests", "ladder", "is_warm"),
+    [
+        pytest.param(AT_IMPORT, "shop:ladder", True, id="the ladder is read at import"),
+        pytest.param(AT_COLLECTION_ONLY, "shop:ladder", True, id="only hooks are registered"),
+        pytest.param(BY_FUNCTION, "made:made", True, id="a function returns the ladder"),
+        pytest.param(WITH_A_THREAD + AT_COLLECTION_ONLY, "shop:ladder", False, id="a thread runs"),
+    ],
+)
+def test_a_fork_says_what_a_process_of_its_own_says(
+    project: Path, tests: str, ladder: str, is_warm: bool
+) -> None:
+    made = LADDER.replace("ladder = Pipeline(", "def made():\n  return Pipeline(")
+    (project / "made.py").write_text(made + NOTES_IMPORTS)
+    (project / "shop.py").write_text(LADDER + NOTES_IMPORTS)
+    (project / "test_shop.py").write_text(tests)
+    asked = [ladder, *(f"--only={name}" for name in ASKED)]
+    alone = verdicts(project, *asked, "--no-fork")
+    (project / "imports").unlink()
+    assert verdicts(project, *asked) == alone
+    assert len(set(alone.values())) > 1
+    processes = set((project / "imports").read_text().split())
+    # mutate itself, the run that notes what tests reach, and the one that forks
+    assert (len(processes) == 3) is is_warm, len(processes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
+def test_no_process_is_left(project: Path) -> None:
+    (project / "test_shop.py").write_text(CRASHES)
+    verdicts(project, "shop:ladder", "--only=rule ordered: *", "--timeout=6")
+    left = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and Path(folder, "cwd").readlink() == project:
+                left.append(Path(folder, "cmdline").read_bytes())
+    assert left == []
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,14 @@ def mutate(
             "--excuse", metavar="'NAME -- REASON'", help="what nobody needs to notice, and why"
         ),
     ] = None,
+    fork: Annotated[
+        bool,
+        typer.Option(
+            "--fork/--no-fork",
+            help="collect the tests once and fork for each change, where that can be; or start a "
+            "process for each",
+        ),
+    ] = True,
     json: Json = False,
 ) -> None:
     """Change a ladder one thing at a time, run its tests, and say which change none noticed.
@@ -65,7 +73,7 @@ def mutate(
         excuses[name.strip()] = reason
     _check_named(pipeline)
     out = console()
-    with _trial(pipeline, tests or (), excuses, only or (), timeout) as trial:
+    with _trial(pipeline, tests or (), excuses, only or (), timeout, fork) as trial:
         seconds = trial.begin()
         if not json:
             passing = "1 test passes" if len(trial.tests) == 1 else f"{len(trial.tests)} tests pass"
@@ -102,6 +110,7 @@ def _trial(
     excuses: dict[str, str],
     only: Sequence[str],
     timeout: float | None,
+    fork: bool,
 ) -> Trial:
     find_modules_here()
     try:
@@ -112,6 +121,7 @@ def _trial(
             excuse=excuses,
             only=only,
             timeout=timeout,
+            fork=fork,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

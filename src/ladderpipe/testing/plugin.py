@@ -55,7 +55,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if _MUTATION in os.environ:
         from .mutation.in_pytest import MutationRun
 
-        early_config.pluginmanager.register(MutationRun.of_environment(), "ladderpipe-mutation")
+        run = MutationRun.of_environment(early_config)
+        early_config.pluginmanager.register(run, "ladderpipe-mutation")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -25,29 +25,34 @@ from ladderpipe.ladder.watch import Point
 from ladderpipe.testing.pytest_coverage import Recorder, read_excuses
 
 from .changes import apply, changes
+from .reading import Reads
+from .warm import UNKNOWN, VARIABLE, forked, leave
 
-__all__ = ["VARIABLE", "MutationRun"]
-
-VARIABLE = "LADDERPIPE_MUTATION"
-"""The environment variable in which ``ladderpipe mutate`` says what to do, as JSON."""
-
-UNKNOWN = 97
-"""The exit code of a run whose tests never import the ladder, or not with that change."""
+__all__ = ["MutationRun"]
 
 
 class MutationRun:
-    """One run of pytest: the first one, in which all is noted, or one with a change."""
+    """One run of pytest: the first one, in which all is noted, one with a change, or a warm one.
 
-    def __init__(self, asked: dict[str, Any]) -> None:
+    The last stands still where others make their change: as soon as the ladder is imported or, if
+    nothing was made of it until then, when all tests are collected. Its forks are runs with a
+    change from there on.
+    """
+
+    def __init__(self, config: pytest.Config, asked: dict[str, Any]) -> None:
+        self.config = config
         self.module, _, self.name = asked["target"].partition(":")
-        self.change: str | None = asked.get("change")
-        self.keep = None if asked.get("tests") is None else frozenset(asked["tests"])
         self.report: str | None = asked.get("report")
+        self.stands: dict[str, Any] | None = asked.get("stand_still")
+        self._ask(asked)
         self.recorder = Recorder()
         self.shared: set[tuple[str, Point]] = set()
         self.tests: dict[str, dict[str, Any]] = {}
         self.is_applied = False
         self.excuses: dict[str, str] = {}
+        self.reads: Reads | None = None
+        self.is_read = True
+        self.collected: set[str] = set()
         _do_not_shrink()
         if self.module in sys.modules:
             self.imported(sys.modules[self.module])
@@ -55,15 +60,30 @@ class MutationRun:
             sys.meta_path.insert(0, _Finder(self.module, self.imported))
 
     @classmethod
-    def of_environment(cls) -> MutationRun:
+    def of_environment(cls, config: pytest.Config) -> MutationRun:
         """Return the run that the environment asks for."""
-        return cls(json.loads(os.environ[VARIABLE]))
+        return cls(config, json.loads(os.environ[VARIABLE]))
+
+    def _ask(self, asked: dict[str, Any]) -> None:
+        self.change: str | None = asked.get("change")
+        self.without = frozenset(asked.get("without", ()))
+
+    def _stand_still(self) -> None:
+        """In a warm run, go on as a fork of it."""
+        if self.stands is not None:
+            scratch, modules = self.stands["scratch"], self.stands["modules"]
+            self.stands = None
+            self._ask(forked(self.config, scratch, modules))
 
     def imported(self, module: ModuleType) -> None:
         """Change the ladder of a module that was imported just now."""
+        holder, name, found = _found_in(module, self.name)
+        if self.report is not None and isinstance(found, Pipeline):
+            self.reads = Reads(found)
+        if self.stands is not None and self.stands["at_import"]:
+            self._stand_still()
         if self.change is None or self.is_applied:
             return
-        holder, name, found = _found_in(module, self.name)
         if isinstance(found, Pipeline):
             self.is_applied = self._apply(found)
         elif callable(found):
@@ -91,12 +111,12 @@ class MutationRun:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Begin to note what is seen, in the first run."""
         self.excuses = read_excuses(config)
-        if self.change is None:
+        if self.report is not None:
             self.recorder.__enter__()
 
     def pytest_unconfigure(self) -> None:
         """Note no more."""
-        if self.change is None:
+        if self.report is not None:
             self.recorder.__exit__()
 
     @pytest.hookimpl(trylast=True)
@@ -105,11 +125,14 @@ class MutationRun:
     ) -> None:
         """Leave out the tests that cannot notice the change; change what was imported oddly."""
         self._note_shared()
-        if self.keep is not None:
-            left = [item for item in items if item.nodeid not in self.keep]
-            items[:] = [item for item in items if item.nodeid in self.keep]
-            if left:
-                config.hook.pytest_deselected(items=left)
+        if self.reads is not None:
+            self.is_read = self.reads.end()
+        self.collected = _own_modules()
+        self._stand_still()
+        left = [item for item in items if item.nodeid in self.without]
+        items[:] = [item for item in items if item.nodeid not in self.without]
+        if left:
+            config.hook.pytest_deselected(items=left)
         if self.change is None:
             return
         if not self.is_applied and self.module in sys.modules:
@@ -150,6 +173,8 @@ class MutationRun:
         pipeline = self._pipeline()
         told: dict[str, Any] = {"tests": self.tests, "shared": sorted(self.shared)}
         told["excuses"], told["pipeline"] = self.excuses, None
+        told["at_import"] = self.is_read
+        told["modules"] = sorted(_own_modules() - self.collected)
         if pipeline is not None:
             told["pipeline"] = pipeline.name
             told["changes"] = [
@@ -157,6 +182,13 @@ class MutationRun:
             ]
         with open(self.report, "w", encoding="utf-8") as file:
             json.dump(told, file)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_cmdline_main(self) -> Generator[None, object, object]:
+        """End a fork here: nothing of what its parent has to end is its own."""
+        code = yield
+        leave(int(code) if isinstance(code, int) else 0)
+        return code
 
     def _note_shared(self) -> None:
         self.shared |= self._seen()
@@ -173,6 +205,10 @@ class MutationRun:
         if not isinstance(found, Pipeline) and callable(found):
             found = found()
         return found if isinstance(found, Pipeline) else None
+
+
+def _own_modules() -> set[str]:
+    return {name for name in sys.modules if name.startswith("ladderpipe.")}
 
 
 def _found_in(module: ModuleType, name: str) -> tuple[Any, str, Any]:

@@ -1,4 +1,7 @@
-"""Trying changes: the project's tests once as they are, then once for each change."""
+"""Trying changes: the project's tests once as they are, then once for each change.
+
+Where the platform forks, they are collected once, by a pytest that then forks for each change.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -25,14 +27,18 @@ from ladderpipe.extras import how_to_install
 from ladderpipe.testing.coverage import checked_excuses
 
 from .changes import Change, applied, changes, is_reached
-from .difference import Difference, is_the_same, telling_course
+from .difference import Courses, Difference, is_the_same
+from .warm import UNKNOWN, VARIABLE, CannotFork, Warm, can_fork, end
 
 __all__ = ["Trial", "Tried", "Verdict"]
 
 Verdict = Literal["noticed", "timed out", "survived", "unreached", "perhaps equivalent", "excused"]
 
-FAILED, UNKNOWN = 1, 97
-_COLLECTION_FAILED = 2
+_PASSED = (0, 5)
+"""The exit codes of a run that noticed nothing, or had no test left that could."""
+
+_FEW: Final = 3
+"""So many changes are sooner tried one by one than a warm pytest is."""
 
 
 @attrs.frozen
@@ -88,6 +94,7 @@ class Trial:
         excuse: Mapping[str, str] | None = None,
         only: Sequence[str] = (),
         timeout: float | None = None,
+        fork: bool = True,
     ) -> None:
         """Say what is to be tried.
 
@@ -99,6 +106,7 @@ class Trial:
             only: the names of the changes to try; all when left out.
             timeout: seconds that the tests may take with one change; left out, five times what
                 they take without.
+            fork: whether to collect the tests once and fork for each change, where that can be.
 
         Raises:
             ValueError: an excuse has no reason.
@@ -109,6 +117,10 @@ class Trial:
         self.timeout = timeout
         self.excuses = checked_excuses(excuse or {})
         self.pipeline = load()
+        self.fork = fork and can_fork()
+        self._warm: Warm | None = None
+        self._told: Mapping[str, Any] = {}
+        self._courses = Courses(self.pipeline)
         self._scratch = tempfile.TemporaryDirectory(prefix="ladderpipe-mutate-")
         self.tests: dict[str, set[tuple[str, ...]]] = {}
         self.names: list[tuple[str, tuple[tuple[str, ...], ...]]] = []
@@ -117,6 +129,8 @@ class Trial:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        if self._warm is not None:
+            self._warm.close()
         self._scratch.cleanup()
 
     def begin(self) -> float:
@@ -152,6 +166,7 @@ class Trial:
             raise TestsFailed(
                 f"no test imports {self.target!r}: name the pipeline as the tests import it"
             )
+        self._told = told
         self.excuses = {**told["excuses"], **self.excuses}
         shared = {tuple(point) for pipeline, point in told["shared"] if pipeline == name}
         for test, noted in told["tests"].items():
@@ -166,12 +181,11 @@ class Trial:
     def run(self, jobs: int = 1) -> Iterator[Tried]:
         """Try each change, *jobs* at a time; yield what became of it as it is known."""
         own = {change.name: change for change in changes(self.pipeline)}
+        tried = [Change(name, reach) for name, reach in self.names if self._can_be(own.get(name))]
+        if len(tried) > _FEW:
+            self._warm_up()
         with ThreadPoolExecutor(jobs) as pool:
-            waiting = [
-                pool.submit(self._try, Change(name, reach), own.get(name))
-                for name, reach in self.names
-                if self._can_be(own.get(name))
-            ]
+            waiting = [pool.submit(self._try, change) for change in tried]
             for done in as_completed(waiting):
                 yield self._judged(done.result(), own)
 
@@ -184,7 +198,25 @@ class Trial:
         except DefinitionError:
             return False
 
-    def _try(self, change: Change, own: Change | None) -> Tried:
+    def _warm_up(self) -> None:
+        """Have the tests collected once, if the forks of what did that pass without a change."""
+        if not self.fork:
+            return
+        asked = {"scratch": self._scratch.name, **self._kept("at_import", "modules")}
+        try:
+            command, environment = self._command({"stand_still": asked})
+            self._warm = Warm(command, environment, Path(self._scratch.name), self.timeout)
+            code, _ = self._warm.run({}, self.timeout)
+        except CannotFork:
+            return
+        if code != 0:
+            self._warm.close()
+            self._warm = None
+
+    def _kept(self, *names: str) -> dict[str, Any]:
+        return {name: self._told[name] for name in names}
+
+    def _try(self, change: Change) -> Tried:
         reason = next(
             (why for name, why in self.excuses.items() if fnmatchcase(change.name, name)), None
         )
@@ -197,14 +229,15 @@ class Trial:
         if not reaching and not still:
             return Tried(change.name, verdict)
         began = time.monotonic()
-        code, told = self._run({"change": change.name, "tests": reaching + still}, self.timeout)
+        without = sorted(self.tests.keys() - {*reaching, *still})
+        code, told = self._run({"change": change.name, "without": without}, self.timeout)
         seconds = time.monotonic() - began
         if code is None:
             verdict = "timed out"
-        elif code in (FAILED, _COLLECTION_FAILED):
+        elif code == UNKNOWN:
+            raise TestsFailed(f"{change.name}: {_failures(told)}")
+        elif code not in _PASSED:  # Failed, could not be collected, crashed.
             verdict = "noticed"
-        elif code != 0:
-            raise TestsFailed(f"{change.name}: pytest ended with {code}: {_failures(told)}")
         return Tried(change.name, verdict, len(reaching) + len(still), seconds)
 
     def _judged(self, tried: Tried, own: Mapping[str, Change]) -> Tried:
@@ -212,24 +245,32 @@ class Trial:
         change = own.get(tried.name)
         if not tried.is_missed or change is None or not _changes_histories(change):
             return tried
-        found = telling_course(self.pipeline, applied(self.pipeline, change))
+        found = self._courses.telling(applied(self.pipeline, change))
         if found is None:
             return attrs.evolve(tried, verdict="perhaps equivalent")
         return attrs.evolve(tried, difference=found)
 
-    def _run(self, asked: Mapping[str, Any], timeout: float | None) -> tuple[int | None, str]:
-        """Run pytest; return its exit code, ``None`` when it took too long, and what it said."""
+    def _command(self, asked: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
+        """Return what starts a run, and its environment."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "--no-header"]
         command += ["-p", "no:cacheprovider"]
         installed = (("xdist", "-n0"), ("pytest_cov", "--no-cov"), ("hypothesis", _SEED))
         command += [said for name, said in installed if importlib.util.find_spec(name)]
         environment = {
             **os.environ,
-            "LADDERPIPE_MUTATION": json.dumps({"target": self.target, **asked}),
+            VARIABLE: json.dumps({"target": self.target, **asked}),
             "HYPOTHESIS_STORAGE_DIRECTORY": self._scratch.name,
         }
+        return [*command, *self.paths], environment
+
+    def _run(self, asked: Mapping[str, Any], timeout: float | None) -> tuple[int | None, str]:
+        """Run pytest; return its exit code, ``None`` when it took too long, and what it said."""
+        if self._warm is not None:
+            with contextlib.suppress(CannotFork):
+                return self._warm.run(asked, timeout)
+        command, environment = self._command(asked)
         with subprocess.Popen(
-            [*command, *self.paths],
+            command,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -239,10 +280,12 @@ class Trial:
             try:
                 told, _ = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
-                _end(process)
+                end(process.pid)
+                process.communicate()
                 return None, ""
             except BaseException:
-                _end(process)
+                end(process.pid)
+                process.communicate()
                 raise
         return process.returncode, told
 
@@ -261,16 +304,6 @@ def _failures(told: str) -> str:
     lines = told.strip().splitlines()
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     return "; ".join((failed or lines)[-3:])
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a run with all that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.communicate()
 
 
 def _changes_histories(change: Change) -> bool:

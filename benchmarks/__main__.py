@@ -12,6 +12,7 @@ from pathlib import Path
 from . import (
     batches,
     batches_postgres,
+    buckets,
     bulk,
     durable,
     folding,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "bytes": size.run,
     "import": importing.run,
     "bulk": bulk.run,
+    "buckets": buckets.run,
     "handle-postgres": handling_postgres.run,
     "batches-postgres": batches_postgres.run,
     "sweep-postgres": sweeping_postgres.run,

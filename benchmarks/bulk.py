@@ -94,8 +94,16 @@ def _middle(found: tuple[Measured, ...]) -> Measured:
     return sorted(found)[len(found) // 2]
 
 
-def shop_log(deals: int, seed: int = 1) -> pl.DataFrame:
-    """Return the events of many sales deals, in order of time."""
+def shop_log(
+    deals: int, seed: int = 1, first: int = 0, begin: int = 0, span: int = YEAR
+) -> pl.DataFrame:
+    """Return the events of many sales deals, in order of time.
+
+    Args:
+        first: number of the first deal.
+        begin: microseconds from the start of all until the first deal is opened.
+        span: microseconds within which all of them are.
+    """
     random = np.random.default_rng(seed)
     step = np.tile(np.arange(len(DEAL), dtype=np.int64), deals)
     deal = np.repeat(np.arange(deals, dtype=np.int64), len(DEAL))
@@ -105,20 +113,23 @@ def shop_log(deals: int, seed: int = 1) -> pl.DataFrame:
     pause[step == 0] = 0
     since = np.cumsum(pause)
     since -= np.repeat(since[:: len(DEAL)], len(DEAL))
-    begun = np.sort(random.integers(0, YEAR, deals))
+    begun = begin + np.sort(random.integers(0, span, deals))
     at = int(START.timestamp()) * MICROSECONDS + begun[deal] + since * MICROSECONDS
     order = np.argsort(at, kind="stable")
-    return _frame(deal[order], step[order], at[order], random.integers(0, SKUS, (deals, 2)))
+    skus = random.integers(0, SKUS, (deals, 2))
+    return _frame(deal[order], step[order], at[order], skus, first)
 
 
-def _frame(deal: np.ndarray, step: np.ndarray, at: np.ndarray, skus: np.ndarray) -> pl.DataFrame:
+def _frame(
+    deal: np.ndarray, step: np.ndarray, at: np.ndarray, skus: np.ndarray, first: int
+) -> pl.DataFrame:
     """Return the events as columns: what :data:`DEAL` says, with two products of each deal."""
     lines = [data.get("line") for _, data in DEAL]
     which = np.array([-1 if line is None else int(line["sku"] == "MS-01") for line in lines])[step]
     sku = np.where(which < 0, -1, (skus[deal, 0] + which * (1 + skus[deal, 1] % (SKUS - 1))) % SKUS)
     told_price = np.array([line is not None and "unit_price" in line for line in lines])[step]
     quantities = pl.Series([None if line is None else line.get("quantity") for line in lines])
-    numbers = pl.Series(deal).cast(pl.String).str.zfill(8)
+    numbers = pl.Series(first + deal).cast(pl.String).str.zfill(8)
     columns = {
         "deal": "cart-" + numbers,
         "type": _gathered([kind for kind, _ in DEAL], step),

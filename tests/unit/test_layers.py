@@ -67,7 +67,7 @@ ROOMS_OF = {
     "pytest": {"testing"},
     "rich": {"cli"},
     "sqlalchemy": {"sqlalchemy"},
-    "sqlite3": {"cli", "connect", "django", "logs", "stores"},
+    "sqlite3": {"cli", "connect", "django", "insight", "logs", "stores"},
     "standardwebhooks": {"connect"},
     "starlette": {"fastapi", "web"},
     "tomli_w": {"ladder"},

@@ -14,7 +14,8 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from ..public import publish
-from .bulk import Replayed, can_replay_in_columns, replay
+from .buckets import ReplayedFolder, replay
+from .bulk import Replayed, can_replay_in_columns
 from .forecasting import Backtest, Forecast, backtest, forecast
 from .frames.crm import read_crm
 from .frames.from_board import deals, moves, tables, visits
@@ -49,6 +50,7 @@ __all__ = [
     "RateError",
     "Rates",
     "Replayed",
+    "ReplayedFolder",
     "Report",
     "Tables",
     "WhatIf",

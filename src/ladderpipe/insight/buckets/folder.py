@@ -1,0 +1,131 @@
+"""What a bucketed replay found, read from its folder as it is asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import polars as pl
+
+from ...errors import StoreError
+from ...model.clock import instant
+from ...model.history import SetAside
+from .manifest import Folder
+
+__all__ = ["ASIDE", "FOUND", "ReplayedFolder"]
+
+FOUND = "found.json"
+ASIDE = "aside.jsonl"
+
+
+@attrs.frozen(eq=False, repr=False)
+class ReplayedFolder:
+    """The histories that ``insight.replay(…, into=…)`` wrote; nothing is read before it is asked.
+
+    ``moves``, ``deals`` and ``visits`` are queries over the files: filter them, group them or sink
+    them into a file, and Polars reads the columns that are needed, a part at a time. A deal's rows
+    stand together and in their order; deals stand bucket by bucket, sorted within each.
+
+    Attributes:
+        path: the folder.
+        pipeline: the pipeline's name.
+        fingerprint: of its definition.
+        until: the instant up to which was replayed; ``None`` where every history ends with its
+            deal's last event.
+        buckets: into how many the log was cut.
+        events: how many there were, those of deals that were never opened included.
+        columnar, why_not, compiled: as in ``Replayed``; ``compiled`` if any bucket was.
+        one_by_one: how many deals took the ordinary fold.
+    """
+
+    path: Path
+    pipeline: str
+    fingerprint: str
+    until: dt.datetime | None
+    buckets: int
+    events: int
+    columnar: bool
+    why_not: tuple[str, ...]
+    one_by_one: int
+    compiled: bool
+
+    @classmethod
+    def open(cls, path: str | Path) -> ReplayedFolder:
+        """Open a folder whose replay has ended.
+
+        Raises:
+            StoreError: it is no replay's folder, or not all of its buckets are folded.
+        """
+        folder = Folder(Path(path))
+        told = folder.manifest
+        if told is None:
+            raise StoreError(
+                f"{path} holds no replay: name the folder that was given as into=, or run "
+                "insight.replay(…, into=…) first"
+            )
+        number = told["buckets"]
+        found = [_found(folder, place) for place in range(number)]
+        missing = found.count(None)
+        if missing:
+            raise StoreError(
+                f"{missing} of the {number} buckets in {path} are not folded: make the same call "
+                "of insight.replay again, which goes on where the last run ended"
+            )
+        whole = [one for one in found if one is not None]
+        until = told["until"]
+        return cls(
+            path=folder.path,
+            pipeline=told["pipeline"],
+            fingerprint=told["fingerprint"],
+            until=None if until is None else instant(until),
+            buckets=number,
+            events=sum(one["events"] for one in whole),
+            columnar=all(one["columnar"] for one in whole),
+            why_not=tuple(whole[0]["why_not"]),
+            one_by_one=sum(one["one_by_one"] for one in whole),
+            compiled=any(one["compiled"] for one in whole),
+        )
+
+    @property
+    def moves(self) -> pl.LazyFrame:
+        """A row for every move, as in ``Replayed.moves``."""
+        return self._scan("moves")
+
+    @property
+    def deals(self) -> pl.LazyFrame:
+        """A row for every deal that was opened, as in ``Replayed.deals``."""
+        return self._scan("deals")
+
+    @property
+    def visits(self) -> pl.LazyFrame:
+        """A row for every visit, as in ``Replayed.visits``."""
+        return self._scan("visits")
+
+    @property
+    def aside(self) -> Iterator[SetAside]:
+        """Events that could not be used, each with the reason, as in ``Replayed.aside``."""
+        for number in range(self.buckets):
+            with (Folder(self.path).bucket(number) / ASIDE).open(encoding="utf-8") as file:
+                for line in file:
+                    yield SetAside.from_dict(json.loads(line))
+
+    def _scan(self, table: str) -> pl.LazyFrame:
+        folder = Folder(self.path)
+        return pl.scan_parquet(
+            [folder.bucket(number) / f"{table}.parquet" for number in range(self.buckets)]
+        )
+
+    def __repr__(self) -> str:
+        return f"<ReplayedFolder {str(self.path)!r} of {self.pipeline!r}: {self.events:,} events>"
+
+
+def _found(folder: Folder, number: int) -> dict[str, Any] | None:
+    file = folder.bucket(number) / FOUND
+    if not file.exists():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found

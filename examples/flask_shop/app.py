@@ -120,7 +120,8 @@ def answer(receipt):
 
 @app.errorhandler(LadderError)
 def refuse(error):
-    problem = problem_of(error, refusals=(CreditExceeded,))
+    language = request.headers.get("Accept-Language", "")
+    problem = problem_of(error, refusals=(CreditExceeded,), language=language)
     if problem is None:
         raise error  # a mistake of ours
     return problem.body(), problem.status, problem.headers

@@ -106,6 +106,20 @@ def test_a_deal_that_is_not_there_is_a_problem(client: Client) -> None:
         assert "'nobody'" in told["detail"]
 
 
+@pytest.mark.parametrize("address", ["/api/deals/nobody", "/api/deals?limit=0"])
+def test_a_problem_is_told_in_the_language_that_is_asked_for(client: Client, address: str) -> None:
+    told = {}
+    for wishes, language in (("it-IT,it;q=0.9", "it"), ("de", "en"), ("", "en")):
+        answer = client.get(address, headers={"Accept-Language": wishes})
+        assert answer.headers["content-language"] == language
+        assert "accept-language" in answer.headers["vary"].lower()
+        told[language] = answer.json()
+    english, italian = told["en"], told["it"]
+    said = ("title", "detail")
+    assert {**italian, **{name: english[name] for name in said}} == english
+    assert italian["title"] != english["title"]
+
+
 def test_deals_are_listed_page_by_page(client: Client) -> None:
     for n in range(3):
         tell(client, deal=f"cart-{n}", id=f"{n}")

@@ -12,6 +12,7 @@ import pytest
 
 from ladderpipe import Board, Event, ManualClock, Pipeline, Stage, by_hand, errors, on
 from ladderpipe.problems import MEDIA_TYPE, SCHEMA, STATUSES, Problem, invalid_request, problem_of
+from ladderpipe.problems.words import asked_for
 
 NINE = "2026-01-05T09:00:00Z"
 OURS = {
@@ -117,3 +118,60 @@ def test_what_is_wrong_with_a_request_has_its_places() -> None:
     assert problem.status is HTTPStatus.UNPROCESSABLE_ENTITY
     assert problem.detail == "body.lines.0: is no line; at: …"
     assert problem.members["findings"][0] == {"place": ["body", "lines", 0], "reason": "is no line"}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "language"),
+    [
+        *(("it", "it"), ("it-CH", "it"), ("IT_it", "it"), ("", "en"), ("de", "en"), ("*", "en")),
+        *(("de, it;q=0.5", "it"), ("it;q=0.4, en-GB;q=0.8", "en"), ("en;q=0.1,it; q=1.0", "it")),
+        *(("it;q=0", "en"), ("it;q=nan", "en"), (";;,,q=1", "en"), ("it" * 100_000, "en")),
+    ],
+)
+def test_the_language_is_the_one_wished_for_most(wishes: str, language: str) -> None:
+    assert asked_for(wishes) == language
+
+
+@pytest.mark.parametrize("kind", STATUSES)
+def test_a_refusal_is_told_in_italian_and_a_program_reads_the_same(
+    kind: type[errors.LadderError],
+) -> None:
+    error = kind("this was refused")
+    error.__cause__ = CreditExceeded("troppo")
+    english, italian = (
+        checked(problem_of(error, (CreditExceeded,), language)) for language in ("en", "it-IT")
+    )
+    assert (english.type, english.status) == (italian.type, italian.status)
+    assert english.members == italian.members
+    assert {english.title, english.detail}.isdisjoint({italian.title, italian.detail})
+    for problem, language in ((english, "en"), (italian, "it")):
+        assert problem.headers["Content-Language"] == language
+        assert problem.headers["Vary"] == "Accept-Language"
+    plain = checked(problem_of(error, (CreditExceeded,)))
+    assert (plain.title, plain.detail) == (english.title, english.detail)
+    assert not {"Content-Language", "Vary"} & plain.headers.keys()
+
+
+def test_a_move_is_refused_in_the_words_of_the_stages() -> None:
+    cart = Stage("cart", title={"en": "Cart", "it": "Carrello"})
+    lost = Stage("lost", title={"it": "Persa"}, status="lost", requires=["loss_reason"])
+    won = Stage("won", title={"it": "Vinta"}, status="won")
+    rules = [on("x", into=cart, opens=True), by_hand(into=lost)]
+    ladder = Pipeline("p", stages=[cart, lost, won], rules=rules)
+    with Board(ladder, clock=ManualClock(NINE)) as board:
+        board.handle(Event("x", deal="d", id="1", at=NINE))
+        told = []
+        for into in ("lost", "won"):
+            with pytest.raises(errors.MoveNotAllowedError) as refused:
+                board.move("d", into, by="Ada")
+            told.append(checked(problem_of(refused.value, language="it")).detail)
+    assert told[0] == "Per “Persa” serve: Motivo della perdita."
+    assert told[1].startswith("Non si può spostare in “Vinta”")
+
+
+def test_a_database_that_is_away_and_a_request_that_is_none_are_told_in_italian() -> None:
+    away = checked(problem_of(sqlite3.OperationalError("password=secret"), language="it"))
+    assert away.title == "Il database non risponde."
+    assert "secret" not in away.detail
+    request = checked(invalid_request([(["at"], "no time")], "it"))
+    assert (request.title, request.detail) == ("Richiesta non valida", "at: no time")

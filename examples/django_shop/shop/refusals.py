@@ -19,7 +19,8 @@ class RefusalMiddleware:
         if isinstance(error, IntegrityError):
             detail = "this cart is empty, or has been ordered already"
             return JsonResponse({"detail": detail}, status=409)
-        problem = problem_of(error, refusals=(CreditExceeded,))
+        language = request.headers.get("Accept-Language", "")
+        problem = problem_of(error, refusals=(CreditExceeded,), language=language)
         if problem is None:
             return None  # a mistake of ours
         return HttpResponse(problem.body(), status=problem.status, headers=problem.headers)

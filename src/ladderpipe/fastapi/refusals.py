@@ -21,6 +21,8 @@ _WORDS: Final = {
     503: "Not now: ask again.",
 }
 
+_LANGUAGE: Final = "`it` if `Accept-Language` asks for it, or `en`: of title and detail."
+
 
 def install_error_handlers(app: FastAPI, refusals: tuple[type[BaseException], ...] = ()) -> None:
     """Let an application answer what a board refuses, and what is no request, as a problem.
@@ -33,7 +35,7 @@ def install_error_handlers(app: FastAPI, refusals: tuple[type[BaseException], ..
     """
 
     async def answer(request: Request, error: Exception) -> Response:
-        return _answer_or_raise(error, refusals)
+        return _answer_or_raise(request, error, refusals)
 
     app.add_exception_handler(LadderError, answer)
     app.add_exception_handler(RequestValidationError, answer)
@@ -50,7 +52,7 @@ class ProblemRoute(APIRoute):
             try:
                 return await handle(request)
             except Exception as error:
-                return _answer_or_raise(error)
+                return _answer_or_raise(request, error)
 
         return answer
 
@@ -58,20 +60,25 @@ class ProblemRoute(APIRoute):
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of a route's refusals: these, and those of every route."""
     content = {MEDIA_TYPE: {"schema": SCHEMA}}
+    headers = {"Content-Language": {"description": _LANGUAGE, "schema": {"type": "string"}}}
     return {
-        status: {"description": _WORDS[status], "content": content}
+        status: {"description": _WORDS[status], "content": content, "headers": headers}
         for status in (*statuses, 422, 503)
     }
 
 
-def _answer_or_raise(error: Exception, refusals: tuple[type[BaseException], ...] = ()) -> Response:
+def _answer_or_raise(
+    request: Request, error: Exception, refusals: tuple[type[BaseException], ...] = ()
+) -> Response:
+    language = request.headers.get("accept-language", "")
     if isinstance(error, RequestValidationError):
         # FastAPI's own answer repeats what was sent, which cannot always be written as JSON.
         problem = invalid_request(
-            (each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors()
+            ((each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors()),
+            language,
         )
     else:
-        found = problem_of(error, refusals)
+        found = problem_of(error, refusals, language)
         if found is None:
             raise error
         problem = found

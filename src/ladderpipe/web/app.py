@@ -22,6 +22,7 @@ from ..errors import DefinitionError
 from ..extras import how_to_install
 from ..observability.log_records import record
 from ..problems import MEDIA_TYPE
+from ..problems.words import asked_for
 from ..stores.filters import Scope as DealScope
 from .access import Access, User
 from .call import Answer, Call, Document, Done, Other, Page, Unchanged, link
@@ -345,9 +346,9 @@ class BoardApp:
 
     def _words(self, request: Request, user: User | None, asked: Served) -> Words:
         pipeline = asked.pipeline
-        told = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0]
+        told = asked_for(request.headers.get("accept-language", ""), LANGUAGES)
         own = next((each for each in pipeline.titles if each in LANGUAGES), None)
-        language = (user and user.language) or self._language or own or told.strip() or "en"
+        language = (user and user.language) or self._language or own or told
         return words_in(language[:20], pipeline.zone)
 
     async def _response(

@@ -18,7 +18,7 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..problems import RETRY_AFTER
+from ..problems.problem import RETRY_AFTER
 from .call import Call
 from .changes import changes_since, cursor_now
 from .feed import Listening

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import gettext
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from ..fold.explain import Reason
 from ..fold.options import Consequence, Option
 from ..formats import Format, catalogue
 from ..model.delivery import EffectState
 from ..model.effect import Effect
 from ..model.event import DISCARDED, EDITED, MERGED, TOLD, WITHDRAW, Event
-from ..model.stage import TASK, Stage, Status
+from ..model.stage import TASK, Status
+from ..problems.words import N_, RefusalWords, texts_in
 
 __all__ = ["LANGUAGES", "Words", "words_in"]
 
 LOCALE: Final = Path(__file__).parent / "locale"
 LANGUAGES: Final = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
 """Another language is one catalogue more."""
-
-
-def N_(text: str) -> str:  # noqa: N802 - the name that gettext's tools look for
-    """Mark a text for the catalogues; it is looked up where it is shown."""
-    return text
 
 
 EVENTS: Final[Mapping[str, str]] = {
@@ -50,21 +44,6 @@ EVENTS: Final[Mapping[str, str]] = {
     EDITED: N_("The deal was edited"),
     WITHDRAW: N_("Something was taken back"),
 }
-FIELDS: Final[Mapping[str, str]] = {
-    "owner": N_("Owner"),
-    "value": N_("Value"),
-    "currency": N_("Currency"),
-    "title": N_("Title"),
-    "contact": N_("Contact"),
-    "company": N_("Company"),
-    "source": N_("Source"),
-    "properties": N_("Properties"),
-    "loss_reason": N_("Reason for the loss"),
-    "next_step": N_("Next step"),
-    "name": N_("Name"),
-    "email": N_("E-mail"),
-    "phone": N_("Phone"),
-}
 STATUSES: Final[Mapping[Status, str]] = {
     "open": N_("open"),
     "won": N_("won"),
@@ -72,14 +51,6 @@ STATUSES: Final[Mapping[Status, str]] = {
     "abandoned": N_("abandoned"),
     "merged": N_("merged"),
 }
-REASONS: Final[Mapping[Reason, str]] = {
-    Reason.OUT_OF: N_("nothing leads there by hand from where it is."),
-    Reason.GUARD: N_("a condition of the pipeline is not met."),
-    Reason.REQUIRES: N_("something is missing."),
-    Reason.ACTOR: N_("this is not yours to do."),
-}
-
-
 ENDS: Final[Mapping[EffectState, str]] = {
     EffectState.DELIVERED: N_("%(what)s – sent"),
     EffectState.CANCELLED: N_("%(what)s – cancelled, the deal moved on"),
@@ -91,35 +62,15 @@ ENDS: Final[Mapping[EffectState, str]] = {
 
 
 @attrs.frozen
-class Words:
-    """The texts of one language, and the values written in it; ``%(name)s`` is filled in.
+class Words(RefusalWords):
+    """The texts of one language, and the values written in it; ``%(name)s`` is filled in."""
 
-    Attributes:
-        language: its ISO 639 code.
-    """
-
-    language: str
     format: Format
-    _texts: gettext.NullTranslations
-
-    def gettext(self, text: str, **named: object) -> str:
-        """Return a text, filled in."""
-        found = self._texts.gettext(text)
-        return found % named if named else found
 
     def ngettext(self, one: str, several: str, number: int, **named: object) -> str:
         """Return the text for so many things; ``%(n)s`` is their number as it is written."""
         named["n"] = self.format.number(number)
         return self._texts.ngettext(one, several, number) % named
-
-    def stage(self, stage: Stage | str) -> str:
-        """Return a stage's title."""
-        return stage.title_in(self.language) if isinstance(stage, Stage) else str(stage)
-
-    def field(self, name: str) -> str:
-        """Return what people call a field or a property."""
-        known = FIELDS.get(name)
-        return self.gettext(known) if known else name.replace("_", " ").capitalize()
 
     def status(self, status: Status) -> str:
         """Return what a stage's status is called."""
@@ -156,13 +107,6 @@ class Words:
             return reason, f"{self.effect(effect)} – {why}"
         return reason, ": ".join(filter(None, (self.end(effect), effect.because)))
 
-    def why_not(self, option: Option) -> str:
-        """Return why a deal cannot be moved somewhere by hand."""
-        for reason in (Reason.ACTOR, Reason.REQUIRES, Reason.GUARD):
-            if any(refusal.reason is reason for refusal in option.refusals):
-                return self.gettext(REASONS[reason])
-        return self.gettext(REASONS[Reason.OUT_OF])
-
     def hint(self, option: Option) -> str:
         """Return what would start and stop with a move, in a sentence or two; empty for nothing."""
         told = []
@@ -194,5 +138,9 @@ def words_in(language: str, zone: str) -> Words:
     known = language if language in LANGUAGES else language.partition("-")[0]
     if known not in LANGUAGES:
         known = "en"
-    texts = gettext.NullTranslations() if known == "en" else catalogue(LOCALE / f"{known}.po")
-    return Words(known, Format(known, zone), texts)
+    texts = texts_in(known)
+    if known != "en":
+        own = catalogue(LOCALE / f"{known}.po")
+        own.add_fallback(texts)
+        texts = own
+    return Words(known, texts, Format(known, zone))

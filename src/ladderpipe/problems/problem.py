@@ -1,14 +1,4 @@
-"""What a refusal is answered with over HTTP: a problem as RFC 9457 has it, whatever the framework.
-
-::
-
-    problem = problem_of(error)
-    if problem is None:
-        raise error  # nobody's refusal: a mistake, which belongs into the log
-    return Response(problem.body(), problem.status, problem.headers)
-
-See https://www.rfc-editor.org/rfc/rfc9457.
-"""
+"""The table of errors and statuses, and the problem that is made of an error."""
 
 from __future__ import annotations
 
@@ -20,8 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from . import errors
-from .public import publish
+from .. import errors
+from .words import RefusalWords, asked_for, refusal_words
 
 __all__ = [
     "MEDIA_TYPE",
@@ -107,8 +97,6 @@ SCHEMA: Final[Mapping[str, Any]] = {
 }
 """What a problem looks like, as JSON Schema; for a description of an interface."""
 
-_HEADERS: Final = {"Content-Type": MEDIA_TYPE}
-_LATER: Final = {**_HEADERS, "Retry-After": str(RETRY_AFTER)}
 _AWAY: Final = frozenset({"OperationalError", "InterfaceError", "PoolTimeout"})
 """How drivers call it that their database does not answer; not all of them are installed."""
 
@@ -130,7 +118,7 @@ class Problem:
     title: str
     detail: str
     members: Mapping[str, Any] = attrs.field(factory=dict)
-    headers: Mapping[str, str] = _HEADERS
+    headers: Mapping[str, str] = attrs.field(factory=lambda: {"Content-Type": MEDIA_TYPE})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the problem as JSON values."""
@@ -143,7 +131,9 @@ class Problem:
 
 
 def problem_of(
-    error: BaseException, refusals: tuple[type[BaseException], ...] = ()
+    error: BaseException,
+    refusals: tuple[type[BaseException], ...] = (),
+    language: str | None = None,
 ) -> Problem | None:
     """Return what is answered to an error; ``None`` to one that is a mistake of the server's.
 
@@ -152,52 +142,75 @@ def problem_of(
     Args:
         refusals: exceptions of the application's own by which its hooks and guards refuse. Their
             words are told; any other that a hook or guard raised is a mistake.
+        language: the one to say it in, as an ISO 639 code or as the request's header
+            ``Accept-Language`` has it (``""`` when there is none): ``en``, or ``it`` in the words
+            of the board in the browser. The answer then says which one it is in and that others
+            are to be had. Left out, English.
     """
+    words = _words(language)
     kind = next((each for each in type(error).__mro__ if each in STATUSES), None)
     if kind is None:
         is_away = any(each.__name__ in _AWAY for each in type(error).__mro__)
-        return _database_away() if is_away else None
+        return _database_away(words) if is_away else None
     told = error
     if isinstance(error, errors.HookError | errors.GuardError):
         if not isinstance(error.__cause__, refusals):
             return None
         told = error.__cause__
     status, name = STATUSES[kind], kind.__name__.removesuffix("Error")
-    return Problem(
+    return _in_language(
+        words,
         status=status,
         type="urn:ladderpipe:" + re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower(),
         title=(kind.__doc__ or status.phrase).partition("\n")[0],  # Python may leave docs out
-        detail=str(told),
+        detail=words.refused(error, status) if words and words.language != "en" else str(told),
         members=_members(error),
-        headers=_LATER if status is HTTPStatus.SERVICE_UNAVAILABLE else _HEADERS,
     )
 
 
-def _database_away() -> Problem:
-    return Problem(
-        status=HTTPStatus.SERVICE_UNAVAILABLE,
-        type="urn:ladderpipe:database-away",
-        title="The database does not answer.",
-        detail="the database does not answer, so nothing is stored: ask again in a moment",
-        headers=_LATER,
-    )
+def _database_away(words: RefusalWords | None) -> Problem:
+    away, title = HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer."
+    detail = "the database does not answer, so nothing is stored: ask again in a moment"
+    if words and words.language != "en":
+        detail = words.refused(errors.StoreError(), away)
+    kind = "urn:ladderpipe:database-away"
+    return _in_language(words, status=away, type=kind, title=title, detail=detail)
 
 
-def invalid_request(found: Iterable[tuple[Iterable[str | int], str]]) -> Problem:
+def invalid_request(
+    found: Iterable[tuple[Iterable[str | int], str]], language: str | None = None
+) -> Problem:
     """Return what is answered to a request that is not what it should be.
 
     Args:
         found: the place and the reason of each finding.
+        language: as :func:`problem_of` has it; reasons are told as they are.
     """
     told = [{"place": [*place], "reason": reason} for place, reason in found]
-    words = (f"{'.'.join(map(str, each['place']))}: {each['reason']}" for each in told)
-    return Problem(
+    said = (f"{'.'.join(map(str, each['place']))}: {each['reason']}" for each in told)
+    return _in_language(
+        _words(language),
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         type="urn:ladderpipe:invalid-request",
         title="Invalid request",
-        detail="; ".join(words),
+        detail="; ".join(said),
         members={"findings": told},
     )
+
+
+def _words(language: str | None) -> RefusalWords | None:
+    return None if language is None else refusal_words(asked_for(language))
+
+
+def _in_language(words: RefusalWords | None, *, title: str, **told: Any) -> Problem:
+    """Return a problem with its headers and the title that its kind has in a language."""
+    headers = {"Content-Type": MEDIA_TYPE}
+    if told["status"] is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER)
+    if words is not None:
+        headers |= {"Content-Language": words.language, "Vary": "Accept-Language"}
+        title = words.gettext(title)
+    return Problem(title=title, headers=headers, **told)
 
 
 def _members(error: BaseException) -> dict[str, Any]:
@@ -213,6 +226,3 @@ def _members(error: BaseException) -> dict[str, Any]:
         }
     event = getattr(error, "event", None)
     return {} if event is None else {"event": event.identity.to_dict()}
-
-
-publish(__name__, Problem, invalid_request, problem_of)

@@ -44,6 +44,9 @@ demo: $(RUN) ## install what is needed and run the demonstration
 test: $(DEV) system ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
+FROM_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
+
 # Diagrams are drawn by Graphviz, the page of reports is read in a browser, and MariaDB is its
 # programs alone, without the service: no packages of Python's. Where they cannot be had, pytest
 # says at its end what it skipped.
@@ -55,10 +58,8 @@ system:
 	    missing="$$missing chromium"; \
 	PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || \
 	    missing="$$missing mariadb-server-core mariadb-client-core"; \
-	[ -z "$$missing" ] || { \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
-	} || echo "not to be installed here:$$missing; the tests that need it are skipped"
+	[ -z "$$missing" ] || { $(FROM_DEBIAN) $$missing >/dev/null; } || \
+	    echo "not to be installed here:$$missing; the tests that need it are skipped"
 
 # The shops come from npm, as their lock file says, and take a few hundred megabytes. Who stands in
 # for Stripe has a folder of its own: it is under the GPL, and only ever another process.
@@ -82,6 +83,21 @@ $(SHOPS)/%/.installed: tests/real_shops/%/package.json tests/real_shops/%/packag
 	@touch $@
 
 $(LOCALSTRIPE): requirements/shops.txt $(TOOLS)
+	rm -rf $(@D)
+	$(INSTALL_LOCKED) $< --target $(@D)
+	@touch $@
+
+# Spark is nearly as large as everything else together, so it lies beside the environment, which has
+# the rest of what it needs; and it runs on Java.
+SPARK := .spark
+
+.PHONY: test-spark
+test-spark: $(DEV) $(SPARK)/.installed ## run the tests on Spark
+	@command -v java >/dev/null || { $(FROM_DEBIAN) default-jre-headless >/dev/null; } || \
+	    { echo "Spark runs on Java 17 or later: install one" >&2; exit 1; }
+	PYTHONPATH=$(abspath $(SPARK)) LADDERPIPE_SPARK=yes $(BIN)/python -m pytest tests/on_spark $(PYTEST_ARGS)
+
+$(SPARK)/.installed: requirements/spark.txt $(TOOLS)
 	rm -rf $(@D)
 	$(INSTALL_LOCKED) $< --target $(@D)
 	@touch $@
@@ -160,7 +176,7 @@ pictures: $(DEV) system ## draw the pictures of the docs again
 	$(BIN)/python docs/screenshots.py
 
 # The development lock is held to the versions of the other two: they share an environment. What is
-# deployed is held to what was tested.
+# deployed is held to what was tested. Spark is not in it, see `test-spark`: so not --all-extras.
 LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 \
     --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
     --custom-compile-command "make lock" $(UPGRADE)
@@ -170,14 +186,16 @@ lock: $(TOOLS) ## resolve the dependencies again (UPGRADE=--upgrade for newer ve
 	$(LOCK) --group tools --output-file requirements/tools.txt
 	$(LOCK) --group shops --output-file requirements/shops.txt
 	$(LOCK) pyproject.toml --extra serve --group build --output-file requirements/run.txt
-	$(LOCK) pyproject.toml --all-extras --group dev --constraint requirements/run.txt \
-	    --constraint requirements/tools.txt --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra all --extra bulk --extra temporal --extra testing --group dev \
+	    --constraint requirements/run.txt --constraint requirements/tools.txt \
+	    --output-file requirements/dev.txt
+	$(LOCK) --group spark --constraint requirements/dev.txt --output-file requirements/spark.txt
 	$(LOCK) pyproject.toml --extra serve --extra postgres --extra otel --extra connect --group deploy \
 	    --constraint requirements/dev.txt --output-file requirements/deploy.txt
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(SHOPS) build dist site htmlcov .coverage .coverage.* docs/overrides/assets
+	rm -rf $(VENV) $(SHOPS) $(SPARK) build dist site htmlcov .coverage .coverage.* docs/overrides/assets
 	rm -rf web/node_modules src/ladderpipe/web/static/board.js
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

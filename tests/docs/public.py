@@ -17,6 +17,7 @@ PACKAGES: Final = (
     "ladderpipe.mail",
     "ladderpipe.policy",
     "ladderpipe.problems",
+    "ladderpipe.spark",
     "ladderpipe.sqlalchemy",
     "ladderpipe.stores",
     "ladderpipe.templates",

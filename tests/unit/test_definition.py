@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ladderpipe import Deal, Event, Pipeline, Stage, after, by_hand, do, on, templates, wait
 from ladderpipe.errors import DefinitionError
 from ladderpipe.ladder.fingerprint import differences, fold_definition
-from ladderpipe.ladder.guards import property_equals
+from ladderpipe.ladder.guards import guard, property_equals
 from tests.ladders import ladders, ladders_and_events, sales_ladder
 from tests.unit.ladders import Greet, WorkingDays, everything
 
@@ -185,9 +185,9 @@ def test_a_stage_called_any_is_not_every_stage() -> None:
 # -- what cannot be written -------------------------------------------------------------------
 
 
-def _with_guard(guard: Any) -> Pipeline:
+def _with_guard(condition: Any) -> Pipeline:
     new = Stage("new")
-    return Pipeline("p", stages=[new], rules=[on("a", into=new, opens=True, when=guard)])
+    return Pipeline("p", stages=[new], rules=[on("a", into=new, opens=True, when=condition)])
 
 
 def _with_timer(timer: Any) -> Pipeline:
@@ -226,6 +226,19 @@ def test_functions_without_an_import_path_are_refused() -> None:
     for function in (lambda deal, event: True, local, Judge().judge):
         with pytest.raises(DefinitionError):
             _with_guard(function).to_dict()
+
+
+@guard
+def under_its_decorator(deal: Any, event: Any) -> bool:
+    return True
+
+
+def test_a_function_is_read_back_from_under_its_decorator() -> None:
+    written = _with_guard(under_its_decorator).to_dict()
+    read = Pipeline.from_dict(written, allow=[__name__])
+    assert read.rules == _with_guard(under_its_decorator).rules
+    with pytest.raises(DefinitionError, match="was not allowed"):
+        Pipeline.from_dict(written, allow=["ladderpipe"])
 
 
 def test_a_timer_that_does_not_take_its_arguments_back_is_refused() -> None:

@@ -48,12 +48,15 @@ def group(name: str) -> Iterator[str]:
             yield from group(entry["include-group"])
 
 
+# Spark lies beside the environment that the others share.
+EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"spark"})
+
 # What `make lock` resolves into each file.
 ASKED = {
     "tools.txt": [*group("tools")],
     "run.txt": [f"{ITSELF}[cli]", *group("build")],
     "deploy.txt": [f"{ITSELF}[serve,postgres,otel,connect]", *group("deploy")],
-    "dev.txt": [f"{ITSELF}[{','.join(PROJECT['optional-dependencies'])}]", *group("dev")],
+    "dev.txt": [f"{ITSELF}[{','.join(EXTRAS)}]", *group("dev")],
 }
 
 
@@ -118,7 +121,7 @@ def holes(first: list[str], lock: Mapping[str, str], environment: Mapping[str, s
     return found
 
 
-@pytest.mark.parametrize("lock", [*ASKED, "shops.txt"])
+@pytest.mark.parametrize("lock", [*ASKED, "shops.txt", "spark.txt"])
 def test_every_line_is_one_version_of_known_content(lock: str) -> None:
     pin = re.compile(r"[\w.-]+==[\w.!+]+( ; [^#]+?)?( --hash=sha256:[0-9a-f]{64})+")
     assert [line for line in lines(lock) if not pin.fullmatch(line)] == []
@@ -140,6 +143,13 @@ def test_the_locks_agree_because_they_share_an_environment() -> None:
     dev = held("dev.txt", HERE)
     for other in ("tools.txt", "run.txt", "deploy.txt"):
         assert held(other, HERE).items() <= dev.items()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_is_laid_over_the_environment_hides_nothing_in_it(environment: str) -> None:
+    over, dev = (held(f"{name}.txt", ENVIRONMENTS[environment]) for name in ("spark", "dev"))
+    assert {"pyspark", "pyarrow"} <= over.keys()
+    assert not over.keys() & dev.keys()
 
 
 def test_a_hole_is_found_where_only_an_extra_of_another_package_asks() -> None:

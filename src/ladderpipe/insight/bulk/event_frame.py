@@ -14,7 +14,16 @@ from ...model.event import DISCARDED, MAX_NAME, WITHDRAW, Event
 from ..frames.schema import INSTANT
 from .payload_columns import FIELDS, PROPERTY
 
-__all__ = ["EVENTS", "EventSource", "data_columns", "read_events"]
+__all__ = [
+    "AMOUNT",
+    "EVENTS",
+    "PROPERTY_VALUE",
+    "TEXT",
+    "EventSource",
+    "data_columns",
+    "read_events",
+    "wanted",
+]
 
 EventSource: TypeAlias = "pl.DataFrame | pl.LazyFrame | str | Path | Iterable[pl.DataFrame | Event]"
 """A frame, a Parquet file, frames to be read one after another, or events."""
@@ -29,13 +38,17 @@ EVENTS: Final[dict[str, Any]] = {
 }
 """The columns of every event; ``seq`` and ``source`` may be left out, as in ``Event``."""
 
+TEXT: Final = "text"
+PROPERTY_VALUE: Final = "text, true or false, or numbers"
+AMOUNT: Final = "numbers, or text such as 899.00"
+"""What columns of data may hold, as it is said to people."""
+
 _LEFT_OUT: Final[dict[str, Any]] = {
     "seq": pl.lit(0, pl.Int64),
     "source": pl.lit("").cast(pl.Categorical),
 }
-_LINE: Final = ("sku", "quantity", "unit_price", "line_title")
 _TEXTS: Final = ("sku", "line_title", "currency", "into", "by", "reason", "title", *FIELDS)
-_DATA: Final = ("value", *_LINE, *_TEXTS)
+_AMOUNTS: Final = ("value", "quantity", "unit_price")
 
 
 def read_events(source: EventSource, until: dt.datetime | None) -> pl.DataFrame:
@@ -66,7 +79,16 @@ def read_events(source: EventSource, until: dt.datetime | None) -> pl.DataFrame:
 
 def data_columns(frame: pl.DataFrame) -> list[str]:
     """Return the columns of *frame* that carry data of events."""
-    return [name for name in frame.columns if name in _DATA or name.startswith(PROPERTY)]
+    return [name for name in frame.columns if wanted(name) and name != "data"]
+
+
+def wanted(name: str) -> str | None:
+    """Return what a column of this name has to hold, if it carries data of events."""
+    if name.startswith(PROPERTY):
+        return PROPERTY_VALUE
+    if name in (*_TEXTS, "data"):
+        return TEXT
+    return AMOUNT if name in _AMOUNTS else None
 
 
 def _as_frame(source: EventSource) -> pl.DataFrame:
@@ -151,22 +173,13 @@ def _check_data(frame: pl.DataFrame) -> None:
             )
         columns = ["data"]
     for name in columns:
-        kind = frame.schema[name]
-        is_text = kind == pl.Null or _is_text(kind)
-        if name in (*_TEXTS, "data"):
-            _refuse_unless(is_text, name, kind, "text")
-        elif name.startswith(PROPERTY):
-            is_json = is_text or kind == pl.Boolean or kind.is_numeric()
-            _refuse_unless(is_json, name, kind, "text, true or false, or numbers")
-        else:
-            is_amount = is_text or kind.is_numeric()
-            _refuse_unless(is_amount, name, kind, "numbers, or text such as 899.00")
+        kind, needed = frame.schema[name], wanted(name)
+        is_right = kind == pl.Null or _is_text(kind)
+        if needed != TEXT:
+            is_right |= kind.is_numeric() or (needed == PROPERTY_VALUE and kind == pl.Boolean)
+        if not is_right:
+            raise InvalidEventError(f"the column {name} is {kind}: cast it to {needed}")
 
 
 def _is_text(kind: pl.DataType) -> bool:
     return kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
-
-
-def _refuse_unless(is_right: bool, name: str, kind: object, wanted: str) -> None:
-    if not is_right:
-        raise InvalidEventError(f"the column {name} is {kind}: cast it to {wanted}")

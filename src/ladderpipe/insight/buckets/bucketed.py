@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, TypeAlias, overload
 
+import attrs
 import polars as pl
 
 from ...errors import DefinitionError, StoreError
@@ -113,14 +114,15 @@ def replay(
         StoreError: the folder holds something else, or a replay of something else; another run
             writes into it; the disk is full.
     """
+    limit = None if until is None else instant(until)
     if into is None:
         if buckets is not None or processes != 1 or progress is not None:
             raise DefinitionError(
                 "buckets, processes and progress are of a replay into a folder: name one with "
                 "into=, or leave them out"
             )
-        return bulk.replay(pipeline, events, until, workers=workers)
-    limit = None if until is None else instant(until)
+        found = bulk.replay(pipeline, events, until, workers=workers)
+        return attrs.evolve(found, pipeline=pipeline, until=limit)
     if processes < 1:
         raise DefinitionError(f"processes={processes} fold nothing: give 1 or more")
     if processes > 1:
@@ -133,7 +135,7 @@ def replay(
         run = _Run(folder, pipeline, limit, workers, processes)
         run.cut(events)
         run.fold(progress)
-    return ReplayedFolder.open(folder.path)
+    return ReplayedFolder.open(folder.path, pipeline)
 
 
 def _manifest(

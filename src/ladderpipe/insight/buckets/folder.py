@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import polars as pl
 
-from ...errors import StoreError
+from ...errors import DefinitionError, PipelineChangedError, StoreError
 from ...model.clock import instant
 from ...model.history import SetAside
+from ...pipeline import Pipeline
 from .manifest import Folder
 
 __all__ = ["ASIDE", "FOUND", "ReplayedFolder"]
@@ -52,12 +53,22 @@ class ReplayedFolder:
     why_not: tuple[str, ...]
     one_by_one: int
     compiled: bool
+    _ladder: Pipeline | None = None
+    _definition: Mapping[str, Any] | None = None
+    _allow: Iterable[str] = ()
 
     @classmethod
-    def open(cls, path: str | Path) -> ReplayedFolder:
+    def open(
+        cls, path: str | Path, pipeline: Pipeline | None = None, allow: Iterable[str] = ()
+    ) -> ReplayedFolder:
         """Open a folder whose replay has ended.
 
+        Args:
+            pipeline: the ladder; the definition that the folder keeps when left out.
+            allow: modules whose functions that definition may name.
+
         Raises:
+            PipelineChangedError: *pipeline* is another one.
             StoreError: it is no replay's folder, or not all of its buckets are folded.
         """
         folder = Folder(Path(path))
@@ -75,6 +86,11 @@ class ReplayedFolder:
                 f"{missing} of the {number} buckets in {path} are not folded: make the same call "
                 "of insight.replay again, which goes on where the last run ended"
             )
+        if pipeline is not None and pipeline.fingerprint != told["fingerprint"]:
+            raise PipelineChangedError(
+                f"{path} holds a replay of another definition of {told['pipeline']!r}: leave "
+                "pipeline out, or replay into another folder"
+            )
         whole = [one for one in found if one is not None]
         until = told["until"]
         return cls(
@@ -88,7 +104,25 @@ class ReplayedFolder:
             why_not=tuple(whole[0]["why_not"]),
             one_by_one=sum(one["one_by_one"] for one in whole),
             compiled=any(one["compiled"] for one in whole),
+            ladder=pipeline,
+            definition=told["definition"],
+            allow=allow,
         )
+
+    def ladder(self) -> Pipeline:
+        """Return the ladder that was given, or the one that the folder keeps, without hooks.
+
+        Raises:
+            DefinitionError: it holds a function without an import path, or one that is not allowed.
+        """
+        if self._ladder is not None:
+            return self._ladder
+        if self._definition is None:
+            raise DefinitionError(
+                f"pipeline {self.pipeline!r} holds a function without an import path, so the "
+                "folder cannot keep it: give it to ReplayedFolder.open(…, pipeline)"
+            )
+        return Pipeline.from_dict(self._definition, self._allow)
 
     @property
     def moves(self) -> pl.LazyFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,6 +15,7 @@ import polars as pl
 from ...ladder.rules import ByHand, OnEvents, Rule
 from ...model.event import OVERRIDE
 from ...model.history import SetAside
+from ...pipeline import Pipeline
 from ..frames.derive import counting
 from ..frames.schema import INSTANT, MONEY, VISITS
 from ..frames.schema import MOVES as TOLD
@@ -67,6 +69,9 @@ class Replayed:
         carried: visits that baselines began in, which no move of these histories begins.
         aside: events that could not be used, each with the reason.
         compiled: whether the columns were folded by the loop that the extra ``bulk`` brings.
+        pipeline: the ladder; ``None`` where whoever replayed has not said it.
+        until: the instant up to which was replayed; ``None`` where every history ends with its
+            deal's last event.
     """
 
     moves: pl.DataFrame
@@ -77,6 +82,8 @@ class Replayed:
     carried: pl.DataFrame = attrs.field(factory=lambda: pl.DataFrame(schema=VISITS))
     aside: tuple[SetAside, ...] = ()
     compiled: bool = False
+    pipeline: Pipeline | None = None
+    until: dt.datetime | None = None
 
     @functools.cached_property
     def visits(self) -> pl.DataFrame:

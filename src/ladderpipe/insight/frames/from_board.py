@@ -15,13 +15,16 @@ from ...board.board import Board
 from ...board.boundary import UNREADABLE
 from ...board.hooks import refuse_inside_hook
 from ...board.stored import draft_of
-from ...errors import ClockError, PipelineChangedError
+from ...errors import ClockError, DefinitionError, PipelineChangedError
 from ...model.clock import instant
 from ...stores.base import MoveRecord, StoredDeal, Transaction
+from ..buckets.folder import ReplayedFolder
+from ..bulk.outcome import Replayed
 from .apart import read_apart, why_unreadable
 from .as_believed import Moment, Told, life_of, settled_life
 from .clicks import CLICKS, clicks_of
 from .derive import deals_of, visits_of
+from .from_replay import tables_of
 from .holdout import HoldoutReader
 from .merged_stages import needs_events
 from .schema import CHANGES, MOVES
@@ -37,7 +40,7 @@ PAGE: Final = 500
 
 
 def tables(
-    board: Board,
+    board: Board | Replayed | ReplayedFolder,
     *,
     as_of: dt.datetime | str | None = None,
     believed_at: dt.datetime | str | None = None,
@@ -48,8 +51,14 @@ def tables(
     They are what ``pipeline.fold(events, until=as_of)`` says of every deal: timers that are due
     have fired, whether or not anybody has swept. All is read in one snapshot of the store.
 
+    A replay gives them, too, if it was made with ``until``. It knows what a deal is worth in the
+    end, and neither title, owner, source nor why it was lost; so earlier tables know no values.
+
     Args:
-        as_of: the instant; the board's present when left out, or ``believed_at``.
+        board: or what :func:`insight.replay` returned: in memory, or a folder, of which each table
+            is read when it is first asked for.
+        as_of: the instant; the board's present when left out, or ``believed_at``; a replay's
+            ``until``.
         believed_at: leave out what was recorded later: what was believed then, the fold of
             the events that had been recorded by then.
         progress: told how many deals of how many are done.
@@ -57,7 +66,15 @@ def tables(
     Raises:
         ClockError: an instant lies after the board's clock, or ``as_of`` after ``believed_at``.
         PipelineChangedError: the store holds another definition than the board.
+        DefinitionError: the replay has no ``until``, or is asked what was believed.
     """
+    if not isinstance(board, Board):
+        if believed_at is not None:
+            raise DefinitionError(
+                "a replay does not know when its events were recorded, so not what was believed: "
+                "leave out believed_at"
+            )
+        return tables_of(board, as_of)
     return _read(board, "tables", as_of, believed_at, progress, _Need.CHANGES)
 
 

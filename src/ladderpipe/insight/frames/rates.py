@@ -119,11 +119,10 @@ def convert(
     """
     given = rates if isinstance(rates, Rates) else Rates.of(rates, into=into, max_age=max_age)
     closing = pl.coalesce("closed_at", pl.lit(tables.as_of, dtype=INSTANT))
-    return attrs.evolve(
-        tables,
-        deals=_converted(tables.deals, closing, given),
-        changes=_converted(tables.changes, pl.col("at"), given) if history else tables.changes,
-    )
+    converted = attrs.evolve(tables, deals=_converted(tables.deals, closing, given))
+    if not history:
+        return converted
+    return attrs.evolve(converted, changes=_converted(tables.changes, pl.col("at"), given))
 
 
 def _converted(frame: pl.DataFrame, when: pl.Expr, rates: Rates) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import polars as pl
@@ -13,8 +13,11 @@ import polars as pl
 from ...board.board import Board
 from ...errors import DefinitionError
 from ...model.clock import instant
+from ..buckets.folder import ReplayedFolder
+from ..bulk.outcome import Replayed
 from ..words import Words, noted, said
 from .from_board import tables as read
+from .later import Later, then
 from .rates import Rates, convert
 from .schema import MONEY
 from .tables import Tables
@@ -46,8 +49,8 @@ DAY: Final = 86_400_000_000
 
 CLOSED: Final = ("won", "lost")
 
-Source: TypeAlias = Tables | Board
-"""What reports are worked out from: a board, or tables that were read from one or an export."""
+Source: TypeAlias = Tables | Board | Replayed | ReplayedFolder
+"""What reports are worked out from: a board, a replay, or tables of one or of an export."""
 
 Instant: TypeAlias = dt.datetime | str
 """An instant with its time zone, or ISO 8601 text of one."""
@@ -83,30 +86,40 @@ def _without_merged(tables: Tables) -> Tables:
     """Leave out deals that were merged into others: what became of them is told of those."""
     if all(stage.status != "merged" for stage in tables.stages):
         return tables
-    merged = tables.deals.filter(pl.col("status") == "merged").select("deal")
+
+    def unmerged(table: pl.DataFrame) -> pl.DataFrame:
+        merged = tables.deals.filter(pl.col("status") == "merged").select("deal")
+        return table.join(merged, on="deal", how="anti", maintain_order="left")
+
     names = ("deals", "visits", "moves", "changes")
-    kept = {
-        name: getattr(tables, name).join(merged, on="deal", how="anti", maintain_order="left")
-        for name in names
-    }
+    kept: dict[str, Any] = {name: then(tables.raw(name), unmerged) for name in names}
     return attrs.evolve(tables, **kept)
 
 
 def _with_what_counts(tables: Tables) -> Tables:
     """Leave out the visits that do not count; each of the others ends where the next begins."""
-    visits = tables.visits
-    if "counts" not in visits.columns or visits["counts"].all():
-        return tables
+    visits = tables.raw("visits")
+    if isinstance(visits, Later):
+        return attrs.evolve(tables, visits=then(visits, _what_counts))
+    return tables if _all_count(visits) else attrs.evolve(tables, visits=_what_counts(visits))
+
+
+def _all_count(visits: pl.DataFrame) -> bool:
+    return "counts" not in visits.columns or bool(visits["counts"].all())
+
+
+def _what_counts(visits: pl.DataFrame) -> pl.DataFrame:
+    if _all_count(visits):
+        return visits
     ends = {"left_at": "entered_at", "into_stage": "stage", "left_by": "rule"}
     deal, stage = pl.col("deal"), pl.col("stage")
-    kept = visits.filter("counts").with_columns(
+    return visits.filter("counts").with_columns(
         *(
             pl.when(deal == deal.shift(-1)).then(pl.col(began).shift(-1)).alias(end)
             for end, began in ends.items()
         ),
         from_stage=pl.when(deal == deal.shift(1)).then(stage.shift(1)),
     )
-    return attrs.evolve(tables, visits=kept)
 
 
 def lasting(visits: pl.DataFrame) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from ...model.refusals import grouped
 from ...model.stage import Stage
 from ..words import Words
 from .derive import deals_of, visits_of
+from .later import Frame, Later, then, whole
 from .schema import DEALS
 
 __all__ = ["Problem", "Tables", "unread"]
@@ -50,6 +51,8 @@ class Problem:
 class Tables:
     """Deals and their histories as they stood at an instant, in four tables.
 
+    Those of a replay's folder are read each when it is first asked for.
+
     Attributes:
         pipeline: the pipeline's name.
         titles: what people call the pipeline, by language; empty where it has only its name.
@@ -74,10 +77,10 @@ class Tables:
     pipeline: str
     stages: tuple[Stage, ...]
     as_of: dt.datetime
-    deals: pl.DataFrame
-    visits: pl.DataFrame
-    moves: pl.DataFrame
-    changes: pl.DataFrame
+    _deals: Frame
+    _visits: Frame
+    _moves: Frame
+    _changes: Frame
     removed: int = 0
     undated: int = 0
     titles: Mapping[str, str] = attrs.Factory(dict)
@@ -99,17 +102,12 @@ class Tables:
                 f"these tables end at {self.as_of.isoformat()} and know nothing of "
                 f"{as_of.isoformat()}: read them anew, or ask for an earlier instant"
             )
-        moves = self.moves.filter(pl.col("at") <= as_of)
-        changes = self.changes.filter(pl.col("at") <= as_of)
+        moves = then(self._moves, lambda table: table.filter(pl.col("at") <= as_of))
+        changes = then(self._changes, lambda table: table.filter(pl.col("at") <= as_of))
         # Derived anew, not cut: a visit that ended later is still going on.
-        visits = visits_of(moves)
-        deals = deals_of(visits, changes, self.stages)
+        visits = then(moves, visits_of)
+        deals = then(visits, lambda table: self._deals_in(table, whole(changes)))
         clicks = None if self.clicks is None else self.clicks.filter(pl.col("at") <= as_of)
-        further = [name for name in self.deals.columns if name not in DEALS]
-        if further:
-            # An export's own columns have no history: they are told as they stand at the end.
-            known = self.deals.select("deal", *further)
-            deals = deals.join(known, on="deal", how="left", maintain_order="left")
         return attrs.evolve(
             self,
             as_of=as_of,
@@ -119,6 +117,42 @@ class Tables:
             changes=changes,
             clicks=clicks,
         )
+
+    def _deals_in(self, visits: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+        deals = deals_of(visits, changes, self.stages)
+        if isinstance(self._deals, Later):
+            return deals
+        further = [name for name in self._deals.columns if name not in DEALS]
+        if not further:
+            return deals
+        # An export's own columns have no history: they are told as they stand at the end.
+        known = self._deals.select("deal", *further)
+        return deals.join(known, on="deal", how="left", maintain_order="left")
+
+    @property
+    def deals(self) -> pl.DataFrame:
+        """A row for every deal."""
+        return whole(self._deals)
+
+    @property
+    def visits(self) -> pl.DataFrame:
+        """A row for every stay in a stage."""
+        return whole(self._visits)
+
+    @property
+    def moves(self) -> pl.DataFrame:
+        """A row for every passage."""
+        return whole(self._moves)
+
+    @property
+    def changes(self) -> pl.DataFrame:
+        """A row for every deal and instant of an event."""
+        return whole(self._changes)
+
+    def raw(self, name: str) -> Frame:
+        """Return one of the four tables as it is held: perhaps to be read later."""
+        found: Frame = getattr(self, f"_{name}")
+        return found
 
     def __repr__(self) -> str:
         return (

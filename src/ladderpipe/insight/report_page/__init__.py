@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...board.board import Board
 from ..frames.rates import Rates
 from ..frames.snapshot import Instant, Source, refuse_unknown
-from ..frames.tables import Tables
 from ..reports.targets import Targets
 from ..words import Language
 from .contents import Contents, Entry, Section, at_present, contents
@@ -66,7 +64,7 @@ def page(
         ImportError: Altair or Jinja2 is not installed.
     """
     refuse_unknown("language", language, ("en", "it"))
-    sources = [source] if isinstance(source, Tables | Board) else list(source)
+    sources = source if isinstance(source, Sequence) else [source]
     return rendered_together(
         [
             contents(one, as_of=as_of, rates=rates, zone=zone, forecasts=forecasts, targets=targets)

@@ -54,6 +54,7 @@ ROOMS_OF = {
     "hypothesis": {"testing"},
     "itsdangerous": {"connect"},
     "jinja2": {"mail", "web"},
+    "llvmlite": {"insight"},
     "markupsafe": {"mail"},
     "numba": {"insight"},
     "numpy": {"insight"},

@@ -28,7 +28,7 @@ _MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 class Sorter(Protocol):
     """Sorts faster than NumPy."""
 
-    def sorted_rows(self, deal: Numbers, at: Ints, first: Ints) -> tuple[Ints, bool]:
+    def sorted_rows(self, deal: Numbers, at: Ints, first: Ints) -> tuple[Numbers, bool]:
         """Return the rows by deal, and whether all of them are in order of time then, each alone.
 
         Args:

@@ -32,6 +32,7 @@ from .kernel import (
     OUT_OF,
     ROW,
     RUNG,
+    SEATS,
     TRIGGER,
     WAY,
     WORTH,
@@ -53,7 +54,7 @@ _ANY: Final = -1
 _STREAM: Final[Mapping[str, Any]] = {
     "first": np.int64,
     "length": np.int64,
-    "rows": np.int64,
+    "rows": np.int32,
     "at": np.int64,
     "trigger": np.int16,
     "payload": np.int32,
@@ -114,9 +115,9 @@ class Compiled:
         return cls(_ladder(program, told.currencies), stream)
 
     @staticmethod
-    def sorted_rows(deal: Numbers, at: Ints, first: Ints) -> tuple[Ints, bool]:
+    def sorted_rows(deal: Numbers, at: Ints, first: Ints) -> tuple[Numbers, bool]:
         """Sort rows as :class:`~.arrange.Sorter` does."""
-        rows = np.empty(len(deal), np.int64)
+        rows = np.empty(len(deal), np.int32)
         deal, at = _fixed(deal, np.int32), _fixed(at, np.int64)
         return rows, sort_by_deal(deal, at, np.array(first, np.int64), rows)
 
@@ -152,7 +153,7 @@ class Compiled:
 def _workplace(longest: int) -> Workplace:
     """Return room to fold deals of so many events at most."""
     # At least two for each event, and a power of two: see how the kernel looks for one told twice.
-    seats = 4 << (longest // 2).bit_length()
+    seats = max(SEATS, 4 << (longest // 2).bit_length())
     return Workplace(
         known=np.zeros(KNOWN, np.int64),
         carts=np.zeros((9, MOST_SEATS), np.int64),

@@ -21,6 +21,9 @@ __all__ = ["WORTH_LOADING", "compiled"]
 WORTH_LOADING: Final = 4_000_000
 """NumPy's steps have done with fewer events before the kernel would be loaded."""
 
+_MOST: Final = 2**31 - 1
+"""Rows are told in numbers of 32 bits."""
+
 _log = logging.getLogger("ladderpipe")
 _lock = threading.Lock()
 _found: list[type[Compiled] | None] = []
@@ -32,7 +35,7 @@ def compiled(program: Program, events: int) -> type[Compiled] | None:
     Whether it is loaded already does not count: the same events take the same way, whatever this
     process did before.
     """
-    if events < WORTH_LOADING:
+    if not WORTH_LOADING <= events <= _MOST:
         return None
     with _lock:
         if not _found:

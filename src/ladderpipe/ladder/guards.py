@@ -237,10 +237,6 @@ class FunctionGuard(Guard):
 
     function: GuardFunction
 
-    @property
-    def __wrapped__(self) -> GuardFunction:
-        return self.function
-
     def holds(self, deal: Facts, event: Event | None) -> bool:
         return bool(self.function(deal.as_deal(), event))
 

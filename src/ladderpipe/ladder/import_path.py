@@ -70,7 +70,7 @@ def resolve(path: str, allow: Iterable[str]) -> Any:
         raise DefinitionError(f"{path!r} cannot be imported: {error}") from error
     if not callable(found):
         # The name of a function that was decorated with `guard` is the guard's.
-        found = getattr(found, "__wrapped__", found)
+        found = getattr(found, "function", found)
     _check_allowed(path, getattr(found, "__module__", None), allow)
     return found
 

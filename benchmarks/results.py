@@ -49,10 +49,10 @@ def _section(report: Report, seconds: float) -> Iterator[str]:
     yield "|---|---|---|---|"
     for row in report.rows:
         yield f"| {row.what} | {row.measured} | {_ratio(row)} | {_target(row)} |"
-    busy = os.getloadavg()[0]
+    busy, where = os.getloadavg()[0], _processor()
     day = time.strftime("%Y-%m-%d", time.gmtime())
     yield ""
-    yield f"Measured on {day} in {seconds:.0f} s; the machine's load was {busy:.1f} at the end."
+    yield f"Measured on {day} in {seconds:.0f} s on {where}; its load was {busy:.1f} at the end."
 
 
 def as_line(row: Row) -> str:

@@ -22,6 +22,7 @@ Each is also the built-in error that it is closest to::
     │   └── MissingPropertyError
     ├── PipelineChangedError      RuntimeError
     ├── ReentrancyError           RuntimeError
+    ├── SealedError               LookupError
     ├── StoreError                RuntimeError
     ├── UndeliverableError        RuntimeError
     └── UnexpectedError           RuntimeError
@@ -53,6 +54,7 @@ __all__ = [
     "MoveNotAllowedError",
     "PipelineChangedError",
     "ReentrancyError",
+    "SealedError",
     "StoreError",
     "UndeliverableError",
     "UnexpectedError",
@@ -205,6 +207,10 @@ class PipelineChangedError(LadderError, RuntimeError):
 
 class StoreError(LadderError, RuntimeError):
     """A store that cannot be opened or used as asked."""
+
+
+class SealedError(LadderError, LookupError):
+    """What is stored sealed cannot be opened: its key is not in the ring, or it was altered."""
 
 
 class ArchiveError(LadderError, ValueError):

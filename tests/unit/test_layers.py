@@ -46,6 +46,7 @@ ROOMS_OF = {
     "asyncpg": {"stores"},
     "babel": {"formats"},
     "asyncio": {"asynchronous", "connect", "stores"},
+    "cryptography": {"stores"},
     "django": {"django", "mail", "web"},
     "fastapi": {"fastapi"},
     "greenlet": {"asynchronous"},

@@ -21,7 +21,7 @@ from ..model.stage import Stage, Status
 from ..observability.observer import Observer
 from ..pipeline import Pipeline
 from ..public import publish
-from ..stores import Store, open_store, store_of
+from ..stores import Store, open_store, seal, store_of
 from . import handle, hold, read
 from .clock_watch import DEFAULT_BOUND, ClockWatch
 from .handle import BATCH
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..model.held import Held
     from ..model.report import BatchReport, DeliveryReport, TickReport
     from ..stores.filters import Scope
+    from ..stores.sealed.ring import KeyRing
     from ..stores.sqlalchemy_url import Engine, RenderedUrl
     from . import forget, listing, migrate, task_list, worker
     from .findings import Health
@@ -138,6 +139,7 @@ class Board:
         clock: Clock | None = None,
         *,
         engine: Engine | None = None,
+        keys: KeyRing | str | None = None,
         **settings: Any,
     ) -> Board:
         """Open a board on the store that a URL names, for example ``sqlite:///shop.db``.
@@ -146,6 +148,8 @@ class Board:
             url: one of ours or one of SQLAlchemy's, such as ``postgresql+psycopg://host/shop``.
             engine: instead of a URL, an SQLAlchemy ``Engine`` on the database; the board has
                 connections of its own there.
+            keys: encrypt personal data with the keys of this ring, or of the one in the store
+                that a URL names, which is another database than that of the deals.
             settings: what :class:`Board` takes beside these.
 
         Raises:
@@ -155,6 +159,8 @@ class Board:
         """
         store = _opened(url, engine)
         try:
+            if keys is not None:
+                store = seal(store, keys, read_only=bool(settings.get("read_only")))
             return cls(pipeline, store=store, clock=clock, **settings)
         except BaseException:
             store.close()

@@ -18,6 +18,7 @@ from ..model.event import Event
 from ..model.report import DealFailure
 from ..public import publish
 from ..stores.base import FORGOTTEN_DIGEST, StoredDeal, Transaction
+from ..stores.sealed.renewal import forget_archived, is_sealed, renew, sealed_of
 from .baseline import folded_anew, past_of, write_baseline
 from .boundary import as_failure, go_on_or_raise
 from .eraser import FORGOTTEN, Eraser, contacts_of, leaves
@@ -62,18 +63,28 @@ def forget(
     dropped = frozenset(properties)
     with session.reading() as transaction:
         found = _named(session, transaction, key, value)
-    forgotten: list[str] = []
+    forgotten = session.retried(functools.partial(_forget_archived, session, key, value))
     failures: list[DealFailure] = []
     for deal_id, name in found:
         work = functools.partial(_forget_once, session, deal_id, name, value, dropped)
         try:
-            if session.retried(work):
+            if session.retried(work) and name not in forgotten:
                 forgotten.append(name)
         except Exception as error:
             go_on_or_raise(session, error)
             failures.append(DealFailure(name, as_failure(name, error)))
     session.store.erase_traces()
     return ForgetReport(tuple(forgotten), tuple(failures))
+
+
+def _forget_archived(session: Session, key: str, value: str) -> list[str]:
+    """Have deals forgotten that archives of a sealed store have; return their ids."""
+    if session.read_only or not is_sealed(session.store):
+        return []
+    with session.writing() as unit:
+        sealed = sealed_of(unit.transaction)
+        assert sealed is not None
+        return forget_archived(sealed, unit.number, key, value, unit.now)
 
 
 def _named(
@@ -111,6 +122,7 @@ def _forget_deal(
     if found is None or found[0].removed_at is not None:
         eraser = Eraser([value, *_personal(told, DealData())], dropped)
         _forget_held(unit, name, eraser)
+        _renew_key(unit, None, name)
         return bool(told)
     sweep(unit, found[0], unit.now)
     unit.flush()
@@ -131,7 +143,15 @@ def _forget_deal(
     _forget_effects(unit, stored, eraser)
     unit.flush()
     _forget_held(unit, name, eraser)
+    _renew_key(unit, stored.id, name)
     return True
+
+
+def _renew_key(unit: Unit, deal_id: int | None, name: str) -> None:
+    """Give the deal another key, if the store is sealed: with the former one go older copies."""
+    sealed = sealed_of(unit.transaction)
+    if sealed is not None:
+        renew(sealed, unit.number, deal_id, name, unit.now)
 
 
 def _forget_held(unit: Unit, deal: str, eraser: Eraser) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..errors import EventConflictError, EventFromFutureError, shown
+from ..errors import EventConflictError, EventFromFutureError, SealedError, shown
 from ..ladder.machine import NOT_OPEN
 from ..model.event import Event, Identity
 from ..model.held import Held, HeldKind
@@ -43,7 +43,9 @@ def hold_event(session: Session, event: Event, error: Exception) -> Receipt:
             unit.check_pipeline()
             stored, document = unit.load(event.deal, create=False)
             outcome = keep(unit, session, event, error)
-            draft = None if stored is None else unit.draft(stored, document).if_open()
+            draft = None
+            if stored is not None and not isinstance(error, SealedError):
+                draft = unit.draft(stored, document).if_open()
             reason = reason_of(error) if outcome is Outcome.HELD else None
             return Receipt(outcome, draft, reason=reason, event=event.identity)
 

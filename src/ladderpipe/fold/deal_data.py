@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from ..errors import InvalidEventError
+from ..errors import InvalidEventError, SealedError
 from ..model.canonical import canonical
 from ..model.clock import instant
 from ..model.deal import CartLine, Unread
@@ -216,7 +216,13 @@ class DealData:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> DealData:
-        """Return what :meth:`to_dict` wrote."""
+        """Return what :meth:`to_dict` wrote.
+
+        Raises:
+            SealedError: it is encrypted, and the key is not there.
+        """
+        if "sealed" in document:
+            raise SealedError(str(document.get("why")))
         data = cls()
         data.put_back(Worth.from_dict(document))
         data.title = document.get("title")

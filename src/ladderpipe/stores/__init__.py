@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .mariadb.store import MariadbStore as MariadbStore
     from .memory import MemoryStore
     from .postgres.store import PostgresStore as PostgresStore
+    from .sealed.ring import KeyRing as KeyRing
+    from .sealed.ring import StoreKeyRing as StoreKeyRing
+    from .sealed.store import SealedStore as SealedStore
     from .sqlalchemy_url import Engine, RenderedUrl
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "PipelineRow",
     "Place",
     "RemarkCount",
+    "SealedStore",
     "SqliteStore",
     "StageSum",
     "Store",
@@ -57,6 +61,7 @@ __all__ = [
     "Transaction",
     "open_store",
     "register_store",
+    "seal",
     "store_of",
 ]
 
@@ -96,6 +101,30 @@ def open_store(url: str | RenderedUrl, **options: object) -> Store:
             "for example sqlite:///shop.db"
         )
     return _openers[scheme](url)
+
+
+def seal(store: Store, keys: KeyRing | str, *, read_only: bool = False) -> Store:
+    """Return a store in which personal data is encrypted, around one on a SQL database.
+
+    Args:
+        keys: a ring of keys, or the URL of a store for one, in another database.
+        read_only: leave a store as it is that is plain.
+
+    Raises:
+        StoreError: the store is sealed with another ring, or keeps nothing at rest; or there is no
+            package ``cryptography``.
+    """
+    from .sealed.ring import StoreKeyRing, url_of_ring
+    from .sealed.store import SealedStore
+
+    if not isinstance(keys, str):
+        return SealedStore(store, keys, read_only=read_only)
+    ring = StoreKeyRing(open_store(url_of_ring(keys)))
+    try:
+        return SealedStore(store, ring, read_only=read_only, owns_keys=True)
+    except BaseException:
+        ring.close()
+        raise
 
 
 def store_of(engine: Engine, **options: object) -> Store:
@@ -166,6 +195,14 @@ def __getattr__(name: str) -> Any:
         return _mariadb_store()
     if name == "MemoryStore":
         return _memory_store()
+    if name in ("KeyRing", "StoreKeyRing"):
+        from .sealed import ring
+
+        return getattr(ring, name)
+    if name == "SealedStore":
+        from .sealed.store import SealedStore
+
+        return SealedStore
     if name == "DealFilter":
         from .filters import DealFilter
 

@@ -91,13 +91,18 @@ class NewEvent(NamedTuple):
 
 
 class KnownEvent(NamedTuple):
-    """What a stored event is known again by; a forgotten one has no digest."""
+    """What a stored event is known again by; a forgotten one has no digest.
+
+    ``deal`` and ``data`` are what SQL databases have read to know the digest.
+    """
 
     deal_id: int
     type: str
     at: dt.datetime
     seq: int
     digest: str | None
+    deal: str | None = None
+    data: str | None = None
 
 
 class RemarkCount(NamedTuple):

@@ -31,6 +31,8 @@ MOST_WORDS: Final = 10
 """Words of a search that count."""
 COMPANY: Final = "company:"
 """What the key of a company begins with, where one of a customer may stand too."""
+SEALED_DOCUMENT: Final = "sealed"
+"""The part of a stored document that is encrypted: no document of a deal has one of this name."""
 FEW: Final = 1_000
 """As many deals are sorted when they are asked for; more are read in the order of an index."""
 
@@ -188,6 +190,9 @@ def told_of(deal: str, value: str | None, document: str) -> Told:
     units, fraction = parts_of(value)
     title, source, company = data.get("title"), data.get("source"), data.get("company")
     texts = [deal, title, *_texts(data.get("contact")), *_texts(company)]
+    if SEALED_DOCUMENT in data:
+        # Of a person it says nothing; what stands for a company is compared as a whole.
+        texts = [deal]
     if isinstance(company, dict):
         company = company.get("name")
     return Told(

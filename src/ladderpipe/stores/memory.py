@@ -650,7 +650,7 @@ class MemoryTransaction(MemoryListing):
         return sorted(
             deal_id
             for deal_id, texts in documents.items()
-            if any(_names(_contact(json.loads(text)).get(key), value) for text in texts)
+            if any(is_named(contact_in(json.loads(text)).get(key), value) for text in texts)
         )
 
     def effects(
@@ -941,12 +941,12 @@ def _was_put_off(effect: EffectRow) -> bool:
     return effect.ready_at > effect.due_at and (effect.state == "claimed" or has_failed)
 
 
-def _names(found: Any, value: str) -> bool:
+def is_named(found: Any, value: str) -> bool:
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     return (json.dumps(found) if is_number else found) == value
 
 
-def _contact(document: Any) -> dict[str, Any]:
+def contact_in(document: Any) -> dict[str, Any]:
     contact = document.get("contact") if isinstance(document, dict) else None
     return contact if isinstance(contact, dict) else {}
 

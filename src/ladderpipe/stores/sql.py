@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import StoreError
 from ..model.event import Event
 from .base import (
     ALL,
@@ -27,7 +28,7 @@ from .base import (
 )
 from .listing import Told, parts_of, told_of
 from .sql_effects import SqlEffects
-from .sql_rows import Row
+from .sql_rows import DIGEST_BYTES, Row, blob_of
 from .stored_deal import SWEPT_FIELDS
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ __all__: list[str] = []
 
 _swept: Final = itemgetter(*(StoredDeal._fields[2:].index(name) for name in SWEPT_FIELDS))
 """Takes the fields that SAVE_SWEPT_DEAL writes from those that SAVE_DEAL does."""
+
+SEALED: Final = "sealed:"
+"""What the secret of a store begins with whose personal data is encrypted."""
+NOTES_AT_ONCE: Final = 500
 
 _CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
 _DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(?:\"\w+\"\.)?(\w+)"
@@ -430,7 +435,71 @@ class SqlTransaction(SqlEffects):
         if create:
             self._each(self._sql.ADD_SECRET, [(os.urandom(32).hex(),)])
         rows = self._read(self._sql.SECRET)
+        if rows and rows[0][0].startswith(SEALED):
+            raise StoreError(
+                "this store is sealed: personal data in it is encrypted with the keys of a ring "
+                "that stands elsewhere. Open it with keys=..., the URL of that ring"
+            )
         return bytes.fromhex(rows[0][0]) if rows else None
+
+    # -- notes, and what is sealed: see stores/sealed -----------------------------------------
+
+    def note(self, name: str) -> str | None:
+        """Return what is noted under a name, beside the deals."""
+        rows = self._read(self._sql.NOTE, (name,))
+        return rows[0][0] if rows else None
+
+    def notes(self, begins: str) -> dict[str, str]:
+        """Return all that is noted under names that begin so; of wildcards, only ``%`` is none."""
+        found: dict[str, str] = {}
+        after = ""
+        while True:
+            rows = self._read(self._sql.NOTES, (f"{begins}%", after, NOTES_AT_ONCE))
+            found.update(rows)
+            if len(rows) < NOTES_AT_ONCE:
+                return found
+            after = rows[-1][0]
+
+    def add_note(self, name: str, value: str) -> None:
+        """Note something; what is noted already stays."""
+        self._each(self._sql.ADD_NOTE, [(name, value)])
+
+    def lock_note(self, name: str, value: str) -> str:
+        """Return what is noted, which nobody changes before this ends; *value* if nothing was."""
+        self._each(self._sql.LOCK_NOTE, [(name, value)])
+        ((found,),) = self._read(self._sql.LOCKED_NOTE, (name,))
+        return str(found)
+
+    def set_note(self, name: str, value: str) -> None:
+        """Note something else under a name."""
+        self._each(self._sql.SET_NOTE, [(value, name)])
+
+    def remove_note(self, name: str) -> None:
+        """Note it no more."""
+        self._each(self._sql.REMOVE_NOTE, [(name,)])
+
+    def reseal_events(
+        self, pipeline: int, rows: Sequence[tuple[str, str, str, str | None]]
+    ) -> None:
+        """Put other texts of the same data into events, by source and id, with their digests."""
+        self._each(
+            self._sql.RESEAL_EVENT,
+            [
+                (data, digest and blob_of(digest[: 2 * DIGEST_BYTES]), pipeline, source, id)
+                for source, id, data, digest in rows
+            ],
+        )
+
+    def reseal_effect(
+        self, key: str, payload: str, decisions: str | None, error: str | None
+    ) -> None:
+        """Put other texts of the same into an effect."""
+        self._each(self._sql.RESEAL_EFFECT, [(payload, decisions, error, key)])
+
+    def deal_of_effect(self, key: str) -> tuple[int, int] | None:
+        """Return the numbers of an effect's pipeline and deal, which stay for ever."""
+        rows = self._read(self._sql.DEAL_OF_EFFECT, (key,))
+        return (rows[0][0], rows[0][1]) if rows else None
 
 
 def _counts_otherwise(change: DealChange) -> bool:

@@ -109,7 +109,8 @@ class SqlRows:
     def _known(self, row: Row) -> KnownEvent:
         deal, word, at, seq, begins, name, data = row
         kind, at = self._word(word), self._from_instant(at)
-        return KnownEvent(deal, kind, at, seq, whole_digest(begins, kind, name, at, data))
+        digest = whole_digest(begins, kind, name, at, data)
+        return KnownEvent(deal, kind, at, seq, digest, name, data)
 
     def _deal(self, row: Row) -> StoredDeal:
         return StoredDeal._make(row)

@@ -72,6 +72,11 @@ class Shop:
         self.board = self.open(pipeline or contract_ladder())
         self._count = 0
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the store encrypts what people write, so that it can search in none of it."""
+        return bool(getattr(self.store, "is_sealed", False))
+
     def open(self, pipeline: Pipeline, **options: Any) -> Board:
         """Open another board on the same store."""
         backoff = Backoff(first=10, tries=2)

@@ -19,10 +19,18 @@ from ...errors import ArchiveError
 from ...model.clock import instant
 from ...public import publish
 from ...stores.base import StoredDeal, chunks
+from ...stores.memory import contact_in
+from ...stores.sealed.renewal import (
+    is_sealed,
+    seal_archived,
+    seal_deal,
+    sealed_of,
+    sealer_of,
+)
 from ..session import Session, definition_text
 from ..unit import Unit
 from .check import checked
-from .file import ArchiveFile, Header, writing
+from .file import SEALED, ArchiveFile, Header, place_of, writing
 from .records import ArchivedDeal, read_deals
 
 __all__ = ["ArchiveReport", "archive"]
@@ -57,12 +65,12 @@ def archive(
     path, limit = Path(to), instant(before)
     kept: list[str] = []
     if path.exists():
-        _check_same_request(ArchiveFile(path), limit)
+        _check_same_request(file_of(session, path), limit)
     else:
         kept += _write(session, path, limit, batch)
         if not path.exists():
             return ArchiveReport(path=path, deals=0, removed=0, kept=tuple(kept))
-    file = ArchiveFile(path)
+    file = file_of(session, path)
     found = checked(file, session.pipeline)
     removed = 0
     if remove:
@@ -72,6 +80,11 @@ def archive(
             kept += changed
         session.store.erase_traces()
     return ArchiveReport(path=path, deals=found.deals, removed=removed, kept=tuple(kept))
+
+
+def file_of(session: Session, path: Path | str) -> ArchiveFile:
+    """Return an archive that the store's keys open, if it is sealed."""
+    return ArchiveFile(path, sealer_of(session.store))
 
 
 def _check_same_request(file: ArchiveFile, before: dt.datetime) -> None:
@@ -95,22 +108,69 @@ def _write(session: Session, path: Path, before: dt.datetime, batch: int) -> lis
     )
     left_out = []
     with writing(path, header) as lines:
-        for deal in _closed(session, before, batch):
-            if not _may_go(session, deal) or not lines.add(deal.laid_to_rest()):
+        for deal, sealed in _closed(session, before, batch):
+            if not _may_go(session, deal):
+                left_out.append(deal.id)
+            elif sealed is not None:
+                if not lines.add_json({"deal": deal.id, SEALED: sealed}):
+                    left_out.append(deal.id)
+            elif not lines.add(deal.laid_to_rest()):
                 left_out.append(deal.id)
     return left_out
 
 
-def _closed(session: Session, before: dt.datetime, batch: int) -> Iterator[ArchivedDeal]:
+def _closed(
+    session: Session, before: dt.datetime, batch: int
+) -> Iterator[tuple[ArchivedDeal, str | None]]:
+    """Yield closed deals, each with what its line holds in a sealed archive."""
     after = 0
     while True:
         with session.reading() as transaction:
             page = transaction.closed_deals(session.number, before, after, batch)
             found = list(read_deals(transaction, session.number, page))
-        yield from found
+        if is_sealed(session.store):
+            numbers = [stored.id for stored, _ in page]
+            yield from session.retried(functools.partial(_sealed_page, session, numbers))
+        else:
+            yield from ((deal, None) for deal in found)
         if len(page) < batch:
             return
         after = page[-1][0].id
+
+
+def _sealed_page(session: Session, numbers: Sequence[int]) -> list[tuple[ArchivedDeal, str]]:
+    """Return deals with what is written of them, which is sealed with the key that each has now.
+
+    That is noted under the deals' locks: whoever is forgotten from here on, whose data is in the
+    file, takes the key along, and nobody's is in it who was forgotten before.
+    """
+    found = []
+    with session.writing() as unit:
+        unit.check_pipeline()
+        sealed = sealed_of(unit.transaction)
+        assert sealed is not None
+        for number in numbers:
+            pair = unit.transaction.load_by_id(number)
+            if pair is None or pair[0].closed_at is None:
+                continue
+            seal_deal(sealed, unit.number, number, unit.now)
+            pair = unit.transaction.load_by_id(number) or pair
+            (deal,) = read_deals(unit.transaction, unit.number, [pair])
+            text = json.dumps(deal.laid_to_rest().to_json(), ensure_ascii=False)
+            place, contacts = place_of(deal.id), _contacts(deal)
+            found.append((deal, seal_archived(sealed, unit.number, number, contacts, text, place)))
+    return found
+
+
+def _contacts(deal: ArchivedDeal) -> Iterator[tuple[str, str]]:
+    """Yield by what a person may ask to be forgotten, who is in a deal."""
+    told = [deal.document, *(archived.event.data for archived in deal.events)]
+    for data in told:
+        for field, value in contact_in(data).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield field, json.dumps(value)
+            elif isinstance(value, str):
+                yield field, value
 
 
 def _may_go(session: Session, deal: ArchivedDeal) -> bool:

@@ -16,11 +16,11 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
 
 import attrs
 
-from ...errors import ArchiveError
+from ...errors import ArchiveError, SealedError
 from ...model.clock import instant
 from .records import ArchivedDeal
 
@@ -30,6 +30,9 @@ FORMAT: Final = "ladderpipe archive"
 VERSION: Final = 1
 LONGEST_LINE: Final = 32 * 2**20
 """In bytes, of some 100,000 events; whoever unpacks an archive holds a line or two in memory."""
+
+SEALED: Final = "sealed"
+"""What the line of a sealed deal has beside its id."""
 
 _NONSENSE: Final = (LookupError, TypeError, ValueError, AttributeError)
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -75,6 +78,11 @@ class Header:
         )
 
 
+def place_of(deal: str) -> str:
+    """Return the place of a deal in archives, which what is sealed is bound to."""
+    return f"archived deal\x00{deal}"
+
+
 class _Lines:
     """The lines of an archive that is being written, and what they add up to."""
 
@@ -85,7 +93,11 @@ class _Lines:
 
     def add(self, deal: ArchivedDeal) -> bool:
         """Write a deal's line, unless it is too long to be read again; return if it was."""
-        line = _line(deal.to_json())
+        return self.add_json(deal.to_json())
+
+    def add_json(self, values: Mapping[str, Any]) -> bool:
+        """Write a deal's line as it stands there, unless it is too long; return if it was."""
+        line = _line(values)
         if len(line) > LONGEST_LINE:
             return False
         self._write(line)
@@ -161,19 +173,36 @@ def _sync_folder(folder: Path) -> None:
             os.close(opened)
 
 
+class Opener(Protocol):
+    """What opens the lines of an archive of a sealed store."""
+
+    def open(self, sealed: str, place: str) -> str:
+        """Return what is sealed, as it stands in this place.
+
+        Raises:
+            SealedError: there is no key for it any more, or it was altered.
+        """
+
+
 class ArchiveFile:
     """An archive to be read.
 
+    Args:
+        opener: what opens it, if it was written from a sealed store.
+
     Attributes:
         header: what its first line says.
+        forgotten: ids of deals whose keys are destroyed; known once all lines were read.
 
     Raises:
         ArchiveError: it is no archive, or of a later version.
         OSError: it cannot be opened.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, opener: Opener | None = None) -> None:
         self.path = Path(path)
+        self._opener = opener
+        self.forgotten: tuple[str, ...] = ()
         with self._lines() as lines:
             line = next(lines, b"")
         try:
@@ -193,14 +222,18 @@ class ArchiveFile:
             ArchiveError: something is.
         """
         digest, count = hashlib.sha256(), 0
+        forgotten: list[str] = []
         with self._lines() as lines:
             line = next(lines, b"")
             for following in lines:
                 digest.update(line)
                 if count:
-                    yield self._deal(line)
+                    deal = self._deal(line, forgotten)
+                    if deal is not None:
+                        yield deal
                 count, line = count + 1, following
         self._check_end(line, {"deals": count - 1, "sha256": digest.hexdigest()})
+        self.forgotten = tuple(forgotten)
 
     def check_whole(self) -> int:
         """Return how many deals there are.
@@ -210,9 +243,25 @@ class ArchiveFile:
         """
         return sum(1 for _ in self.deals())
 
-    def _deal(self, line: bytes) -> ArchivedDeal:
+    def _deal(self, line: bytes, forgotten: list[str]) -> ArchivedDeal | None:
+        """Return a deal; ``None``, and its id in a list, if its key is destroyed."""
         try:
-            return ArchivedDeal.from_json(json.loads(line))
+            told = json.loads(line)
+            if SEALED in told:
+                if self._opener is None:
+                    raise ArchiveError(
+                        f"{self.path} is of a sealed store, and its deals open with that store's "
+                        "keys only: read it through a board that was opened with keys=..."
+                    )
+                deal: str = told["deal"]
+                try:
+                    told = json.loads(self._opener.open(told[SEALED], place_of(deal)))
+                except SealedError:
+                    forgotten.append(deal)
+                    return None
+            return ArchivedDeal.from_json(told)
+        except ArchiveError:
+            raise
         except (*_NONSENSE, RecursionError) as error:
             raise self._damaged(f"a line is not what was written: {error}") from error
 

@@ -16,8 +16,8 @@ from ...stores.base import DealChange, EffectRow, NewEffect, StoredDeal, Transac
 from ..customers import keys_of
 from ..session import Session
 from ..unit import Unit
+from .archive import file_of
 from .check import checked, deals_of
-from .file import ArchiveFile
 from .records import ArchivedDeal, read_deals
 
 __all__ = ["RestoreReport", "restore"]
@@ -30,10 +30,12 @@ class RestoreReport:
     Attributes:
         restored: how many deals were put back.
         present: how many were there already, exactly as they are in the archive.
+        forgotten: ids of those whose people were forgotten, so that nobody can read them any more.
     """
 
     restored: int
     present: int
+    forgotten: tuple[str, ...] = ()
 
 
 def restore(
@@ -42,7 +44,7 @@ def restore(
     """Put deals of an archive back, in transactions of *batch*; resumable by calling again."""
     if batch < 1:
         raise ValueError(f"batch={batch}: a batch holds at least one deal")
-    file = ArchiveFile(path)
+    file = file_of(session, path)
     checked(file, session.pipeline)
     wanted = None if deals is None else frozenset(deals)
     restored = present = 0
@@ -50,13 +52,14 @@ def restore(
         brought = session.retried(functools.partial(_restore_batch, session, part))
         restored += brought
         present += len(part) - brought
-    if wanted is not None and restored + present < len(wanted):
-        missing = wanted - {deal.id for deal in deals_of(file, wanted)}
+    forgotten = tuple(id for id in file.forgotten if wanted is None or id in wanted)
+    if wanted is not None and restored + present + len(forgotten) < len(wanted):
+        missing = wanted - {deal.id for deal in deals_of(file, wanted)} - set(forgotten)
         raise DealNotFoundError(
             f"{file.path} holds no deal {sorted(missing)[0]!r}: check the id; the other "
             f"{restored} were restored"
         )
-    return RestoreReport(restored, present)
+    return RestoreReport(restored, present, forgotten)
 
 
 def _restore_batch(session: Session, batch: Sequence[ArchivedDeal]) -> int:

@@ -69,6 +69,7 @@ _OWN: Final[dict[str, str]] = {
         "SELECT DISTINCT index_name FROM information_schema.statistics "
         "WHERE table_schema = database()"
     ),
+    "LOCKED_NOTE": f"{shared.NOTE} FOR UPDATE",
     "DATABASE_NOW": "SELECT CAST(unix_timestamp(sysdate(6)) * 1000000 AS SIGNED)",
     # Who relies on a definition shares the lock of a row that whoever changes it takes alone. It is
     # a row of its own, so that texts in a definition can change beside those who rely on it.

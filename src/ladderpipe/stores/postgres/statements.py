@@ -99,6 +99,15 @@ _SHARED: Final = (
     "NOTE_ARM",
     "NEWER_EFFECT",
     "ADD_SECRET",
+    "NOTE",
+    "NOTES",
+    "ADD_NOTE",
+    "LOCK_NOTE",
+    "SET_NOTE",
+    "REMOVE_NOTE",
+    "RESEAL_EVENT",
+    "RESEAL_EFFECT",
+    "DEAL_OF_EFFECT",
     "REPLACE_EFFECT_PAYLOAD",
     "HOLD",
     "HELD",
@@ -153,6 +162,7 @@ SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indisvalid AND c.relnamespace = '{schema}'::regnamespace
 """,
     "DATABASE_NOW": "SELECT clock_timestamp()",
+    "LOCKED_NOTE": "SELECT value FROM {tables}secrets WHERE name = %s FOR UPDATE",
     # Readers of a pipeline's definition share a lock that whoever changes it takes alone. The
     # lock comes first and the reading after it, in a statement of its own: at READ COMMITTED a
     # statement sees what was committed before it began, and not while it waited.
@@ -406,7 +416,13 @@ _LOCKED: Final = {
 """Reads that, in a transaction that writes, keep what they return from everybody else."""
 
 _INSERT: Final = r"(\s*INSERT INTO \S+\s*\(([^)]*)\))\s*VALUES \([^)]*\)(.*)"
-_MANY: Final = ("ADD_EVENT", "REMOVE_EVENT", "REPLACE_EVENT_DATA", "REMOVE_UNUSED_DEAL")
+_MANY: Final = (
+    "ADD_EVENT",
+    "REMOVE_EVENT",
+    "REPLACE_EVENT_DATA",
+    "RESEAL_EVENT",
+    "REMOVE_UNUSED_DEAL",
+)
 """Statements that are run for many rows, besides those of ``SAVING``."""
 
 

@@ -543,6 +543,28 @@ SELECT c.data, {_DEAL} FROM ladder_deals d LEFT JOIN ladder_documents c ON c.dea
 WHERE d.pipeline = ? AND d.customer IS NULL AND d.definition IS NOT NULL ORDER BY d.id LIMIT ?
 """
 SECRET: Final = "SELECT value FROM ladder_secrets WHERE name = 'hashes'"
+NOTE: Final = "SELECT value FROM ladder_secrets WHERE name = ?"
+NOTES: Final = """
+SELECT name, value FROM ladder_secrets WHERE name LIKE ? AND name > ? ORDER BY name LIMIT ?
+"""
+ADD_NOTE: Final = """
+INSERT INTO ladder_secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING
+"""
+LOCK_NOTE: Final = """
+INSERT INTO ladder_secrets (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = ladder_secrets.value
+"""
+LOCKED_NOTE: Final = NOTE
+"""What stands there once it is locked, whatever this transaction saw when it began."""
+SET_NOTE: Final = "UPDATE ladder_secrets SET value = ? WHERE name = ?"
+REMOVE_NOTE: Final = "DELETE FROM ladder_secrets WHERE name = ?"
+RESEAL_EVENT: Final = """
+UPDATE ladder_events SET data = ?, digest = ? WHERE pipeline = ? AND source = ? AND id = ?
+"""
+RESEAL_EFFECT: Final = """
+UPDATE ladder_effects SET payload = ?, decisions = ?, error = ? WHERE key = ?
+"""
+DEAL_OF_EFFECT: Final = "SELECT e.pipeline, e.deal FROM ladder_effects e WHERE e.key = ?"
 ADD_SECRET: Final = """
 INSERT INTO ladder_secrets (name, value) VALUES ('hashes', ?) ON CONFLICT DO NOTHING
 """

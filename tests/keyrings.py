@@ -14,6 +14,7 @@ class MemoryRing:
         keys: those that are there.
         destroyed: names of those that were, in order.
         calls: what was asked for, by name.
+        refuses: what always fails.
         fails_at: the number of the call that fails, from 1; 0 for none.
     """
 
@@ -22,10 +23,11 @@ class MemoryRing:
         self.destroyed: list[str] = []
         self.calls: list[str] = []
         self.fails_at = 0
+        self.refuses = ""
 
     def _called(self, what: str) -> None:
         self.calls.append(what)
-        if len(self.calls) == self.fails_at:
+        if len(self.calls) == self.fails_at or what == self.refuses:
             raise OSError(f"the ring does not answer to {what}")
 
     def get(self, names: Collection[str]) -> dict[str, bytes]:

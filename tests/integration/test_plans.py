@@ -45,6 +45,7 @@ COLD: Final = {
     "EVENTS_WITH_CONTACT": "forgetting a person looks into every event once",
     "DEALS_WITH_CONTACT": "forgetting a person looks into every document once",
     "MISCOUNTED": "a check counts every deal once",
+    "NOTES": "who forgets a person in a sealed store looks into what archives need, once",
     "RECOUNT": "counts every deal once, when a check has found that it is needed",
 }
 """Statements that read all of a table, and why that is no harm."""
@@ -200,6 +201,15 @@ HOT: Final = frozenset(
         "MARK_CROWDS",
         "SECRET",
         "ADD_SECRET",
+        "NOTE",
+        "LOCKED_NOTE",
+        "ADD_NOTE",
+        "LOCK_NOTE",
+        "SET_NOTE",
+        "REMOVE_NOTE",
+        "RESEAL_EVENT",
+        "RESEAL_EFFECT",
+        "DEAL_OF_EFFECT",
     }
 ) | set(WHOLE_INDEX)
 """Statements that have to find what they want by an index, however many deals there are."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from ladderpipe import Board, MemoryStore, Outcome, SqliteStore
+from ladderpipe.board import worker
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import ArchiveError, SealedError, StoreError
 from ladderpipe.stores import seal
@@ -126,6 +128,24 @@ def test_what_was_not_forgotten_comes_back_and_is_forgotten_later(shop: Shop, tm
     assert "Rossi" not in repr(shop.board.events("d"))
     assert verify(shop.board).agrees
     assert shop.board.restore(file).forgotten == ("d",)
+
+
+def test_what_the_ring_could_not_destroy_is_named_and_done_by_a_worker(
+    shop: Shop, ring: MemoryRing
+):
+    sold(shop)
+    ring.refuses = "destroy"
+    with pytest.raises(OSError, match="does not answer"):
+        shop.board.forget(email="ada@example.com")
+    assert "Rossi" not in repr(shop.board.events("d"))
+    (left,) = verify(shop.board).differences
+    assert "1 keys of data that was forgotten" in left.what
+    ring.refuses = ""
+    stop = threading.Event()
+    stop.set()
+    worker._round(shop.board._session, stop, None)
+    assert len(ring.destroyed) == 1
+    assert verify(shop.board).agrees
 
 
 def test_an_archive_that_was_only_written_keeps_its_key_when_the_deal_goes(

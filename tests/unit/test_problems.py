@@ -17,7 +17,8 @@ from ladderpipe.problems.words import asked_for
 NINE = "2026-01-05T09:00:00Z"
 OURS = {
     *(errors.ArchiveError, errors.ClockError, errors.DefinitionError, errors.LadderError),
-    *(errors.MigrationError, errors.ReentrancyError, errors.UndeliverableError),
+    *(errors.MigrationError, errors.ReentrancyError, errors.SealedError),
+    errors.UndeliverableError,
     errors.UnexpectedError,
 }
 """What no request is to blame for."""

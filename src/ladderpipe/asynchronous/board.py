@@ -26,6 +26,7 @@ from .strands import Threads, in_greenlet
 from .worker import AsyncHandler, Stop, as_plain_handler, stopping_on_signals
 
 if TYPE_CHECKING:
+    from ..stores.sealed.ring import KeyRing
     from ..stores.sqlalchemy_url import Engine, RenderedUrl
 
 __all__ = ["AsyncBoard"]
@@ -113,6 +114,7 @@ class AsyncBoard:
         clock: Clock | None = None,
         *,
         engine: Engine | None = None,
+        keys: KeyRing | str | None = None,
         **settings: Any,
     ) -> AsyncBoard:
         """Open a board on the store that a URL names, for example ``postgresql://host/shop``.
@@ -121,6 +123,8 @@ class AsyncBoard:
             url: one of ours or one of SQLAlchemy's, such as ``postgresql+psycopg://host/shop``.
             engine: instead of a URL, an SQLAlchemy ``AsyncEngine`` or ``Engine`` on the database;
                 the board has connections of its own there.
+            keys: encrypt personal data with the keys of this ring, or of the one in the store
+                that a URL names, which is another database than that of the deals.
             settings: what :class:`Board` takes beside these.
 
         Raises:
@@ -132,8 +136,9 @@ class AsyncBoard:
             from ..stores.sqlalchemy_url import awaited_url_of
 
             url, engine = await awaited_url_of(engine), None
+        given = {**settings, "engine": engine, "keys": keys}
         opening = asyncio.ensure_future(
-            asyncio.to_thread(_BridgedBoard.open, pipeline, url, clock, engine=engine, **settings)
+            asyncio.to_thread(_BridgedBoard.open, pipeline, url, clock, **given)
         )
         try:
             board = await asyncio.shield(opening)

@@ -17,6 +17,7 @@ from ..errors import ClockError, PipelineChangedError
 from ..model.report import DeliveryReport, TickReport
 from ..observability.log_records import WORKER
 from ..stores import bridge
+from ..stores.sealed.renewal import is_sealed
 from .deliver import deliver
 from .heartbeat import Heartbeat
 from .session import Session
@@ -93,6 +94,9 @@ def _round(
     session: Session, stop: threading.Event, on_round: Round | None
 ) -> tuple[bool, Mapping[str, int]]:
     """Sweep and deliver what is due; return whether there was anything, and what is held back."""
+    if is_sealed(session.store):
+        # What a crash left between forgetting somebody and the end of their keys.
+        session.store.destroy_keys()
     swept = tick(session, None)
     # Nobody looks at what a worker sends.
     delivered = deliver(session, MOST_DELIVERIES, stop, stale="hold")

@@ -19,8 +19,7 @@ from ..logs.crm_map import crm_map, shipped_crm_maps
 from ..logs.deal_export import DealExport, told_deals
 from ..model.deal_import import ImportReport, OverdueDeal
 from ..pipeline import Pipeline
-from ..stores import open_store
-from .loading import loaded_pipeline, only_existing
+from .loading import keys_told, loaded_pipeline, opened_store
 from .options import Allow, Errors, Into, Json, Language, NeededPipeline
 from .printing import (
     console,
@@ -157,7 +156,7 @@ def import_deals(
 def _board(ladder: Pipeline, into: str, dry_run: bool) -> Iterator[Board]:
     """Open the board; for a dry run one that writes nothing, where there is none yet in memory."""
     if not dry_run:
-        with Board.open(ladder, into) as board:
+        with Board.open(ladder, into, keys=keys_told()) as board:
             yield board
         return
     with _found(ladder, into) as board:
@@ -167,7 +166,7 @@ def _board(ladder: Pipeline, into: str, dry_run: bool) -> Iterator[Board]:
 def _found(ladder: Pipeline, into: str) -> Board:
     """Return a board that only reads; one of this process's memory where there is none yet."""
     try:
-        store = open_store(into, **only_existing(into))
+        store = opened_store(into)
     except StoreError:
         return Board(ladder)
     try:

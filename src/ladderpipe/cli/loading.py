@@ -17,16 +17,22 @@ from ..board.board import Board
 from ..errors import DefinitionError, StoreError
 from ..model.clock import Clock
 from ..pipeline import Pipeline, load
-from ..stores import Store, open_store
+from ..stores import Store, open_store, seal
 from ..stores.base import PipelineRow
+from ..stores.sealed.renewal import holds_sealed
+
+KEYS = "LADDERPIPE_KEYS"
+"""The variable of the environment that says the URL of the ring of keys."""
 
 __all__ = [
     "called",
     "existing_store",
     "find_modules_here",
     "imported",
+    "keys_told",
     "loaded_pipeline",
     "only_existing",
+    "opened_store",
     "pipelines_in",
     "reading_board",
     "stored_pipeline",
@@ -133,11 +139,34 @@ def _broken(named: str, error: Exception) -> DefinitionError:
 def existing_store(url: str) -> Iterator[Store]:
     """Open a store that is there, and close it at the end; a typo makes no empty database.
 
+    It is opened with its keys, if the environment says where they are.
+
     Raises:
         StoreError: there is none.
     """
-    with contextlib.closing(open_store(url, **only_existing(url))) as store:
+    with contextlib.closing(opened_store(url)) as store:
         yield store
+
+
+def opened_store(url: str) -> Store:
+    """Return a store that is there, with its keys, if the environment says where they are.
+
+    Raises:
+        StoreError: there is none, or it has other keys.
+    """
+    store = open_store(url, **only_existing(url))
+    try:
+        keys = keys_told()
+        # A plain one stays plain, whoever only looks at it: `ladderpipe seal` is there to seal it.
+        return seal(store, keys) if keys is not None and holds_sealed(store) else store
+    except BaseException:
+        store.close()
+        raise
+
+
+def keys_told() -> str | None:
+    """Return the URL of the ring of keys, if the environment says it."""
+    return os.environ.get(KEYS) or None
 
 
 def only_existing(url: str) -> dict[str, bool]:

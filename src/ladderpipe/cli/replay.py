@@ -22,7 +22,7 @@ from ..logs.replay import replay as replay_log
 from ..logs.rows import BadLine
 from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
-from .loading import loaded_pipeline
+from .loading import keys_told, loaded_pipeline
 from .options import Allow, Errors, Into, Json, Language, NeededPipeline
 from .printing import printable, progress, write_json
 from .replay_told import replay_record, show_replay
@@ -90,7 +90,7 @@ def replay(
     until = _until(tick_to)
     found = None if log_map is None else load_map(log_map)
     ladder = loaded_pipeline(pipeline, allow)
-    with Board.open(ladder, into) as board, _errors_file(errors) as told:
+    with Board.open(ladder, into, keys=keys_told()) as board, _errors_file(errors) as told:
         reports = _replay_all(board, logs, found, source, told)
         swept = TickReport(0, 0) if until is None else _sweep(board, until)
         if json:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ...errors import SealedError
 from ...model.event import digest_of
-from ..base import FROM_THE_FIRST, DealChange, EffectRow, HeldRow
+from ..base import FROM_THE_FIRST, DealChange, EffectRow, HeldRow, Store
+from ..sql import SEALED
 from .reading import PAGE, of_event
 from .sealer import Sealer, key_of_document, key_of_json, key_of_text
-from .transaction import ARCHIVED, DESTROYED, SealedTransaction, key_of_data, note_of_held
+from .transaction import ARCHIVED, SealedTransaction, destroy_later, key_of_data, note_of_held
+
+if TYPE_CHECKING:
+    from .store import SealedStore
 
 __all__ = [
     "forget_archived",
+    "holds_sealed",
     "is_sealed",
     "renew",
     "seal_archived",
@@ -35,11 +40,18 @@ def sealed_of(transaction: Any) -> SealedTransaction | None:
     return transaction if isinstance(transaction, SealedTransaction) else None
 
 
-def is_sealed(store: Any) -> bool:
+def is_sealed(store: Any) -> TypeGuard[SealedStore]:
     """Return whether personal data is encrypted in a store."""
     from .store import SealedStore
 
     return isinstance(store, SealedStore)
+
+
+def holds_sealed(store: Store) -> bool:
+    """Return whether a store, as it stands there, needs keys to be read."""
+    with store.transaction(write=False) as transaction:
+        told = getattr(transaction, "note", lambda name: None)("hashes")
+    return told is not None and told.startswith(SEALED)
 
 
 def sealer_of(store: Any) -> Sealer | None:
@@ -232,9 +244,9 @@ def forget_archived(
     return deals
 
 
-def _to_be_destroyed(transaction: SealedTransaction, keys: Iterable[str]) -> None:
+def _to_be_destroyed(transaction: SealedTransaction, keys: Collection[str]) -> None:
+    destroy_later(transaction._inner, keys)
     for key in keys:
-        transaction._inner.add_note(f"{DESTROYED}{key}", "")
         for name in transaction._inner.notes(f"{ARCHIVED}%:{key}"):
             transaction._inner.remove_note(name)
 

@@ -11,7 +11,7 @@ from ..base import Store, Transaction
 from .inner import Sealable, sealable
 from .ring import KeyRing, checked
 from .sealer import Sealer, sealer_for
-from .transaction import DESTROYED, SealedTransaction
+from .transaction import ARE_LEFT, DESTROYED, SealedTransaction, note_destroyed
 
 __all__ = ["SealedStore"]
 
@@ -70,7 +70,8 @@ class SealedStore:
     def keys_to_destroy(self) -> list[str]:
         """Return the names of keys that are still to be destroyed."""
         with self._inner.transaction(write=False) as transaction:
-            notes = sealable(transaction).notes(DESTROYED)
+            inner = sealable(transaction)
+            notes = inner.notes(DESTROYED) if inner.note(ARE_LEFT) == "yes" else {}
         return sorted(name.removeprefix(DESTROYED) for name in notes)
 
     def destroy_keys(self) -> int:
@@ -85,8 +86,7 @@ class SealedStore:
         self._inner.erase_traces()
         self._sealer.destroy(keys)
         with self._inner.transaction() as transaction:
-            for key in keys:
-                sealable(transaction).remove_note(f"{DESTROYED}{key}")
+            note_destroyed(sealable(transaction), keys)
         return len(keys)
 
     def close(self) -> None:

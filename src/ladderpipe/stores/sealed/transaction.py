@@ -169,9 +169,9 @@ class SealedTransaction(SealedReading):
         keys = {key_of_document(raw)}
         keys.update(key_of_data(event) for event, _ in self._inner.events(deal_id))
         self._inner.remove_deal_events(deal_id)
-        for key in keys:
-            if key is not None and self._inner.note(f"{ARCHIVED}-:{key}") is None:
-                self._inner.add_note(f"{DESTROYED}{key}", "")
+        kept = self._inner.note
+        gone = [key for key in keys if key and kept(f"{ARCHIVED}-:{key}") is None]
+        destroy_later(self._inner, gone)
         self._keys.pop(deal_id, None)
         self._plain.pop(deal_id, None)
 
@@ -331,6 +331,28 @@ ARCHIVED = "archived:"
 """What the names of notes begin with that say which keys archives need."""
 DESTROYED = "destroy:"
 """Likewise, which keys are to be destroyed."""
+
+
+ARE_LEFT = "keys to destroy"
+"""The name of the note that says whether there are any, so that a worker need not look for them."""
+
+
+def destroy_later(inner: Sealable, keys: Collection[str]) -> None:
+    """Note keys as to be destroyed once this is committed."""
+    if not keys:
+        return
+    for key in keys:
+        inner.add_note(f"{DESTROYED}{key}", "")
+    inner.lock_note(ARE_LEFT, "yes")
+    inner.set_note(ARE_LEFT, "yes")
+
+
+def note_destroyed(inner: Sealable, keys: Collection[str]) -> None:
+    """Note that keys are destroyed."""
+    inner.lock_note(ARE_LEFT, "no")
+    for key in keys:
+        inner.remove_note(f"{DESTROYED}{key}")
+    inner.set_note(ARE_LEFT, "yes" if inner.notes(DESTROYED) else "no")
 
 
 class SealedEffect(NewEffect):

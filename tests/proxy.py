@@ -1,7 +1,9 @@
-"""A TCP proxy in front of a PostgreSQL server that loses what it is told to lose.
+"""A TCP proxy in front of a database server that loses what it is told to lose.
 
 It reads the protocol as far as it has to in order to know a ``COMMIT`` of a transaction that
-writes, and the server's answer to it (https://www.postgresql.org/docs/current/protocol.html).
+writes, and the server's answer to it: PostgreSQL's
+(https://www.postgresql.org/docs/current/protocol.html) and MariaDB's
+(https://mariadb.com/kb/en/clientserver-protocol/).
 """
 
 from __future__ import annotations
@@ -57,7 +59,11 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         base, _, query = url.partition("?")
-        self._server = str(Path(parse_qs(query)["host"][0]) / ".s.PGSQL.5432")
+        self.is_mariadb = url.startswith("mariadb:")
+        named = parse_qs(query)
+        self._server = (
+            named["socket"][0] if self.is_mariadb else str(Path(named["host"][0]) / ".s.PGSQL.5432")
+        )
         self._database = base.rpartition("/")[2]
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_CONNECTIONS)
         self._lock = threading.Lock()
@@ -73,6 +79,8 @@ class Proxy:
     def url(self) -> str:
         """Where clients find the database; without encryption, which would hide the commits."""
         host, port = self._listener.getsockname()
+        if self.is_mariadb:
+            return f"mariadb://root@{host}:{port}/{self._database}?"
         return (
             f"postgresql://postgres@{host}:{port}/{self._database}"
             "?sslmode=disable&gssencmode=disable"
@@ -177,8 +185,7 @@ class _Link:
         self._proxy = proxy
         self._client = client
         self._server = server
-        self._statements: dict[bytes, bytes] = {}
-        self._writes = False
+        self._speaks: _Postgres | _Mariadb = _Mariadb() if proxy.is_mariadb else _Postgres()
         self._swallows = False
         self._threads = [
             threading.Thread(target=work, daemon=True) for work in (self._up, self._down)
@@ -219,8 +226,8 @@ class _Link:
 
     def _up(self) -> None:
         with contextlib.suppress(OSError):
-            for kind, body, raw in _messages(self._client, begins_untyped=True):
-                if self._is_commit(kind, body):
+            for told in self._speaks.messages(self._client, begins_untyped=True):
+                if self._speaks.is_commit(told):
                     fault = self._proxy.fault_of_commit()
                     if fault is Fault.COMMIT_LOST:
                         # The client hears of it last. Until the server has seen its end, it holds
@@ -230,50 +237,99 @@ class _Link:
                         self._threads[1].join()
                         return
                     self._swallows = fault is Fault.REPLY_LOST
-                if not self._pass("up", self._server, raw):
+                if not self._pass("up", self._server, told.raw):
                     return
         self._hang_up()
 
     def _down(self) -> None:
         with contextlib.suppress(OSError):
-            for kind, body, raw in _messages(self._server):
+            for told in self._speaks.messages(self._server):
                 if self._swallows:
-                    if kind == b"C" and body == b"COMMIT\0":
+                    if self._speaks.says_committed(told):
                         self._cut()
                         return
-                elif not self._pass("down", self._client, raw):
+                elif not self._pass("down", self._client, told.raw):
                     return
         self._hang_up()
 
-    def _is_commit(self, kind: bytes, body: bytes) -> bool:
-        """Return whether a message commits a transaction that writes."""
-        if kind == b"P":
-            name, text, _ = body.split(b"\0", 2)
+
+@attrs.frozen
+class _Message:
+    """One message: its type, what it says, and all of its bytes."""
+
+    kind: bytes
+    body: bytes
+    raw: bytes
+
+
+class _Postgres:
+    """What PostgreSQL and its clients say; a client's first message has no type."""
+
+    def __init__(self) -> None:
+        self._statements: dict[bytes, bytes] = {}
+        self._writes = False
+
+    def messages(self, source: socket.socket, begins_untyped: bool = False) -> Iterator[_Message]:
+        """Yield every message."""
+        buffer = b""
+        typed = not begins_untyped
+        while chunk := source.recv(_CHUNK):
+            buffer += chunk
+            while len(buffer) >= 4 + typed:
+                end = typed + int.from_bytes(buffer[typed : typed + 4], "big")
+                if len(buffer) < end:
+                    break
+                raw, buffer = buffer[:end], buffer[end:]
+                yield _Message(raw[:typed], raw[typed + 4 :], raw)
+                typed = True
+
+    def is_commit(self, told: _Message) -> bool:
+        """Return whether a client's message commits a transaction that writes."""
+        if told.kind == b"P":
+            name, text, _ = told.body.split(b"\0", 2)
             self._statements[name] = text
             return False
-        if kind == b"Q":
-            text = body.rstrip(b"\0")
-        elif kind == b"B":
-            text = self._statements.get(body.split(b"\0", 2)[1], b"")
+        if told.kind == b"Q":
+            text = told.body.rstrip(b"\0")
+        elif told.kind == b"B":
+            text = self._statements.get(told.body.split(b"\0", 2)[1], b"")
         else:
             return False
         if text.startswith(b"BEGIN"):
             self._writes = b"READ ONLY" not in text
         return self._writes and text == b"COMMIT"
 
+    def says_committed(self, told: _Message) -> bool:
+        """Return whether a server's message answers a commit."""
+        return told.kind == b"C" and told.body == b"COMMIT\0"
 
-def _messages(
-    source: socket.socket, begins_untyped: bool = False
-) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield type, body and bytes of every message; a client's first one has no type."""
-    buffer = b""
-    typed = not begins_untyped
-    while chunk := source.recv(_CHUNK):
-        buffer += chunk
-        while len(buffer) >= 4 + typed:
-            end = typed + int.from_bytes(buffer[typed : typed + 4], "big")
-            if len(buffer) < end:
-                break
-            raw, buffer = buffer[:end], buffer[end:]
-            yield raw[:typed], raw[typed + 4 :], raw
-            typed = True
+
+class _Mariadb:
+    """What MariaDB and its clients say: packets with their length and a number."""
+
+    def __init__(self) -> None:
+        self._writes = False
+
+    def messages(self, source: socket.socket, begins_untyped: bool = False) -> Iterator[_Message]:
+        """Yield every message."""
+        buffer = b""
+        while chunk := source.recv(_CHUNK):
+            buffer += chunk
+            while len(buffer) >= 4:
+                end = 4 + int.from_bytes(buffer[:3], "little")
+                if len(buffer) < end:
+                    break
+                raw, buffer = buffer[:end], buffer[end:]
+                yield _Message(raw[4:5], raw[5:], raw)
+
+    def is_commit(self, told: _Message) -> bool:
+        """Return whether a client's message commits a transaction that writes."""
+        if told.kind != b"\x03":
+            return False
+        if told.body.startswith(b"START TRANSACTION"):
+            self._writes = b"READ ONLY" not in told.body
+        return self._writes and told.body == b"COMMIT"
+
+    def says_committed(self, told: _Message) -> bool:
+        """Return whether a server's message answers a commit: nothing else is under way."""
+        return True

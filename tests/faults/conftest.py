@@ -18,9 +18,16 @@ def logs(tmp_path: Path) -> Logs:
     return Logs(tmp_path)
 
 
+@pytest.fixture(params=["postgres", "mariadb"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty database, on one kind of server and on the other."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 @pytest.fixture
-def proxy(postgres_url: str) -> Iterator[Proxy]:
-    proxy = Proxy(postgres_url)
+def proxy(server_url: str) -> Iterator[Proxy]:
+    proxy = Proxy(server_url)
     yield proxy
     proxy.close()
 

@@ -16,17 +16,19 @@ from typing import Any
 
 import psycopg
 import psycopg2
+import pymysql
 import pytest
 
 from ladderpipe import AsyncBoard, Board, Event, Outcome
 from ladderpipe.errors import StoreError
-from ladderpipe.stores import PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore
 from tests.proxy import Fault, Proxy
 from tests.shops import HOUR, Shop, lead_ladder, register
 
 from .checking import assert_sound, row_counts
 
 report = logging.getLogger(__name__)
+CUT_OFF = (psycopg.OperationalError, pymysql.OperationalError)
 CUTS = int(os.environ.get("LADDERPIPE_CUTS", "40"))
 
 
@@ -37,15 +39,19 @@ def mailing_ladder() -> Any:
 @pytest.fixture
 def shop(proxy: Proxy) -> Iterator[Shop]:
     """A shop whose every statement goes through the proxy."""
-    store = PostgresStore(proxy.url, listen=False)
+    store = (
+        MariadbStore.from_url(proxy.url)
+        if proxy.is_mariadb
+        else PostgresStore(proxy.url, listen=False)
+    )
     yield Shop(mailing_ladder(), store)
     store.close()
 
 
 @pytest.fixture
-def witness(shop: Shop, postgres_url: str) -> Iterator[Board]:
+def witness(shop: Shop, server_url: str) -> Iterator[Board]:
     """The same board on a way of its own to the server."""
-    with Board.open(mailing_ladder(), postgres_url, clock=shop.clock) as board:
+    with Board.open(mailing_ladder(), server_url, clock=shop.clock) as board:
         yield board
 
 
@@ -137,7 +143,7 @@ def test_a_task_is_completed_once(fault: Fault, proxy: Proxy):
         board.handle(Event("lead", deal="d", id="1", at=board.clock.now() - 25 * HOUR))
         (task,) = [task for task in board.tasks() if task.title == "Call"]
         proxy.lose(fault)
-        with contextlib.suppress(psycopg.OperationalError):
+        with contextlib.suppress(*CUT_OFF):
             board.complete(task)
         if fault is Fault.COMMIT_LOST:
             board.complete(task)
@@ -146,11 +152,12 @@ def test_a_task_is_completed_once(fault: Fault, proxy: Proxy):
 
 @both_faults
 @pytest.mark.parametrize("driver", [psycopg, psycopg2], ids=lambda driver: driver.__name__)
+@pytest.mark.parametrize("server_url", ["postgres"], indirect=True)
 def test_the_caller_of_a_shared_transaction_does_all_of_it_again(
-    fault: Fault, shop: Shop, proxy: Proxy, postgres_url: str, witness: Board, driver: Any
+    fault: Fault, shop: Shop, proxy: Proxy, server_url: str, witness: Board, driver: Any
 ):
     """He has a key of his own for his own rows, as the event has its identity."""
-    with psycopg.connect(postgres_url) as connection:
+    with psycopg.connect(server_url) as connection:
         connection.execute("CREATE TABLE orders (number text PRIMARY KEY)")
     event = shop.event("lead")
 
@@ -163,7 +170,7 @@ def test_the_caller_of_a_shared_transaction_does_all_of_it_again(
     with pytest.raises(driver.OperationalError):
         order()
     assert order() is (Outcome.DUPLICATE if fault is Fault.REPLY_LOST else Outcome.OPENED)
-    with psycopg.connect(postgres_url) as connection:
+    with psycopg.connect(server_url) as connection:
         assert connection.execute("SELECT * FROM orders").fetchall() == [("1",)]
     assert_sound(witness)
 
@@ -201,7 +208,7 @@ class Stubborn:
         while True:
             try:
                 return work()
-            except (StoreError, psycopg.OperationalError) as error:
+            except (StoreError, *CUT_OFF) as error:
                 self.errors.append(error)
                 assert len(self.errors) < CUTS, "it never gets better"
 

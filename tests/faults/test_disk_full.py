@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from ladderpipe import Event, Outcome
-from ladderpipe.stores import PostgresStore, SqliteStore
+from ladderpipe.stores import MariadbStore, PostgresStore, SqliteStore
+from tests.mariadb import FAST, MariadbServer, has_mariadb
 from tests.postgres import PostgresServer
 from tests.shops import Shop, contents, lead_ladder
 
@@ -171,3 +175,25 @@ def test_postgresql_on_a_disk_that_is_full(postgres_server: PostgresServer, tmp_
                 database = url.partition("?")[0].rpartition("/")[2]
                 connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
                 connection.execute(f"DROP TABLESPACE {name}")
+
+
+def test_mariadb_on_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Tables and log lie on one disk, as they do where nobody has said otherwise."""
+    if not has_mariadb():
+        pytest.skip("no MariaDB: make system installs one")
+    with small_disk(tmp_path / "disk", 256 * MEBIBYTE) as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        server = MariadbServer(**FAST)
+        monkeypatch.undo()
+        try:
+            with contextlib.closing(
+                MariadbStore.from_url(server.url(server.new_database()))
+            ) as store:
+                shop = Shop(lead_ladder(), store)
+                ballast = disk / "ballast"
+                with ballast.open("wb") as file:
+                    left = shutil.disk_usage(disk).free - 5 * MEBIBYTE
+                    file.write(b"\0" * left)
+                check_full_and_freed(shop, pymysql.MySQLError, ballast.unlink)
+        finally:
+            server.close()

@@ -1,4 +1,4 @@
-"""Simulations over each store, the one in PostgreSQL on the server of the other tests."""
+"""Simulations over each store, those on a server on that of the other tests."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def make_simulation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
                 from .postgres_seam import PostgresSeam
 
                 return partial(PostgresSeam, url=request.getfixturevalue("postgres_url"))
+            if kind == "mariadb":
+                from .mariadb_seam import MariadbSeam
+
+                return partial(MariadbSeam, url=request.getfixturevalue("mariadb_url"))
             path = tmp_path / f"{next(numbers)}.db"
             return MemorySeam if kind == "memory" else partial(SqliteSeam, path=path)
 

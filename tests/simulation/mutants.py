@@ -16,8 +16,9 @@ import pytest
 from ladderpipe import SqliteStore
 from ladderpipe.board import ask, claim, handle
 from ladderpipe.stores.base import DealChange, StoredDeal
+from ladderpipe.stores.mariadb.transaction import MariadbTransaction
 from ladderpipe.stores.memory import MemoryTransaction
-from ladderpipe.stores.postgres import transaction as postgres_transaction
+from ladderpipe.stores.postgres.transaction import PostgresTransaction
 from ladderpipe.stores.sqlite.transaction import SqliteTransaction
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -83,12 +84,12 @@ def settles_without_the_lease(patch: pytest.MonkeyPatch) -> None:
 
 def claims_without_the_customers_locks(patch: pytest.MonkeyPatch) -> None:
     """Let a worker ask what a customer has bought or was sent while another one writes it."""
-    lock = postgres_transaction.PostgresTransaction.lock_customers
-    patch.setattr(
-        postgres_transaction.PostgresTransaction,
-        "lock_customers",
-        lambda self, keys, wait: lock(self, keys, wait) if wait else True,
-    )
+    for transaction in (PostgresTransaction, MariadbTransaction):
+        patch.setattr(transaction, "lock_customers", _waiting_only(transaction.lock_customers))
+
+
+def _waiting_only(lock: Callable[..., bool]) -> Callable[..., bool]:
+    return lambda self, keys, wait: lock(self, keys, wait) if wait else True
 
 
 def commits_before_effects(patch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,21 @@ def loads_without_a_lock(patch: pytest.MonkeyPatch) -> None:
         added = self._read(self._sql.ADD_DEAL, (pipeline, deal)) if create else []
         return (StoredDeal(added[0][0], deal) if added else None), None, fingerprint
 
-    patch.setattr(postgres_transaction.PostgresTransaction, "load", load)
+    patch.setattr(PostgresTransaction, "load", load)
+
+
+def loads_without_a_lock_on_mariadb(patch: pytest.MonkeyPatch) -> None:
+    """Let two workers decide about one deal at the same time on MariaDB."""
+
+    def load(self: Any, pipeline: int, deal: str, create: bool) -> Any:
+        for _ in range(2):
+            ((fingerprint, document, *row),) = self._read(self._sql.LOAD_DEAL, (deal, pipeline))
+            if row[0] is not None or not create:
+                break
+            self._each(self._sql.ADD_DEAL, [(pipeline, deal)])
+        return (self._deal(tuple(row)) if row[0] else None), document, fingerprint
+
+    patch.setattr(MariadbTransaction, "load", load)
 
 
 def reads_while_it_waits_for_the_lock(patch: pytest.MonkeyPatch) -> None:
@@ -163,8 +178,8 @@ def reads_while_it_waits_for_the_lock(patch: pytest.MonkeyPatch) -> None:
             return self._deal(tuple(row)), document, fingerprint
         return whole_load(self, pipeline, deal, create)
 
-    whole_load = postgres_transaction.PostgresTransaction.load
-    patch.setattr(postgres_transaction.PostgresTransaction, "load", load)
+    whole_load = PostgresTransaction.load
+    patch.setattr(PostgresTransaction, "load", load)
 
 
 MUTANTS = (
@@ -199,17 +214,21 @@ MUTANTS = (
         # It is seen while another delivers, or when what another has delivered is sent once more.
         "had it|after it had been delivered",
     ),
-    Mutant(
-        "claims without the customers' locks",
-        "postgres",
-        claims_without_the_customers_locks,
-        500,
-        "within 16 hours|had bought",
+    *(
+        Mutant(
+            f"claims without the customers' locks on {store}",
+            store,
+            claims_without_the_customers_locks,
+            500,
+            "within 16 hours|had bought",
+        )
+        for store in ("postgres", "mariadb")
     ),
     Mutant("commits before effects", "sqlite", commits_before_effects, 500, "without the effects"),
     Mutant("begins before it locks", "sqlite", begins_before_it_locks, 500, "locked"),
     Mutant("answers before it commits", "sqlite", answers_before_it_commits, 1000, "is lost"),
     Mutant("loads without a lock", "postgres", loads_without_a_lock, 400),
+    Mutant("loads without a lock on mariadb", "mariadb", loads_without_a_lock_on_mariadb, 400),
     Mutant(
         "reads while it waits for the lock",
         "postgres",

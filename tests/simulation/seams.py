@@ -21,7 +21,7 @@ from .scheduler import Scheduler
 
 __all__ = ["Injected", "MemorySeam", "Points", "Seam", "SqliteSeam", "to_empty"]
 
-KEPT: Final = {"ladder_pipelines", "ladder_schema", "ladder_secrets"}
+KEPT: Final = {"ladder_locks", "ladder_pipelines", "ladder_schema", "ladder_secrets"}
 """What stays in a database from one schedule to the next."""
 
 

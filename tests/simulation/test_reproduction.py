@@ -29,14 +29,15 @@ MET = (
     "has delivered",
     "the hook out of new",
 )
-STORES = ("memory", "sqlite", "postgres")
+STORES = ("memory", "sqlite", "postgres", "mariadb")
+OF_SERVERS = {"postgres": 6, "mariadb": 6}
 
 
 @pytest.mark.parametrize("store", STORES)
 def test_a_seed_makes_the_same_schedule_whatever_ran_before(
     make_simulation: MakeSimulation, store: str
 ):
-    seeds = SEEDS[:6] if store == "postgres" else SEEDS
+    seeds = SEEDS[: OF_SERVERS.get(store)]
     forwards, backwards = make_simulation(store), make_simulation(store)
     first = {seed: trace_of(forwards, seed) for seed in seeds}
     then = {seed: trace_of(backwards, seed) for seed in reversed(seeds)}
@@ -60,7 +61,7 @@ def test_a_seed_makes_the_same_schedule_in_another_process(make_simulation: Make
 
 def test_schedules_meet_everything_that_can_go_wrong(make_simulation: MakeSimulation):
     lines: list[str] = []
-    for store, seeds in {"memory": 100, "sqlite": 60, "postgres": 10}.items():
+    for store, seeds in {"memory": 100, "sqlite": 60, "postgres": 10, "mariadb": 10}.items():
         simulation = make_simulation(store)
         for seed in range(seeds):
             lines += trace_of(simulation, seed)[0]

@@ -76,13 +76,21 @@ class OwnConnection(Connection):
         )
 
     def connect(self, sock: Any = None) -> None:
-        """Connect; a socket that leads nowhere is closed at once, and not by the collector."""
+        """Connect, within the time for that: PyMySQL would wait for ever to be greeted.
+
+        A socket that leads nowhere is closed at once, and not by the collector.
+        """
         path = getattr(self, "unix_socket", None)
         if sock is None and path:
             sock = _reached(path, self.connect_timeout)
             # What stays on the machine needs no TLS, as PyMySQL has it of sockets of its own.
             self._secure = True
-        super().connect(sock)
+        connection: Any = self
+        told, connection._read_timeout = connection._read_timeout, self.connect_timeout
+        try:
+            super().connect(sock)
+        finally:
+            connection._read_timeout = told
 
     def query(self, sql: Any, unbuffered: bool = False) -> Any:
         """Run a statement, as all of PyMySQL's cursors do.

@@ -153,6 +153,12 @@ class PostgresStore:
             try:
                 yield transaction
                 self._commit(wire, transaction)
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                _undo(wire)
+                raise StoreError(
+                    "this server takes no writes, since it is a standby or set to read only, and "
+                    "nothing was stored: read here, and write on the primary"
+                ) from error
             except BaseException:
                 _undo(wire)
                 raise

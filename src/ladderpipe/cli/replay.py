@@ -23,8 +23,9 @@ from ..logs.rows import BadLine
 from ..model.clock import instant
 from ..model.report import DealFailure, TickReport
 from .loading import keys_told, loaded_pipeline
-from .options import Allow, Errors, Into, Json, Language, NeededPipeline
+from .options import Allow, Errors, Json, Language, NeededPipeline
 from .printing import printable, progress, write_json
+from .replay_buckets import replay_into_folder
 from .replay_told import replay_record, show_replay
 
 __all__ = ["replay"]
@@ -39,7 +40,8 @@ Logs = Annotated[
         metavar="LOG...",
         exists=True,
         dir_okay=False,
-        help="CSV, JSON lines, XES or CloudEvents (a JSON object a line); .gz or not",
+        help="CSV, JSON lines, XES or CloudEvents (a JSON object a line), .gz or not; or one "
+        "Parquet file of events as columns, into a folder",
     ),
 ]
 Map = Annotated[
@@ -65,13 +67,35 @@ TickTo = Annotated[
         "--tick-to", metavar="TIME", help="fire timers up to then: now, none, or ISO 8601"
     ),
 ]
+IntoFolder = Annotated[
+    str,
+    typer.Option(
+        "--into",
+        metavar="URL",
+        help="store, for example sqlite:///shop.db; with --buckets, a folder",
+    ),
+]
+Buckets = Annotated[
+    int | None,
+    typer.Option(
+        "--buckets",
+        metavar="N",
+        min=1,
+        help="fold into a folder of tables, cut into so many parts: one for every five million "
+        "events; of Parquet they can be counted",
+    ),
+]
+Processes = Annotated[
+    int,
+    typer.Option("--processes", metavar="N", min=1, help="with --buckets: how many fold at once"),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="fail when a line is bad")]
 
 
 def replay(
     logs: Logs,
     pipeline: NeededPipeline,
-    into: Into,
+    into: IntoFolder,
     log_map: Map = None,
     source: Numberer = None,
     tick_to: TickTo = "now",
@@ -79,6 +103,8 @@ def replay(
     strict: Strict = False,
     allow: Allow = None,
     language: Language = None,
+    buckets: Buckets = None,
+    processes: Processes = 1,
     json: Json = False,
 ) -> None:
     """Take logs into a board. Nothing that belongs to the past is sent.
@@ -86,10 +112,31 @@ def replay(
     A row is known again by its id, or by its content, so replaying a log twice, or one that has
     grown or was exported anew, doubles nothing. Bad lines are left out, reported by their reason;
     when most are bad, the command fails.
+
+    With --buckets, logs that are larger than memory go into a folder of tables instead of a board:
+    the same command goes on where a killed one ended, and ladderpipe report FOLDER reports on it.
     """
     until = _until(tick_to)
     found = None if log_map is None else load_map(log_map)
     ladder = loaded_pipeline(pipeline, allow)
+    if buckets is not None or logs[0].suffix == ".parquet":
+        with _errors_file(errors) as told:
+            lines = replay_into_folder(
+                logs,
+                ladder,
+                into,
+                log_map=found,
+                source=source,
+                until=until,
+                is_now=tick_to == "now",
+                buckets=buckets,
+                processes=processes,
+                errors=told,
+                json=json,
+            )
+        if any(bad > (0 if strict else good) for bad, good in lines):
+            raise typer.Exit(1)
+        return
     with Board.open(ladder, into, keys=keys_told()) as board, _errors_file(errors) as told:
         reports = _replay_all(board, logs, found, source, told)
         swept = TickReport(0, 0) if until is None else _sweep(board, until)

@@ -11,6 +11,7 @@ import attrs
 from rich.console import Console
 
 from ..board.board import Board
+from ..ladder.ladder import Ladder
 from ..logs.replay import ReplayReport
 from ..model.receipt import Outcome
 from ..model.refusals import RefusalGroup, Refusals
@@ -25,7 +26,15 @@ from .printing import (
     title_of,
 )
 
-__all__ = ["groups_together", "replay_record", "show_groups", "show_replay"]
+__all__ = [
+    "groups_together",
+    "log_record",
+    "replay_record",
+    "show_groups",
+    "show_idle",
+    "show_replay",
+    "show_times",
+]
 
 SHOWN = 20
 """How many kinds of refusals the terminal is told; --json has them all."""
@@ -47,10 +56,10 @@ def show_replay(
         counts = (report.lines, report.ignored, report.events, report.accepted, known)
         rows.add_row(printable(log.name), *(f"{n:,}" for n in (*counts, report.failed)))
     out.print(rows)
-    _show_times(out, logs, reports)
+    show_times(out, logs, reports)
     _show_outcomes(out, reports)
     _show_timers(out, board, [*(report.timers for report in reports), swept.timers])
-    _show_idle(out, board, reports)
+    show_idle(out, board.pipeline.ladder, reports)
     _show_stages(out, board, language)
     held = groups_together(reports, lambda report: report.held)
     show_groups(out, "held, and listed by ladderpipe held list URL", held)
@@ -82,7 +91,8 @@ def show_groups(out: Console, what: str, groups: Sequence[RefusalGroup]) -> None
         out.print(f"  … and {len(groups) - SHOWN:,} kinds more, in --json")
 
 
-def _show_times(out: Console, logs: Sequence[Path], reports: Sequence[ReplayReport]) -> None:
+def show_times(out: Console, logs: Sequence[Path], reports: Sequence[ReplayReport]) -> None:
+    """Print when the logs' events happened, and what is wrong with that."""
     firsts = [report.first_at for report in reports if report.first_at is not None]
     lasts = [report.last_at for report in reports if report.last_at is not None]
     if firsts and lasts:
@@ -110,9 +120,8 @@ def _show_timers(out: Console, board: Board, parts: Iterable[Mapping[str, int]])
         out.print(printable(f"timers: {', '.join(told)}"), soft_wrap=True)
 
 
-def _show_idle(out: Console, board: Board, reports: Sequence[ReplayReport]) -> None:
+def show_idle(out: Console, ladder: Ladder, reports: Sequence[ReplayReport]) -> None:
     """Tell which events moved nothing that somebody may have expected to."""
-    ladder = board.pipeline.ladder
     unfilled: Counter[tuple[str, str]] = Counter()
     undeclared: Counter[str] = Counter()
     unruled: Counter[str] = Counter()
@@ -154,14 +163,15 @@ def replay_record(
     counts = _stage_counts(board)
     return {
         "at": instant_text(board.clock.now()),
-        "logs": [_log_record(log, report) for log, report in zip(logs, reports, strict=True)],
+        "logs": [log_record(log, report) for log, report in zip(logs, reports, strict=True)],
         "stages": {stage.key: counts[stage.key] for stage in board.pipeline.stages},
         "timers": dict(swept.timers),
         "not_swept": [{"deal": f.deal, "reason": str(f.error)} for f in swept.failures],
     }
 
 
-def _log_record(log: Path, report: ReplayReport) -> dict[str, Any]:
+def log_record(log: Path, report: ReplayReport) -> dict[str, Any]:
+    """Return for machines what became of one log."""
     return {
         "log": str(log),
         "source": report.source,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import DefinitionError, StoreError
-from .loading import pipelines_in, reading_board
+from .loading import loaded_pipeline, pipelines_in, reading_board
 from .options import Allow, AsOf, Json, Name, StoredPipeline
 from .printing import console, counted, printable, progress, write_json
 
@@ -31,8 +31,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="URL",
-        help="where the deals are, for example sqlite:///shop.db, or several; with --crm, "
-        "its files",
+        help="where the deals are, for example sqlite:///shop.db, or a folder that replay "
+        "--buckets wrote, or several; with --crm, its files",
     ),
 ]
 PageFile = Annotated[
@@ -195,6 +195,11 @@ def _read(
         yield insight.read_crm(sources, crm, as_of=as_of), ()
         return
     for url in sources:
+        if Path(url).is_dir():
+            ladder = None if pipeline is None else loaded_pipeline(pipeline, allow)
+            found = insight.ReplayedFolder.open(url, ladder, allow or ())
+            yield insight.tables(found, as_of=as_of), ()
+            continue
         names = [name] if name or pipeline else pipelines_in(url)
         for one in names:
             with reading_board(url, pipeline, allow, one) as board:

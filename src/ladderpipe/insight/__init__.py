@@ -14,7 +14,7 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from ..public import publish
-from .buckets import ReplayedFolder, replay
+from .buckets import EventLog, ReplayedFolder, replay
 from .bulk import Replayed, can_replay_in_columns
 from .forecasting import Backtest, Forecast, backtest, forecast
 from .frames.crm import read_crm
@@ -44,6 +44,7 @@ from .scenarios.what_if import WhatIf, what_if
 
 __all__ = [
     "Backtest",
+    "EventLog",
     "ExportReport",
     "Forecast",
     "Problem",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ import attrs
 from ..board.board import Board
 from ..board.handle import BATCH
 from ..errors import DefinitionError
+from ..ladder.ladder import Ladder
 from ..model.event import EDITED, RESERVED, Event
 from ..model.receipt import Outcome
 from ..model.refusals import RefusalGroup, Refusals
@@ -29,7 +30,15 @@ from .row_identity import BY_CONTENT, Repeats
 from .rows import BadLine
 from .times import Times
 
-__all__ = ["ReplayReport", "known_as", "replay"]
+__all__ = [
+    "Counted",
+    "ReplayReport",
+    "known_as",
+    "meaning_of",
+    "replay",
+    "rows_taken",
+    "written_at",
+]
 
 KEPT: Final = 100
 """How many bad lines a report holds; all are counted, and told to ``on_bad_line``."""
@@ -120,26 +129,47 @@ def replay(
         DefinitionError: the file's format is unknown, or it has not the columns of the map.
         OSError: the file cannot be opened.
     """
-    found = _without_map(Path(log)) if log_map is None else log_map
-    with LogFile(log, found.layout, found.columns) as file:
-        name = known_as(log, found, source)
-        work = _Replay(board, name, str(log), on_bad_line)
-        repeats = Repeats()
+    found = meaning_of(log, log_map)
+    name = known_as(log, found, source)
+    work = _Replay(board, name, str(log), on_bad_line)
+    for _ in rows_taken(log, found, work, Repeats(), on_progress):
+        work.store()
+    return work.report(written_at(log))
+
+
+def written_at(log: Path | str) -> dt.datetime:
+    """Return when a log was written last."""
+    return dt.datetime.fromtimestamp(Path(log).stat().st_mtime, dt.UTC)
+
+
+def rows_taken(
+    log: Path | str,
+    log_map: LogMap | CloudEvents | OwnXes,
+    work: Counted,
+    repeats: Repeats,
+    on_progress: Callable[[int], None] | None,
+) -> Iterator[None]:
+    """Let *work* take a log's rows; yield whenever it holds a batch, and at the end.
+
+    Raises:
+        DefinitionError: the file's format is unknown, or it has not the columns of the map.
+        OSError: the file cannot be opened.
+    """
+    with LogFile(log, log_map.layout, log_map.columns) as file:
         for row in file:
             work.lines += 1
             if isinstance(row, BadLine):
                 work.note(row)
                 continue
-            for mapped in found.events(row, name, repeats):
+            for mapped in log_map.events(row, work.source, repeats):
                 work.take(row.number, mapped)
             if len(work.batch) >= BATCH:
-                work.store()
+                yield
             if on_progress is not None and work.lines % BATCH == 0:
                 on_progress(file.bytes_read)
-        work.store()
+        yield
         if on_progress is not None:
             on_progress(file.size)
-    return work.report(dt.datetime.fromtimestamp(Path(log).stat().st_mtime, dt.UTC))
 
 
 def known_as(
@@ -156,9 +186,17 @@ def _is_own(event_type: str) -> bool:
     return event_type == EDITED or event_type.startswith(RESERVED)
 
 
-def _without_map(log: Path) -> CloudEvents | OwnXes:
-    """Return how to read a log that says itself what its rows mean."""
-    name = log.name.lower().removesuffix(".gz")
+def meaning_of(
+    log: Path | str, log_map: LogMap | CloudEvents | None
+) -> LogMap | CloudEvents | OwnXes:
+    """Return how to read a log: by its map, or as one that says itself what its rows mean.
+
+    Raises:
+        DefinitionError: it needs a map.
+    """
+    if log_map is not None:
+        return log_map
+    name = Path(log).name.lower().removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
         raise DefinitionError(
             f"{log} needs a map that says what its columns mean: write one, or name one of "
@@ -167,18 +205,18 @@ def _without_map(log: Path) -> CloudEvents | OwnXes:
     return OwnXes() if name.endswith(".xes") else CloudEvents()
 
 
-class _Replay:
+class Counted:
     """One pass over a log: collects events into batches and counts."""
 
     def __init__(
         self,
-        board: Board,
+        ladder: Ladder,
+        now: dt.datetime,
         source: str,
         log: str,
         on_bad_line: Callable[[BadLine], None] | None,
     ) -> None:
-        self._board = board
-        self._source = source
+        self._ladder = ladder
         self._log = log
         self._on_bad_line = on_bad_line
         self._outcomes: Counter[Outcome] = Counter()
@@ -188,8 +226,9 @@ class _Replay:
         self._types: Counter[str] = Counter()
         self._timers: Counter[str] = Counter()
         self._refusals, self._held = Refusals(), Refusals()
-        self._times = Times(board.clock.now())
+        self._times = Times(now)
         self._failed = self._events = self._ignored = 0
+        self.source = source
         self.lines = 0
         self.batch: list[tuple[int, Event]] = []
 
@@ -214,26 +253,11 @@ class _Replay:
         if self._on_bad_line is not None:
             self._on_bad_line(bad)
 
-    def store(self) -> None:
-        """Give what was collected to the board."""
-        events = [event for _, event in self.batch]
-        report = self._board.handle_many(events, quiet=True, hold=True)
-        self._outcomes.update(report.outcomes)
-        self._undeclared.update(report.undeclared)
-        self._unfilled.update(report.unfilled)
-        self._timers.update(report.timers)
-        for group in report.held:
-            self._held.add(group)
-        for failure in report.failures:
-            number = self.batch[failure.position][0]
-            self.note(BadLine(number, str(failure.error)))
-        self.batch = []
-
     def report(self, written_at: dt.datetime) -> ReplayReport:
         """Return what was counted; the log was written last at *written_at*."""
-        ladder = self._board.pipeline.ladder
+        ladder = self._ladder
         return ReplayReport(
-            source=self._source,
+            source=self.source,
             lines=self.lines,
             events=self._events,
             ignored=self._ignored,
@@ -254,6 +278,35 @@ class _Replay:
             last_at=self._times.last,
             warnings=tuple(self._times.warnings(written_at)),
         )
+
+
+class _Replay(Counted):
+    """One pass over a log into a board."""
+
+    def __init__(
+        self,
+        board: Board,
+        source: str,
+        log: str,
+        on_bad_line: Callable[[BadLine], None] | None,
+    ) -> None:
+        super().__init__(board.pipeline.ladder, board.clock.now(), source, log, on_bad_line)
+        self._board = board
+
+    def store(self) -> None:
+        """Give what was collected to the board."""
+        events = [event for _, event in self.batch]
+        report = self._board.handle_many(events, quiet=True, hold=True)
+        self._outcomes.update(report.outcomes)
+        self._undeclared.update(report.undeclared)
+        self._unfilled.update(report.unfilled)
+        self._timers.update(report.timers)
+        for group in report.held:
+            self._held.add(group)
+        for failure in report.failures:
+            number = self.batch[failure.position][0]
+            self.note(BadLine(number, str(failure.error)))
+        self.batch = []
 
 
 publish("ladderpipe", ReplayReport, replay)

@@ -8,7 +8,8 @@ together (``bucketed``), and what is read of a folder (``folder``).
 
 from .assign import bucket_numbers
 from .bucketed import replay
+from .event_log import EventLog
 from .fold import fold_bucket
 from .folder import ReplayedFolder
 
-__all__ = ["ReplayedFolder", "bucket_numbers", "fold_bucket", "replay"]
+__all__ = ["EventLog", "ReplayedFolder", "bucket_numbers", "fold_bucket", "replay"]

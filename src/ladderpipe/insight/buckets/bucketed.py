@@ -23,17 +23,21 @@ from ...pipeline import Pipeline
 from .. import bulk
 from ..bulk.event_frame import EVENTS, EventSource
 from ..bulk.outcome import Replayed
+from .event_log import EventLog, named_by_count
 from .fold import fold_bucket
 from .folder import ASIDE, FOUND, ReplayedFolder
 from .manifest import MOST_BUCKETS, Folder, refusing
-from .partition import cut_log
-from .source import Content, chunks, files_of, identity_of_files, rows_of
+from .partition import cut_log, frames_of_logs
+from .source import Content, LogSource, chunks, identity_of, rows_of
 
 __all__ = ["IN_A_BUCKET", "replay"]
 
 IN_A_BUCKET: Final = 5_000_000
 """Events of a bucket where nobody says how many buckets there are: at least so many, and less than
 twice as many. Fewer than :data:`~..bulk.loading.WORTH_LOADING` would not go through the kernel."""
+
+OF_LOGS: Final = 1_000_000
+"""So many events of logs are cut together: their data is text, several times as long as columns."""
 
 BucketProgress: TypeAlias = Callable[[int, int], None]
 """Told how many buckets of how many are folded."""
@@ -52,7 +56,7 @@ def replay(
 @overload
 def replay(
     pipeline: Pipeline,
-    events: EventSource,
+    events: LogSource,
     until: dt.datetime | str | None = None,
     *,
     workers: int | None = None,
@@ -65,7 +69,7 @@ def replay(
 
 def replay(
     pipeline: Pipeline,
-    events: EventSource,
+    events: LogSource,
     until: dt.datetime | str | None = None,
     *,
     workers: int | None = None,
@@ -94,7 +98,8 @@ def replay(
             ``quantity``, ``unit_price``, ``line_title``, ``value``, ``currency``, ``owner``,
             ``company``, ``title``, ``deal_source``, ``into``, ``by``, ``reason``, and
             ``properties.<name>``), null where an event does not tell. With *into* also a folder of
-            Parquet files or a pattern of their names; an iterable is taken a part at a time.
+            Parquet files, a pattern of their names, or an :class:`EventLog`; an iterable is taken a
+            part at a time.
         until: leave out later events, and fire timers due up to and at it. Without it every
             history ends with its deal's last event.
         workers: how many threads step deals; by default one for each core.
@@ -121,6 +126,8 @@ def replay(
                 "buckets, processes and progress are of a replay into a folder: name one with "
                 "into=, or leave them out"
             )
+        if isinstance(events, EventLog):
+            raise DefinitionError("logs with a map are replayed into a folder: name one with into=")
         found = bulk.replay(pipeline, events, until, workers=workers)
         return attrs.evolve(found, pipeline=pipeline, until=limit)
     if processes < 1:
@@ -141,11 +148,10 @@ def replay(
 def _manifest(
     folder: Folder,
     pipeline: Pipeline,
-    events: EventSource,
+    events: LogSource,
     until: dt.datetime | None,
     buckets: int | None,
 ) -> dict[str, Any]:
-    files = files_of(events)
     try:
         definition = pipeline.to_dict(hooks=False)
     except DefinitionError:
@@ -158,19 +164,19 @@ def _manifest(
         "fingerprint": pipeline.fingerprint,
         "buckets": _checked(buckets, events),
         "until": None if until is None else until.isoformat(),
-        "source": None if files is None else identity_of_files(files),
+        "source": identity_of(events),
         "versions": {name: version(name) for name in ("ladderpipe", "polars")},
         "definition": definition,
     }
 
 
-def _checked(buckets: int | None, events: EventSource) -> int:
+def _checked(buckets: int | None, events: LogSource) -> int:
     if buckets is None:
         rows = rows_of(events)
         if rows is None:
             raise DefinitionError(
-                "nobody knows how many events an iterator will give: say buckets=, one for every "
-                f"{IN_A_BUCKET:,} events"
+                "nobody knows how many events an iterator or a log will give: say buckets=, one "
+                f"for every {IN_A_BUCKET:,} events"
             )
         return min(MOST_BUCKETS, max(1, rows // IN_A_BUCKET))
     if isinstance(buckets, bool) or not 1 <= buckets <= MOST_BUCKETS:
@@ -209,18 +215,16 @@ class _Run:
         self._processes = processes
         self._rows: list[int] = []
 
-    def cut(self, events: EventSource) -> None:
+    def cut(self, events: LogSource) -> None:
         """Cut the log, unless that is done; then see that it is the same log."""
         known = self._folder.cut
         self._folder.clear_parts(events=known is None)
-        content = Content() if files_of(events) is None else None
-        given = chunks(events, self._until, self._folder.spare())
+        content = Content() if identity_of(events) is None else None
         if known is None:
-            manifest = self._folder.manifest
-            assert manifest is not None
-            known = cut_log(self._folder, given, manifest["buckets"], content)
+            known = self._cut(events, content)
         elif content is not None:
-            for frame in given:
+            assert not isinstance(events, EventLog)
+            for frame in chunks(events, self._until, self._folder.spare()):
                 content.add(frame)
             if known.get("content") != content.told():
                 raise StoreError(
@@ -228,6 +232,17 @@ class _Run:
                     "those it was begun with, or name an empty folder"
                 )
         self._rows = known["rows"]
+
+    def _cut(self, events: LogSource, content: Content | None) -> dict[str, Any]:
+        manifest = self._folder.manifest
+        assert manifest is not None
+        number = manifest["buckets"]
+        if isinstance(events, EventLog):
+            with frames_of_logs(self._folder, events, self._pipeline.ladder) as (frames, logs):
+                given = chunks(frames, self._until, self._folder.spare(), OF_LOGS)
+                return cut_log(self._folder, given, number, None, logs)
+        given = chunks(events, self._until, self._folder.spare())
+        return cut_log(self._folder, given, number, content)
 
     def fold(self, progress: BucketProgress | None) -> None:
         """Fold the buckets that are not folded yet."""
@@ -300,7 +315,7 @@ def fold_into(
 def _events(parts: Sequence[Path]) -> pl.DataFrame:
     if not parts:
         return pl.DataFrame(schema=EVENTS)
-    return pl.concat([pl.read_parquet(part) for part in parts])
+    return named_by_count(pl.concat([pl.read_parquet(part) for part in parts]))
 
 
 def _write(place: Path, found: Replayed, events: int) -> None:

@@ -12,10 +12,13 @@ import attrs
 import polars as pl
 
 from ...errors import DefinitionError, PipelineChangedError, StoreError
+from ...logs.replay import ReplayReport
+from ...logs.rows import BadLine
 from ...model.clock import instant
 from ...model.history import SetAside
 from ...pipeline import Pipeline
-from .manifest import Folder
+from .event_log import from_json
+from .manifest import BAD_LINES, Folder
 
 __all__ = ["ASIDE", "FOUND", "ReplayedFolder"]
 
@@ -123,6 +126,24 @@ class ReplayedFolder:
                 "folder cannot keep it: give it to ReplayedFolder.open(…, pipeline)"
             )
         return Pipeline.from_dict(self._definition, self._allow)
+
+    @property
+    def logs(self) -> tuple[ReplayReport, ...]:
+        """What became of each file of an ``EventLog``: lines, events, what was left out and why.
+
+        What a board would say of them (outcomes, what is held) is not told.
+        """
+        return tuple(from_json(told) for told in (Folder(self.path).cut or {}).get("logs", ()))
+
+    @property
+    def bad_lines(self) -> Iterator[tuple[Path, BadLine]]:
+        """All lines of an ``EventLog`` that gave no event, each with its file."""
+        file = self.path / BAD_LINES
+        if file.exists():
+            with file.open(encoding="utf-8") as lines:
+                for line in lines:
+                    path, number, reason = json.loads(line)
+                    yield Path(path), BadLine(number, reason)
 
     @property
     def moves(self) -> pl.LazyFrame:

@@ -21,9 +21,10 @@ import polars as pl
 
 from ...errors import StoreError
 
-__all__ = ["MANIFEST", "MOST_BUCKETS", "SCHEMA", "Folder", "refusing"]
+__all__ = ["BAD_LINES", "MANIFEST", "MOST_BUCKETS", "SCHEMA", "Folder", "refusing"]
 
 MANIFEST: Final = "replay.json"
+BAD_LINES: Final = "bad-lines.jsonl"
 SCHEMA: Final = "ladderpipe bucketed replay, 1"
 """What a manifest of ours begins with; the number grows when the files change."""
 

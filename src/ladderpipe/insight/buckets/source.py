@@ -12,7 +12,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -21,8 +21,12 @@ import polars.selectors as cs
 from ...errors import InvalidEventError
 from ...model.event import Event
 from ..bulk.event_frame import EventSource, read_events
+from .event_log import EventLog
 
-__all__ = ["CHUNK", "Content", "chunks", "files_of", "identity_of_files", "rows_of"]
+__all__ = ["CHUNK", "Content", "LogSource", "chunks", "files_of", "identity_of", "rows_of"]
+
+LogSource: TypeAlias = "EventSource | EventLog"
+"""What a replay into a folder takes."""
 
 CHUNK: Final = 4_000_000
 """So many events are cut together."""
@@ -34,12 +38,14 @@ _TAIL: Final = 1 << 16
 """Bytes at a file's end that are part of what it is known by: of Parquet, its footer."""
 
 
-def files_of(source: EventSource) -> list[Path] | None:
-    """Return the Parquet files that *source* names; ``None`` if it is no name of files.
+def files_of(source: LogSource) -> list[Path] | None:
+    """Return the files that *source* names; ``None`` if it is no name of files.
 
     Raises:
         FileNotFoundError: there is none.
     """
+    if isinstance(source, EventLog):
+        return list(source.paths)
     if not isinstance(source, str | Path):
         return None
     path = Path(source)
@@ -56,9 +62,16 @@ def files_of(source: EventSource) -> list[Path] | None:
     return found
 
 
-def identity_of_files(files: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return what files are known by, wherever they lie: name, size and the end of their bytes."""
-    return [_identity(path) for path in files]
+def identity_of(source: LogSource) -> list[Any] | None:
+    """Return what files are known by, wherever they lie: name, size and the end of their bytes.
+
+    ``None`` of a source that is no files. Of logs with a map, the map is part of it.
+    """
+    files = files_of(source)
+    if files is None:
+        return None
+    meaning = [source.known_by()] if isinstance(source, EventLog) else []
+    return [*map(_identity, files), *meaning]
 
 
 def _identity(path: Path) -> dict[str, Any]:
@@ -69,8 +82,10 @@ def _identity(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": size, "end": end}
 
 
-def rows_of(source: EventSource) -> int | None:
+def rows_of(source: LogSource) -> int | None:
     """Return how many events *source* holds, as far as that can be told without reading them."""
+    if isinstance(source, EventLog):
+        return None
     files = files_of(source)
     if files is not None:
         return int(pl.scan_parquet(files).select(pl.len()).collect().item())

@@ -31,8 +31,10 @@ def coded(series: pl.Series) -> tuple[Numbers, pl.Series]:
         places = pl.Series(np.arange(len(distinct), dtype=np.int32))
         found = series.replace_strict(distinct, places, default=None, return_dtype=pl.Int32)
         return found.fill_null(-1).to_numpy(), distinct
+    # What is looked up all over a column takes much longer in many pieces.
+    numbered = numbered.rechunk()
     codes = _without_gaps(numbered.to_physical().cast(pl.UInt32))
-    return codes, _one_of_each(series, codes)
+    return codes, _one_of_each(numbered, codes)
 
 
 def _without_gaps(physical: pl.Series) -> Numbers:
@@ -49,11 +51,10 @@ def _without_gaps(physical: pl.Series) -> Numbers:
     return places.take(filled)
 
 
-def _one_of_each(series: pl.Series, codes: Numbers) -> pl.Series:
+def _one_of_each(numbered: pl.Series, codes: Numbers) -> pl.Series:
     rows = np.zeros(int(codes.max()) + 2, np.uint32)
     rows[codes] = np.arange(len(codes), dtype=np.uint32)
-    # What is looked up all over a column takes much longer in many pieces.
-    return series.rechunk().gather(pl.Series(rows[:-1])).cast(pl.String)
+    return numbered.gather(pl.Series(rows[:-1])).cast(pl.String)
 
 
 def amounts(series: pl.Series, places: int, largest: int = LARGEST) -> tuple[Ints, Flags]:

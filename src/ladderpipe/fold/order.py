@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from operator import attrgetter, lt
+from itertools import islice
+from operator import lt
 from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import EventConflictError
@@ -15,8 +16,6 @@ from ..model.event import PHASE_TIMER, TOLD, Event, phase_of
 __all__ = ["Cause", "OrderKey", "in_order", "order_key"]
 
 OrderKey: TypeAlias = "tuple[dt.datetime, int, int, int, str, str]"
-
-_at, _deal, _id = map(attrgetter, ("at", "deal", "id"))
 
 
 def order_key(ladder: Ladder, event: Event) -> OrderKey:
@@ -33,18 +32,18 @@ def in_order(ladder: Ladder, events: Iterable[Event]) -> list[Event]:
         ValueError: the events belong to several deals.
     """
     found = list(events)
-    deals = set(map(_deal, found))
+    deals = {event.deal for event in found}
     if len(deals) > 1:
         raise ValueError(
             f"these events belong to {len(deals)} deals, and fold takes one deal's: "
             "use replay(events) for many"
         )
-    if len(set(map(_id, found))) < len(found):
+    if len({event.id for event in found}) < len(found):
         found = _without_duplicates(found)
-    instants = list(map(_at, found))
-    if all(map(lt, instants, instants[1:])):
+    instants = [event.at for event in found]
+    if all(map(lt, instants, islice(instants, 1, None))):
         return found  # as a deal's events mostly come
-    found.sort(key=_at)
+    found.sort(key=lambda event: event.at)
     start = 0
     for end in range(1, len(found) + 1):
         if end == len(found) or found[end].at != found[start].at:

@@ -7,7 +7,6 @@ one had never been told (S13).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from ..model.event import BASELINE, WITHDRAW, Event, Identity, named_by
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     import datetime as dt
 
 __all__ = ["NOTHING", "Standing", "is_told", "standing"]
-
-_type = attrgetter("type")
 
 NOTHING: Final[Mapping[Identity, Event]] = {}
 """Shared by all deals of which nothing was taken back, as nearly all are."""
@@ -50,7 +47,7 @@ def standing(ordered: Sequence[Event]) -> Standing:
     One counts unless a later one that counts names it.
     """
     found = Standing(ordered)
-    if WITHDRAW not in map(_type, ordered):
+    if WITHDRAW not in {event.type for event in ordered}:
         return found
     told = {event.identity: event for event in ordered}
     baselines = in_turn(ordered)

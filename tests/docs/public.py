@@ -21,6 +21,7 @@ PACKAGES: Final = (
     "ladderpipe.sqlalchemy",
     "ladderpipe.stores",
     "ladderpipe.templates",
+    "ladderpipe.temporal",
     "ladderpipe.testing",
     "ladderpipe.web",
 )

@@ -28,7 +28,7 @@ from .session import Session
 from .stale import Apart
 from .unit import Unit
 
-__all__ = ["deliver", "register"]
+__all__ = ["deliver", "heed", "postpone", "register", "settle_once"]
 
 BATCH: Final = 100
 AT_ONCE: Final = 8
@@ -246,7 +246,7 @@ def _deliver_one(
 ) -> EffectState | Delayed | None:
     """Deliver what was claimed; return what became of it, ``None`` if another worker has it."""
     if isinstance(found, LadderError):
-        return _postpone(session, effect, found)
+        return postpone(session, effect, found)
     if not isinstance(found, Claim):
         return found
     try:
@@ -258,7 +258,7 @@ def _deliver_one(
         state = EffectState.DEAD if last else EffectState.PENDING
         return _settle(session, found, state, error)
     if isinstance(answer, Later | Drop):
-        return session.retried(functools.partial(_heed, session, found, answer))
+        return session.retried(functools.partial(heed, session, found, answer))
     if queue.goes_on:
         # What fails is the next one's, or is told when this one is settled by itself.
         with contextlib.suppress(Exception):
@@ -266,7 +266,7 @@ def _deliver_one(
     return _settle(session, found, EffectState.DELIVERED, None)
 
 
-def _heed(session: Session, taken: Claim, answer: Later | Drop) -> EffectState | Delayed | None:
+def heed(session: Session, taken: Claim, answer: Later | Drop) -> EffectState | Delayed | None:
     """Do as a handler answered."""
     with session.writing() as unit:
         if isinstance(answer, Drop):
@@ -281,7 +281,8 @@ def _settle(
     if error is not None:
         session.observer.delivery_failed(taken.delivery, state, error)
     try:
-        return session.retried(functools.partial(_settle_once, session, taken, state, error))
+        why = None if error is None else words(error)
+        return session.retried(functools.partial(settle_once, session, taken, state, why))
     except Exception as failure:
         go_on_or_raise(session, failure)
         # It is tried again when the lease ends.
@@ -289,9 +290,10 @@ def _settle(
         return None
 
 
-def _settle_once(
-    session: Session, taken: Claim, state: EffectState, error: Exception | None
+def settle_once(
+    session: Session, taken: Claim, state: EffectState, error: str | None
 ) -> EffectState | None:
+    """Note what became of a claim, if nobody else has it; what failed is tried again later."""
     delivery = taken.delivery
     ready_at: dt.datetime | None = None
     with session.writing() as unit:
@@ -301,13 +303,13 @@ def _settle_once(
             delivery.key,
             state.value,
             ready_at,
-            None if error is None else words(error),
+            error,
             taken.lease,
         )
     return state if held else None
 
 
-def _postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
+def postpone(session: Session, seen: EffectRow, error: LadderError) -> EffectState | None:
     """Put off an effect whose deal cannot be brought up to date, as long as its sweep is."""
     session.observer.claim_failed(seen, error)
     try:

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import StoreError
@@ -59,6 +59,22 @@ class MemoryStore:
     def __init__(self) -> None:
         self._tables = Tables()
         self._lock = threading.RLock()
+
+    def dump(self) -> dict[str, Any]:
+        """Return all that it holds as JSON values, for :meth:`load`."""
+        with self._lock:
+            return self._tables.to_json()
+
+    @classmethod
+    def load(cls, told: Mapping[str, Any]) -> MemoryStore:
+        """Return a store that holds what :meth:`dump` wrote, as it was.
+
+        Raises:
+            StoreError: it did not write this.
+        """
+        store = cls()
+        store._tables = Tables.from_json(told)
+        return store
 
     @contextlib.contextmanager
     def transaction(self, write: bool = True) -> Iterator[MemoryTransaction]:

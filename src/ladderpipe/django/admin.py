@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from typing import Any, ClassVar, Final
 
@@ -10,6 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +21,7 @@ from .boards import get_boards
 from .models import Deal
 from .moves import Way, move_all, move_one, ways_of_all, ways_of_one
 from .timeline import timeline
+from .words import amount, field, pipeline_title, refusal, stage_title
 
 __all__ = ["DealAdmin"]
 
@@ -39,7 +43,8 @@ class StageFilter(admin.SimpleListFilter):
         return [
             (
                 f"{board.pipeline.name}:{stage.key}",
-                f"{f'{board.pipeline.title}: ' if len(boards) > 1 else ''}{stage.title} "
+                f"{f'{pipeline_title(board.pipeline)}: ' if len(boards) > 1 else ''}"
+                f"{stage_title(stage)} "
                 f"({counts.get((board.pipeline.name, stage.key), 0)})",
             )
             for board in boards
@@ -84,7 +89,7 @@ class StatusFilter(admin.SimpleListFilter):
 class DealAdmin(admin.ModelAdmin):
     """Lists deals and moves them; their rows are nobody's to edit."""
 
-    list_display = ("shown_title", "stage_title", "worth", "owner", "entered_at", "due_at")
+    list_display = ("shown_title", "stage_title", "worth", "owner", "since", "due")
     list_filter = (StageFilter, StatusFilter, "owner", "pipeline")
     search_fields = ("search__text",)
     list_per_page = 50
@@ -104,12 +109,27 @@ class DealAdmin(admin.ModelAdmin):
     @admin.display(description=_("stage"), ordering="stage")
     def stage_title(self, deal: Deal) -> str:
         """Return the title of the stage that a deal is in."""
-        return str(deal.stage_now.title)
+        return deal.stage_title
 
     @admin.display(description=_("value"), ordering="units")
     def worth(self, deal: Deal) -> str:
         """Return what a deal is worth."""
-        return "" if deal.value is None else f"{deal.value} {deal.currency or ''}".rstrip()
+        return amount(deal.value, deal.currency)
+
+    @admin.display(description=_("in this stage since"), ordering="entered_at")
+    def since(self, deal: Deal) -> str:
+        """Return since when a deal is in its stage, briefly, so that the list is not too wide."""
+        return _briefly(deal.entered_at)
+
+    @admin.display(description=_("next timer"), ordering="due_at")
+    def due(self, deal: Deal) -> str:
+        """Return when something happens to a deal by itself."""
+        return _briefly(deal.due_at)
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        """Show the list under a title in which Django need not guess a word's gender."""
+        titled = {"title": self.opts.verbose_name_plural.capitalize(), **(extra_context or {})}
+        return super().changelist_view(request, titled)
 
     def has_add_permission(self, request: Any) -> bool:
         """Return ``False``: events open deals."""
@@ -151,6 +171,8 @@ class DealAdmin(admin.ModelAdmin):
             "opts": self.opts,
             "deal": deal,
             "record": deal.record,
+            "properties": {field(name): told for name, told in deal.record.properties.items()},
+            "worth": amount(deal.value, deal.currency),
             "ways": ways_of_one(deal, by) if may else [],
             "request_id": uuid.uuid4().hex,
             "timeline": timeline(deal),
@@ -164,7 +186,7 @@ class DealAdmin(admin.ModelAdmin):
         try:
             said = move_one(deal, request.POST, request.user.get_username())
         except LadderError as error:
-            messages.error(request, str(error))
+            messages.error(request, refusal(error))
         else:
             self.log_change(request, deal, said)
             messages.success(request, said)
@@ -199,3 +221,7 @@ class DealAdmin(admin.ModelAdmin):
             "request_id": uuid.uuid4().hex,
         }
         return TemplateResponse(request, "ladderpipe/admin/move.html", context)
+
+
+def _briefly(at: dt.datetime | None) -> str:
+    return "" if at is None else date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")

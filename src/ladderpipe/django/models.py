@@ -15,6 +15,7 @@ from ..errors import StoreError
 from ..model.stage import Stage
 from .boards import DjangoBoard, get_board
 from .fields import InstantField, JsonField, ReadInstantField
+from .words import stage_title
 
 __all__ = ["Deal", "Document", "Effect", "Event", "Move", "Pipeline", "Search", "Visit"]
 
@@ -133,6 +134,11 @@ class Deal(ReadModel):
     def stage_now(self) -> Stage:
         """The stage it is in, with title and status."""
         return self.board.pipeline.stage(self.stage)
+
+    @property
+    def stage_title(self) -> str:
+        """The title of that stage, in the reader's language."""
+        return stage_title(self.stage_now)
 
     def moves(self) -> Any:
         """Return its moves, from the first."""

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from ..model.stage import Stage
 from .models import Deal
+from .words import field, refusal, stage_title
 
 __all__ = ["Way", "move_all", "move_one", "ways_of_all", "ways_of_one"]
 
@@ -30,9 +31,14 @@ class Way:
     count: int = 1
 
     @property
+    def title(self) -> str:
+        """What the stage is called."""
+        return stage_title(self.into)
+
+    @property
     def fields(self) -> list[tuple[str, str]]:
         """What a form asks for: the name of each field, and what it is called."""
-        return [(PROPERTY + name, name.replace("_", " ")) for name in self.missing]
+        return [(PROPERTY + name, field(name)) for name in self.missing]
 
 
 def ways_of_one(deal: Deal, by: str) -> list[Way]:
@@ -88,7 +94,7 @@ def move_all(
         properties=_properties(told),
         id=told.get("request_id") or None,
     )
-    refused = {failure.position: str(failure.error) for failure in report.failures}
+    refused = {failure.position: refusal(failure.error) for failure in report.failures}
     into = board.pipeline.stage(told["into"])
     moved = [
         (deal, _said(stage, into))
@@ -108,5 +114,5 @@ def _properties(told: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _said(before: Stage, after: Stage) -> str:
-    told = {"before": before.title, "after": after.title}
+    told = {"before": stage_title(before), "after": stage_title(after)}
     return str(gettext("Moved from %(before)s to %(after)s.") % told)

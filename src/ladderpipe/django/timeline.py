@@ -9,8 +9,10 @@ import attrs
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from ..model.delivery import EffectState
 from ..model.event import BASELINE, BY_HAND, EDITED, OVERRIDE, TOLD, WITHDRAW
 from .models import Deal, Effect, Move
+from .words import STATES, stage_title
 
 __all__ = ["Entry", "timeline"]
 
@@ -70,7 +72,7 @@ def timeline(deal: Deal) -> list[Entry]:
 
 
 def _passage(deal: Deal, move: Move) -> str:
-    stages = {stage.key: stage.title for stage in deal.board.pipeline.stages}
+    stages = {stage.key: stage_title(stage) for stage in deal.board.pipeline.stages}
     into = stages.get(move.into_stage, move.into_stage)
     if move.out_of is None:
         return str(gettext("opened in %(into)s") % {"into": into})
@@ -81,6 +83,5 @@ def _of_effect(effect: Effect) -> Entry:
     named = effect.payload.get("title") or effect.payload.get("template") or ""
     what = f"{effect.name}: {named}" if named else str(effect.name)
     whose = effect.owner or ""
-    return Entry(
-        effect.due_at, "effect", f"{what} ({effect.state})", whose, note=effect.error or ""
-    )
+    state = STATES[EffectState(effect.state)]
+    return Entry(effect.due_at, "effect", f"{what} ({state})", whose, note=effect.error or "")

@@ -6,11 +6,16 @@ from django.db import transaction
 
 from ladderpipe import Pipeline, Stage, after, by_hand, on
 
-new = Stage("new", title="New")
-offer = Stage("offer", title="Offer sent", probability=0.5, requires=["amount"])
-won = Stage("won", title="Won", status="won")
-cold = Stage("cold", title="Gone cold", status="abandoned")
-lost = Stage("lost", title="Lost", status="lost", requires=["loss_reason"])
+new = Stage("new", title={"en": "New", "it": "Nuova"})
+offer = Stage(
+    "offer",
+    title={"en": "Offer sent", "it": "Offerta inviata"},
+    probability=0.5,
+    requires=["amount"],
+)
+won = Stage("won", title={"en": "Won", "it": "Vinta"}, status="won")
+cold = Stage("cold", title={"en": "Gone cold", "it": "Raffreddata"}, status="abandoned")
+lost = Stage("lost", title={"en": "Lost", "it": "Persa"}, status="lost", requires=["loss_reason"])
 
 leads = Pipeline(
     "leads",

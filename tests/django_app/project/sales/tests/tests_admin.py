@@ -251,7 +251,27 @@ class Italian(TestCase):
         tell("lead")
         BOARD.move("d", "offer", by="carla", properties={"amount": 1})
         shown = self.client.get(page(), headers={"accept-language": "it"})
-        for words in ("Sposta in Lost", "Cronologia", "spostata a mano", "in questa fase dal"):
+        for words in (
+            *("Sposta in Persa", "Cronologia", "spostata a mano", "in questa fase dal"),
+            *("Motivo della perdita", "Nuova → Offerta inviata"),
+        ):
             self.assertContains(shown, words)
         listed = self.client.get(reverse(LIST), headers={"accept-language": "it"})
-        self.assertContains(listed, "Sposta le trattative selezionate")
+        for words in (
+            *("Sposta le trattative selezionate", "Offerta inviata (1)", "<h1>Trattative</h1>"),
+        ):
+            self.assertContains(listed, words)
+
+    def test_what_is_refused_and_what_became_of_mails_is_said_in_it(self):
+        self.client.force_login(User.objects.create_superuser("carla"))
+        BOARD.handle(event("lead", value="18400.5", currency="EUR"))
+        italian = {"headers": {"accept-language": "it"}, "follow": True}
+        refused = self.client.post(page(), {"into": "lost"}, **italian)
+        self.assertContains(refused, "Per “Persa” serve: Motivo della perdita.")
+        self.assertContains(refused, "18.400,5 EUR")
+        selected = [Deal.objects.get().pk]
+        told = {"action": "move_deals", "_selected_action": selected, "into": "lost"}
+        refused = self.client.post(reverse(LIST), told, **italian)
+        self.assertContains(refused, "Per “Persa” serve: Motivo della perdita.")
+        tell("order")
+        self.assertContains(self.client.get(page(), **italian), "cart-reminder (da inviare)")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard
     from .board.board import Board
+    from .board.chain import Chain, ChainExtension
+    from .board.chain_check import ChainReport
     from .board.clock_watch import ClockDifference
     from .board.findings import Health, HealthFinding
     from .board.forget import ForgetReport
@@ -95,6 +97,9 @@ __all__ = [
     "Cart",
     "CartDraft",
     "CartLine",
+    "Chain",
+    "ChainExtension",
+    "ChainReport",
     "Change",
     "Changes",
     "Clock",
@@ -244,6 +249,9 @@ _HOMES = {
     "Pipeline": ".pipeline",
     "PostgresStore": ".stores",
     "Published": ".board.publish",
+    "Chain": ".board.chain",
+    "ChainExtension": ".board.chain",
+    "ChainReport": ".board.chain_check",
     "Purpose": ".model.stage",
     "Reason": ".fold.explain",
     "Receipt": ".model.receipt",

@@ -147,6 +147,10 @@ PANELS: Final = {
             "Fold every deal again from its stored events and compare; writes nothing unless told "
             "to.",
         ),
+        "chain": Command(
+            "chain",
+            "Show how far the hash chain over a pipeline's events goes, and its head, to be noted.",
+        ),
         "import": Command(
             "import_deals",
             "Bring deals over from another system: their past as it was, your rules from now on.",

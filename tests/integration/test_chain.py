@@ -22,10 +22,12 @@ from ladderpipe import AsyncBoard, Board, Event, SqliteStore, verify
 from ladderpipe.board import chain as chain_room
 from ladderpipe.board.links import Header, leaf_of
 from ladderpipe.errors import CursorError
-from ladderpipe.stores import MariadbStore, PostgresStore
+from ladderpipe.stores import MariadbStore, PostgresStore, seal
 from ladderpipe.stores.memory_chain import MemoryChains
+from ladderpipe.stores.sealed.renewal import seal_deal
 from ladderpipe.stores.sql_chain import SqlChains
-from tests.shops import HOUR, Shop, contents, lead_ladder
+from tests.keyrings import MemoryRing
+from tests.shops import HOUR, START, Shop, contents, lead_ladder
 
 EMAIL = "ada@example.com"
 LATER = dt.timedelta(days=1)
@@ -335,6 +337,118 @@ def test_a_link_of_which_all_is_gone_keeps_only_its_header(shop: Shop) -> None:
         headers = [Header.of(link.header) for link in transaction.links(number, 0, 9)]
     assert [(header.added, header.events) for header in headers] == [(2, 2), (1, 3), (0, 1)]
     assert_agrees(shop.board, first, head)
+
+
+# -- in a sealed store --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ring() -> MemoryRing:
+    return MemoryRing()
+
+
+def sealed(path: Path, ring: MemoryRing, start: str = START) -> Shop:
+    return Shop(lead_ladder(), seal(SqliteStore(path), ring), start)
+
+
+def raw_salts(path: Path) -> list[bytes]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return [salt for (salt,) in connection.execute("SELECT salt FROM ladder_salts")]
+
+
+def test_a_sealed_store_seals_its_salts_and_chains_what_events_say(
+    tmp_path: Path, ring: MemoryRing
+) -> None:
+    path, backup = tmp_path / "deals.db", tmp_path / "backup.db"
+    shop = sealed(path, ring)
+    shop.tell("lead", contact={"email": EMAIL})
+    shop.tell("lead", "other")
+    heads = [extended(shop.board)]
+    assert all(len(salt) > 100 for salt in raw_salts(path)), "they are worth nothing without keys"
+    number = shop.board._session.number
+    with shop.store.transaction(write=False) as transaction:
+        ((event, recorded_at),) = transaction.events(1)
+        (leaf,) = transaction.leaves_of([1])[1]
+    assert event.data["contact"] == {"email": EMAIL}
+    assert leaf_of(salts(shop)[1], "leads", event, recorded_at) == leaf.leaf
+    with (
+        contextlib.closing(sqlite3.connect(path)) as one,
+        contextlib.closing(sqlite3.connect(backup)) as other,
+    ):
+        one.backup(other)
+    shop.wait(1)
+    shop.board.forget(email=EMAIL)
+    assert_agrees(shop.board, *heads)
+    heads.append(extended(shop.board))
+    assert assert_agrees(shop.board, *heads).forgotten == 1
+    shop.tell("call", "other")
+    shop.tell("call")
+    heads.append(extended(shop.board))
+    assert_agrees(shop.board, *heads)
+    shop.store.close()
+
+    older = sealed(backup, ring, "2026-01-07T09:00:00Z")
+    with older.store.transaction(write=False) as transaction:
+        assert list(transaction.salts([1, 2])) == [2], "nobody can try what the leaf was"
+        assert len(transaction.leaves_of([1])[1]) == 1
+    older.tell("call", "other")
+    assert older.board.extend_chain().events == 1
+    (found,) = verify(older.board).differences
+    assert found.deal == "d"
+    assert "is not in the ring of keys" in found.what
+    assert older.board._session.number == number
+    older.store.close()
+
+
+def test_events_that_do_not_open_any_more_keep_no_others_from_the_chain(
+    tmp_path: Path, ring: MemoryRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_room, "MOST", 2)
+    shop = sealed(tmp_path / "deals.db", ring)
+    shop.tell("call", "waits", contact={"email": EMAIL})
+    gone = [name for name in ring.keys if not name.startswith("secret")]
+    for n in range(4):
+        shop.tell("call", "waits", hours=-n - 1)
+    ring.destroy(gone)
+    shop.store.close()
+    again = sealed(tmp_path / "deals.db", ring)
+    for n in range(5):
+        again.tell("lead", f"d{n}")
+    extended(again.board)
+    report = verify(again.board)
+    assert report.chain is not None
+    assert (report.chain.events, [found.deal for found in report.differences]) == (5, ["waits"])
+    again.store.close()
+
+
+def test_a_deal_that_gets_another_key_keeps_its_salt(tmp_path: Path, ring: MemoryRing) -> None:
+    path = tmp_path / "deals.db"
+    plain = Shop(lead_ladder(), SqliteStore(path))
+    plain.tell("lead", contact={"email": EMAIL})
+    plain.tell("order")
+    heads = [extended(plain.board)]
+    assert [len(salt) for salt in raw_salts(path)] == [16]
+    plain.store.close()
+
+    shop = sealed(path, ring)
+    seal_all(shop)
+    assert [len(salt) for salt in raw_salts(path)] == [108]
+    assert_agrees(shop.board, *heads)
+    shop.board.archive(before=shop.clock.now() + LATER, to=tmp_path / "a.jsonl")
+    shop.board.restore(tmp_path / "a.jsonl")
+    heads.append(extended(shop.board))
+    assert_agrees(shop.board, *heads)
+    shop.board.forget(email=EMAIL)
+    heads.append(extended(shop.board))
+    assert_agrees(shop.board, *heads)
+    shop.store.close()
+
+
+def seal_all(shop: Shop) -> None:
+    with shop.store.transaction() as transaction:
+        for stored, _ in transaction.every_deal(shop.board._session.number, 0, 10):
+            transaction.load_by_id(stored.id)
+            assert seal_deal(transaction, shop.board._session.number, stored.id, shop.clock.now())
 
 
 # -- heads --------------------------------------------------------------------------------------

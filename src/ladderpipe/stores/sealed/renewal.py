@@ -118,6 +118,7 @@ def _resealed(
     stored, document = pair
     former = {key_of_document(document), key_of_text(stored.customer)}
     former |= _resealed_events(transaction, pipeline, deal, stored.deal, key)
+    former.add(transaction.reseal_salt(deal, key))
     for effect in inner.effects(pipeline, deal, None):
         former |= _resealed_effect(transaction, effect, key)
     points = inner.checkpoints(deal)

@@ -92,9 +92,10 @@ $(LOCALSTRIPE): requirements/shops.txt $(TOOLS)
 SPARK := .spark
 
 .PHONY: test-spark
-test-spark: $(DEV) $(SPARK)/.installed ## run the tests on Spark
+test-spark: $(DEV) $(SPARK)/.installed ## check the types against Spark's, and run the tests on it
 	@command -v java >/dev/null || { $(FROM_DEBIAN) default-jre-headless >/dev/null; } || \
 	    { echo "Spark runs on Java 17 or later: install one" >&2; exit 1; }
+	PYTHONPATH=$(abspath $(SPARK)) $(BIN)/mypy src/ladderpipe/spark
 	PYTHONPATH=$(abspath $(SPARK)) LADDERPIPE_SPARK=yes $(BIN)/python -m pytest tests/on_spark $(PYTEST_ARGS)
 
 $(SPARK)/.installed: requirements/spark.txt $(TOOLS)

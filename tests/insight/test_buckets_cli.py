@@ -70,6 +70,17 @@ def test_reports_of_a_folder(capsys: pytest.CaptureFixture[str]):
     assert "on 2 deals" in capsys.readouterr().out
 
 
+def test_what_if_of_a_folder(capsys: pytest.CaptureFixture[str]):
+    assert bulk() == 0
+    capsys.readouterr()
+    assert main(["what-if", "out", *LADDER, "--json"]) == 0
+    told = printed(capsys)
+    assert {row["status_after"]: row["deals"] for row in told["outcomes"]} == {
+        "abandoned": 1,
+        "won": 1,
+    }
+
+
 def test_what_is_refused(capsys: pytest.CaptureFixture[str]):
     assert bulk(into="sqlite:///shop.db") == 2
     assert "--into names a folder" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,18 +57,29 @@ def what_if(
 ) -> None:
     """Show what the recorded events would have come to on a changed ladder; writes nothing.
 
+    URL is a store, or a folder that replay --buckets wrote.
+
     How customers would have reacted to it, nobody can know: the events are those that came.
     """
     from .. import insight
 
     changed = loaded_pipeline(pipeline, allow)
-    with reading_board(url, present, allow, name) as board, progress() as bar:
+    with contextlib.ExitStack() as stack:
+        source: Any
+        if Path(url).is_dir():
+            ladder = None if present is None else loaded_pipeline(present, allow)
+            source = insight.ReplayedFolder.open(url, ladder, allow or ())
+            called = source.pipeline
+        else:
+            source = stack.enter_context(reading_board(url, present, allow, name))
+            called = source.pipeline.name
+        bar = stack.enter_context(progress())
         found = insight.what_if(
-            board,
+            source,
             changed,
             renamed=_renames(renamed or []),
             as_of=as_of,
-            progress=_shown_on(bar, board.pipeline.name),
+            progress=_shown_on(bar, called),
         )
     if json:
         write_json(_record(found))

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, overload
 
 import attrs
-import polars as pl
 
 from ...errors import DefinitionError, StoreError
 from ...model.clock import instant
 from ...pipeline import Pipeline
 from .. import bulk
-from ..bulk.event_frame import EVENTS, EventSource
+from ..bulk.event_frame import EventSource
 from ..bulk.outcome import Replayed
-from .event_log import EventLog, named_by_count
+from .event_log import EventLog
 from .fold import fold_bucket
-from .folder import ASIDE, FOUND, ReplayedFolder
+from .folder import ASIDE, FOUND, ReplayedFolder, cut_events
 from .manifest import MOST_BUCKETS, Folder, refusing
 from .partition import cut_log, frames_of_logs
 from .source import Content, LogSource, chunks, identity_of, rows_of
@@ -301,7 +300,7 @@ def fold_into(
         StoreError: its events are not those that were cut, or the disk is full.
     """
     folder = Folder(path)
-    events = _events(folder.parts_of(number))
+    events = cut_events(folder, number)
     if events.height != rows:
         raise StoreError(
             f"bucket {number} of {path} holds {events.height:,} events, and {rows:,} were cut into "
@@ -310,12 +309,6 @@ def fold_into(
     found = fold_bucket(pipeline, events, until, workers=workers)
     with refusing(path):
         folder.put(number, lambda place: _write(place, found, rows))
-
-
-def _events(parts: Sequence[Path]) -> pl.DataFrame:
-    if not parts:
-        return pl.DataFrame(schema=EVENTS)
-    return named_by_count(pl.concat([pl.read_parquet(part) for part in parts]))
 
 
 def _write(place: Path, found: Replayed, events: int) -> None:

@@ -17,10 +17,11 @@ from ...logs.rows import BadLine
 from ...model.clock import instant
 from ...model.history import SetAside
 from ...pipeline import Pipeline
-from .event_log import from_json
+from ..bulk.event_frame import EVENTS
+from .event_log import from_json, named_by_count
 from .manifest import BAD_LINES, Folder
 
-__all__ = ["ASIDE", "FOUND", "ReplayedFolder"]
+__all__ = ["ASIDE", "FOUND", "ReplayedFolder", "cut_events"]
 
 FOUND = "found.json"
 ASIDE = "aside.jsonl"
@@ -168,6 +169,22 @@ class ReplayedFolder:
                 for line in file:
                     yield SetAside.from_dict(json.loads(line))
 
+    def events_of(self, number: int) -> pl.DataFrame:
+        """Return the events that were cut into a bucket, as they were told.
+
+        Raises:
+            StoreError: the folder ``events`` was removed.
+        """
+        folder = Folder(self.path)
+        rows = (folder.cut or {"rows": [0] * self.buckets})["rows"][number]
+        events = cut_events(folder, number)
+        if events.height != rows:
+            raise StoreError(
+                f"{self.path} holds the tables of bucket {number} and not all of its events any "
+                "more: replay the log into another folder"
+            )
+        return events
+
     def _scan(self, table: str) -> pl.LazyFrame:
         folder = Folder(self.path)
         return pl.scan_parquet(
@@ -176,6 +193,14 @@ class ReplayedFolder:
 
     def __repr__(self) -> str:
         return f"<ReplayedFolder {str(self.path)!r} of {self.pipeline!r}: {self.events:,} events>"
+
+
+def cut_events(folder: Folder, number: int) -> pl.DataFrame:
+    """Return the events of a bucket that are in its files, in the order of the log."""
+    parts = folder.parts_of(number)
+    if not parts:
+        return pl.DataFrame(schema=EVENTS)
+    return named_by_count(pl.concat([pl.read_parquet(part) for part in parts]))
 
 
 def _found(folder: Folder, number: int) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -16,7 +17,9 @@ from ...fold.draft import Draft
 from ...fold.fold import run
 from ...model.event import BASELINE, BY_HAND, OVERRIDE, Event
 from ...pipeline import Pipeline
+from ..buckets.folder import ReplayedFolder
 from ..bulk import replay
+from ..bulk.fallback import events_of
 from ..bulk.outcome import FINAL, MOVES, Replayed, visits_of
 from ..frames.apart import why_unreadable
 from ..frames.from_board import Progress
@@ -25,7 +28,7 @@ from ..frames.schema import VISITS
 from ..frames.table_builder import Columns
 from ..frames.tables import Problem
 
-__all__ = ["Side", "Sides", "fold_twice"]
+__all__ = ["Side", "Sides", "fold_buckets_twice", "fold_twice"]
 
 BATCH: Final = 50_000
 """Events that are folded together."""
@@ -103,6 +106,33 @@ def fold_twice(
             for recorded in page:
                 folding.take(recorded)
         return folding.sides(walk.removed, walk.problems)
+
+
+def fold_buckets_twice(
+    found: ReplayedFolder,
+    changed: Pipeline,
+    renamed: Mapping[str, str],
+    as_of: dt.datetime,
+    progress: Progress | None,
+) -> Iterator[Sides]:
+    """Fold the events that a replay's folder keeps over its own ladder and over *changed*."""
+    present = found.ladder()
+    for number in range(found.buckets):
+        folding = _Folding(present, changed, renamed, as_of)
+        for recorded in _recorded(found.events_of(number)):
+            folding.take(recorded)
+        yield folding.sides(0, ())
+        if progress is not None:
+            progress(number + 1, found.buckets)
+
+
+def _recorded(events: pl.DataFrame) -> Iterator[Recorded]:
+    """Yield the deals of a bucket, each event once, as a store would have kept it."""
+    told = events.sort("deal", "seq", maintain_order=True).unique(
+        ["deal", "source", "id"], keep="first", maintain_order=True
+    )
+    for deal, some in itertools.groupby(events_of(told), key=lambda event: event.deal):
+        yield Recorded(deal, [(event, event.at) for event in some], ())
 
 
 class _Folding:

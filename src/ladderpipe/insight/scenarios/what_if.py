@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 import polars as pl
 
 from ...board.board import Board
-from ...errors import DefinitionError
+from ...errors import ClockError, DefinitionError
+from ...model.clock import instant
 from ...pipeline import Pipeline
+from ..buckets.folder import ReplayedFolder
 from ..frames.from_board import Progress
 from ..frames.tables import Problem
 from ..report import Report
@@ -25,7 +28,7 @@ from .comparison import (
     stages_of,
     times_of,
 )
-from .folding import Sides, fold_twice
+from .folding import Sides, fold_buckets_twice, fold_twice
 from .reports import reports_of
 from .words import notes_of
 
@@ -114,7 +117,7 @@ class WhatIf:
 
 
 def what_if(
-    board: Board,
+    board: Board | ReplayedFolder,
     changed: Pipeline,
     *,
     renamed: Mapping[str, str] | None = None,
@@ -129,19 +132,77 @@ def what_if(
     sent. How customers would have reacted, nobody knows: the notes say so.
 
     Args:
+        board: or the folder of a replay, whose events are folded twice bucket by bucket.
         changed: the other ladder; its name does not matter.
         renamed: from keys of the board's stages to what they are called in *changed*. Stages
             that it does not name are matched by key.
-        as_of: the instant up to which both ladders are folded; the board's present when left out.
-        progress: told how many deals of how many are done.
+        as_of: the instant up to which both ladders are folded; when left out the board's present,
+            or the replay's ``until``.
+        progress: told how many deals, or buckets, of how many are done.
 
     Raises:
-        ClockError: *as_of* lies after the board's clock.
-        DefinitionError: *renamed* names a stage that there is not.
+        ClockError: *as_of* lies after the board's clock, or the replay's ``until``.
+        DefinitionError: *renamed* names a stage that there is not, or no instant is known.
         PipelineChangedError: the store holds another definition than the board.
+        StoreError: the folder does not keep its events any more.
     """
+    if isinstance(board, ReplayedFolder):
+        renames = _checked(board.ladder(), changed, renamed or {})
+        sides = fold_buckets_twice(board, changed, renames, _ends(board, as_of), progress)
+        return _added(changed, [_compared(changed, part) for part in sides])
     renames = _checked(board.pipeline, changed, renamed or {})
     return _compared(changed, fold_twice(board, changed, renames, as_of, progress))
+
+
+def _ends(found: ReplayedFolder, as_of: dt.datetime | str | None) -> dt.datetime:
+    at = found.until if as_of is None else instant(as_of)
+    if at is None:
+        raise DefinitionError(
+            "in this replay each history ends with its own deal's last event: say up to which "
+            "instant both ladders are folded, with as_of="
+        )
+    if found.until is not None and at > found.until:
+        raise ClockError(
+            f"this replay ends at {found.until.isoformat()} and knows nothing of {at.isoformat()}: "
+            "ask for an earlier instant, or replay anew"
+        )
+    return at
+
+
+def _added(changed: Pipeline, parts: Sequence[WhatIf]) -> WhatIf:
+    """Return what is found in several buckets, none of which has a deal of another."""
+
+    def summed(name: str, *keys: str) -> pl.DataFrame:
+        tables: list[pl.DataFrame] = [getattr(part, name) for part in parts]
+        whole = pl.concat(tables).group_by(_KEYS[name]).agg(pl.all().sum())
+        return in_ladder_order(whole.select(tables[0].columns), changed, *keys)
+
+    deals = pl.concat([part.deals for part in parts]).sort("deal")
+    times = in_ladder_order(pl.concat([part.times for part in parts]), changed, "deal", "stage")
+    return WhatIf(
+        pipeline=changed,
+        as_of=parts[0].as_of,
+        deals=deals,
+        times=times,
+        outcomes=outcomes_of(deals),
+        stages=in_ladder_order(stages_of(times, deals, changed), changed, "stage"),
+        rules=summed("rules", "into", "rule"),
+        reminders=summed("reminders", "stage", "after", "effect"),
+        hooks=summed("hooks", "stage", "direction", "hook"),
+        hands_refused=sum(part.hands_refused for part in parts),
+        with_baseline=sum(part.with_baseline for part in parts),
+        excluded=(),
+        removed=0,
+        problems=tuple(problem for part in parts for problem in part.problems),
+    )
+
+
+_KEYS: Final = {
+    "rules": ("rule", "trigger", "into"),
+    "reminders": ("stage", "effect", "after"),
+    "hooks": ("stage", "direction", "hook"),
+}
+"""What a row of a table that adds up is of."""
 
 
 def _checked(present: Pipeline, changed: Pipeline, renamed: Mapping[str, str]) -> dict[str, str]:

@@ -173,7 +173,7 @@ def test_what_is_announced_is_openapi() -> None:
     assert {"Deal", "History", "Receipt", "Explanation", "Option", "Page", "StageTotal"} <= names
     assert "HTTPValidationError" not in names
     for _, path, operation in OPERATIONS:
-        assert operation["summary"], path
+        assert operation["description"].startswith(operation["summary"]), path
         assert operation["description"], path
         refusals = {s for s in operation["responses"] if s >= "4"}
         assert {"422", "503"} <= refusals

@@ -42,7 +42,14 @@ def install_error_handlers(app: FastAPI, refusals: tuple[type[BaseException], ..
 
 
 class ProblemRoute(APIRoute):
-    """A route that answers refusals itself, whatever the application does with its own."""
+    """A route that answers refusals itself, whatever the application does with its own.
+
+    OpenAPI calls it what the first sentence of its docstring says.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **told: Any) -> None:
+        told["summary"] = told.get("summary") or (endpoint.__doc__ or "").partition(".")[0] or None
+        super().__init__(path, endpoint, **told)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""

@@ -9,6 +9,7 @@ import attrs
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.models import Example
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
@@ -40,6 +41,23 @@ Result = TypeVar("Result")
 
 TOLD: Final = {Outcome.DUPLICATE: 200, Outcome.ARCHIVED: 200, Outcome.LATE: 200, Outcome.HELD: 202}
 """The status of an event that is no news, or cannot be used yet; of any other it is 201."""
+
+_EVENT: Final[dict[str, Example]] = {
+    "cart": {
+        "summary": "Something was put into a cart.",
+        "value": {
+            "type": "cart.item_added",
+            "deal": "cart-42",
+            "id": "e1",
+            "at": "2026-03-02T09:00:00Z",
+            "data": {
+                "line": {"sku": "NB-15", "quantity": 1, "unit_price": "899.00"},
+                "currency": "EUR",
+                "contact": {"name": "Ada Rossi", "email": "ada@example.com"},
+            },
+        },
+    }
+}
 
 _KEY: Final = "Makes a request that is sent again harmless."
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description=_KEY)]
@@ -146,7 +164,9 @@ def _add_events(api: APIRouter, asking: Any) -> None:
 
     @api.post("/events", status_code=201, responses={**answers, **problems()})
     async def tell(
-        event: Annotated[Event, Body()], response: Response, ask: Asking = asking
+        event: Annotated[Event, Body(openapi_examples=_EVENT)],
+        response: Response,
+        ask: Asking = asking,
     ) -> Receipt:
         """Tell an event. Telling it again changes nothing; one that cannot be used is held."""
         receipt = await ask(lambda board: board.handle(event, hold=True))

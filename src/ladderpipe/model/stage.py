@@ -321,7 +321,8 @@ class Stage(str):
         # In JSON a stage is its key. Its pattern says what _KEY does, in the words that every
         # validator knows.
         pattern = r"^[A-Za-z_][A-Za-z0-9_]*(-[A-Za-z0-9_]+)*$"
-        shape = {"type": "str", "pattern": pattern, "max_length": MAX_NAME}
+        shown = {"pydantic_js_extra": {"examples": ["cart_saved"]}}
+        shape = {"type": "str", "pattern": pattern, "max_length": MAX_NAME, "metadata": shown}
         read = plain_validator(lambda key: stage_called(key, ()), shape)
         return {**read, "serialization": {"type": "function-plain", "function": str.__str__}}
 

@@ -78,6 +78,12 @@ def test_what_is_no_frame_of_sparks_is_refused(spark: Any) -> None:
         on.fold(frame, SHOP)
 
 
+def test_a_stream_is_refused(spark: Any) -> None:
+    stream = spark.readStream.format("rate").load()
+    with pytest.raises(ValueError, match="is a stream, of which every batch would be folded"):
+        on.fold(stream, SHOP)
+
+
 def test_no_buckets_and_no_such_table_are_refused(spark: Any) -> None:
     with pytest.raises(ValueError, match="0 buckets hold no deals"):
         on.fold(of(spark), SHOP, buckets=0)

@@ -59,7 +59,7 @@ def fold(
         DefinitionError: the ladder has a function that workers cannot import.
         ImportError: PySpark is not installed.
         TypeError: it is no frame of Spark's.
-        ValueError: fewer buckets than one, or a table that there is not.
+        ValueError: fewer buckets than one, a table that there is not, or a stream.
     """
     if buckets < 1:
         raise ValueError(f"{buckets} buckets hold no deals: give 1 or more")
@@ -89,5 +89,10 @@ def _functions_of(frame: object) -> Any:
         raise TypeError(
             f"a {type(frame).__name__} is no frame of Spark's: insight.replay folds frames of "
             "Polars, and spark.read.parquet(…) reads files as a frame of Spark's"
+        )
+    if frame.isStreaming:
+        raise ValueError(
+            "this frame is a stream, of which every batch would be folded without those before it: "
+            "write the events into a table first, and fold that"
         )
     return functions

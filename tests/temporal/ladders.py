@@ -89,6 +89,7 @@ async def running(
     *,
     queue: str | None = None,
     deployment: str | None = None,
+    worker: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a worker for a pipeline's deals while the block runs."""
@@ -96,7 +97,7 @@ async def running(
     plugin = LadderPlugin.of(made, handlers or {}, deployment)
     client = await server.connect(plugins=[plugin])
     queue = queue or pipeline.name
-    async with Worker(client, task_queue=queue):
+    async with Worker(client, task_queue=queue, **(worker or {})):
         yield Running(client, TemporalBoard(client, pipeline, task_queue=queue), queue)
 
 

@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..board.board import Board
-from ..errors import LadderError, StoreError
+from ..errors import DealNotFoundError, LadderError, StoreError
 from ..model.canonical import canonical
 from ..model.clock import ManualClock, SystemClock, instant_text
 from ..model.deal import KEEP, Deal
@@ -243,8 +243,8 @@ class TemporalBoard:
             MigrationError: the deal cannot be carried over.
         """
         copy = await self._copy(deal, adopting=True)
-        copy.events(deal)
         copy.migrate(mapping)
+        copy.explain(deal)  # which is nobody's where nobody has heard of it
         if (await self._query(deal, "snapshot") or {}).get("fingerprint") == self._fingerprint:
             return
         renamed = {old: str(new) for old, new in (mapping or {}).items()}
@@ -291,7 +291,7 @@ class TemporalBoard:
                 raise refusal from error
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
-                    raise _NoWorkflow(deal) from error
+                    raise _NoWorkflow(f"no event of deal {deal!r} is known") from error
                 if error.status is RPCStatusCode.FAILED_PRECONDITION:
                     raise StoreError(
                         f"the workflow of deal {deal!r} cannot go on, and nothing was stored: see "
@@ -344,7 +344,7 @@ class TemporalBoard:
         return Board(self._pipeline, store=MemoryStore(), clock=SystemClock())
 
 
-class _NoWorkflow(LadderError):
+class _NoWorkflow(DealNotFoundError):
     """No workflow of that deal runs."""
 
 

@@ -29,6 +29,7 @@ from . import (
     size,
     sweeping,
     sweeping_postgres,
+    temporal,
     workers,
 )
 from .harness import Report, Skipped
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[bool, Path], Report]] = {
     "sweep-postgres": sweeping_postgres.run,
     "workers": workers.run,
     "durable": durable.run,
+    "temporal": temporal.run,
     "reports": reporting.run,
     "receive": receiving.run,
     "growth": growing.run,

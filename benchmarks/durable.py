@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from harel.engine.store import (  # type: ignore[import-untyped]
     PostgresStore as HarelPostgresStore,
 )
 
-from ladderpipe import ANY, Board, Event, ManualClock, Pipeline, SqliteStore, Stage, after, on
+from ladderpipe import Board, Event, ManualClock, SqliteStore
 from ladderpipe.stores import PostgresStore, Store
 
 from .harness import Pair, Report, Row, compare, in_parts, in_turns, paired, rate, timed
-from .ladders import SECOND, START
+from .ladders import IN_FLIGHT, QUOTED, START, quoted, quoted_deals
 from .postgres import open_board, server
 
 METHOD = """\
@@ -40,12 +40,10 @@ installed, or on SQLite files with each library's own settings. In turns, one pa
 a round; harel has no call for many events or many timers, and takes them one by one.\
 """
 
-KINDS = ("opened", "called", "quoted", "ordered")
 STAGES = ("lead", "talking", "quote", "won")
 TWO_DAYS = dt.timedelta(hours=48)
 SECONDS = 48 * 3600
-IN_FLIGHT = 50
-PART = IN_FLIGHT * len(KINDS)
+PART = IN_FLIGHT * len(QUOTED)
 
 
 def run(quick: bool, folder: Path) -> Report:
@@ -65,10 +63,10 @@ def run(quick: bool, folder: Path) -> Report:
 
 def _compare(where: str, store: Store, harel_store: Any, rounds: int) -> list[Row]:
     """Compare with harel: one event at a time, in batches as it has none, and what falls due."""
-    events = list(deals(IN_FLIGHT * rounds, "single"))
-    batches = list(deals(IN_FLIGHT * rounds, "batch"))
+    events = list(quoted_deals(IN_FLIGHT * rounds, "single"))
+    batches = list(quoted_deals(IN_FLIGHT * rounds, "batch"))
     clock = ManualClock(START + TWO_DAYS)
-    with closing(Board(ladder(), store=store, clock=clock)) as board:
+    with closing(Board(quoted(), store=store, clock=clock)) as board:
         charts = Statecharts(harel_store, clock)
         sides = [
             in_parts(events, PART, lambda part: [board.handle(event) for event in part]),
@@ -76,7 +74,7 @@ def _compare(where: str, store: Store, harel_store: Any, rounds: int) -> list[Ro
             in_parts(events, PART, charts.handle),
         ]
         single, many, theirs = in_turns(sides, rounds)
-        waiting = [e for e in deals(2 * PART, "timers") if e.type == "opened"]
+        waiting = [e for e in quoted_deals(2 * PART, "timers") if e.type == "opened"]
         board.handle_many(waiting)
         charts.handle(waiting)
         clock.advance(hours=49)
@@ -96,8 +94,8 @@ def _tick(board: Board, due: int) -> None:
 
 
 def _against_workflows(url: str, flows: Workflows, rounds: int) -> Row:
-    events = list(deals(IN_FLIGHT * rounds, "flow"))
-    with closing(open_board(ladder(), url, ManualClock(START + TWO_DAYS))) as board:
+    events = list(quoted_deals(IN_FLIGHT * rounds, "flow"))
+    with closing(open_board(quoted(), url, ManualClock(START + TWO_DAYS))) as board:
         ours = in_parts(events, PART, lambda part: [board.handle(event) for event in part])
         theirs = in_parts(events, PART, flows.handle)
 
@@ -113,33 +111,6 @@ def _against_workflows(url: str, flows: Workflows, rounds: int) -> Row:
 def _row(what: str, pair: Pair, count: int = PART, unit: str = "events") -> Row:
     return Row(
         what, f"{rate(count, pair.ours, unit)} : {rate(count, pair.theirs, unit)}", pair.speed
-    )
-
-
-def deals(count: int, name: str) -> Iterator[Event]:
-    """Yield the events of that many deals, fifty of them at a time."""
-    for first in range(0, count, IN_FLIGHT):
-        for step, kind in enumerate(KINDS):
-            for number in range(first, first + IN_FLIGHT):
-                deal = f"{name}-{number}"
-                at = START + (number * len(KINDS) + step) * SECOND
-                yield Event(kind, deal=deal, id=f"{deal}-{step}", at=at, data={"by": "Ada"})
-
-
-def ladder() -> Pipeline:
-    """Return the ladder of these deals."""
-    lead, talking, quote = Stage("lead"), Stage("talking"), Stage("quote")
-    won, cold = Stage("won", status="won"), Stage("cold", status="abandoned")
-    return Pipeline(
-        "durable",
-        stages=[lead, talking, quote, won, cold],
-        rules=[
-            on("opened", into=lead, opens=True),
-            on("called", into=talking, out_of=lead),
-            on("quoted", into=quote, out_of=talking),
-            on("ordered", into=won, out_of=ANY),
-            after(hours=48, out_of=[lead, talking, quote], into=cold),
-        ],
     )
 
 

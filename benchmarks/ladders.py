@@ -15,6 +15,9 @@ END = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
 
 CART = ("cart.updated", "cart.item_added", "cart.item_removed", "cart.emptied")
+QUOTED = ("opened", "called", "quoted", "ordered")
+"""The four events of :func:`quoted_deals`, each a move."""
+IN_FLIGHT = 50
 CYCLE = ("work", "win", "reopen")
 """The three events that drive :func:`three_stages` round and round, each a move."""
 
@@ -100,3 +103,30 @@ def shop_events(deals: int, in_flight: int) -> Iterator[Event]:
         streams = [deal_events(f"cart-{n}", START + n * SECOND) for n in some]
         for at_once in zip(*streams, strict=True):
             yield from at_once
+
+
+def quoted() -> Pipeline:
+    """Return the ladder of deals that are opened, talked to, quoted and won, or go cold."""
+    lead, talking, quote = Stage("lead"), Stage("talking"), Stage("quote")
+    won, cold = Stage("won", status="won"), Stage("cold", status="abandoned")
+    return Pipeline(
+        "durable",
+        stages=[lead, talking, quote, won, cold],
+        rules=[
+            on("opened", into=lead, opens=True),
+            on("called", into=talking, out_of=lead),
+            on("quoted", into=quote, out_of=talking),
+            on("ordered", into=won, out_of=ANY),
+            after(hours=48, out_of=[lead, talking, quote], into=cold),
+        ],
+    )
+
+
+def quoted_deals(count: int, name: str, start: dt.datetime = START) -> Iterator[Event]:
+    """Yield the events of that many deals, fifty of them at a time."""
+    for first in range(0, count, IN_FLIGHT):
+        for step, kind in enumerate(QUOTED):
+            for number in range(first, first + IN_FLIGHT):
+                deal = f"{name}-{number}"
+                at = start + (number * len(QUOTED) + step) * SECOND
+                yield Event(kind, deal=deal, id=f"{deal}-{step}", at=at, data={"by": "Ada"})

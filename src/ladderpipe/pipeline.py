@@ -6,6 +6,7 @@ loaded when they are asked for, which no program does for every deal: the import
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import functools
 import inspect
@@ -97,6 +98,7 @@ class Pipeline:
         self._hooks: dict[tuple[Direction, str], list[Hook]] = {}
         self._has_sequences = any(stage.sequence for stage in self.stages)
         self._bound = False
+        self.follows = False
         self.customer = customer
         if send is not None or zone != "UTC":
             _check_policy(send, zone)
@@ -391,6 +393,17 @@ class Pipeline:
     def hooked(self) -> Collection[tuple[Direction, str]]:
         """The directions and stages that have hooks."""
         return self._hooks.keys()
+
+    def following(self) -> Pipeline:
+        """Return this ladder for a store that follows deals which live elsewhere.
+
+        It moves deals as this one does and asks for nothing: its hooks do not run, its sequences do
+        not begin. A store remembers that it follows, and opens no board of another kind to write.
+        """
+        found = copy.copy(self)
+        found._hooks, found._has_sequences, found._bound = {}, False, False
+        found.follows = True
+        return found
 
     @property
     def asks_for_effects(self) -> bool:

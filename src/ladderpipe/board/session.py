@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -141,7 +141,8 @@ class Session:
 
         Raises:
             PipelineChangedError: it knows another definition, and *refuse* says to mind.
-            StoreError: it knows none, and the board only reads.
+            StoreError: it knows none, and the board only reads; or the board would write, and the
+                deals live elsewhere, or the store's are its own and the board only follows.
         """
         fingerprint = self.pipeline.fingerprint
         with self.reading() as transaction:
@@ -162,6 +163,7 @@ class Session:
                     name, fingerprint, definition, None
                 )
         elif not self.read_only:
+            self._refuse_if_elsewhere(row)
             if customer_told(row) != customer_named(self.pipeline):
                 self.renewed_to = 0
             if row.migrating is None and row.fingerprint == fingerprint:
@@ -169,6 +171,21 @@ class Session:
         self.number = row.id
         if refuse and (row.migrating is not None or row.fingerprint != fingerprint):
             raise PipelineChangedError(self._what_changed(row))
+
+    def _refuse_if_elsewhere(self, row: PipelineRow) -> None:
+        follows = json.loads(row.definition).get("follows", False)
+        if follows == self.pipeline.follows:
+            return
+        if follows:
+            raise StoreError(
+                f"the deals of pipeline {row.name!r} live elsewhere, and this store follows them: "
+                "whatever a board wrote here they would not know. Open it with read_only=True, "
+                "for reports, or by what keeps it, such as ladderpipe.temporal.Projection"
+            )
+        raise StoreError(
+            f"the store holds deals of pipeline {row.name!r} that are its own, and would have to "
+            "follow those that live elsewhere as well: name a store of its own for them"
+        )
 
     def end_renewal(self) -> None:
         """Note that every deal's customer is the one that this pipeline's ``customer=`` finds."""
@@ -288,7 +305,8 @@ def definition_text(pipeline: Pipeline, customer: str | None = None) -> str:
     """Return what a store keeps of a definition.
 
     That is what matters to the fold, which events are expected and, if it has a plain form, all of
-    it: so the command line can read a store by its URL alone.
+    it: so the command line can read a store by its URL alone. And that its deals live elsewhere,
+    where they do.
 
     Args:
         customer: what names the function that has worked out the customers of the deals.
@@ -297,9 +315,11 @@ def definition_text(pipeline: Pipeline, customer: str | None = None) -> str:
         whole = pipeline.to_dict(hooks=False)
     except DefinitionError:
         whole = None
-    kept = {
+    kept: dict[str, Any] = {
         "fold": fold_definition(pipeline.ladder),
         "whole": whole,
         "events": pipeline.events,
     }
+    if pipeline.follows:
+        kept["follows"] = True
     return json.dumps(kept if customer is None else {**kept, "customer": customer})

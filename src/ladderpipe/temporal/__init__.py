@@ -5,9 +5,10 @@ A deal is one workflow, which holds a whole board in its memory: the same fold, 
 program asks. What happens inside is in :mod:`.workflow` and :mod:`.course`, effects are in
 :mod:`.deliveries`.
 
-What knows of more than one deal hooks in through :class:`.settings.DealSettings`: ``may_send`` is
-asked about each effect right before it is scheduled (customers), ``on_change`` is told of each
-change of the deal (a projection into a store).
+What knows of more than one deal goes along with it as a :class:`.companion.Companion`. Customers
+are workflows of their own (:mod:`.customer`, what they know is in :mod:`.ledger`), which a deal
+asks before it sends (:mod:`.asking`, :mod:`.known`). A :class:`.projection.Projection` keeps deals
+in a store (:mod:`.follow` tells it).
 """
 
 from ..extras import how_to_install
@@ -23,7 +24,8 @@ except ModuleNotFoundError as _error:  # pragma: no cover - tested in a process 
 from ..public import publish
 from .board import TemporalBoard
 from .plugin import LadderPlugin
+from .projection import FollowingBoard, Projection
 
-__all__ = ["LadderPlugin", "TemporalBoard"]
+__all__ = ["FollowingBoard", "LadderPlugin", "Projection", "TemporalBoard"]
 
-publish(__name__, LadderPlugin, TemporalBoard)
+publish(__name__, FollowingBoard, LadderPlugin, Projection, TemporalBoard)

@@ -35,6 +35,7 @@ from ..model.stage import Stage
 from ..pipeline import Pipeline
 from ..public import publish
 from ..stores import MemoryStore
+from .customer import say
 from .wire import refusal_of, workflow_id
 from .workflow import workflow_type
 
@@ -98,12 +99,21 @@ class TemporalBoard:
         client: connected; it needs no plugin for this, the workers do.
         pipeline: the ladder, the same as the workers'.
         task_queue: what the workers work on.
+        secret: the workers', where somebody unsubscribes here.
     """
 
-    def __init__(self, client: Client, pipeline: Pipeline, *, task_queue: str = TASK_QUEUE) -> None:
+    def __init__(
+        self,
+        client: Client,
+        pipeline: Pipeline,
+        *,
+        task_queue: str = TASK_QUEUE,
+        secret: bytes | None = None,
+    ) -> None:
         self._client = client
         self._pipeline = pipeline
         self._task_queue = task_queue
+        self._secret = secret
 
     @property
     def pipeline(self) -> Pipeline:
@@ -224,6 +234,28 @@ class TemporalBoard:
         """Put a dead letter aside for good: see :meth:`ladderpipe.Board.drop`."""
         asked = {"effect": effect.key, "by": by, "reason": reason}
         await self._ask("drop", effect.deal, asked)
+
+    # -- customers ----------------------------------------------------------------------------
+
+    async def unsubscribe(self, key: str, channel: str = "email") -> None:
+        """Note that the holder of an address wants nothing more there, whatever the deal.
+
+        Args:
+            key: the address, or what a delivery's ``recipient`` names.
+            channel: ``"email"``, or ``"phone"`` (also ``"sms"``, ``"whatsapp"``).
+
+        Raises:
+            InvalidEventError: the key is neither, or this board has no secret.
+        """
+        await say(self._client, self._task_queue, self._secret, key, channel, wanted=False)
+
+    async def subscribe(self, key: str, channel: str = "email") -> None:
+        """Note that the holder of an address wants to be written to again: see above.
+
+        Raises:
+            InvalidEventError: the key is neither, or this board has no secret.
+        """
+        await say(self._client, self._task_queue, self._secret, key, channel, wanted=True)
 
     # -- a changed ladder ---------------------------------------------------------------------
 

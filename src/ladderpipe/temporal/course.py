@@ -60,7 +60,15 @@ class Course:
         self._is_driven = settings.clock is not None
         self._may_start = not self._is_driven
         self._board = self._opened(carried)
-        self.deliveries = Deliveries(settings, self._board._session, self._wake)
+        session = self._board._session
+        told = carried.get("companions", {})
+        self._companions = {
+            name: settings.companions[name](session, self.deal, carries)
+            for name, carries in told.items()
+            if name in settings.companions
+        }
+        self._rounds = 0
+        self.deliveries = Deliveries(settings, session, self._companions.values(), self._wake)
         self._alarm: tuple[dt.datetime, asyncio.Task[None]] | None = None
 
     def _opened(self, carried: Mapping[str, Any]) -> Board:
@@ -176,6 +184,12 @@ class Course:
                 )
             )
 
+    async def is_known(self) -> None:
+        """Wait until whoever must not miss what was taken knows of it."""
+        self._begin_companions()
+        for companion in self._companions.values():
+            await companion.known()
+
     def adopt(self, told: Mapping[str, Any]) -> None:
         """Go on with another definition as soon as nothing is under way."""
         self._adopted = {"fingerprint": told["fingerprint"], "mapping": told["mapping"]}
@@ -208,6 +222,7 @@ class Course:
             return  # what was asked first was refused, and there is nothing to keep
         while True:
             self._news = False
+            self._begin_companions()
             if not self._is_driven:
                 self._board.tick()
             self.deliveries.cancel_what_ended()
@@ -217,10 +232,23 @@ class Course:
                     self._may_start = not self._is_driven
             elif workflow.all_handlers_finished() and not self.deliveries.are_under_way:
                 self._continue_as_new()
-            if self._settings.on_change is not None:
-                self._settings.on_change(self.snapshot())
+            for companion in self._companions.values():
+                companion.changed()
             self._set_alarm()
             await workflow.wait_condition(lambda: self._news)
+
+    def _begin_companions(self) -> None:
+        """Begin those that the run has not had yet, at a round that its history has noted.
+
+        So what a worker is given today goes along with deals that have run for months, and a replay
+        of them begins it where it began.
+        """
+        wanting = self._settings.companions.keys() - self._companions.keys()
+        self._rounds += bool(wanting)
+        for name in sorted(wanting):
+            begin = self._settings.companions[name]
+            if workflow.patched(f"ladderpipe:{name}:{self._rounds}"):
+                self._companions[name] = begin(self._board._session, self.deal, None)
 
     def _wake(self) -> None:
         self._news = True
@@ -240,9 +268,13 @@ class Course:
 
     def _continue_as_new(self) -> None:
         carried = {"deal": self.deal, "store": self.snapshot()["store"]}
-        if size_of(carried) > self._settings.most_bytes:
+        is_told = not any(companion.is_behind for companion in self._companions.values())
+        if is_told and size_of(carried) > self._settings.most_bytes:
             compact(self._board._session, self.deal)
             carried["store"] = self.snapshot()["store"]
+        carried["companions"] = {
+            name: companion.carried() for name, companion in self._companions.items()
+        }
         if self._adopted is None:
             workflow.continue_as_new(carried)
         workflow.continue_as_new(

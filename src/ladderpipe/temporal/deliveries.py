@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from temporalio import activity, workflow
@@ -27,6 +27,7 @@ from ..model.delivery import EffectState
 from ..model.effect import Drop, Handler, Later
 from ..model.stage import TASK
 from ..stores.base import EffectRow
+from .companion import Companion
 from .settings import DealSettings
 from .wire import delivery_from, delivery_to
 
@@ -39,12 +40,20 @@ class Deliveries:
     """A deal's effects that are under way.
 
     Args:
+        companions: asked before each whether it may go.
         told: called when one of them has ended.
     """
 
-    def __init__(self, settings: DealSettings, session: Session, told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: DealSettings,
+        session: Session,
+        companions: Collection[Companion],
+        told: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._session = session
+        self._companions = companions
         self._told = told
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[str, workflow.ActivityHandle[Any]] = {}
@@ -107,8 +116,8 @@ class Deliveries:
         return found if isinstance(found, Claim) else None
 
     async def _send_if_it_may(self, taken: Claim) -> None:
-        if self._settings.may_send is not None:
-            answer = await self._settings.may_send(taken)
+        for companion in self._companions:
+            answer = await companion.may_send(taken)
             if answer is not None:
                 heed(self._session, taken, answer)
                 return

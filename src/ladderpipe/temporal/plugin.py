@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkerConfig, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from .. import board, fold
 from ..errors import DefinitionError
 from ..model.delivery import Backoff
 from ..model.effect import Handler
 from ..model.stage import TASK
 from ..pipeline import Pipeline
+from .asking import with_customers
 from .converter import with_records
+from .customer import CustomerWorkflow, customers_activity
 from .deliveries import deliver_activity
+from .follow import following
+from .projection import Projection
 from .settings import LEASE, SKEW, DealSettings
 from .workflow import deal_workflow
 
@@ -45,10 +54,14 @@ class LadderPlugin(SimplePlugin):
         lease: how long one try of a delivery may take.
         max_skew: how far in the future an event may be.
         secret: what hashes of addresses are keyed with, so that one address has one name in every
-            deal; left out, each deal draws its own.
+            deal; left out, each deal draws its own. A pipeline with a send policy needs it: 32
+            random bytes, the same for all pipelines whose customers are the same.
+        projection: a store that follows the deals.
 
     Raises:
-        DefinitionError: a hook is asynchronous, or a handler is for tasks, which people do.
+        DefinitionError: a hook is asynchronous, or a handler is for tasks, which people do; the
+            send policy has no secret, or a cap that looks back more than a year; the projection is
+            of another ladder.
     """
 
     def __init__(
@@ -61,6 +74,7 @@ class LadderPlugin(SimplePlugin):
         lease: dt.timedelta = LEASE,
         max_skew: dt.timedelta = SKEW,
         secret: bytes | None = None,
+        projection: Projection | None = None,
     ) -> None:
         settings = DealSettings(
             pipeline=pipeline,
@@ -69,7 +83,8 @@ class LadderPlugin(SimplePlugin):
             max_skew=max_skew,
             secret=secret,
         )
-        self._set_up(settings, {} if handlers is None else handlers, deployment)
+        found = {} if handlers is None else handlers
+        self._set_up(settings, found, deployment, projection)
 
     @classmethod
     def of(
@@ -77,26 +92,43 @@ class LadderPlugin(SimplePlugin):
         settings: DealSettings,
         handlers: Mapping[str, Handler] | None = None,
         deployment: str | None = None,
+        projection: Projection | None = None,
     ) -> LadderPlugin:
         """Return the plugin of deals that have all of these settings in common."""
         plugin = object.__new__(cls)
-        plugin._set_up(settings, {} if handlers is None else handlers, deployment)
+        found = {} if handlers is None else handlers
+        plugin._set_up(settings, found, deployment, projection)
         return plugin
 
     def _set_up(
-        self, settings: DealSettings, handlers: Mapping[str, Handler], deployment: str | None
+        self,
+        settings: DealSettings,
+        handlers: Mapping[str, Handler],
+        deployment: str | None,
+        projection: Projection | None,
     ) -> None:
         pipeline = settings.pipeline
         if TASK in handlers:
             raise DefinitionError("'task' is delivered by people: see TemporalBoard.complete")
         pipeline.bind(asynchronous=False)
+        _load_all_of(board, fold)
         self._pipeline = pipeline
         self._deployment = deployment
+        activities: list[Any] = [deliver_activity(settings, handlers)]
+        workflows: list[type] = []
+        # By a clock of its own a deal would not agree with its customers about the time.
+        if pipeline.send is not None and settings.clock is None:
+            settings = with_customers(settings)
+            activities.append(customers_activity(pipeline))
+            workflows.append(CustomerWorkflow)
+        if projection is not None:
+            settings = following(settings, projection)
+            activities.append(projection.activity())
         super().__init__(
             f"ladderpipe:{pipeline.name}",
             data_converter=with_records,
-            workflows=[deal_workflow(settings)],
-            activities=[deliver_activity(settings, handlers)],
+            workflows=_besides(deal_workflow(settings), *workflows),
+            activities=_besides(*activities),
             workflow_runner=_passing_through,
         )
 
@@ -111,6 +143,18 @@ class LadderPlugin(SimplePlugin):
                 default_versioning_behavior=VersioningBehavior.PINNED,
             )
         return configured
+
+
+def _load_all_of(*rooms: ModuleType) -> None:
+    """Load what a board loads when it is first asked for: a workflow's task has two seconds."""
+    for room in rooms:
+        for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+            importlib.import_module(found.name)
+
+
+def _besides(*ours: Any) -> Callable[[Sequence[Any] | None], Sequence[Any]]:
+    """Return what adds ours to a worker's; what pipelines have in common is there once."""
+    return lambda there: [*(there or ()), *(each for each in ours if each not in (there or ()))]
 
 
 def _passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:

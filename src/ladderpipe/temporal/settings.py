@@ -1,20 +1,19 @@
-"""What a pipeline's deals have in common on Temporal, and where other workflows hook in."""
+"""What a pipeline's deals have in common on Temporal."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
-from ..board.claim import Claim
 from ..model.clock import Clock
 from ..model.delivery import Backoff
-from ..model.effect import Drop, Later
 from ..pipeline import Pipeline
+from .companion import Begin
 
-__all__ = ["DealSettings", "MaySend", "OnChange"]
+__all__ = ["DealSettings"]
 
 LEASE: Final = dt.timedelta(minutes=5)
 SKEW: Final = dt.timedelta(minutes=5)
@@ -22,17 +21,6 @@ MOST_UPDATES: Final = 1_000
 """A run's history has five events an update, and Temporal wants no more than some ten thousand."""
 MOST_BYTES: Final = 500_000
 """Of what a deal carries into its next run; Temporal refuses more than two megabytes."""
-
-MaySend: TypeAlias = Callable[[Claim], Awaitable[Later | Drop | None]]
-"""Asked inside the workflow, right before an effect is scheduled; ``None`` says that it may go.
-
-It may ask other workflows. Meanwhile the deal goes on; whether the effect's visit is still current
-is looked at once more after the answer. A :class:`~ladderpipe.model.effect.Later` or ``Drop`` is
-what a handler's answer would be.
-"""
-OnChange: TypeAlias = Callable[[Mapping[str, Any]], None]
-"""Told inside the workflow, after each round in which the deal changed, of what the snapshot query
-answers. It has to be quick and may only start what is durable, such as an activity."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,8 +36,7 @@ class DealSettings:
         most_bytes: beyond which a deal is carried on as a baseline.
         clock: for tests, which then say when timers fire and effects are sent; a deal whose clock
             is not its workflow's cannot be replayed.
-        may_send: see :data:`MaySend`.
-        on_change: see :data:`OnChange`.
+        companions: by name, what goes along with each deal: its customers, a projection.
     """
 
     pipeline: Pipeline
@@ -60,8 +47,7 @@ class DealSettings:
     most_updates: int = MOST_UPDATES
     most_bytes: int = MOST_BYTES
     clock: Clock | None = None
-    may_send: MaySend | None = None
-    on_change: OnChange | None = None
+    companions: Mapping[str, Begin] = attrs.field(factory=dict)
 
     @property
     def deliver_activity(self) -> str:

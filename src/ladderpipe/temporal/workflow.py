@@ -57,8 +57,10 @@ class DealWorkflow:
 
 
 def _update(name: str) -> Callable[..., Any]:
-    def update(self: DealWorkflow, told: dict[str, Any]) -> dict[str, Any] | None:
-        return self._course.take(name, told)
+    async def update(self: DealWorkflow, told: dict[str, Any]) -> dict[str, Any] | None:
+        answer = self._course.take(name, told)
+        await self._course.is_known()
+        return answer
 
     def check(self: DealWorkflow, told: dict[str, Any]) -> None:
         self._course.check(name, told)

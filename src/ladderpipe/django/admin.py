@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -55,7 +55,7 @@ class StageFilter(admin.SimpleListFilter):
         """Return the deals in the stage that was chosen."""
         if self.value() is None:
             return queryset
-        pipeline, _colon, stage = self.value().partition(":")
+        pipeline, _colon, stage = str(self.value()).partition(":")
         return queryset.filter(pipeline__name=pipeline, stage=stage)
 
 
@@ -85,8 +85,14 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(wanted)
 
 
+if TYPE_CHECKING:
+    DealsAdmin = admin.ModelAdmin[Deal]
+else:
+    DealsAdmin = admin.ModelAdmin  # Django's own takes no argument
+
+
 @admin.register(Deal)
-class DealAdmin(admin.ModelAdmin):
+class DealAdmin(DealsAdmin):
     """Lists deals and moves them; their rows are nobody's to edit."""
 
     list_display = ("shown_title", "stage_title", "worth", "owner", "since", "due")
@@ -128,7 +134,7 @@ class DealAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
         """Show the list under a title in which Django need not guess a word's gender."""
-        titled = {"title": self.opts.verbose_name_plural.capitalize(), **(extra_context or {})}
+        titled = {"title": str(self.opts.verbose_name_plural).capitalize(), **(extra_context or {})}
         return super().changelist_view(request, titled)
 
     def has_add_permission(self, request: Any) -> bool:
@@ -158,7 +164,8 @@ class DealAdmin(admin.ModelAdmin):
         """
         deal = self.get_object(request, object_id)
         if deal is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            redirect: Any = getattr(self, "_get_obj_does_not_exist_redirect")  # noqa: B009
+            return redirect(request, self.opts, object_id)
         if not self.has_view_permission(request, deal):
             raise PermissionDenied
         if request.method == "POST":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
@@ -14,7 +14,13 @@ from ..stores.micros import from_micros, to_micros
 __all__ = ["InstantField", "JsonField", "ReadInstantField"]
 
 
-class InstantField(models.Field):
+if TYPE_CHECKING:
+    AnyField = models.Field[Any, Any]
+else:
+    AnyField = models.Field  # Django's own takes no arguments
+
+
+class InstantField(AnyField):
     """An instant: ``timestamptz`` on PostgreSQL, microseconds since 1970 on SQLite."""
 
     def db_type(self, connection: Any) -> str:
@@ -69,7 +75,7 @@ class ReadInstantField(InstantField):
         return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}Z"
 
 
-class JsonField(models.Field):
+class JsonField(AnyField):
     """JSON, which PostgreSQL keeps as ``json`` and SQLite as text; nothing is looked up by it."""
 
     def db_type(self, connection: Any) -> str:

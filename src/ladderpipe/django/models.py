@@ -6,7 +6,7 @@ when tables change. Deals are changed by :func:`ladderpipe.django.get_board`.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +27,7 @@ def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
     )
 
 
-class ReadQuerySet(models.QuerySet):
+class ReadQuerySet(models.QuerySet[Any]):
     """Reads, and refuses to write."""
 
     create = get_or_create = update_or_create = update = delete = _refuse
@@ -37,7 +37,7 @@ class ReadQuerySet(models.QuerySet):
 class ReadModel(models.Model):
     """One row of a table or view of ours."""
 
-    objects = ReadQuerySet.as_manager()
+    objects: ClassVar[models.Manager[Any]] = ReadQuerySet.as_manager()
 
     save = save_base = delete = _refuse
 
@@ -47,7 +47,7 @@ class ReadModel(models.Model):
         abstract = True
 
 
-class OpenedDeals(models.Manager):
+class OpenedDeals(models.Manager[Any]):
     """Deals that were opened; of others only events are known, or a tombstone."""
 
     def get_queryset(self) -> Any:
@@ -99,7 +99,7 @@ class Deal(ReadModel):
     due_at = InstantField(_("next timer"), null=True)
     last_event_at = InstantField(_("last event"), null=True)
 
-    objects = OpenedDeals()
+    objects: ClassVar[models.Manager[Any]] = OpenedDeals()  # type: ignore[assignment]
 
     class Meta:
         """Where it is, and who may do what."""
@@ -133,7 +133,7 @@ class Deal(ReadModel):
     @property
     def stage_now(self) -> Stage:
         """The stage it is in, with title and status."""
-        return self.board.pipeline.stage(self.stage)
+        return self.board.pipeline.stage(str(self.stage))
 
     @property
     def stage_title(self) -> str:

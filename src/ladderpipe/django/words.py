@@ -49,11 +49,11 @@ def field(name: str) -> str:
     return _words().field(name)
 
 
-def amount(value: Decimal | None, currency: str | None) -> str:
+def amount(value: str | None, currency: str | None) -> str:
     """Return what a deal is worth; nothing where that is not known."""
     if value is None:
         return ""
-    return f"{number_format(value, force_grouping=True)} {currency or ''}".rstrip()
+    return f"{number_format(Decimal(value), force_grouping=True)} {currency or ''}".rstrip()
 
 
 def refusal(error: Exception) -> str:

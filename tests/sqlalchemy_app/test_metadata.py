@@ -38,7 +38,7 @@ ALIKE = {
     "mysql": {
         **dict.fromkeys(("VARBINARY", "VARCHAR", "LONGTEXT"), "TEXT"),
         "TINYINT": "BOOL",
-        **dict.fromkeys(("TINYBLOB", "BINARY"), "BLOB"),
+        "TINYBLOB": "BLOB",
         "INTEGER": "BIGINT",
         "SMALLINT": "BIGINT",
     },

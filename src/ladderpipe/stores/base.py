@@ -19,7 +19,6 @@ from ..model.delivery import task_due
 from ..model.event import Event
 from ..model.held import HeldKind, held_key
 from ..model.stage import TASK
-from .chain import Chains
 from .listing import Listing
 from .stored_deal import StoredDeal
 
@@ -363,7 +362,7 @@ class Structure(NamedTuple):
     missing_indexes: Mapping[str, str]
 
 
-class Transaction(Listing, Chains, Protocol):
+class Transaction(Listing, Protocol):
     """One unit of work on a store. Everything in it happens or nothing does."""
 
     @property
@@ -476,10 +475,7 @@ class Transaction(Listing, Chains, Protocol):
         """Remove those of these rows that were made for events which were then not stored."""
 
     def remove_deal_events(self, deal_id: int) -> None:
-        """Remove all events, moves, effects, checkpoints and the document; the row stays.
-
-        The leaves of its events in a hash chain are retired as removed.
-        """
+        """Remove all events, moves, effects, checkpoints and the document; the row stays."""
 
     def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
         """Return a deal's last checkpoint at an earlier instant."""

@@ -39,10 +39,9 @@ from .base import (
     StoredDeal,
     Subscription,
 )
-from .chain import REMOVED
 from .filters import DealFilter, TaskFilter
 from .listing import told_of
-from .memory_chain import MemoryChains
+from .memory_listing import MemoryListing
 from .memory_tables import Tables
 
 __all__ = ["MemoryStore"]
@@ -121,7 +120,7 @@ class MemoryStore:
         return f"MemoryStore({len(self._tables.deals)} deals)"
 
 
-class MemoryTransaction(MemoryChains):
+class MemoryTransaction(MemoryListing):
     """One unit of work on the tables."""
 
     connection = None
@@ -289,7 +288,6 @@ class MemoryTransaction(MemoryChains):
                 self._drop(self._tables.events_of, deal_id)
 
     def remove_deal_events(self, deal_id: int) -> None:
-        self.retire_leaves(deal_id, REMOVED)
         for key in self._tables.events_of.get(deal_id, ()):
             self._drop(self._tables.events, key)
             self._drop(self._tables.remarks, key)

@@ -119,3 +119,41 @@ def test_a_log_goes_on_with_the_same_map_only_in_whatever_process(tmp_path: Path
     with pytest.raises(FileNotFoundError):
         replay(shop, EventLog("no.csv", load_map(named)), UNTIL, buckets=1, into=tmp_path / "no")
     assert ReplayedFolder.open(folder).events == 1
+
+
+MOST_MEMORY = r"""
+import re, sys
+from pathlib import Path
+from ladderpipe.insight import EventLog, replay
+from ladderpipe.insight.buckets import bucketed
+from ladderpipe.logs import load_map
+from ladderpipe.templates import sales_management
+bucketed.OF_LOGS = 5_000
+rows, log, named = int(sys.argv[1]), *sys.argv[2:]
+found = replay(
+    sales_management(), EventLog(log, load_map(named)), into=f"{log}-out", buckets=rows // 5_000
+)
+assert found.events == rows
+print(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc to read")
+def test_ten_times_the_rows_need_no_more_memory(tmp_path: Path):
+    needed = []
+    for rows in (20_000, 200_000):
+        told = (
+            f"2026-01-05T09:{n // 60 % 60:02}:{n % 60:02}Z,add,b-{n // 5},S{n % 97},9.90"
+            for n in range(rows)
+        )
+        log = tmp_path / f"{rows}.csv"
+        log.write_text("\n".join([HEAD, *told, ""]), "utf-8")
+        (tmp_path / "shop.toml").write_text(MAP)
+        command = [sys.executable, "-c", MOST_MEMORY, str(rows), str(log)]
+        done = subprocess.run(
+            [*command, str(tmp_path / "shop.toml")], capture_output=True, check=True, text=True
+        )
+        needed.append(int(done.stdout))
+    # What a board's replay keeps to count equal rows would be 2 to 5 MB more.
+    assert needed[1] < 1.1 * needed[0], needed

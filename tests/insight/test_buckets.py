@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,49 @@ def test_killed_at_any_write_a_run_goes_on_and_ends_with_the_whole(log: Path, tm
         after = standing(folder)
         assert {name: after[name] for name in before} == before
         assert not list(folder.glob(".ladderpipe-part-*"))
+
+
+IN_PROCESSES = """
+import multiprocessing, os, signal, sys
+from ladderpipe.insight import replay
+from ladderpipe.templates import sales_management
+
+def die(done, total):
+    sys.stdout.write(" ".join(str(one.pid) for one in multiprocessing.active_children()))
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    replay(sales_management(), sys.argv[1], buckets=6, into=sys.argv[2], processes=2, progress=die)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc to read")
+def test_processes_end_with_the_run_that_was_killed(log: Path, tmp_path: Path):
+    (program := tmp_path / "killed.py").write_text(IN_PROCESSES)
+    folder = tmp_path / "out"
+    command = [sys.executable, str(program), str(log), str(folder)]
+    # A pipe would be held open by whoever is left.
+    with (tmp_path / "said").open("w+") as said:
+        killed = subprocess.run(command, stdout=said)
+        said.seek(0)
+        started = [Path("/proc") / number for number in said.read().split()]
+    assert killed.returncode == -signal.SIGKILL
+    assert len(started) == 2
+    deadline = time.monotonic() + 60
+    while any(map(is_running, started)):
+        assert time.monotonic() < deadline, "a process waits for a run that is gone"
+        time.sleep(0.05)
+    assert told_by(replay(sales_management(), log, into=folder)) == (
+        told_by_the_fold(sales_management(), lines())
+    )
+
+
+def is_running(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -371,6 +415,19 @@ def test_what_is_refused_in_memory_is_refused_in_buckets(tmp_path: Path):
         replay(shop, [1, 2], buckets=2, into=tmp_path / "numbers")  # type: ignore[list-item]
     with pytest.raises(FileNotFoundError, match="no Parquet file"):
         replay(shop, "nothing.parquet", into=tmp_path / "nothing")
+
+
+def test_files_that_are_no_log_are_refused(tmp_path: Path):
+    shop = sales_management()
+    (text := tmp_path / "log.csv").write_text("deal,type\n")
+    with pytest.raises(InvalidEventError, match=r"cannot be read .* give Parquet files"):
+        replay(shop, text, into=tmp_path / "text")
+    (parts := tmp_path / "parts").mkdir()
+    frame = read_events(lines(), None)
+    frame.write_parquet(parts / "a.parquet")
+    frame.drop("data").write_parquet(parts / "b.parquet")
+    with pytest.raises(InvalidEventError, match=r"the 2 files from .* cannot be read"):
+        replay(shop, parts, into=tmp_path / "parts-out")
 
 
 def test_how_many_buckets_there_are(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

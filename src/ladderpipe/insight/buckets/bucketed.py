@@ -6,11 +6,12 @@ import datetime as dt
 import json
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Final, TypeAlias, overload
 
@@ -270,7 +271,9 @@ class _Run:
             return
         # A process that is forked may wait for ever for a thread that was not forked with it.
         most = min(self._processes, len(jobs))
-        with ProcessPoolExecutor(most, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            most, mp_context=get_context("spawn"), initializer=_end_with_parent
+        ) as pool:
             waiting = [pool.submit(fold_into, *job) for job in jobs]
             try:
                 for future in as_completed(waiting):
@@ -284,6 +287,18 @@ class _Run:
                 ) from error
             finally:
                 pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let this process end with whoever started it, even killed; a pool's would wait for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def fold_into(

@@ -209,13 +209,13 @@ def refusing(path: Path) -> Iterator[None]:
 
 def _flush(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk: power may fail after what comes next."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass  # folders cannot be flushed everywhere
-    finally:
-        os.close(handle)
+    # Not every system opens a folder; those that do not, write names through.
+    with contextlib.suppress(*((PermissionError,) if path.is_dir() else ())):
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _short(told: Any) -> str:

@@ -6,6 +6,7 @@ stands; whatever is no file, by its content.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import glob
 import hashlib
@@ -88,7 +89,7 @@ def rows_of(source: LogSource) -> int | None:
         return None
     files = files_of(source)
     if files is not None:
-        return int(pl.scan_parquet(files).select(pl.len()).collect().item())
+        return _rows_in(files)
     if isinstance(source, pl.LazyFrame):
         return int(source.select(pl.len()).collect().item())
     if isinstance(source, pl.DataFrame):
@@ -145,9 +146,28 @@ def _raw(source: EventSource, spare: Path, size: int) -> Iterator[pl.DataFrame]:
 
 
 def _of_files(files: list[Path], size: int) -> Iterator[pl.DataFrame]:
-    rows = int(pl.scan_parquet(files).select(pl.len()).collect().item())
+    rows = _rows_in(files)
     for start in range(0, max(rows, 1), size):
-        yield pl.scan_parquet(files).slice(start, size).collect()
+        with _as_one(files):
+            frame = pl.scan_parquet(files).slice(start, size).collect()
+        yield frame
+
+
+def _rows_in(files: list[Path]) -> int:
+    with _as_one(files):
+        return int(pl.scan_parquet(files).select(pl.len()).collect().item())
+
+
+@contextlib.contextmanager
+def _as_one(files: list[Path]) -> Iterator[None]:
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        what = files[0] if len(files) == 1 else f"the {len(files)} files from {files[0]} on"
+        raise InvalidEventError(
+            f"{what} cannot be read ({str(error).splitlines()[0]}): give Parquet files, all with "
+            "the same columns of the same types"
+        ) from error
 
 
 def _frames(source: Iterable[pl.DataFrame | Event]) -> Iterator[pl.DataFrame]:

@@ -9,7 +9,11 @@ from typing import Any, Final
 from ladderpipe.model.event import digest_of
 from ladderpipe.stores.micros import from_micros
 
+CHAINS: Final = ("chains", "links", "leaves", "salts", "retired")
+"""Tables that are there from version 16 on."""
+
 WIDEN: Final = (
+    *(f"DROP TABLE ladder_{name}" for name in CHAINS),
     "CREATE TABLE wide_events AS SELECT e.deal, e.at, e.seq, e.source, e.id, e.pipeline, "
     "w.word AS type, e.data, CASE WHEN e.digest IS NOT NULL THEN d.deal END AS digest, "
     "e.recorded_at, e.undeclared, e.remark FROM ladder_events e "

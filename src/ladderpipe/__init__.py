@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .asynchronous import AsyncBoard
     from .board.board import Board
+    from .board.chain import Chain, ChainExtension
+    from .board.chain_check import ChainReport
     from .board.clock_watch import ClockDifference
-    from .board.encrypt import EncryptReport, encrypt
     from .board.findings import Health, HealthFinding
     from .board.forget import ForgetReport
     from .board.listing import Changes, Page
@@ -96,6 +97,9 @@ __all__ = [
     "Cart",
     "CartDraft",
     "CartLine",
+    "Chain",
+    "ChainExtension",
+    "ChainReport",
     "Change",
     "Changes",
     "Clock",
@@ -111,7 +115,6 @@ __all__ = [
     "Drop",
     "Effect",
     "EffectState",
-    "EncryptReport",
     "Event",
     "EventFailure",
     "Explanation",
@@ -179,7 +182,6 @@ __all__ = [
     "do",
     "drop",
     "dump",
-    "encrypt",
     "later",
     "load",
     "on",
@@ -219,7 +221,6 @@ _HOMES = {
     "Drop": ".model.effect",
     "Effect": ".model.effect",
     "EffectState": ".model.delivery",
-    "EncryptReport": ".board.encrypt",
     "Event": ".model.event",
     "EventFailure": ".model.report",
     "Explanation": ".fold.explain",
@@ -248,6 +249,9 @@ _HOMES = {
     "Pipeline": ".pipeline",
     "PostgresStore": ".stores",
     "Published": ".board.publish",
+    "Chain": ".board.chain",
+    "ChainExtension": ".board.chain",
+    "ChainReport": ".board.chain_check",
     "Purpose": ".model.stage",
     "Reason": ".fold.explain",
     "Receipt": ".model.receipt",
@@ -288,7 +292,6 @@ _HOMES = {
     "do": ".model.stage",
     "drop": ".model.effect",
     "dump": ".pipeline",
-    "encrypt": ".board.encrypt",
     "later": ".model.effect",
     "load": ".pipeline",
     "on": ".ladder.rules",

@@ -38,7 +38,7 @@ ALIKE = {
     "mysql": {
         **dict.fromkeys(("VARBINARY", "VARCHAR", "LONGTEXT"), "TEXT"),
         "TINYINT": "BOOL",
-        "TINYBLOB": "BLOB",
+        **dict.fromkeys(("TINYBLOB", "BINARY"), "BLOB"),
         "INTEGER": "BIGINT",
         "SMALLINT": "BIGINT",
     },

@@ -11,7 +11,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar, cast
 
-from ..board.board import DEFAULT_POLL, Board
+from ..board.board import DEFAULT_CHAIN_EVERY, DEFAULT_POLL, Board
 from ..board.listing import PAGE
 from ..board.publish import Published
 from ..board.session import Session
@@ -237,6 +237,7 @@ class AsyncBoard:
         poll: dt.timedelta = DEFAULT_POLL,
         on_round: Round | None = None,
         alive: str | PathLike[str] | None = None,
+        chain_every: dt.timedelta | None = DEFAULT_CHAIN_EVERY,
     ) -> None:
         """Work until told to stop or cancelled: sweep, deliver, sleep until something is due.
 
@@ -248,12 +249,13 @@ class AsyncBoard:
             poll: the longest sleep, since other processes may bring new work.
             on_round: told, on the loop, of every round that did something.
             alive: a file that is touched as long as the work goes on: see :meth:`Board.run`.
+            chain_every: how often to extend the hash chain, once it is begun; ``None`` for never.
         """
         told = Stop(asyncio.Event() if stop is None else stop)
         tell = None if on_round is None else _on_loop(on_round)
         # A Stop is used as a threading.Event is.
         run: Any = functools.partial(self._board.run, stop=told, poll=poll, on_round=tell)  # type: ignore[arg-type]
-        work: Any = functools.partial(run, alive=alive)
+        work: Any = functools.partial(run, alive=alive, chain_every=chain_every)
         with stopping_on_signals(told):
             await self._in_strand(work)
 
@@ -281,6 +283,8 @@ class AsyncBoard:
         publish = self._board.publish
         return await self._in_strand(lambda: publish(plain, after, source=source, limit=limit))
 
+    chain = awaited(Board.chain)
+    extend_chain = awaited(Board.extend_chain)
     customer = awaited(Board.customer)
     history = awaited(Board.history)
     events = awaited(Board.events)

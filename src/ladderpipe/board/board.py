@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ..stores.sealed.ring import KeyRing
     from ..stores.sqlalchemy_url import Engine, RenderedUrl
     from . import forget, listing, migrate, task_list, worker
+    from .chain import Chain, ChainExtension
     from .findings import Health
     from .publish import Published
     from .retention import archive, restore
@@ -54,8 +55,10 @@ Result = TypeVar("Result")
 DEFAULT_SKEW = dt.timedelta(minutes=5)
 DEFAULT_LEASE = dt.timedelta(minutes=5)
 DEFAULT_POLL = dt.timedelta(seconds=2)
+DEFAULT_CHAIN_EVERY = dt.timedelta(minutes=5)
 DEFAULT_BATCH = 500
 DEFAULT_ARCHIVE_BATCH = 100
+DEFAULT_LINKS = 100
 
 
 class Board:
@@ -708,6 +711,7 @@ class Board:
         poll: dt.timedelta = DEFAULT_POLL,
         on_round: worker.Round | None = None,
         alive: str | PathLike[str] | None = None,
+        chain_every: dt.timedelta | None = DEFAULT_CHAIN_EVERY,
     ) -> None:
         """Work until told to stop: sweep, deliver, sleep until something is due.
 
@@ -720,6 +724,7 @@ class Board:
             on_round: told of every round that did something.
             alive: a file that is touched as long as the work goes on, once a second at most and
                 once in *poll* at least: one that is older tells that the worker hangs.
+            chain_every: how often to extend the hash chain, once it is begun; ``None`` for never.
 
         Raises:
             OSError: the file cannot be written.
@@ -727,7 +732,7 @@ class Board:
         from . import worker
 
         refuse_inside_hook("board.run")
-        worker.run(self._session, stop, poll, on_round, alive)
+        worker.run(self._session, stop, poll, on_round, alive, chain_every)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -893,6 +898,35 @@ class Board:
 
         refuse_inside_hook("board.publish")
         return publish.publish_moves(self._session, send, after, source, limit)
+
+    def chain(self) -> Chain | None:
+        """Return how far the hash chain over this pipeline's events goes; ``None`` without one.
+
+        Its ``head`` names all of it: noted elsewhere, on paper, in a mail, in another system, and
+        given to ``verify`` later, it shows that nothing that was in the chain then was altered.
+        Whoever can write the database can make another chain, but not one with that head.
+        """
+        refuse_inside_hook("board.chain")
+        from . import chain
+
+        return chain.chain(self._session)
+
+    def extend_chain(self, *, limit: int = DEFAULT_LINKS) -> ChainExtension:
+        """Append to the hash chain what was recorded since, and begin the chain if there is none.
+
+        A worker does so every five minutes once it is begun. Writers do not wait for it: what they
+        are at comes with a later link. Beside others, in other processes, it is well, too.
+
+        Args:
+            limit: the most links to append; each has up to a thousand events.
+
+        Raises:
+            ValueError: *limit* is less than 1.
+        """
+        refuse_inside_hook("board.extend_chain")
+        from . import chain
+
+        return chain.extend(self._session, limit)
 
     def customer(
         self,

@@ -17,6 +17,7 @@ from ..ladder.plain import did_you_mean
 from ..observability.backlog import Backlog
 from ..public import publish
 from ..stores.base import CROWD, RemarkCount, Structure
+from .chain import Chain
 from .clock_watch import ClockDifference
 from .stale import STALE_AFTER
 
@@ -27,6 +28,9 @@ LATE: Final = dt.timedelta(minutes=5)
 
 LATELY: Final = dt.timedelta(days=7)
 """How long events that came to nothing are a finding; after that they are only counted."""
+
+CHAIN_LATE: Final = dt.timedelta(days=1)
+"""How long a hash chain that was begun may stand still before it is a finding."""
 
 HOLIDAYS_AHEAD: Final = 60
 """How many days before a year begins its holidays are to be known."""
@@ -85,6 +89,7 @@ class Health:
         unknown_stages: how many deals stand in each stage that the pipeline lacks.
         without_holidays: by name of a calendar that has holidays, the first year that has none:
             this one, or the next from 60 days before it begins.
+        chain: how far the hash chain over the events goes; ``None`` where there is none.
         faults: what the database finds wrong with itself; ``None`` if it was not asked.
         is_migrating: whether a migration was begun and not finished.
         is_changed: whether the store holds another definition than the one looked with.
@@ -110,6 +115,7 @@ class Health:
     max_clock_difference: dt.timedelta | None
     unknown_stages: Mapping[str, int]
     without_holidays: Mapping[str, int]
+    chain: Chain | None
     faults: tuple[str, ...] | None
     is_migrating: bool
     is_changed: bool
@@ -239,6 +245,16 @@ def holidays_text(missing: Mapping[str, int]) -> str:
     )
 
 
+def _chain(health: Health) -> str | None:
+    if health.chain is None:
+        return None
+    complete_to = health.chain.complete_to
+    if complete_to is None:
+        return "has not been through all deals yet"
+    behind = health.at - complete_to
+    return f"is {_length(behind)} behind" if behind > CHAIN_LATE else None
+
+
 def _unknown_stages(health: Health) -> str | None:
     if health.is_migrating:
         return None
@@ -320,6 +336,13 @@ _TABLE: Final[tuple[tuple[str, Severity, Callable[[Health], Any], str], ...]] = 
         "warning",
         lambda health: holidays_text(health.without_holidays),
         "{}",
+    ),
+    (
+        "H024",
+        "warning",
+        _chain,
+        "the hash chain {}: nothing shows tampering with what was recorded since. See that a "
+        "worker runs, or call board.extend_chain() until there is no more to do",
     ),
     (
         "H015",

@@ -18,6 +18,7 @@ from ..model.event import Event
 from ..model.report import DealFailure
 from ..public import publish
 from ..stores.base import FORGOTTEN_DIGEST, StoredDeal, Transaction
+from ..stores.chain import FORGOTTEN as LEAF_FORGOTTEN
 from ..stores.sealed.renewal import forget_archived, is_sealed, renew, sealed_of
 from .baseline import folded_anew, past_of, write_baseline
 from .boundary import as_failure, go_on_or_raise
@@ -134,6 +135,7 @@ def _forget_deal(
     unit.transaction.replace_event_data(
         unit.number, [(event, canonical_text(eraser.event_data(event))) for event in events]
     )
+    unit.transaction.retire_leaves(stored.id, LEAF_FORGOTTEN)
     if not folded_anew(unit, stored, may_open=False):
         eraser.data(draft.data)
         draft.changed = True

@@ -12,6 +12,7 @@ from ..model.event import EDITED
 from ..observability.backlog import Backlog
 from ..pipeline import Pipeline
 from ..stores.base import PipelineRow, Store, Transaction
+from .chain import chain_in
 from .clock_watch import DEFAULT_BOUND, clock_difference, latest_retry
 from .findings import LATELY, Health, without_holidays
 from .remarks import AFTER_CLOSING, LATE
@@ -74,6 +75,7 @@ def examine(
             else {name: each.holidays for name, each in pipeline.calendars.items()},
             now,
         ),
+        chain=chain_in(transaction, row.id),
         faults=tuple(transaction.faults()) if thorough else None,
         is_migrating=row.migrating is not None,
         is_changed=pipeline is not None and pipeline.fingerprint != row.fingerprint,

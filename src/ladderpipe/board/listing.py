@@ -197,10 +197,22 @@ def changed_since(session: Session, after: str | None, limit: int) -> tuple[Sequ
     if limit == 0:
         return (), after or since_text(Since(settled))
     with session.reading() as transaction:
-        rows = transaction.changed(session.number, (since.at, since.id), limit)
+        rows, read_to = changed_in(transaction, session.number, since, settled, limit)
     if after is not None and since.seen and since.seen == _digest(rows):
         return (), after
-    return rows, since_text(_read_to(since, rows, settled, limit))
+    return rows, since_text(read_to)
+
+
+def changed_in(
+    transaction: Transaction, number: int, since: Since, settled: dt.datetime, limit: int
+) -> tuple[Sequence[Changed], Since]:
+    """Return the rows that were written since, and where to read on.
+
+    Args:
+        settled: what was recorded by then is all committed.
+    """
+    rows = transaction.changed(number, (since.at, since.id), limit)
+    return rows, _read_to(since, rows, settled, limit)
 
 
 def _read_to(since: Since, rows: Sequence[Changed], settled: dt.datetime, limit: int) -> Since:

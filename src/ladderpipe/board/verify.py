@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import attrs
 
 from ..errors import PipelineChangedError
+from ..model.event import Event
 from ..model.report import Difference
 from ..public import publish
 from ..stores.base import StoredDeal, Transaction
-from ..stores.sealed.renewal import is_sealed, sealed_of
+from ..stores.sealed.renewal import is_sealed
 from .board import Board
 from .boundary import UNREADABLE
+from .chain_check import ChainCheck, ChainReport
 from .compare import StoredHistory, first_difference
 from .hold import held_rows
+from .links import head_of
 
 __all__ = ["VerifyReport", "verify"]
 
@@ -36,10 +39,6 @@ _LEFT: Final = (
     "backups still open: a worker does it, or board.forget when it is called next, once the ring "
     "answers"
 )
-_PLAIN: Final = (
-    "the data of {} deals is still plain, from before the store was sealed: ladderpipe encrypt, or "
-    "ladderpipe.encrypt(board), encrypts it"
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +50,7 @@ class VerifyReport:
         tombstones: how many removed deals there are besides.
         differing: how many deals do not agree, and faults of the database itself.
         differences: the first hundred of those.
+        chain: what the hash chain says; ``None`` where there is none.
     """
 
     pipeline: str
@@ -61,6 +61,7 @@ class VerifyReport:
     effects: int
     differing: int
     differences: tuple[Difference, ...]
+    chain: ChainReport | None = None
 
     @property
     def agrees(self) -> bool:
@@ -74,6 +75,7 @@ def verify(
     on_progress: Callable[[int, int], None] | None = None,
     on_difference: Callable[[Difference], None] | None = None,
     recount: bool = False,
+    head: str | None = None,
 ) -> VerifyReport:
     """Fold every deal of the board's pipeline again and compare; writes nothing unless told to.
 
@@ -82,7 +84,13 @@ def verify(
     kept of them. Moves before a baseline can only be checked for tiling. It may run beside
     writers: each deal is read in one transaction.
 
+    Where there is a hash chain (:meth:`ladderpipe.Board.chain`) its links are checked, and every
+    event that is in it: none may be altered, removed, or moved to another deal, but for what a
+    link says was forgotten or removed.
+
     Args:
+        head: a head of the chain that was noted elsewhere, and has to be in it. Whoever can write
+            the database can make another chain: only such a head shows that.
         recount: whether to make totals right that are not what the deals come to. The report
             names them all the same.
         on_progress: told after every page how many deals of how many are done.
@@ -90,7 +98,9 @@ def verify(
 
     Raises:
         PipelineChangedError: the store holds another definition, or a migration is not finished.
+        CursorError: *head* is no head of a chain.
     """
+    noted = None if head is None else head_of(head)
     with board.store.transaction(write=False) as transaction:
         row = transaction.pipeline(board.pipeline.name)
         if row is None or row.migrating or row.fingerprint != board.pipeline.fingerprint:
@@ -102,7 +112,8 @@ def verify(
         total = transaction.count_deals(row.id)
         faults = transaction.faults()
         miscounted = transaction.miscounted(row.id)
-    work = _Verification(board, row.id, on_difference)
+        chain = ChainCheck.begun(transaction, row.name, row.id)
+    work = _Verification(board, row.id, on_difference, chain)
     for fault in faults:
         work.note(Difference(None, fault))
     if miscounted:
@@ -117,21 +128,25 @@ def verify(
         done += page
         if on_progress is not None:
             on_progress(done, max(done, total))
-    return work.report()
+    return work.report(noted)
 
 
 class _Verification:
     """One pass over all deals of a pipeline."""
 
     def __init__(
-        self, board: Board, number: int, on_difference: Callable[[Difference], None] | None
+        self,
+        board: Board,
+        number: int,
+        on_difference: Callable[[Difference], None] | None,
+        chain: ChainCheck | None,
     ) -> None:
         self._board = board
         self._number = number
         self._on_difference = on_difference
+        self._chain = chain
         self._counts: Counter[str] = Counter()
         self._differences: list[Difference] = []
-        self._plain = 0
 
     def pages(self) -> Iterator[int]:
         """Compare page by page; yield how many deals each had."""
@@ -139,32 +154,38 @@ class _Verification:
         while True:
             with self._board.store.transaction(write=False) as transaction:
                 page = transaction.every_deal(self._number, after, PAGE)
-                sealed = sealed_of(transaction)
-                self._plain += 0 if sealed is None else sealed.plain
+                if self._chain is not None:
+                    self._chain.read(transaction, [stored.id for stored, _ in page])
                 for stored, document in page:
                     self._compare(transaction, stored, document)
             if page:
                 yield len(page)
             if len(page) < PAGE:
-                if self._plain:
-                    self.note(Difference(None, _PLAIN.format(self._plain)))
                 return
             after = page[-1][0].id
 
     def _compare(self, transaction: Transaction, stored: StoredDeal, document: str | None) -> None:
         self._counts["tombstones" if stored.removed_at else "deals"] += 1
+        found: list[str | None] = []
         try:
-            history = self._load(transaction, stored, document)
-            what = first_difference(self._board.pipeline, history)
+            told = transaction.events(stored.id)
+            if self._chain is not None:
+                found += self._chain.deal(transaction, stored.id, told)
+            history = self._load(transaction, stored, document, [event for event, _ in told])
+            found.append(first_difference(self._board.pipeline, history))
         except UNREADABLE as error:
-            what = f"what is stored cannot be read ({type(error).__name__}: {error})"
-        if what is not None:
+            found.append(f"what is stored cannot be read ({type(error).__name__}: {error})")
+        what = "; ".join(each for each in found if each is not None)
+        if what:
             self.note(Difference(stored.deal, what))
 
     def _load(
-        self, transaction: Transaction, stored: StoredDeal, document: str | None
+        self,
+        transaction: Transaction,
+        stored: StoredDeal,
+        document: str | None,
+        events: Sequence[Event],
     ) -> StoredHistory:
-        events = [event for event, _ in transaction.events(stored.id)]
         identities = [(event.source, event.id) for event in events]
         known = transaction.known_events(self._number, identities) if identities else {}
         history = StoredHistory(
@@ -189,12 +210,21 @@ class _Verification:
         if self._on_difference is not None:
             self._on_difference(difference)
 
-    def report(self) -> VerifyReport:
-        """Return what was counted and found."""
+    def report(self, head: tuple[int, bytes] | None) -> VerifyReport:
+        """Return what was counted and found, that of the chain's links included."""
+        chain = None
+        if self._chain is not None:
+            chain = self._chain.links(
+                self._board.store, head, lambda what: self.note(Difference(None, what))
+            )
+        elif head is not None:
+            what = f"link {head[0]} was noted as the head of a chain, and there is no chain"
+            self.note(Difference(None, what))
         names = ("deals", "tombstones", "events", "moves", "effects", "differing")
         return VerifyReport(
             pipeline=self._board.pipeline.name,
             differences=tuple(self._differences),
+            chain=chain,
             **{name: self._counts[name] for name in names},
         )
 

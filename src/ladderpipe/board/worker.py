@@ -16,8 +16,10 @@ from typing import Final
 from ..errors import ClockError, PipelineChangedError
 from ..model.report import DeliveryReport, TickReport
 from ..observability.log_records import WORKER
+from ..observability.pace import Pace
 from ..stores import bridge
 from ..stores.sealed.renewal import is_sealed
+from .chain import extend
 from .deliver import deliver
 from .heartbeat import Heartbeat
 from .session import Session
@@ -29,6 +31,8 @@ __all__ = ["Round", "run", "stopping_on_signals"]
 _ERROR_PAUSE: Final = 5.0
 MOST_DELIVERIES: Final = 1000
 """How many effects a round delivers, before it is time to sweep again."""
+MOST_LINKS: Final = 20
+"""How many links a round appends to the hash chain, before it is time to sweep again."""
 OTHERS_PAUSE: Final = dt.timedelta(seconds=0.1)
 """How long to leave alone what is due, when there was nothing to do: others are at it."""
 
@@ -42,8 +46,12 @@ def run(
     poll: dt.timedelta,
     on_round: Round | None,
     alive: str | os.PathLike[str] | None = None,
+    chain_every: dt.timedelta | None = None,
 ) -> None:
     """Sweep and deliver until told to stop, by *stop*, SIGTERM or SIGINT.
+
+    Args:
+        chain_every: how often to extend the hash chain, if there is one; never when left out.
 
     Raises:
         OSError: the file *alive* cannot be written.
@@ -52,7 +60,10 @@ def run(
     """
     if poll <= dt.timedelta():
         raise ValueError(f"poll={poll} must be longer than nothing")
+    if chain_every is not None and chain_every <= dt.timedelta():
+        raise ValueError(f"chain_every={chain_every} must be longer than nothing")
     stop = stop or threading.Event()
+    chain = None if chain_every is None else Pace(chain_every.total_seconds())
     told: Mapping[str, int] = {}
     with stopping_on_signals(stop), _beating(session, alive) as heart:
         while not stop.is_set():
@@ -61,6 +72,8 @@ def run(
                 if held_back and held_back != told:
                     WORKER.warning("%s", held_back_text(held_back))
                 told = held_back
+                if chain is not None and chain.is_due() and not extend_begun(session, MOST_LINKS):
+                    chain.done()
                 pause = _pause(session, poll, was_busy, bool(held_back))
                 session.store.wait_for_work(min(pause, heart.longest_pause or pause), stop)
             except (PipelineChangedError, ClockError):
@@ -68,6 +81,14 @@ def run(
             except Exception as error:
                 session.observer.round_failed(error)
                 stop.wait(_ERROR_PAUSE)
+
+
+def extend_begun(session: Session, limit: int) -> bool:
+    """Extend the hash chain, if somebody has begun one; return whether there is more to do."""
+    with session.reading() as transaction:
+        if transaction.chain(session.number) is None:
+            return False
+    return extend(session, limit).more
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "drop": "ladderpipe dead-letters drop URL KEY --by NAME --reason TEXT",
     "tick": "ladderpipe worker URL --once",
     "verify": "ladderpipe verify URL",
+    "extend_chain": "ladderpipe chain URL --extend",
     "health": "ladderpipe doctor URL",
     "forget": "ladderpipe forget URL FIELD=VALUE",
 }

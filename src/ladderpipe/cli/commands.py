@@ -147,9 +147,9 @@ PANELS: Final = {
             "Fold every deal again from its stored events and compare; writes nothing unless told "
             "to.",
         ),
-        "encrypt": Command(
-            "encrypt",
-            "Encrypt personal data in a store; from then on it opens only with its ring of keys.",
+        "chain": Command(
+            "chain",
+            "Show how far the hash chain over a pipeline's events goes, and its head, to be noted.",
         ),
         "import": Command(
             "import_deals",

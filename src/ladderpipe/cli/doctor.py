@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 import typer
 
+from ..board.chain import Chain
 from ..board.findings import Health, HealthFinding
 from ..board.health import examine_store
 from ..errors import StoreError
@@ -119,6 +121,7 @@ def _rows(health: Health) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "came too late", _told(health.late), ("H022",)
     lacking = ", ".join(f"{name}: none in {year}" for name, year in health.without_holidays.items())
     yield "holidays", lacking or "known", ("H023",)
+    yield "hash chain", _chain(health), ("H024",)
     ahead = "further than now" if health.is_swept_ahead else "up to now"
     yield "swept", ahead, ("H014",)
     put_off = "for longer than any backoff" if health.is_put_off else "none for too long"
@@ -133,6 +136,15 @@ def _told(count: RemarkCount | None) -> str:
     return "none" if count is None else f"{count.lately:,} lately, {count.told:,} in all"
 
 
+def _chain(health: Health) -> str:
+    if health.chain is None:
+        return "none"
+    events, complete_to = counted(health.chain.events, "event"), health.chain.complete_to
+    if complete_to is None:
+        return f"{events}, not through all deals yet"
+    return f"{events}, {duration(max(health.at - complete_to, dt.timedelta()))} behind"
+
+
 def _clock(health: Health) -> str:
     if health.clock is None:
         return "the database's own, on this machine"
@@ -142,6 +154,13 @@ def _clock(health: Health) -> str:
 
 def _counts(count: RemarkCount | None) -> dict[str, Any]:
     return {"told": 0, "lately": 0, "deal": None} if count is None else count._asdict()
+
+
+def _chain_record(chain: Chain | None) -> dict[str, Any] | None:
+    if chain is None:
+        return None
+    complete_to = instant_text(chain.complete_to)
+    return {"head": chain.head, "events": chain.events, "complete_to": complete_to}
 
 
 def _record(health: Health) -> dict[str, Any]:
@@ -169,6 +188,7 @@ def _record(health: Health) -> dict[str, Any]:
         "clock_uncertainty_seconds": None if clock is None else clock.uncertainty.total_seconds(),
         "unknown_stages": dict(health.unknown_stages),
         "without_holidays": dict(health.without_holidays),
+        "chain": _chain_record(health.chain),
         "migrating": health.is_migrating,
         "changed": health.is_changed,
         "findings": [attrs.asdict(finding) for finding in health.findings],

@@ -102,6 +102,15 @@ ReconcileEvery = Annotated[
 Poll = Annotated[
     float, typer.Option("--poll", min=0.05, metavar="SECONDS", help="the longest sleep")
 ]
+ChainEvery = Annotated[
+    float,
+    typer.Option(
+        "--chain-every",
+        min=0.1,
+        metavar="MINUTES",
+        help="how often to extend the hash chain, once it is begun",
+    ),
+]
 Stale = Annotated[
     StaleEffects,
     typer.Option("--stale-effects", help="what becomes of many effects that are older than a week"),
@@ -134,6 +143,7 @@ def worker(
     poll: Poll = 2.0,
     stale_effects: Stale = "hold",
     alive: Alive = None,
+    chain_every: ChainEvery = 5.0,
     once: Once = False,
     candid: Candid = False,
     json: Json = False,
@@ -159,7 +169,11 @@ def worker(
         )
         _register(board, email, handlers, candid)
         with _reconciling(board, reconcile, dt.timedelta(minutes=reconcile_every), once):
-            _work(board, stop, None if once else dt.timedelta(seconds=poll), alive, json)
+            if once:
+                _work_once(board, json)
+            else:
+                pause, rest = dt.timedelta(seconds=poll), dt.timedelta(minutes=chain_every)
+                _work(board, stop, pause, alive, rest, json)
 
 
 def _reconciling(
@@ -196,24 +210,31 @@ def _stopping() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _work_once(board: Board, json: bool) -> None:
+    """Do one round, and tell what it did."""
+    LOG.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
+    swept, delivered = board.tick(), board.deliver()
+    (_print_round if json else _log_round)(swept, delivered)
+    if board.chain() is not None:
+        board.extend_chain()
+    if delivered.held_back:
+        LOG.error("%s", held_back_text(delivered.held_back))
+        raise typer.Exit(1)
+    LOG.info("stopped")
+
+
 def _work(
     board: Board,
     stop: threading.Event,
-    poll: dt.timedelta | None,
+    poll: dt.timedelta,
     alive: Path | None,
+    chain_every: dt.timedelta,
     json: bool,
 ) -> None:
-    """Run the worker loop, or without *poll* one round of it, and tell what each round did."""
+    """Run the worker loop, and tell what each round did."""
     tell = _print_round if json else _log_round
     LOG.info("working on %s, %d stages", board.pipeline.name, len(board.pipeline.stages))
-    if poll is None:
-        swept, delivered = board.tick(), board.deliver()
-        tell(swept, delivered)
-        if delivered.held_back:
-            LOG.error("%s", held_back_text(delivered.held_back))
-            raise typer.Exit(1)
-    else:
-        board.run(stop=stop, poll=poll, on_round=tell, alive=alive)
+    board.run(stop=stop, poll=poll, on_round=tell, alive=alive, chain_every=chain_every)
     LOG.info("stopped")
 
 

@@ -10,7 +10,7 @@ import os
 import traceback
 from typing import Any, Final
 
-__all__ = ["EFFECTS", "EVENTS", "MOVES", "TIMERS", "TRANSACTIONS", "WORKER"]
+__all__ = ["CHAIN", "EFFECTS", "EVENTS", "MOVES", "TIMERS", "TRANSACTIONS", "WORKER"]
 
 EVENTS: Final = logging.getLogger("ladderpipe.events")
 MOVES: Final = logging.getLogger("ladderpipe.moves")
@@ -18,6 +18,7 @@ TIMERS: Final = logging.getLogger("ladderpipe.timers")
 EFFECTS: Final = logging.getLogger("ladderpipe.effects")
 TRANSACTIONS: Final = logging.getLogger("ladderpipe.transactions")
 WORKER: Final = logging.getLogger("ladderpipe.worker")
+CHAIN: Final = logging.getLogger("ladderpipe.chain")
 
 
 def error_type(error: BaseException) -> str:

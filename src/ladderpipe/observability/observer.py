@@ -22,7 +22,17 @@ from ..model.delivery import EffectState
 from ..model.move import Move
 from ..model.receipt import Receipt
 from ..stores.base import EffectRow, Transaction
-from .log_records import EFFECTS, EVENTS, MOVES, TIMERS, TRANSACTIONS, WORKER, error_type, record
+from .log_records import (
+    CHAIN,
+    EFFECTS,
+    EVENTS,
+    MOVES,
+    TIMERS,
+    TRANSACTIONS,
+    WORKER,
+    error_type,
+    record,
+)
 from .pace import Pace
 
 if TYPE_CHECKING:
@@ -215,6 +225,18 @@ class Observer:
         """Tell that a worker's round failed as a whole."""
         self._record(
             WORKER, logging.ERROR, "the worker's round failed; it goes on after a pause", error
+        )
+
+    def linked(self, n: int, head: str, events: int, retired: int) -> None:
+        """Tell that a link was appended to the hash chain: its head is to be noted elsewhere."""
+        self._record(
+            CHAIN,
+            logging.INFO,
+            f"link {n} of the chain has {events} events; its head is {head}",
+            link=n,
+            head=head,
+            events=events,
+            retired=retired,
         )
 
     # -- effects ------------------------------------------------------------------------------

@@ -80,6 +80,14 @@ _TABLES: Final[dict[str, str]] = {
         pipeline number, stage text, currency text?, owner text?, source text?, deals big,
         valued big, billions big, units big, fraction big""",
     "secrets": "name text*, value text",
+    "chains": "pipeline number* > pipelines.id, position text",
+    "links": "pipeline number* > pipelines.id, n big*, hash bytes, header text",
+    "leaves": """
+        deal big* > deals.id, source text*, id text*, pipeline number > pipelines.id, link big,
+        leaf bytes""",
+    "salts": "deal big* > deals.id, salt bytes",
+    "retired": """
+        pipeline number* > pipelines.id, link big*, leaf bytes*, kind text, retired big""",
 }
 """Every table's columns: ``*`` is part of the key, ``?`` may be empty, ``>`` is where it points."""
 

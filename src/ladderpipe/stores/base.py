@@ -19,6 +19,7 @@ from ..model.delivery import task_due
 from ..model.event import Event
 from ..model.held import HeldKind, held_key
 from ..model.stage import TASK
+from .chain import Chains
 from .listing import Listing
 from .stored_deal import StoredDeal
 
@@ -362,7 +363,7 @@ class Structure(NamedTuple):
     missing_indexes: Mapping[str, str]
 
 
-class Transaction(Listing, Protocol):
+class Transaction(Listing, Chains, Protocol):
     """One unit of work on a store. Everything in it happens or nothing does."""
 
     @property
@@ -475,7 +476,10 @@ class Transaction(Listing, Protocol):
         """Remove those of these rows that were made for events which were then not stored."""
 
     def remove_deal_events(self, deal_id: int) -> None:
-        """Remove all events, moves, effects, checkpoints and the document; the row stays."""
+        """Remove all events, moves, effects, checkpoints and the document; the row stays.
+
+        The leaves of its events in a hash chain are retired as removed.
+        """
 
     def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
         """Return a deal's last checkpoint at an earlier instant."""

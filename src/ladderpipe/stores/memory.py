@@ -39,9 +39,10 @@ from .base import (
     StoredDeal,
     Subscription,
 )
+from .chain import REMOVED
 from .filters import DealFilter, TaskFilter
 from .listing import told_of
-from .memory_listing import MemoryListing
+from .memory_chain import MemoryChains
 from .memory_tables import Tables
 
 __all__ = ["MemoryStore"]
@@ -120,7 +121,7 @@ class MemoryStore:
         return f"MemoryStore({len(self._tables.deals)} deals)"
 
 
-class MemoryTransaction(MemoryListing):
+class MemoryTransaction(MemoryChains):
     """One unit of work on the tables."""
 
     connection = None
@@ -288,6 +289,7 @@ class MemoryTransaction(MemoryListing):
                 self._drop(self._tables.events_of, deal_id)
 
     def remove_deal_events(self, deal_id: int) -> None:
+        self.retire_leaves(deal_id, REMOVED)
         for key in self._tables.events_of.get(deal_id, ()):
             self._drop(self._tables.events, key)
             self._drop(self._tables.remarks, key)

@@ -18,6 +18,7 @@ from .base import (
     StoredDeal,
     Subscription,
 )
+from .chain import Leaf, Link, RetiredLeaf
 from .listing import Told
 
 __all__: list[str] = []
@@ -46,6 +47,11 @@ class Tables:
         self.told: dict[int, Told] = {}
         self.touched: dict[int, dt.datetime] = {}
         self.arms: dict[str, tuple[str, dt.datetime]] = {}
+        self.chains: dict[int, str] = {}
+        self.links: dict[tuple[int, int], Link] = {}
+        self.leaves: dict[int, tuple[Leaf, ...]] = {}
+        self.salts: dict[int, bytes] = {}
+        self.retired: dict[tuple[int, int, bytes], RetiredLeaf] = {}
         self.next_id = 1
 
     def to_json(self) -> dict[str, Any]:

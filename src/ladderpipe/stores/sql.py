@@ -26,8 +26,9 @@ from .base import (
     StoredDeal,
     Structure,
 )
+from .chain import REMOVED
 from .listing import Told, parts_of, told_of
-from .sql_effects import SqlEffects
+from .sql_chain import SqlChains
 from .sql_rows import DIGEST_BYTES, Row, blob_of
 from .stored_deal import SWEPT_FIELDS
 
@@ -47,11 +48,11 @@ _CREATES_INDEX: Final = r"\s*CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
 _DROPS_INDEX: Final = r"\s*DROP INDEX (?:IF EXISTS )?(?:\"\w+\"\.)?(\w+)"
 
 
-class SqlTransaction(SqlEffects):
+class SqlTransaction(SqlChains):
     """The named statements of a dialect, by what they are about.
 
     What rows are, and words, stands in ``sql_rows``; lists, effects and customers in
-    ``sql_listing`` and ``sql_effects``.
+    ``sql_listing`` and ``sql_effects``, hash chains in ``sql_chain``.
     """
 
     # -- the database itself ------------------------------------------------------------------
@@ -201,6 +202,7 @@ class SqlTransaction(SqlEffects):
         self._each(self._sql.REMOVE_UNUSED_DEAL, [(deal_id,) for deal_id in deal_ids])
 
     def remove_deal_events(self, deal_id: int) -> None:
+        self.retire_leaves(deal_id, REMOVED)
         for statement in self._sql.REMOVE_DEAL:
             self._each(statement, [(deal_id,)])
         self._remove_empty_totals()
@@ -237,11 +239,6 @@ class SqlTransaction(SqlEffects):
             rows = self._read(self._sql.HELD, (pipeline, after, limit))
         else:
             rows = self._read(self._sql.HELD_OF_DEAL, (pipeline, deal, after, limit))
-        return [self._held(row) for row in rows]
-
-    def discarded(self, pipeline: int, after: str, limit: int) -> list[HeldRow]:
-        """Return what was held and is discarded for good, by key, above *after*."""
-        rows = self._read(self._sql.DISCARDED, (pipeline, after, limit))
         return [self._held(row) for row in rows]
 
     def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:

@@ -31,6 +31,7 @@ from ladderpipe.public import publish
 from ladderpipe.stores import Store
 
 from .assertions import expect
+from .chain_contract import CHAINS
 from .customer_contract import CUSTOMERS
 from .effect_contract import EFFECTS
 from .listing_contract import LISTING
@@ -498,6 +499,7 @@ _PROMISES: tuple[Callable[[Shop], None], ...] = (
     _counts_what_came_to_nothing,
     *EFFECTS,
     *CUSTOMERS,
+    *CHAINS,
     _stands_threads,
 )
 

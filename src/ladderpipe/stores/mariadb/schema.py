@@ -315,8 +315,47 @@ JOIN ladder_pipelines p ON p.id = d.pipeline
 LEFT JOIN ladder_words type ON type.id = e.type_word
 """
 
-VERSION: Final = 15
-MIGRATIONS: Final[Mapping[int, str]] = {VERSION: _FIRST}
+_CHAINS: Final = """
+CREATE TABLE IF NOT EXISTS ladder_chains (
+    pipeline INT PRIMARY KEY,
+    position LONGTEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ladder_links (
+    pipeline INT NOT NULL,
+    n BIGINT NOT NULL CHECK (n > 0),
+    hash TINYBLOB NOT NULL,
+    header LONGTEXT NOT NULL,
+    PRIMARY KEY (pipeline, n)
+);
+CREATE TABLE IF NOT EXISTS ladder_leaves (
+    deal BIGINT NOT NULL,
+    source VARBINARY(1024) NOT NULL,
+    id VARBINARY(1024) NOT NULL,
+    pipeline INT NOT NULL,
+    link BIGINT NOT NULL,
+    leaf TINYBLOB NOT NULL,
+    PRIMARY KEY (deal, source, id),
+    FOREIGN KEY (deal) REFERENCES ladder_deals (id),
+    INDEX ladder_leaves_link (pipeline, link)
+);
+CREATE TABLE IF NOT EXISTS ladder_salts (
+    deal BIGINT PRIMARY KEY,
+    salt TINYBLOB NOT NULL,
+    FOREIGN KEY (deal) REFERENCES ladder_deals (id)
+);
+CREATE TABLE IF NOT EXISTS ladder_retired (
+    pipeline INT NOT NULL,
+    link BIGINT NOT NULL,
+    leaf BINARY(32) NOT NULL,
+    kind VARCHAR(20) NOT NULL CHECK (kind IN ('forgotten', 'removed')),
+    retired BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, link, leaf),
+    INDEX ladder_retired_in (pipeline, retired)
+)
+"""
+
+VERSION: Final = 16
+MIGRATIONS: Final[Mapping[int, str]] = {15: _FIRST, VERSION: _CHAINS}
 """Each by the version that it makes, which is the same on every database; there was none before."""
 
 _KIND: Final = ") ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"

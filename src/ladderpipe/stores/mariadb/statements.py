@@ -247,6 +247,8 @@ _LOCKED: Final = {
     "DUE_DEALS": " FOR UPDATE SKIP LOCKED",
     "HELD_BY_KEY": " FOR UPDATE",
     "UNINDEXED": " FOR UPDATE SKIP LOCKED",
+    "CHAIN": " FOR UPDATE",
+    "FREE_DEALS": " FOR UPDATE SKIP LOCKED",
 }
 """Reads that, in a transaction that writes, keep what they return from everybody else."""
 

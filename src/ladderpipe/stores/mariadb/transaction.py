@@ -245,6 +245,13 @@ class MariadbTransaction(MicrosTransaction):
     def _held_by_key_statement(self) -> Any:
         return self._sql.LOCK_HELD_BY_KEY if self._writes_rows else self._sql.HELD_BY_KEY
 
+    def _chain_statement(self) -> Any:
+        return self._sql.LOCK_CHAIN if self._writes_rows else self._sql.CHAIN
+
+    def _free_deals_statement(self) -> Any:
+        """To write, take only those that nobody else is at."""
+        return self._sql.LOCK_FREE_DEALS if self._writes_rows else self._sql.FREE_DEALS
+
     def _unindexed_statement(self) -> Any:
         """To write, take only those that no other worker is at."""
         return self._sql.LOCK_UNINDEXED if self._writes_rows else self._sql.UNINDEXED

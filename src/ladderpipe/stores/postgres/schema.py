@@ -456,6 +456,46 @@ JOIN {tables}deals d ON d.id = e.deal
 JOIN {tables}pipelines p ON p.id = d.pipeline
 LEFT JOIN {tables}words type ON type.id = e.type_word;
 """,
+    """
+CREATE TABLE {tables}chains (
+    pipeline integer PRIMARY KEY,
+    position text NOT NULL
+);
+
+CREATE TABLE {tables}links (
+    pipeline integer NOT NULL,
+    n bigint NOT NULL CHECK (n > 0),
+    hash bytea NOT NULL,
+    header text NOT NULL,
+    PRIMARY KEY (pipeline, n)
+);
+
+CREATE TABLE {tables}leaves (
+    deal bigint NOT NULL REFERENCES {tables}deals (id),
+    source text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    pipeline integer NOT NULL,
+    link bigint NOT NULL,
+    leaf bytea NOT NULL,
+    PRIMARY KEY (deal, source, id)
+);
+CREATE INDEX {prefix}leaves_link ON {tables}leaves (pipeline, link);
+
+CREATE TABLE {tables}salts (
+    deal bigint PRIMARY KEY REFERENCES {tables}deals (id),
+    salt bytea NOT NULL
+);
+
+CREATE TABLE {tables}retired (
+    pipeline integer NOT NULL,
+    link bigint NOT NULL,
+    leaf bytea NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('forgotten', 'removed')),
+    retired bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, link, leaf)
+);
+CREATE INDEX {prefix}retired_in ON {tables}retired (pipeline, retired);
+""",
 )
 
 

@@ -113,7 +113,6 @@ _SHARED: Final = (
     "HELD",
     "HELD_OF_DEAL",
     "HELD_BY_KEY",
-    "DISCARDED",
     "HELD_DUE",
     "COUNT_HELD",
     "COUNT_UNDECLARED",
@@ -127,6 +126,29 @@ _SHARED: Final = (
     "ADD_HELD_CUSTOMER",
     "REMOVE_HELD_CUSTOMER",
     "FORGET_ASIDE",
+    "CHAIN",
+    "ADD_CHAIN",
+    "MOVE_CHAIN",
+    "LAST_LINK",
+    "LINKS",
+    "ADD_LINK",
+    "FREE_DEALS",
+    "UNCHAINED",
+    "SALTS",
+    "SAVE_SALT",
+    "ADD_LEAF",
+    "RETIRE_LEAVES",
+    "REMOVE_LEAVES",
+    "ERASE_SALT",
+    "RETIRED_LEAVES",
+    "NOTE_RETIRED",
+    "OPEN_LINKS",
+    "DROP_LEAVES",
+    "LEAVES_OF",
+    "LEAVES_BETWEEN",
+    "RETIRED_BETWEEN",
+    "STRAY_LEAVES",
+    "STRAY_RETIRED",
     "SAVING",
 )
 
@@ -147,7 +169,8 @@ _TRANSLATION: Final = (
     (r"LEFT JOIN ladder_documents c ON c\.deal = d\.id", _DOCUMENT),
     (
         r"\bladder_(schema|pipelines|deals|documents|events|moves|effects|held|customers|crowds|"
-        r"secrets|subscriptions|arms|held_customers|search|checkpoints|totals|words)\b",
+        r"secrets|subscriptions|arms|held_customers|search|checkpoints|totals|words|chains|links|"
+        r"leaves|salts|retired)\b",
         r"{tables}\1",
     ),
 )
@@ -413,6 +436,8 @@ _LOCKED: Final = {
     "FREE_EFFECT": " FOR NO KEY UPDATE OF d, e SKIP LOCKED",
     "HELD_BY_KEY": " FOR UPDATE",
     "UNINDEXED": " FOR NO KEY UPDATE OF d SKIP LOCKED",
+    "CHAIN": " FOR NO KEY UPDATE",
+    "FREE_DEALS": " FOR NO KEY UPDATE OF d SKIP LOCKED",
 }
 """Reads that, in a transaction that writes, keep what they return from everybody else."""
 
@@ -423,6 +448,10 @@ _MANY: Final = (
     "REPLACE_EVENT_DATA",
     "RESEAL_EVENT",
     "REMOVE_UNUSED_DEAL",
+    "ADD_LEAF",
+    "SAVE_SALT",
+    "NOTE_RETIRED",
+    "DROP_LEAVES",
 )
 """Statements that are run for many rows, besides those of ``SAVING``."""
 

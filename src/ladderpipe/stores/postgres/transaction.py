@@ -219,6 +219,13 @@ class PostgresTransaction(SqlTransaction):
     def _held_by_key_statement(self) -> Any:
         return self._sql.LOCK_HELD_BY_KEY if self._writes_rows else self._sql.HELD_BY_KEY
 
+    def _chain_statement(self) -> Any:
+        return self._sql.LOCK_CHAIN if self._writes_rows else self._sql.CHAIN
+
+    def _free_deals_statement(self) -> Any:
+        """To write, take only those that nobody else is at."""
+        return self._sql.LOCK_FREE_DEALS if self._writes_rows else self._sql.FREE_DEALS
+
     def document(self, deal_id: int) -> str | None:
         """Return a deal's document; in a sweep, fetch those of its other deals on the way."""
         if deal_id not in self._swept:

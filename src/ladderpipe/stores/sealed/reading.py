@@ -48,8 +48,6 @@ class SealedReading:
     def __init__(self, inner: Sealable, sealer: Sealer) -> None:
         self._inner = inner
         self._sealer = sealer
-        self.plain = 0
-        """How many deals were read whose documents are not encrypted."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -68,7 +66,6 @@ class SealedReading:
 
     def _pair(self, pair: Pair) -> Pair:
         stored, document = pair
-        self.plain += document is not None and key_of_document(document) is None
         return self._row(stored), self._sealer.open_document(stored.id, stored.deal, document)
 
     def due(
@@ -181,6 +178,44 @@ class SealedReading:
         text = self._sealer.open(json.loads(known.data), of_event(known.deal_id, *identity))
         digest = digest_of(known.type, known.deal, known.at, text)
         return known._replace(digest=digest, data=text)
+
+    # -- the hash chain -----------------------------------------------------------------------
+
+    def unchained(
+        self, deal_ids: Sequence[int], limit: int
+    ) -> list[tuple[int, Event, dt.datetime]]:
+        """Return events without a leaf that can be opened: a leaf is of what an event says."""
+        pairs = self.deals_by_id(deal_ids)
+        wanted = [id for id, (_, text) in pairs.items() if key_of_document(text) is None]
+        while True:
+            rows = self._inner.unchained(wanted, limit) if wanted else []
+            found, closed = [], set()
+            for deal_id, event, recorded_at in rows:
+                try:
+                    found.append((deal_id, self._event(deal_id, event), recorded_at))
+                except SealedError:
+                    closed.add(deal_id)
+            if not closed or len(rows) < limit:
+                return found
+            wanted = [id for id in wanted if id not in closed]
+
+    def salts(self, deal_ids: Sequence[int]) -> dict[int, bytes]:
+        """Return the salts of deals that can be opened."""
+        found = {}
+        for deal_id, salt in self._inner.salts(deal_ids).items():
+            try:
+                found[deal_id] = self._salt(deal_id, salt)
+            except SealedError:
+                continue
+        return found
+
+    def _salt(self, deal_id: int, salt: bytes) -> bytes:
+        text = text_of_salt(salt)
+        if key_of_text(text) is None:
+            return salt
+        return bytes.fromhex(self._sealer.open(text, of_salt(deal_id)))
+
+    # -- checkpoints --------------------------------------------------------------------------
 
     def checkpoint(self, deal_id: int, before: dt.datetime) -> Checkpoint | None:
         found = self._inner.checkpoint(deal_id, before)
@@ -398,6 +433,16 @@ def hashed_digest(sealer: Sealer, digest: str) -> str:
 def of_customer(deal: int) -> str:
     """Return the place of a deal's customer."""
     return f"customer of deal\x00{deal}"
+
+
+def of_salt(deal: int) -> str:
+    """Return the place of a deal's salt in the hash chain."""
+    return f"salt\x00{deal}"
+
+
+def text_of_salt(salt: bytes) -> str:
+    """Return the salt of a deal as it may be sealed; random bytes are not, whatever they are."""
+    return salt.decode("ascii", errors="replace")
 
 
 def of_event(deal: int, source: str, id: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -28,6 +28,8 @@ from .reading import (
     of_event,
     of_held,
     of_note,
+    of_salt,
+    text_of_salt,
 )
 from .sealer import Sealer, key_of_document, key_of_text
 
@@ -162,6 +164,25 @@ class SealedTransaction(SealedReading):
             place = of_event(deal, event.source, event.id)
             sealed.append((event, self._sealer.seal_json(self._key_of(deal), data, place)))
         self._inner.replace_event_data(pipeline, sealed)
+
+    def save_salts(self, salts: Mapping[int, bytes]) -> None:
+        """Keep salts so that a copy of them is worth nothing once the keys are destroyed."""
+        self._learn(list(salts))
+        self._inner.save_salts(
+            {deal: self._sealed_salt(self._keys[deal], deal, salt) for deal, salt in salts.items()}
+        )
+
+    def _sealed_salt(self, key: str, deal: int, salt: bytes) -> bytes:
+        return self._sealer.seal(key, salt.hex(), of_salt(deal)).encode() if salt else salt
+
+    def reseal_salt(self, deal: int, key: str) -> str | None:
+        """Encrypt a deal's salt with another key; return the one that it was sealed with."""
+        salt = self._inner.salts([deal]).get(deal)
+        if not salt:
+            return None
+        sealed = self._sealed_salt(key, deal, self._salt(deal, salt))
+        self._inner.save_salts({deal: sealed})
+        return key_of_text(text_of_salt(salt))
 
     def remove_deal_events(self, deal_id: int) -> None:
         """Remove a deal's data; its key goes too, unless an archive needs it."""

@@ -515,4 +515,44 @@ JOIN ladder_deals d ON d.id = e.deal
 JOIN ladder_pipelines p ON p.id = d.pipeline
 LEFT JOIN ladder_words type ON type.id = e.type_word;
 """,
+    """
+CREATE TABLE ladder_chains (
+    pipeline INTEGER PRIMARY KEY REFERENCES ladder_pipelines (id),
+    position TEXT NOT NULL
+);
+
+CREATE TABLE ladder_links (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    n INTEGER NOT NULL CHECK (n > 0),
+    hash BLOB NOT NULL,
+    header TEXT NOT NULL,
+    PRIMARY KEY (pipeline, n)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_leaves (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL,
+    link INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    PRIMARY KEY (deal, source, id)
+) WITHOUT ROWID;
+CREATE INDEX ladder_leaves_link ON ladder_leaves (pipeline, link);
+
+CREATE TABLE ladder_salts (
+    deal INTEGER PRIMARY KEY REFERENCES ladder_deals (id),
+    salt BLOB NOT NULL
+);
+
+CREATE TABLE ladder_retired (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    link INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('forgotten', 'removed')),
+    retired INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, link, leaf)
+) WITHOUT ROWID;
+CREATE INDEX ladder_retired_in ON ladder_retired (pipeline, retired);
+""",
 )

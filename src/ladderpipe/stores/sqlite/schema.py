@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["SCHEMA", "VERSION", "version_of"]
 
-VERSION: Final = 15
+VERSION: Final = 16
 
 _INSTANT: Final = (
     "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000 - ({0} % 1000000 < 0), 'unixepoch')"
@@ -292,6 +292,45 @@ CREATE TABLE ladder_moves (
 CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type_word) WHERE undeclared;
 CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
     WHERE remark IS NOT NULL;
+
+CREATE TABLE ladder_chains (
+    pipeline INTEGER PRIMARY KEY REFERENCES ladder_pipelines (id),
+    position TEXT NOT NULL
+);
+
+CREATE TABLE ladder_links (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    n INTEGER NOT NULL CHECK (n > 0),
+    hash BLOB NOT NULL,
+    header TEXT NOT NULL,
+    PRIMARY KEY (pipeline, n)
+) WITHOUT ROWID;
+
+CREATE TABLE ladder_leaves (
+    deal INTEGER NOT NULL REFERENCES ladder_deals (id),
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    pipeline INTEGER NOT NULL,
+    link INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    PRIMARY KEY (deal, source, id)
+) WITHOUT ROWID;
+CREATE INDEX ladder_leaves_link ON ladder_leaves (pipeline, link);
+
+CREATE TABLE ladder_salts (
+    deal INTEGER PRIMARY KEY REFERENCES ladder_deals (id),
+    salt BLOB NOT NULL
+);
+
+CREATE TABLE ladder_retired (
+    pipeline INTEGER NOT NULL REFERENCES ladder_pipelines (id),
+    link INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('forgotten', 'removed')),
+    retired INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, link, leaf)
+) WITHOUT ROWID;
+CREATE INDEX ladder_retired_in ON ladder_retired (pipeline, retired);
 
 CREATE VIEW ladder_visits AS
 SELECT m.deal, m.n, lower(hex(m.visit_key)) AS visit_key, stage.word AS stage, m.at AS entered_at,

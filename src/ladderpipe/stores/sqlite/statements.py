@@ -569,6 +569,85 @@ ADD_SECRET: Final = """
 INSERT INTO ladder_secrets (name, value) VALUES ('hashes', ?) ON CONFLICT DO NOTHING
 """
 
+CHAIN: Final = "SELECT position FROM ladder_chains WHERE pipeline = ?"
+ADD_CHAIN: Final = """
+INSERT INTO ladder_chains (pipeline, position) VALUES (?, ?) ON CONFLICT (pipeline) DO NOTHING
+"""
+MOVE_CHAIN: Final = "UPDATE ladder_chains SET position = ? WHERE pipeline = ?"
+LAST_LINK: Final = (
+    "SELECT n, hash, header FROM ladder_links WHERE pipeline = ? ORDER BY n DESC LIMIT 1"
+)
+LINKS: Final = """
+SELECT n, hash, header FROM ladder_links WHERE pipeline = ? AND n > ? ORDER BY n LIMIT ?
+"""
+ADD_LINK: Final = "INSERT INTO ladder_links (pipeline, n, hash, header) VALUES (?, ?, ?, ?)"
+FREE_DEALS: Final = """
+SELECT d.id FROM ladder_deals d WHERE d.id IN (SELECT value FROM json_each(?)) ORDER BY d.id
+"""
+UNCHAINED: Final = """
+SELECT e.deal, e.type_word, d.deal, e.id, e.at, e.source, e.seq, e.data, e.recorded_at
+FROM ladder_events e JOIN ladder_deals d ON d.id = e.deal
+WHERE e.deal IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+    SELECT 1 FROM ladder_leaves l
+    WHERE l.deal = e.deal AND l.source = e.source AND l.id = e.id)
+ORDER BY e.deal, e.at, e.seq, e.source, e.id LIMIT ?
+"""
+SALTS: Final = """
+SELECT deal, salt FROM ladder_salts WHERE deal IN (SELECT value FROM json_each(?))
+"""
+SAVE_SALT: Final = """
+INSERT INTO ladder_salts (deal, salt) VALUES (?, ?)
+ON CONFLICT (deal) DO UPDATE SET salt = excluded.salt
+"""
+ADD_LEAF: Final = """
+INSERT INTO ladder_leaves (pipeline, deal, source, id, link, leaf) VALUES (?, ?, ?, ?, ?, ?)
+"""
+RETIRE_LEAVES: Final = """
+INSERT INTO ladder_retired (pipeline, link, leaf, kind)
+SELECT pipeline, link, leaf, ? FROM ladder_leaves WHERE deal = ?
+"""
+REMOVE_LEAVES: Final = "DELETE FROM ladder_leaves WHERE deal = ?"
+ERASE_SALT: Final = "UPDATE ladder_salts SET salt = ? WHERE deal = ?"
+RETIRED_LEAVES: Final = """
+SELECT link, leaf, kind, retired FROM ladder_retired
+WHERE pipeline = ? AND retired = 0 ORDER BY link, leaf LIMIT ?
+"""
+NOTE_RETIRED: Final = """
+UPDATE ladder_retired SET retired = ? WHERE pipeline = ? AND link = ? AND leaf = ?
+"""
+OPEN_LINKS: Final = """
+SELECT link FROM ladder_leaves
+WHERE pipeline = ? AND link IN (SELECT value FROM json_each(?))
+UNION
+SELECT link FROM ladder_retired
+WHERE pipeline = ? AND link IN (SELECT value FROM json_each(?)) AND retired = 0
+"""
+DROP_LEAVES: Final = "DELETE FROM ladder_retired WHERE pipeline = ? AND link = ?"
+LEAVES_OF: Final = """
+SELECT deal, source, id, link, leaf FROM ladder_leaves
+WHERE deal IN (SELECT value FROM json_each(?)) ORDER BY deal, source, id
+"""
+LEAVES_BETWEEN: Final = """
+SELECT link, leaf FROM ladder_leaves WHERE pipeline = ? AND link > ? AND link <= ?
+UNION ALL
+SELECT link, leaf FROM ladder_retired WHERE pipeline = ? AND link > ? AND link <= ?
+"""
+RETIRED_BETWEEN: Final = """
+SELECT link, leaf, kind, retired FROM ladder_retired
+WHERE pipeline = ? AND retired > ? AND retired <= ? ORDER BY retired, link, leaf
+"""
+STRAY_LEAVES: Final = """
+SELECT l.link, l.source, l.id FROM ladder_leaves l
+LEFT JOIN ladder_deals d ON d.id = l.deal AND d.pipeline = l.pipeline
+WHERE l.pipeline = ? AND (d.id IS NULL OR l.link < 1 OR l.link > ?)
+ORDER BY l.link, l.source, l.id LIMIT ?
+"""
+STRAY_RETIRED: Final = """
+SELECT link, '', '' FROM ladder_retired
+WHERE pipeline = ? AND (link < 1 OR link > ? OR retired < 0 OR retired > ?)
+ORDER BY link LIMIT ?
+"""
+
 _HELD: Final = ", ".join(HeldRow._fields)
 _OTHER_FIELDS: Final = HeldRow._fields[1:]
 HOLD: Final = f"""
@@ -583,10 +662,6 @@ WHERE pipeline = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
 HELD_OF_DEAL: Final = f"""
 SELECT {_HELD} FROM ladder_held
 WHERE pipeline = ? AND deal = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
-"""
-DISCARDED: Final = f"""
-SELECT {_HELD} FROM ladder_held
-WHERE pipeline = ? AND key > ? AND discarded_at IS NOT NULL ORDER BY key LIMIT ?
 """
 HELD_AMONG: Final = """
 SELECT wanted.value FROM json_each(?) wanted WHERE EXISTS (

@@ -55,6 +55,8 @@ class Command(BaseCommand):
     def _work_once(self, board: DjangoBoard) -> None:
         swept, delivered = board.tick(), board.deliver()
         self._tell(board, swept, delivered)
+        if board.chain() is not None:
+            board.extend_chain()
         if delivered.held_back:
             raise CommandError(held_back_text(delivered.held_back))
 

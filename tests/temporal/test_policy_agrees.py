@@ -37,7 +37,7 @@ WHOM = {
 
 def ladder(policy: Policy | None) -> Pipeline:
     soon = do("email", to="customer", expires=dt.timedelta(hours=30, minutes=30))
-    again = [wait(hours=7), do("email", to="customer")]
+    again: list[Any] = [wait(hours=7), do("email", to="customer")]
     new = Stage("new", sequence=[soon, *again, *again, *again])
     asked = Stage("asked", sequence=[*again, do("sms", to="customer"), *again])
     won = Stage("won", status="won", sequence=[do("email", to="customer")])
@@ -89,7 +89,8 @@ def do_step(board: Board, step: Step, number: int, now: dt.datetime) -> None:
     given: Any = {"by": "ada", "id": f"hand-{number}"}
     try:
         if kind in ("note", "owner"):
-            board.edit(deal, **given, **({"note": "called"} if kind == "note" else {"owner": "al"}))
+            given |= {"note": "called"} if kind == "note" else {"owner": "al"}
+            board.edit(deal, **given)
         elif kind == "forgotten":
             board.edit(deal, contact={"email": None}, **given)
         elif kind == "hand":

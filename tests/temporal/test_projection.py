@@ -167,6 +167,28 @@ def test_a_projection_that_comes_later_follows_deals_that_run_already(
     asyncio.run(live())
 
 
+def test_a_server_that_is_killed_in_between_loses_nothing_that_the_store_is_told(
+    temporal_server: TemporalServer, tmp_path: Path
+) -> None:
+    pipeline = shop(new_name())
+    projection = Projection(pipeline, f"sqlite:///{tmp_path}/deals.db")
+    deals = [f"cart-{number}" for number in range(8)]
+
+    async def live() -> None:
+        async with followed(temporal_server, pipeline, projection) as board:
+            for deal in deals:
+                await board.handle(event("cart.item_added", f"{deal}-1", deal, line=LINE))
+            await asyncio.to_thread(temporal_server.kill)
+            await asyncio.to_thread(temporal_server.start)
+            with projection.board() as store:
+                for deal in deals:
+                    await until(lambda deal=deal: stands(store, deal, "new"), deal)  # type: ignore[misc]
+                await board.handle(event("order.confirmed", "o", "cart-0"))
+                await until(lambda: stands(store, "cart-0", "won"), "the order")
+
+    asyncio.run(live())
+
+
 def test_what_was_told_while_the_store_was_away_is_there_once_it_is_back(
     temporal_server: TemporalServer, tmp_path: Path
 ) -> None:

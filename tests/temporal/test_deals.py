@@ -318,8 +318,9 @@ def test_who_asks_with_another_definition_is_told_so(temporal_server: TemporalSe
         board = TemporalBoard(found.client, other, task_queue=found.queue)
         with pytest.raises(PipelineChangedError, match="another definition"):
             await board.handle(event("order.confirmed", "2"))
-        with pytest.raises(PipelineChangedError):
-            await board.history("cart-1")
+        for read in (board.history, board.deal, board.options):
+            with pytest.raises(PipelineChangedError):
+                await read("cart-1")
         assert (await found.board.handle(event("order.confirmed", "2"))).deal.stage == "won"
 
     at_work(temporal_server, ladder, work)

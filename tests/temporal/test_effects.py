@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import Backoff, EffectState, Pipeline, drop, later
-from ladderpipe.errors import UndeliverableError
+from ladderpipe import Backoff, EffectState, Pipeline, Stage, do, drop, later, on
+from ladderpipe.errors import EffectNotFoundError, UndeliverableError
 from ladderpipe.model.effect import Delivery
 from tests.temporal.ladders import Running, event, new_name, now, running, shop, until
 from tests.temporal_server import TemporalServer
@@ -240,3 +240,23 @@ def test_who_is_asked_before_a_mail_may_stop_it(temporal_server: TemporalServer)
         assert (effect.because, sent) == ("bought elsewhere", [])
 
     at_work(temporal_server, shop(new_name()), sent.append, work, may_send=may_send)
+
+
+def test_people_get_tasks_and_do_them(temporal_server: TemporalServer) -> None:
+    call = do("task", title="Call the customer", due_hours=4)
+    new = Stage("new", sequence=[call])
+    ladder = Pipeline(new_name(), stages=[new], rules=[on("told", into=new, opens=True)])
+
+    async def work(found: Running) -> None:
+        await found.board.handle(event("told", "1"))
+        (task,) = await found.board.tasks("cart-1")
+        assert (task.title, task.owner) == ("Call the customer", None)
+        given = await found.board.assign(task, "bob", by="ada")
+        assert (given.key, given.owner) == (task.key, "bob")
+        assert await found.board.tasks("cart-1") == [given]
+        assert (await found.board.complete(given)).key == task.key
+        assert await found.board.tasks("cart-1") == []
+        with pytest.raises(EffectNotFoundError):
+            await found.board.complete(given)
+
+    at_work(temporal_server, ladder, None, work)

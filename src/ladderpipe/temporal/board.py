@@ -198,11 +198,12 @@ class TemporalBoard:
 
         Raises:
             DealNotFoundError: no such deal has been opened.
+            PipelineChangedError: another definition folds it.
         """
-        told = await self._query(id, "deal")
-        if told is None:
+        told = await self._query(id, "deal") or {}
+        if told.get("deal") is None or told["fingerprint"] != self._fingerprint:
             return (await self._copy(id)).deal(id)
-        return Deal.from_dict(told, self._pipeline.stages)
+        return Deal.from_dict(told["deal"], self._pipeline.stages)
 
     history = read_by(Board.history)
     events = read_by(Board.events)

@@ -7,6 +7,7 @@ durable and replayable: its clock, its chances, what it carries from run to run,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final
@@ -206,12 +207,12 @@ class Course:
             "store": store.dump(),
         }
 
-    def deal_as_it_stands(self) -> dict[str, Any] | None:
-        """Return the deal as JSON values, if it is open."""
-        try:
-            return self._board.deal(self.deal).to_dict()
-        except DealNotFoundError:
-            return None
+    def deal_as_it_stands(self) -> dict[str, Any]:
+        """Return the deal as JSON values, if it is open, and by which definition."""
+        told: dict[str, Any] = {"fingerprint": self._pipeline.fingerprint, "deal": None}
+        with contextlib.suppress(DealNotFoundError):
+            told["deal"] = self._board.deal(self.deal).to_dict()
+        return told
 
     # -- its course ---------------------------------------------------------------------------
 
@@ -230,12 +231,14 @@ class Course:
                 if self._may_start:
                     self.deliveries.start()
                     self._may_start = not self._is_driven
-            elif workflow.all_handlers_finished() and not self.deliveries.are_under_way:
+            elif self._is_drained():
                 self._continue_as_new()
             for companion in self._companions.values():
                 companion.changed()
             self._set_alarm()
-            await workflow.wait_condition(lambda: self._news)
+            await workflow.wait_condition(
+                lambda: self._news or (self._is_long_enough() and self._is_drained())
+            )
 
     def _begin_companions(self) -> None:
         """Begin those that the run has not had yet, at a round that its history has noted.
@@ -265,6 +268,10 @@ class Course:
             or self._updates >= self._settings.most_updates
             or workflow.info().is_continue_as_new_suggested()
         )
+
+    def _is_drained(self) -> bool:
+        """Return whether nobody waits for an answer and nothing is being sent."""
+        return workflow.all_handlers_finished() and not self.deliveries.are_under_way
 
     def _continue_as_new(self) -> None:
         carried = {"deal": self.deal, "store": self.snapshot()["store"]}

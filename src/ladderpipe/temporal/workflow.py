@@ -42,7 +42,7 @@ class DealWorkflow:
         return self._course.snapshot()
 
     @workflow.query
-    def deal(self) -> dict[str, Any] | None:
+    def deal(self) -> dict[str, Any]:
         """Return the deal as it stands, if it is open."""
         return self._course.deal_as_it_stands()
 

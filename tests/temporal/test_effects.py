@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from temporalio import workflow
 
 from ladderpipe import Backoff, EffectState, Pipeline, Stage, do, drop, later, on
 from ladderpipe.errors import EffectNotFoundError, UndeliverableError
@@ -227,19 +228,53 @@ def test_an_effect_that_nobody_delivers_says_so(temporal_server: TemporalServer)
     at_work(temporal_server, shop(new_name()), None, work, backoff=AT_ONCE)
 
 
-def test_who_is_asked_before_a_mail_may_stop_it(temporal_server: TemporalServer) -> None:
-    sent: list[Delivery] = []
+class Companion:
+    """One that is asked about each mail, as a customer is, and takes its time."""
 
-    async def may_send(claim: Any) -> Any:
-        return drop("bought elsewhere")
+    is_behind = False
+
+    def __init__(self, answer: Any, until_left: bool) -> None:
+        self._answer = answer
+        self._until_left = until_left
+        self._has_left = False
+
+    def changed(self) -> None:
+        pass
+
+    async def known(self) -> None:
+        self._has_left = True
+
+    def carried(self) -> None:
+        pass
+
+    async def may_send(self, taken: Any) -> Any:
+        if self._until_left:
+            self._has_left = False
+            await workflow.wait_condition(lambda: self._has_left)
+        return self._answer
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["says no", "the deal leaves meanwhile"])
+def test_who_is_asked_before_a_mail_may_stop_it(
+    temporal_server: TemporalServer, stops: bool
+) -> None:
+    sent: list[Delivery] = []
+    answer = drop("bought elsewhere") if stops else None
+
+    def begin(session: Any, deal: str, carried: Any) -> Companion:
+        return Companion(answer, until_left=not stops)
 
     async def work(found: Running) -> None:
         await open_and_leave(found)
-        await told(found, EffectState.DROPPED)
+        if not stops:
+            await told(found, EffectState.CLAIMED)
+            await found.board.handle(event("order.confirmed", "2"))
+        await told(found, EffectState.DROPPED if stops else EffectState.CANCELLED)
         (effect,) = await found.board.effects("cart-1")
-        assert (effect.because, sent) == ("bought elsewhere", [])
+        assert (effect.because, sent) == ("bought elsewhere" if stops else "", [])
 
-    at_work(temporal_server, shop(new_name()), sent.append, work, may_send=may_send)
+    ladder = shop(new_name())
+    at_work(temporal_server, ladder, sent.append, work, companions={"customer": begin})
 
 
 def test_people_get_tasks_and_do_them(temporal_server: TemporalServer) -> None:

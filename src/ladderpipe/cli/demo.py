@@ -116,7 +116,7 @@ def _suggest(out: Console, url: str, mails: Path) -> None:
         ("the board in your browser", f"{program} demo --serve"),
         ("why Ada's deal is where it is", f"{program} history {store} cart-1"),
         ("every decision about Elena's", f"{program} explain {store} cart-5"),
-        ("the board in Italian", f"{program} board {store} -l it --now 2026-01-11T18:00Z"),
+        ("its stages in Italian", f"{program} board {store} -l it --now 2026-01-11T18:00Z"),
         ("do the files tell the truth", f"{program} verify {store}"),
         ("look for mistakes in a ladder", f"{program} check ladderpipe.templates:sales_management"),
         ("the mails", f"less {shlex.quote(str(mails))}"),

@@ -165,6 +165,24 @@ def test_who_writes_is_not_waited_for_and_comes_with_the_next_link(
     assert_each_event_is_in_one_link(shop.board)
 
 
+def test_what_somebody_was_at_is_looked_at_again_though_nothing_came_of_it(
+    shop: Shop, request: pytest.FixtureRequest
+) -> None:
+    shop.tell("lead", "busy")
+    extended(shop.board)
+    shop.wait(1)
+    shop.tell("call", "busy")
+    with begun(shop.store, request) as connection:
+        shop.board.using(connection).handle(shop.event("call", "busy"))
+        for _ in range(3):
+            assert shop.board.extend_chain().events == 0
+            shop.wait(1)
+        connection.rollback()
+        shop.board.extend_chain()
+    assert_each_event_is_in_one_link(shop.board)
+    assert assert_agrees(shop.board).late == 0
+
+
 def test_what_commits_when_all_have_gone_on_is_missed_at_first_and_late_then(
     shop: Shop, request: pytest.FixtureRequest
 ) -> None:
@@ -555,6 +573,22 @@ ROOT = (
         (
             "UPDATE ladder_events SET seq = 7 WHERE id = 'e2'",
             "deal 'd': event 'e2' is not what it was when link 2 of the chain was made",
+        ),
+        *(
+            (
+                f"UPDATE ladder_events SET {change} WHERE id = 'e2'",
+                "deal 'd': event 'e2' is not what it was when link 2 of the chain was made",
+            )
+            for change in (
+                "at = at + 1",
+                "recorded_at = recorded_at - 1",
+                "data = json_set(data, '$.title', 'x')",
+                "type_word = (SELECT id FROM ladder_words WHERE word = 'order')",
+            )
+        ),
+        (
+            "UPDATE ladder_deals SET deal = 'renamed' WHERE deal = 'd'",
+            "deal 'renamed': event 'e1' is not what it was when link 1 of the chain was made",
         ),
         (
             "DELETE FROM ladder_events WHERE id = 'e2'",

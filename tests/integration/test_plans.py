@@ -46,6 +46,10 @@ COLD: Final = {
     "DEALS_WITH_CONTACT": "forgetting a person looks into every document once",
     "MISCOUNTED": "a check counts every deal once",
     "NOTES": "who forgets a person in a sealed store looks into what archives need, once",
+    "LEAVES_BETWEEN": "a check goes through a chain once",
+    "RETIRED_BETWEEN": "a check goes through a chain once",
+    "STRAY_LEAVES": "a check looks at every leaf of a chain once",
+    "STRAY_RETIRED": "a check looks at what was taken out of a chain once",
     "RECOUNT": "counts every deal once, when a check has found that it is needed",
 }
 """Statements that read all of a table, and why that is no harm."""
@@ -71,6 +75,7 @@ WHOLE_INDEX: Final = {
     "NEXT_TIMER": "ends after the first hundred of the index",
     "NEXT_WAKE": "ends after the first hundred of the index",
     "OLDEST_EFFECT": "begins at the first of the index",
+    "LAST_LINK": "ends after the last of the index",
     "HELD": "goes on from a key, of which the pipeline is the first part",
     "UNMARK_CROWDS": "the table holds keys that stand for nobody, which should be none",
     "STAGE_COUNTS": "the table holds a row for each total, and not for each deal",
@@ -210,6 +215,26 @@ HOT: Final = frozenset(
         "RESEAL_EVENT",
         "RESEAL_EFFECT",
         "DEAL_OF_EFFECT",
+        "CHAIN",
+        "LOCK_CHAIN",
+        "ADD_CHAIN",
+        "MOVE_CHAIN",
+        "LINKS",
+        "ADD_LINK",
+        "FREE_DEALS",
+        "LOCK_FREE_DEALS",
+        "UNCHAINED",
+        "SALTS",
+        "SAVE_SALT",
+        "ERASE_SALT",
+        "ADD_LEAF",
+        "LEAVES_OF",
+        "RETIRE_LEAVES",
+        "REMOVE_LEAVES",
+        "RETIRED_LEAVES",
+        "NOTE_RETIRED",
+        "OPEN_LINKS",
+        "DROP_LEAVES",
     }
 ) | set(WHOLE_INDEX)
 """Statements that have to find what they want by an index, however many deals there are."""
@@ -224,6 +249,9 @@ LARGE: Final = (
     "held",
     "customers",
     "search",
+    "leaves",
+    "salts",
+    "retired",
 )
 
 FILL: Final = (
@@ -263,6 +291,12 @@ FILL: Final = (
             reason, since, told, failures, retry_at)
         SELECT 1, 'h' || n, 'failed', 'deal-' || n, '', 'h' || n, 'lead', AT, 0, '{}', 'x', 'r',
             AT, 1, 1, AT FROM series""",
+    """INSERT INTO ladder_leaves (deal, source, id, pipeline, link, leaf)
+        SELECT n, '', 'e' || n, CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, n / 100 + 1, 'x'
+        FROM series""",
+    """INSERT INTO ladder_salts (deal, salt) SELECT n, 'x' FROM series""",
+    """INSERT INTO ladder_retired (pipeline, link, leaf, kind, retired)
+        SELECT 1, n, 'x', 'removed', 3000 FROM series""",
 )
 
 

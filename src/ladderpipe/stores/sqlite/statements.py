@@ -610,7 +610,7 @@ REMOVE_LEAVES: Final = "DELETE FROM ladder_leaves WHERE deal = ?"
 ERASE_SALT: Final = "UPDATE ladder_salts SET salt = ? WHERE deal = ?"
 RETIRED_LEAVES: Final = """
 SELECT link, leaf, kind, retired FROM ladder_retired
-WHERE pipeline = ? AND retired = 0 ORDER BY link, leaf LIMIT ?
+WHERE pipeline = ? AND retired < 1 ORDER BY retired, link, leaf LIMIT ?
 """
 NOTE_RETIRED: Final = """
 UPDATE ladder_retired SET retired = ? WHERE pipeline = ? AND link = ? AND leaf = ?

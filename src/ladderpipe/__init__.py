@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .board.chain import Chain, ChainExtension
     from .board.chain_check import ChainReport
     from .board.clock_watch import ClockDifference
+    from .board.encrypt import EncryptReport, encrypt
     from .board.findings import Health, HealthFinding
     from .board.forget import ForgetReport
     from .board.listing import Changes, Page
@@ -115,6 +116,7 @@ __all__ = [
     "Drop",
     "Effect",
     "EffectState",
+    "EncryptReport",
     "Event",
     "EventFailure",
     "Explanation",
@@ -182,6 +184,7 @@ __all__ = [
     "do",
     "drop",
     "dump",
+    "encrypt",
     "later",
     "load",
     "on",
@@ -221,6 +224,7 @@ _HOMES = {
     "Drop": ".model.effect",
     "Effect": ".model.effect",
     "EffectState": ".model.delivery",
+    "EncryptReport": ".board.encrypt",
     "Event": ".model.event",
     "EventFailure": ".model.report",
     "Explanation": ".fold.explain",
@@ -292,6 +296,7 @@ _HOMES = {
     "do": ".model.stage",
     "drop": ".model.effect",
     "dump": ".pipeline",
+    "encrypt": ".board.encrypt",
     "later": ".model.effect",
     "load": ".pipeline",
     "on": ".ladder.rules",

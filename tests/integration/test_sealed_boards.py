@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,13 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from ladderpipe import Board, MemoryStore, Outcome, SqliteStore
+from ladderpipe import AsyncBoard, Board, Event, MemoryStore, Outcome, SqliteStore
 from ladderpipe.board import worker
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import ArchiveError, SealedError, StoreError
-from ladderpipe.stores import seal
+from ladderpipe.stores import PostgresStore, seal
+from tests.commands import run
+from tests.commands import shop as shop_of
 from tests.keyrings import MemoryRing
 from tests.shops import Shop, lead_ladder
 
@@ -226,6 +230,15 @@ def test_a_new_fact_is_held_and_not_lost(lossy: Shop, ring: MemoryRing):
     assert "not in the ring" in held.reason
 
 
+def test_reports_name_the_deal_and_count_the_others(lossy: Shop):
+    pytest.importorskip("polars")
+    from ladderpipe import insight
+
+    found = insight.tables(lossy.board)
+    assert found.visits["deal"].unique().to_list() == ["e"]
+    assert [problem.place for problem in found.problems] == ["deal 'd'"]
+
+
 def test_the_worker_goes_on(lossy: Shop):
     lossy.work()
     assert [delivery.deal.id for delivery in lossy.sent] == ["e"]
@@ -238,6 +251,69 @@ def test_forgetting_names_what_cannot_be_read(lossy: Shop):
     lossy.tell("lead", "f", contact=ADA)
     report = lossy.board.forget(email="ada@example.com")
     assert report.deals == ("f",)
+
+
+# -- elsewhere ----------------------------------------------------------------------------------
+
+
+def test_a_board_that_is_awaited(postgres_url: str, tmp_path: Path):
+    async def use() -> None:
+        keys = f"sqlite:///{tmp_path}/keys.db"
+        board = await AsyncBoard.open(lead_ladder(), postgres_url, keys=keys)
+        event = Event("lead", deal="d", id="1", at="2026-01-05T09:00:00Z", data={"contact": ADA})
+        await board.handle(event)
+        assert (await board.deal("d")).contact == ADA
+        assert (await board.forget(email=ADA["email"])).deals == ("d",)
+        assert (await board.events("d"))[0].data == {}
+        await board.close()
+
+    asyncio.run(use())
+    with pytest.raises(StoreError, match="this store is sealed"):
+        Board.open(lead_ladder(), postgres_url)
+
+
+def test_in_a_transaction_of_the_callers_keys_go_after_its_commit(
+    postgres_url: str, ring: MemoryRing
+):
+    shop = Shop(lead_ladder(), seal(PostgresStore(postgres_url, listen=False), ring))
+    shop.tell("lead", contact=ADA)
+    with psycopg.connect(postgres_url) as connection:
+        assert shop.board.using(connection).forget(email=ADA["email"]).deals == ("d",)
+        assert not ring.destroyed
+        connection.rollback()
+    assert shop.board.deal("d").contact == ADA
+    with psycopg.connect(postgres_url) as connection:
+        shop.board.using(connection).forget(email=ADA["email"])
+    assert not ring.destroyed
+    assert not verify(shop.board).agrees
+    shop.store.destroy_keys()
+    assert ring.destroyed
+    assert verify(shop.board).agrees
+    shop.store.close()
+
+
+def test_the_command_line_encrypts_a_store_and_reads_it_with_its_keys(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    url = shop_of(path)
+    keys = f"sqlite:///{tmp_path}/keys.db"
+    monkeypatch.setenv("LADDERPIPE_KEYS", keys)
+    assert "everything agrees" in run("verify", url).out
+    assert b"cart" in path.read_bytes()
+    assert not (tmp_path / "keys.db").exists()
+    monkeypatch.delenv("LADDERPIPE_KEYS")
+    told = run("encrypt", url, "--keys", keys)
+    assert "3 deals and 0 held events encrypted" in told.out, told.err
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT data FROM ladder_events").fetchall()
+    assert all(data.startswith('"s1.') for (data,) in rows)
+    assert "this store is sealed" in run("verify", url).refusal()
+    monkeypatch.setenv("LADDERPIPE_KEYS", keys)
+    assert "everything agrees" in run("verify", url).out
+    assert run("encrypt", url, "--json").json()["sales-management"]["deals"] == 0
+    archived = tmp_path / "closed.jsonl"
+    run("archive", "write", url, archived, "--before", "2026-03-01T00:00:00Z")
+    assert "everything agrees" in run("archive", "verify", archived, "--store", url).out
 
 
 # -- tampering ----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladderpipe import MemoryStore, SqliteStore
+from ladderpipe import EncryptReport, MemoryStore, SqliteStore, encrypt
 from ladderpipe.board.verify import verify
 from ladderpipe.errors import LadderError, SealedError
 from ladderpipe.stores import MariadbStore, PostgresStore, Store, seal
@@ -111,6 +111,7 @@ class Life:
         else:
             mark = self.of(deal, step.person)
         self.count += 1
+        shop.wait(1 / 60)  # so that what happens has one order, whatever its ids are
         data = {
             "contact": contact(mark),
             "title": f"For {mark}",
@@ -120,7 +121,7 @@ class Life:
             "line": {"sku": "A", "quantity": 1, "title": f"Ring of {mark}"},
         }
         if step.what in ("lead", "chat", "call", "order"):
-            self.board.handle(shop.event(step.what, deal, **data), hold=True)
+            self.board.handle(shop.event(step.what, deal, id=f"e{self.count}", **data), hold=True)
         elif step.what == "conflict":
             id = f"same-{deal}"
             self.board.handle(shop.event("chat", deal, id=id, **data), hold=True)
@@ -128,7 +129,9 @@ class Life:
             self.board.handle(shop.event("chat", deal, id=id, **other), hold=True)
         elif step.what in ("future", "waiting"):
             name = f"{deal}-waits" if step.what == "waiting" else deal
-            self.board.handle(shop.event("lead", name, hours=50, **data), hold=True)
+            self.board.handle(
+                shop.event("lead", name, hours=50, id=f"e{self.count}", **data), hold=True
+            )
         elif step.what == "edit":
             self.board.edit(deal, by="Bea", title=f"Now of {mark}", note=f"{mark} rang")
         elif step.what == "override":
@@ -283,6 +286,71 @@ def rows_of_deals(connection: sqlite3.Connection, deals: tuple[str, ...]) -> lis
                 asked = f"SELECT * FROM ladder_{table} WHERE deal = ?"
                 found += connection.execute(asked, (number,)).fetchall()
     return found
+
+
+def assert_a_plain_one_comes_over(make: Callable[[], Any], marks: list[str], told: Any) -> None:
+    """A plain store is sealed row by row; then nothing is plain, and all is as it was."""
+    before, after = told
+    ring = MemoryRing()
+    plain, twin = Life(make(), marks), Life(MemoryStore(), marks)
+    plain.go(before)
+    twin.go(before)
+    now, known, count = plain.shop.clock.now(), plain.known, plain.count
+    plain.shop.store.close()
+
+    store = seal(make(), ring)
+    life = Life(store, marks)
+    life.shop.clock.set(now)
+    life.known, life.count = known, count
+    life.go(after)
+    twin.go(after)
+    assert [history_of(life, deal) for deal in DEALS] == [history_of(twin, deal) for deal in DEALS]
+    report = encrypt(life.board)
+    assert not report.failures
+    assert_says_nothing_of(repr(rows_of(store)).encode(), marks)
+    assert encrypt(life.board) == EncryptReport(deals=0, held=0)
+    assert [history_of(life, deal) for deal in DEALS] == [history_of(twin, deal) for deal in DEALS]
+    found = verify(life.board)
+    assert found.agrees, found.differences
+    held = [sorted((h.event.id, h.kind) for h in each.board.held()) for each in (life, twin)]
+    assert held[0] == held[1]
+    for mark in marks:
+        email = contact(mark)["email"]
+        assert sorted(life.board.forget(email=email).deals) == sorted(
+            twin.board.forget(email=email).deals
+        )
+    assert marks[0] not in readable(store, marks, life.shop.clock.now())
+    store.close()
+
+
+both = st.tuples(steps, steps)
+
+
+@given(people, both)
+@settings(max_examples=settings().max_examples // 3)
+def test_a_plain_file_comes_over(marks: list[str], told: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "deals.db"
+        assert_a_plain_one_comes_over(lambda: SqliteStore(path), marks, told)
+        assert_says_nothing_of(raw_files(path), marks)
+
+
+@given(people, both)
+@settings(max_examples=3)
+def test_a_plain_database_of_postgresql_comes_over(
+    postgres_server: Any, marks: list[str], told: Any
+) -> None:
+    url = postgres_server.emptied_url()
+    assert_a_plain_one_comes_over(lambda: PostgresStore(url, listen=False), marks, told)
+
+
+@given(people, both)
+@settings(max_examples=3)
+def test_a_plain_database_of_mariadb_comes_over(
+    mariadb_server: Any, marks: list[str], told: Any
+) -> None:
+    url = mariadb_server.emptied_url()
+    assert_a_plain_one_comes_over(lambda: MariadbStore.from_url(url), marks, told)
 
 
 def assert_sealed_and_plain_agree(store: Store, marks: list[str], told: list[Step]) -> None:

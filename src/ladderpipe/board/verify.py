@@ -17,7 +17,7 @@ from ..model.event import Event
 from ..model.report import Difference
 from ..public import publish
 from ..stores.base import StoredDeal, Transaction
-from ..stores.sealed.renewal import is_sealed
+from ..stores.sealed.renewal import is_sealed, sealed_of
 from .board import Board
 from .boundary import UNREADABLE
 from .chain_check import ChainCheck, ChainReport
@@ -38,6 +38,10 @@ _LEFT: Final = (
     "{} keys of data that was forgotten or removed are still to be destroyed, so that older "
     "backups still open: a worker does it, or board.forget when it is called next, once the ring "
     "answers"
+)
+_PLAIN: Final = (
+    "the data of {} deals is still plain, from before the store was sealed: ladderpipe encrypt, or "
+    "ladderpipe.encrypt(board), encrypts it"
 )
 
 
@@ -147,6 +151,7 @@ class _Verification:
         self._chain = chain
         self._counts: Counter[str] = Counter()
         self._differences: list[Difference] = []
+        self._plain = 0
 
     def pages(self) -> Iterator[int]:
         """Compare page by page; yield how many deals each had."""
@@ -156,11 +161,15 @@ class _Verification:
                 page = transaction.every_deal(self._number, after, PAGE)
                 if self._chain is not None:
                     self._chain.read(transaction, [stored.id for stored, _ in page])
+                sealed = sealed_of(transaction)
+                self._plain += 0 if sealed is None else sealed.plain
                 for stored, document in page:
                     self._compare(transaction, stored, document)
             if page:
                 yield len(page)
             if len(page) < PAGE:
+                if self._plain:
+                    self.note(Difference(None, _PLAIN.format(self._plain)))
                 return
             after = page[-1][0].id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from ..board.retention.file import ArchiveFile
 from ..errors import DefinitionError, InstantError
 from ..model.clock import instant
 from ..pipeline import Pipeline
+from ..stores.sealed.renewal import sealer_of
 from .loading import existing_store, find_modules_here, loaded_pipeline, stored_pipeline
 from .options import Allow, Json, Name, OwnPipeline, StoredPipeline, Url
 from .printing import console, counted, printable, write_json
@@ -80,21 +82,36 @@ def write(
 
 @archive.command()
 def verify(
-    file: _Existing, pipeline: OwnPipeline = None, allow: Allow = None, json: Json = False
+    file: _Existing,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="of a sealed archive, the store that it is of; its keys are where LADDERPIPE_KEYS "
+            "says",
+        ),
+    ] = None,
+    pipeline: OwnPipeline = None,
+    allow: Allow = None,
+    json: Json = False,
 ) -> None:
     """Fold every deal of an archive again and compare with its recorded history.
 
-    Exits with 0 only if the file is whole and everything agrees. It needs no store: the definition
-    is in the file.
+    Exits with 0 only if the file is whole and everything agrees. It needs no store, unless it is
+    sealed: the definition is in the file.
     """
-    found = ArchiveFile(file)
-    checked = check(found, _ladder_of(found, pipeline, allow))
+    with contextlib.ExitStack() as stack:
+        sealer = None if store is None else sealer_of(stack.enter_context(existing_store(store)))
+        found = ArchiveFile(file, sealer)
+        checked = check(found, _ladder_of(found, pipeline, allow))
     if json:
         write_json(
             {
                 "pipeline": checked.pipeline,
                 "agrees": checked.agrees,
                 "deals": checked.deals,
+                "forgotten": list(found.forgotten),
                 "events": checked.events,
                 "moves": checked.moves,
                 "differing": checked.differing,
@@ -109,6 +126,7 @@ def verify(
             style="green" if checked.agrees else "red",
             soft_wrap=True,
         )
+        _show("was forgotten: nobody can read it any more", found.forgotten)
         _show("", [str(difference) for difference in checked.differences])
     if not checked.agrees:
         raise typer.Exit(1)
@@ -132,10 +150,12 @@ def restore(
         board = Board(stored_pipeline(store, pipeline, allow, name), store=store)
         report = board.restore(file, deals=deal)
     if json:
-        write_json({"restored": report.restored, "present": report.present})
+        told = {"restored": report.restored, "present": report.present}
+        write_json({**told, "forgotten": list(report.forgotten)})
         return
     there = f", {report.present:,} there already" if report.present else ""
     console().print(f"{counted(report.restored, 'deal')} restored{there}", soft_wrap=True)
+    _show("was forgotten: nobody can read it any more", report.forgotten)
 
 
 def _ladder_of(file: ArchiveFile, named: str | None, allow: Sequence[str] | None) -> Pipeline:

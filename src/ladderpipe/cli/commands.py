@@ -151,6 +151,10 @@ PANELS: Final = {
             "chain",
             "Show how far the hash chain over a pipeline's events goes, and its head, to be noted.",
         ),
+        "encrypt": Command(
+            "encrypt",
+            "Encrypt personal data in a store; from then on it opens only with its ring of keys.",
+        ),
         "import": Command(
             "import_deals",
             "Bring deals over from another system: their past as it was, your rules from now on.",

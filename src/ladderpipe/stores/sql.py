@@ -241,6 +241,11 @@ class SqlTransaction(SqlChains):
             rows = self._read(self._sql.HELD_OF_DEAL, (pipeline, deal, after, limit))
         return [self._held(row) for row in rows]
 
+    def discarded(self, pipeline: int, after: str, limit: int) -> list[HeldRow]:
+        """Return what was held and is discarded for good, by key, above *after*."""
+        rows = self._read(self._sql.DISCARDED, (pipeline, after, limit))
+        return [self._held(row) for row in rows]
+
     def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:
         rows = self._read(self._sql.HELD_AMONG, (self._list(deals), pipeline))
         return {deal for (deal,) in rows}

@@ -251,7 +251,8 @@ class ArchiveFile:
                 if self._opener is None:
                     raise ArchiveError(
                         f"{self.path} is of a sealed store, and its deals open with that store's "
-                        "keys only: read it through a board that was opened with keys=..."
+                        "keys only: read it through a board that was opened with keys=..., or on "
+                        "the command line with --store"
                     )
                 deal: str = told["deal"]
                 try:

@@ -113,6 +113,7 @@ _SHARED: Final = (
     "HELD",
     "HELD_OF_DEAL",
     "HELD_BY_KEY",
+    "DISCARDED",
     "HELD_DUE",
     "COUNT_HELD",
     "COUNT_UNDECLARED",

@@ -48,6 +48,8 @@ class SealedReading:
     def __init__(self, inner: Sealable, sealer: Sealer) -> None:
         self._inner = inner
         self._sealer = sealer
+        self.plain = 0
+        """How many deals were read whose documents are not encrypted."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -66,6 +68,7 @@ class SealedReading:
 
     def _pair(self, pair: Pair) -> Pair:
         stored, document = pair
+        self.plain += document is not None and key_of_document(document) is None
         return self._row(stored), self._sealer.open_document(stored.id, stored.deal, document)
 
     def due(

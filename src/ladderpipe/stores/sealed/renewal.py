@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ...errors import SealedError
@@ -17,7 +17,7 @@ from ...model.event import digest_of
 from ..base import FROM_THE_FIRST, DealChange, EffectRow, HeldRow, Store
 from ..sql import SEALED
 from .reading import PAGE, of_event
-from .sealer import Sealer, key_of_document, key_of_json, key_of_text
+from .sealer import HASHED, Sealer, key_of_document, key_of_json, key_of_text
 from .transaction import ARCHIVED, SealedTransaction, destroy_later, key_of_data, note_of_held
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ __all__ = [
     "forget_archived",
     "holds_sealed",
     "is_sealed",
+    "plain_held",
     "renew",
     "seal_archived",
     "seal_deal",
+    "seal_held",
     "sealed_of",
     "sealer_of",
 ]
@@ -89,6 +91,41 @@ def seal_deal(transaction: SealedTransaction, pipeline: int, deal: int, now: dt.
     if not _is_plain(transaction, pipeline, deal):
         return False
     _resealed(transaction, pipeline, deal, now, transaction._key_of(deal))
+    return True
+
+
+def plain_held(transaction: SealedTransaction, pipeline: int) -> list[HeldRow]:
+    """Return what is held from before the store was sealed, what is discarded included."""
+    inner = transaction._inner
+    reads: tuple[Callable[[str], list[HeldRow]], ...] = (
+        lambda after: inner.held(pipeline, after=after, limit=PAGE),
+        lambda after: inner.discarded(pipeline, after, PAGE),
+    )
+    found = []
+    for read in reads:
+        after = ""
+        while rows := read(after):
+            plain = (row for row in rows if not row.key.startswith(HASHED))
+            found += [transaction._held(pipeline, row) for row in plain]
+            after = rows[-1].key
+    return found
+
+
+def seal_held(
+    transaction: SealedTransaction, pipeline: int, row: HeldRow, customer: Sequence[str]
+) -> bool:
+    """Encrypt what is held since before the store was sealed; return whether it is there still."""
+    inner = transaction._inner
+    now = inner.held_by_key(pipeline, row.key)
+    if now is None:
+        return False
+    # What was written of it since is encrypted already, under its former name.
+    row = transaction._held(pipeline, now, is_list=False)
+    inner.remove_held(pipeline, row.key)
+    key = transaction._key_of_held(pipeline, row.deal)
+    name = transaction.held_key(row.key)
+    inner.hold(pipeline, transaction.sealed_held(pipeline, key, row, name))
+    transaction.note_held_customer(pipeline, name, customer)
     return True
 
 

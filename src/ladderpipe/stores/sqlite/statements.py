@@ -663,6 +663,10 @@ HELD_OF_DEAL: Final = f"""
 SELECT {_HELD} FROM ladder_held
 WHERE pipeline = ? AND deal = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
 """
+DISCARDED: Final = f"""
+SELECT {_HELD} FROM ladder_held
+WHERE pipeline = ? AND key > ? AND discarded_at IS NOT NULL ORDER BY key LIMIT ?
+"""
 HELD_AMONG: Final = """
 SELECT wanted.value FROM json_each(?) wanted WHERE EXISTS (
     SELECT 1 FROM ladder_held h

@@ -213,9 +213,8 @@ class _Found:
 def _look(transaction: Transaction, number: int, place: Position, now: dt.datetime) -> _Found:
     """Return events that are not in the chain, and how far everything was looked at."""
     since = since_of(place.changes)
+    # All of them, seen before or not: a deal that looks as it did may have more events.
     rows, read_to = changed_in(transaction, number, since, now - OVERLAP, PAGE)
-    # A deal that looks as it did may have more events: what was seen before is looked at anew.
-    changes = since_text(read_to._replace(seen=""))
     ids = [*place.again[:PAGE], *(row.deal.id for row in rows)]
     walk, walked_at = place.walk, place.walked_at
     if walk is None and now - walked_at >= WALK_EVERY:
@@ -238,7 +237,9 @@ def _look(transaction: Transaction, number: int, place: Position, now: dt.dateti
     settled = place.settled
     if not more and not again:
         settled = max(settled or now - OVERLAP, now - OVERLAP)
-    found = Position(changes=changes, walk=walk, walked_at=walked_at, again=again, settled=settled)
+    found = Position(
+        changes=since_text(read_to), walk=walk, walked_at=walked_at, again=again, settled=settled
+    )
     return _Found(events, found, more)
 
 

@@ -418,8 +418,9 @@ def test_a_sealed_store_seals_its_salts_and_chains_what_events_say(
     older.store.close()
 
 
+@pytest.mark.parametrize("has_document", [True, False])
 def test_events_that_do_not_open_any_more_keep_no_others_from_the_chain(
-    tmp_path: Path, ring: MemoryRing, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ring: MemoryRing, monkeypatch: pytest.MonkeyPatch, has_document: bool
 ) -> None:
     monkeypatch.setattr(chain_room, "MOST", 2)
     shop = sealed(tmp_path / "deals.db", ring)
@@ -429,6 +430,9 @@ def test_events_that_do_not_open_any_more_keep_no_others_from_the_chain(
         shop.tell("call", "waits", hours=-n - 1)
     ring.destroy(gone)
     shop.store.close()
+    if not has_document:
+        with contextlib.closing(sqlite3.connect(tmp_path / "deals.db")) as raw, raw:
+            raw.execute("DELETE FROM ladder_documents")
     again = sealed(tmp_path / "deals.db", ring)
     for n in range(5):
         again.tell("lead", f"d{n}")

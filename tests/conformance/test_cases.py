@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from ladderpipe import Board, Pipeline
+from ladderpipe import Board, Pipeline, SqliteStore
+from ladderpipe.stores import seal
 from ladderpipe.testing import ConformanceCase, conformance_cases
 from tests.driven import DrivenBoard
 from tests.insight.bulk_frames import told_by_the_fold, told_in_bulk
+from tests.keyrings import MemoryRing
 
 CASES = conformance_cases()
 OF_EVENTS = [case for case in CASES if not case.steps]
@@ -29,6 +31,13 @@ def test_the_fold(case: ConformanceCase) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_board_on_each_store(case: ConformanceCase, store: Any) -> None:
     case.check_board(lambda pipeline, **settings: Board(pipeline, store=store, **settings))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_board_on_a_sealed_store(case: ConformanceCase) -> None:
+    pytest.importorskip("cryptography")
+    with contextlib.closing(seal(SqliteStore(":memory:"), MemoryRing())) as store:
+        case.check_board(lambda pipeline, **settings: Board(pipeline, store=store, **settings))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

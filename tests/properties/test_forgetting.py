@@ -138,6 +138,10 @@ def told(life: Life, store: Any) -> Shop:
     shop.tell("lead", "other", contact={"email": BRUNO, "zip": "1000"}, value="1000.00")
     shop.wait(1)
     shop.tell("cart.item_added", id="second", **life.second)
+    other = {**life.second, "note": life.reason}
+    shop.board.handle(shop.event("cart.item_added", id="second", **other), hold=True)
+    for each in shop.board.held("d"):
+        shop.board.discard(each.key, by="Bea", reason=f"said: {life.reason}")
     if life.opens:
         shop.wait(1)
         shop.board.override("d", "talking", by="Bea", reason=life.reason)
@@ -227,6 +231,10 @@ def free_texts(shop: Shop) -> Iterator[Any]:
     for effect in shop.board.effects("d"):
         yield from leaves({k: v for k, v in effect.payload.items() if k != "due_hours"})
         yield from leaves(effect.error)
+    with shop.store.transaction(write=False) as transaction:
+        number = shop.board._session.number
+        for row in transaction.held(number, "d", discarded=True):
+            yield from leaves([row.reason, row.note, json.loads(row.data or "null")])
 
 
 def of_the_deal(document: Mapping[str, Any]) -> Iterator[Any]:

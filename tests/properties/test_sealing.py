@@ -258,7 +258,7 @@ def test_forgetting_reaches_the_store_and_a_backup_from_before(
         assert not keys_in(gone) & set(left), gone
         assert marks[0] not in readable(store, marks, life.shop.clock.now())
         assert not store.keys_to_destroy()  # type: ignore[attr-defined]
-        assert not keys_in(rows_of(store)) - set(left) or is_discarded(rows_of(store), left)
+        assert not keys_in(rows_of(store)) - set(left)
         assert_says_nothing_of(raw_files(path), marks)
         # The other one's are all there.
         others = [deal for deal in DEALS if deal not in report.deals]
@@ -266,12 +266,6 @@ def test_forgetting_reaches_the_store_and_a_backup_from_before(
             with contextlib.suppress(LookupError):
                 life.board.history(deal)
         assert (marks[1] in before) >= (marks[1] in again)
-
-
-def is_discarded(rows: Mapping[str, list[tuple[Any, ...]]], ring: MemoryRing) -> bool:
-    """Whether what nobody can open any more is only why held events were discarded."""
-    rest = {name: some for name, some in rows.items() if name != "ladder_held"}
-    return not keys_in(rest) - set(ring)
 
 
 def rows_of_deals(connection: sqlite3.Connection, deals: tuple[str, ...]) -> list[Any]:

@@ -158,8 +158,11 @@ def _renew_key(unit: Unit, deal_id: int | None, name: str) -> None:
 
 def _forget_held(unit: Unit, deal: str, eraser: Eraser) -> None:
     """Erase what is held; its key stays, so that a copy told again is still the same one."""
-    for row in list(held_rows(unit.transaction, unit.number, deal)):
-        erased = row._replace(reason=eraser.text(row.reason))
+    held = [*held_rows(unit.transaction, unit.number, deal)]
+    held += held_rows(unit.transaction, unit.number, deal, discarded=True)
+    for row in held:
+        note = row.note and eraser.text(row.note)
+        erased = row._replace(reason=eraser.text(row.reason), note=note)
         if row.data is not None:
             data = canonical_text(eraser.event_data(event_of(row)))
             erased = erased._replace(data=data, digest=row.digest and FORGOTTEN_DIGEST)

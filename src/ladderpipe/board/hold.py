@@ -117,11 +117,13 @@ def held_of_deals(session: Session, wanted: DealFilter | None, limit: int) -> li
     return [held_of(row, stored.get((row.source, row.id))) for row in rows]
 
 
-def held_rows(transaction: Transaction, number: int, deal: str | None) -> Iterator[HeldRow]:
-    """Yield what is held of a pipeline, or of one of its deals, page by page."""
+def held_rows(
+    transaction: Transaction, number: int, deal: str | None, *, discarded: bool = False
+) -> Iterator[HeldRow]:
+    """Yield what is held of a pipeline, or of one of its deals, page by page; or is discarded."""
     after = ""
     while True:
-        rows = transaction.held(number, deal, after=after, limit=PAGE)
+        rows = transaction.held(number, deal, after=after, limit=PAGE, discarded=discarded)
         yield from rows
         if len(rows) < PAGE:
             return

@@ -496,9 +496,19 @@ class Transaction(Listing, Chains, Protocol):
         """Keep an event aside; one that is kept already is counted, and keeps when it began."""
 
     def held(
-        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+        self,
+        pipeline: int,
+        deal: str | None = None,
+        *,
+        after: str = "",
+        limit: int = 500,
+        discarded: bool = False,
     ) -> list[HeldRow]:
-        """Return what is held and not discarded, of one deal or of all, by key, above *after*."""
+        """Return what is held, of one deal or of all, by key, above *after*.
+
+        Args:
+            discarded: what was discarded, of which a row stays, and not what is held still.
+        """
 
     def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:
         """Return those of these deals of which something is held and not discarded."""

@@ -325,12 +325,20 @@ class MemoryTransaction(MemoryChains):
         self._put(self._tables.held, (pipeline, row.key), row)
 
     def held(
-        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+        self,
+        pipeline: int,
+        deal: str | None = None,
+        *,
+        after: str = "",
+        limit: int = 500,
+        discarded: bool = False,
     ) -> list[HeldRow]:
         found = [
             row
             for row in self._held_of(pipeline)
-            if row.key > after and row.discarded_at is None and deal in (None, row.deal)
+            if row.key > after
+            and (row.discarded_at is not None) is discarded
+            and deal in (None, row.deal)
         ]
         return sorted(found)[:limit]
 

@@ -233,17 +233,19 @@ class SqlTransaction(SqlChains):
         self._each(self._sql.HOLD, [(pipeline, *self._held_values(row))])
 
     def held(
-        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+        self,
+        pipeline: int,
+        deal: str | None = None,
+        *,
+        after: str = "",
+        limit: int = 500,
+        discarded: bool = False,
     ) -> list[HeldRow]:
+        wanted = (after, discarded, limit)
         if deal is None:
-            rows = self._read(self._sql.HELD, (pipeline, after, limit))
+            rows = self._read(self._sql.HELD, (pipeline, *wanted))
         else:
-            rows = self._read(self._sql.HELD_OF_DEAL, (pipeline, deal, after, limit))
-        return [self._held(row) for row in rows]
-
-    def discarded(self, pipeline: int, after: str, limit: int) -> list[HeldRow]:
-        """Return what was held and is discarded for good, by key, above *after*."""
-        rows = self._read(self._sql.DISCARDED, (pipeline, after, limit))
+            rows = self._read(self._sql.HELD_OF_DEAL, (pipeline, deal, *wanted))
         return [self._held(row) for row in rows]
 
     def held_among(self, pipeline: int, deals: Sequence[str]) -> set[str]:

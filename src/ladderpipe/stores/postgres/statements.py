@@ -113,7 +113,6 @@ _SHARED: Final = (
     "HELD",
     "HELD_OF_DEAL",
     "HELD_BY_KEY",
-    "DISCARDED",
     "HELD_DUE",
     "COUNT_HELD",
     "COUNT_UNDECLARED",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from ...errors import StoreError
-from ..base import HeldRow, Transaction
+from ..base import Transaction
 from ..sql import SqlTransaction
 
 __all__ = ["Sealable", "sealable"]
@@ -32,9 +32,6 @@ class Sealable(Transaction, Protocol):
 
     def remove_note(self, name: str) -> None:
         """Note it no more."""
-
-    def discarded(self, pipeline: int, after: str, limit: int) -> list[HeldRow]:
-        """Return what was held and is discarded for good, by key, above *after*."""
 
     def reseal_events(
         self, pipeline: int, rows: Sequence[tuple[str, str, str, str | None]]

@@ -278,9 +278,15 @@ class SealedReading:
         return key if key.startswith(HASHED) else self._sealer.hash("held", key)
 
     def held(
-        self, pipeline: int, deal: str | None = None, *, after: str = "", limit: int = 500
+        self,
+        pipeline: int,
+        deal: str | None = None,
+        *,
+        after: str = "",
+        limit: int = 500,
+        discarded: bool = False,
     ) -> list[HeldRow]:
-        rows = self._inner.held(pipeline, deal, after=after, limit=limit)
+        rows = self._inner.held(pipeline, deal, after=after, limit=limit, discarded=discarded)
         return [self._held(pipeline, row) for row in rows]
 
     def held_of_deals(self, pipeline: int, wanted: DealFilter, limit: int) -> list[HeldRow]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ...errors import SealedError
 from ...model.event import digest_of
 from ..base import FROM_THE_FIRST, DealChange, EffectRow, HeldRow, Store
 from ..sql import SEALED
+from .inner import Sealable
 from .reading import PAGE, of_event
 from .sealer import HASHED, Sealer, key_of_document, key_of_json, key_of_text
 from .transaction import ARCHIVED, SealedTransaction, destroy_later, key_of_data, note_of_held
@@ -94,21 +95,21 @@ def seal_deal(transaction: SealedTransaction, pipeline: int, deal: int, now: dt.
     return True
 
 
-def plain_held(transaction: SealedTransaction, pipeline: int) -> list[HeldRow]:
-    """Return what is held from before the store was sealed, what is discarded included."""
-    inner = transaction._inner
-    reads: tuple[Callable[[str], list[HeldRow]], ...] = (
-        lambda after: inner.held(pipeline, after=after, limit=PAGE),
-        lambda after: inner.discarded(pipeline, after, PAGE),
-    )
+def every_held(inner: Sealable, pipeline: int, deal: str | None = None) -> list[HeldRow]:
+    """Return what is held of a pipeline or of one of its deals, and what was and is discarded."""
     found = []
-    for read in reads:
+    for discarded in (False, True):
         after = ""
-        while rows := read(after):
-            plain = (row for row in rows if not row.key.startswith(HASHED))
-            found += [transaction._held(pipeline, row) for row in plain]
+        while rows := inner.held(pipeline, deal, after=after, limit=PAGE, discarded=discarded):
+            found += rows
             after = rows[-1].key
     return found
+
+
+def plain_held(transaction: SealedTransaction, pipeline: int) -> list[HeldRow]:
+    """Return what is held from before the store was sealed, what is discarded included."""
+    rows = every_held(transaction._inner, pipeline)
+    return [transaction._held(pipeline, row) for row in rows if not row.key.startswith(HASHED)]
 
 
 def seal_held(
@@ -217,7 +218,7 @@ def _resealed_effect(
 
 def _resealed_held(transaction: SealedTransaction, pipeline: int, deal: str, key: str) -> set[str]:
     former: set[str | None] = set()
-    for row in list(_held_rows(transaction, pipeline, deal)):
+    for row in every_held(transaction._inner, pipeline, deal):
         former |= {key_of_json(row.data), key_of_text(row.reason), key_of_text(row.note)}
         try:
             opened = transaction._held(pipeline, row, is_list=False)
@@ -226,13 +227,6 @@ def _resealed_held(transaction: SealedTransaction, pipeline: int, deal: str, key
         sealed = transaction.sealed_held(pipeline, key, opened, row.key)
         transaction._inner.replace_held(pipeline, sealed)
     return {each for each in former if each is not None and each != key}
-
-
-def _held_rows(transaction: SealedTransaction, pipeline: int, deal: str) -> Iterator[HeldRow]:
-    after = ""
-    while rows := transaction._inner.held(pipeline, deal, after=after, limit=PAGE):
-        yield from rows
-        after = rows[-1].key
 
 
 def seal_archived(

@@ -657,15 +657,12 @@ ON CONFLICT (pipeline, key) DO UPDATE SET told = ladder_held.told + 1, reason = 
 """
 HELD: Final = f"""
 SELECT {_HELD} FROM ladder_held
-WHERE pipeline = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
+WHERE pipeline = ? AND key > ? AND (discarded_at IS NOT NULL) = ? ORDER BY key LIMIT ?
 """
 HELD_OF_DEAL: Final = f"""
 SELECT {_HELD} FROM ladder_held
-WHERE pipeline = ? AND deal = ? AND key > ? AND discarded_at IS NULL ORDER BY key LIMIT ?
-"""
-DISCARDED: Final = f"""
-SELECT {_HELD} FROM ladder_held
-WHERE pipeline = ? AND key > ? AND discarded_at IS NOT NULL ORDER BY key LIMIT ?
+WHERE pipeline = ? AND deal = ? AND key > ? AND (discarded_at IS NOT NULL) = ?
+ORDER BY key LIMIT ?
 """
 HELD_AMONG: Final = """
 SELECT wanted.value FROM json_each(?) wanted WHERE EXISTS (

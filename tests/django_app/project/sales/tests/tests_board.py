@@ -11,6 +11,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 
 from ladderpipe import Event, ManualClock, Outcome
 from ladderpipe.django import deal_moved, get_board, get_boards
+from ladderpipe.django.boards import forget_boards
 from ladderpipe.errors import DealNotFoundError, HookError, StoreError
 from sales import ladder
 from sales.models import Order
@@ -186,6 +187,15 @@ def _swallowing(create):
             create(**values)
 
     return twice
+
+    def test_a_store_that_was_sealed_elsewhere_is_refused(self):
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM ladder_secrets WHERE name = 'hashes'")
+            cursor.execute("INSERT INTO ladder_secrets (name, value) VALUES ('hashes', 'sealed:0')")
+        forget_boards()
+        self.addCleanup(forget_boards)
+        with self.assertRaisesRegex(StoreError, "sealed"):
+            BOARD.deals()
 
 
 class ByItself(ShopTestCase, TransactionTestCase):

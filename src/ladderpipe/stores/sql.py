@@ -447,7 +447,8 @@ class SqlTransaction(SqlChains):
         if rows and rows[0][0].startswith(SEALED):
             raise StoreError(
                 "this store is sealed: personal data in it is encrypted with the keys of a ring "
-                "that stands elsewhere. Open it with keys=..., the URL of that ring"
+                "that stands elsewhere. Open it with keys=..., the URL of that ring; the command "
+                "line reads it from LADDERPIPE_KEYS"
             )
         return bytes.fromhex(rows[0][0]) if rows else None
 

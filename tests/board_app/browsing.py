@@ -84,6 +84,7 @@ def opened(browser: Any, team: Site) -> Iterator[Open]:
     yield open_
     for context in contexts:
         for page in context.pages:
+            page.wait_for_load_state()
             if page.evaluate("document.documentElement.classList.contains('js')"):
                 assert page.evaluate("window.violations") == []
         context.close()

@@ -177,11 +177,15 @@ def test_postgresql_on_a_disk_that_is_full(postgres_server: PostgresServer, tmp_
                 connection.execute(f"DROP TABLESPACE {name}")
 
 
-def test_mariadb_on_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_mariadb_on_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch):
     """Tables and log lie on one disk, as they do where nobody has said otherwise."""
     if not has_mariadb():
         pytest.skip("no MariaDB: make system installs one")
-    with small_disk(tmp_path / "disk", 256 * MEBIBYTE) as disk:
+    # A socket's path may have a hundred letters only, and pytest's folders are deep.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        small_disk(Path(folder) / "disk", 256 * MEBIBYTE) as disk,
+    ):
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         server = MariadbServer(**FAST)
         monkeypatch.undo()

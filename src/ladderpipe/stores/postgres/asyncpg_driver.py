@@ -134,14 +134,15 @@ class AsyncpgConnection:
     @contextlib.contextmanager
     def noting_failure(self, statement: str) -> Iterator[None]:
         """Raise what goes wrong as psycopg does, and remember it until it is undone."""
-        from asyncpg import InterfaceError, PostgresError
+        from asyncpg import InterfaceError, InternalClientError, PostgresError
 
         try:
             yield
         except PostgresError as error:
             self._has_failed = True
             raise_as_psycopg(error, error.sqlstate, psycopg.DatabaseError)
-        except (InterfaceError, OSError) as error:
+        except (InterfaceError, InternalClientError, OSError) as error:
+            # The second: what asyncpg says when the server's farewell comes at the wrong moment.
             self._has_failed = True
             raise_as_psycopg(error, None, psycopg.OperationalError)
         except BaseException:  # the call was cancelled

@@ -293,6 +293,34 @@ CREATE INDEX ladder_events_undeclared ON ladder_events (pipeline, type_word) WHE
 CREATE INDEX ladder_events_remark ON ladder_events (pipeline, remark, recorded_at)
     WHERE remark IS NOT NULL;
 
+CREATE VIEW ladder_visits AS
+SELECT m.deal, m.n, lower(hex(m.visit_key)) AS visit_key, stage.word AS stage, m.at AS entered_at,
+    later.at AS left_at
+FROM ladder_moves m
+LEFT JOIN ladder_words stage ON stage.id = m.into_word
+LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
+
+CREATE VIEW ladder_moves_read AS
+SELECT p.name AS pipeline, d.deal, m.n, out_of.word AS out_of, into_stage.word AS into_stage,
+    {_INSTANT.format("m.at")} AS at,
+    {_INSTANT.format("m.recorded_at")} AS recorded_at,
+    rule.word AS rule, m.event_source, m.event_id, lower(hex(m.visit_key)) AS visit_key
+FROM ladder_moves m
+JOIN ladder_deals d ON d.id = m.deal
+JOIN ladder_pipelines p ON p.id = d.pipeline
+LEFT JOIN ladder_words out_of ON out_of.id = m.out_of_word
+LEFT JOIN ladder_words into_stage ON into_stage.id = m.into_word
+LEFT JOIN ladder_words rule ON rule.id = m.rule_word;
+
+CREATE VIEW ladder_events_read AS
+SELECT p.name AS pipeline, d.deal, e.source, e.id, type.word AS type,
+    {_INSTANT.format("e.at")} AS at, e.seq, e.data, lower(hex(e.digest)) AS digest,
+    {_INSTANT.format("e.recorded_at")} AS recorded_at, e.undeclared, e.remark
+FROM ladder_events e
+JOIN ladder_deals d ON d.id = e.deal
+JOIN ladder_pipelines p ON p.id = d.pipeline
+LEFT JOIN ladder_words type ON type.id = e.type_word;
+
 CREATE TABLE ladder_chains (
     pipeline INTEGER PRIMARY KEY REFERENCES ladder_pipelines (id),
     position TEXT NOT NULL
@@ -331,34 +359,6 @@ CREATE TABLE ladder_retired (
     PRIMARY KEY (pipeline, link, leaf)
 ) WITHOUT ROWID;
 CREATE INDEX ladder_retired_in ON ladder_retired (pipeline, retired);
-
-CREATE VIEW ladder_visits AS
-SELECT m.deal, m.n, lower(hex(m.visit_key)) AS visit_key, stage.word AS stage, m.at AS entered_at,
-    later.at AS left_at
-FROM ladder_moves m
-LEFT JOIN ladder_words stage ON stage.id = m.into_word
-LEFT JOIN ladder_moves later ON later.deal = m.deal AND later.n = m.n + 1;
-
-CREATE VIEW ladder_moves_read AS
-SELECT p.name AS pipeline, d.deal, m.n, out_of.word AS out_of, into_stage.word AS into_stage,
-    {_INSTANT.format("m.at")} AS at,
-    {_INSTANT.format("m.recorded_at")} AS recorded_at,
-    rule.word AS rule, m.event_source, m.event_id, lower(hex(m.visit_key)) AS visit_key
-FROM ladder_moves m
-JOIN ladder_deals d ON d.id = m.deal
-JOIN ladder_pipelines p ON p.id = d.pipeline
-LEFT JOIN ladder_words out_of ON out_of.id = m.out_of_word
-LEFT JOIN ladder_words into_stage ON into_stage.id = m.into_word
-LEFT JOIN ladder_words rule ON rule.id = m.rule_word;
-
-CREATE VIEW ladder_events_read AS
-SELECT p.name AS pipeline, d.deal, e.source, e.id, type.word AS type,
-    {_INSTANT.format("e.at")} AS at, e.seq, e.data, lower(hex(e.digest)) AS digest,
-    {_INSTANT.format("e.recorded_at")} AS recorded_at, e.undeclared, e.remark
-FROM ladder_events e
-JOIN ladder_deals d ON d.id = e.deal
-JOIN ladder_pipelines p ON p.id = d.pipeline
-LEFT JOIN ladder_words type ON type.id = e.type_word;
 """
 
 

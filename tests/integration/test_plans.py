@@ -45,7 +45,6 @@ COLD: Final = {
     "EVENTS_WITH_CONTACT": "forgetting a person looks into every event once",
     "DEALS_WITH_CONTACT": "forgetting a person looks into every document once",
     "MISCOUNTED": "a check counts every deal once",
-    "DISCARDED": "goes once through what was discarded, where a store becomes a sealed one",
     "NOTES": "who forgets a person in a sealed store looks into what archives need, once",
     "LEAVES_BETWEEN": "a check goes through a chain once",
     "RETIRED_BETWEEN": "a check goes through a chain once",

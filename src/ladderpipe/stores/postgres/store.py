@@ -24,7 +24,7 @@ from .names import Names
 from .older_driver import OlderConnection
 from .other_drivers import is_of
 from .schema import migrate
-from .transaction import NOTICE, PostgresTransaction
+from .transaction import NOTICE, SERVERS_CLASSES, PostgresTransaction
 from .wire import OwnConnection, PlainConnection, Wire, undoing
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _BEGIN_READING: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SAVEPOINT: Final = b"ladderpipe"
 _TRANSIENT_CLASSES: Final = ("08", "40")
 _FINAL: Final = (PoolTimeout, PoolClosed, psycopg.errors.PipelineAborted)
-_SERVERS_CLASSES: Final = ("28", "3D", "53", "57", "58", "XX")
 _SERVERS: Final = ("25006", "42501", "42703", "42P01")
 """Only reading is allowed, nothing is, or the tables are not what they were."""
 _TRANSIENT: Final = (
@@ -424,7 +423,7 @@ def is_of_the_server(error: BaseException) -> bool:
     if not isinstance(error, psycopg.Error):
         return isinstance(error.__cause__, PoolTimeout) if type(error) is StoreError else False
     state = error.sqlstate or ""
-    return is_transient(error) or state[:2] in _SERVERS_CLASSES or state in _SERVERS
+    return is_transient(error) or state[:2] in SERVERS_CLASSES or state in _SERVERS
 
 
 def _check_address(dsn: str) -> None:

@@ -13,6 +13,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import psycopg
 from psycopg.pq import TransactionStatus
 
 from ..base import (
@@ -32,10 +33,13 @@ from .schema import MIGRATIONS
 from .statements import spelled, statements
 from .wire import PlainConnection, Wire, for_many
 
-__all__ = ["NOTICE"]
+__all__ = ["NOTICE", "SERVERS_CLASSES"]
 
 NOTICE: Final = dt.timedelta(seconds=60)
 """Workers are told of what is due within this time; they look by themselves at least as often."""
+
+SERVERS_CLASSES: Final = ("28", "3D", "53", "57", "58", "XX")
+"""Classes of errors that PostgreSQL has with itself, such as a full disk."""
 
 
 class PostgresTransaction(SqlTransaction):
@@ -55,6 +59,7 @@ class PostgresTransaction(SqlTransaction):
         self._swept: list[int] = []
         self._documents: dict[int, str] = {}
         self._locked: str | None = None
+        self._server_failed = False
         self.brings_work = False
 
     @property
@@ -65,8 +70,11 @@ class PostgresTransaction(SqlTransaction):
 
     @property
     def is_usable(self) -> bool:
-        """Whether nobody has ended it, and no statement of it has failed."""
-        return self._wire.is_usable
+        """Whether nobody has ended it, no statement of it has failed, and the server has not.
+
+        A savepoint takes back what one deal did; a full disk is everybody's.
+        """
+        return self._wire.is_usable and not self._server_failed
 
     def check_constraints(self) -> None:
         """Check constraints that are deferred, and defer them again."""
@@ -106,7 +114,9 @@ class PostgresTransaction(SqlTransaction):
         try:
             yield
             self._wire.release_savepoint(name, place)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, psycopg.Error):
+                self._server_failed |= (error.sqlstate or "").startswith(SERVERS_CLASSES)
             self._documents.clear()
             self._locked = None
             self._forget_new_words()

@@ -195,6 +195,32 @@ def test_who_has_waited_writes_with_the_new_key(postgres_url: str):
         store.close()
 
 
+def test_a_key_that_was_read_in_a_part_that_is_undone_is_read_again(postgres_url: str):
+    """With the savepoint goes the deal's lock, and others may forget the person meanwhile."""
+    ring = MemoryRing()
+    shop = Shop(ladder(), seal(PostgresStore(postgres_url), ring))
+    shop.tell("lead", contact={"email": EMAIL})
+    (effect,) = [each for each in shop.board.effects() if each.name == "letter"]
+    number = shop.board._session.number
+    with shop.store.transaction() as transaction:
+        with contextlib.suppress(ZeroDivisionError), transaction.savepoint():
+            transaction.load(number, "d", create=False)
+            raise ZeroDivisionError
+        forgetter = Board(shop.pipeline, store=seal(PostgresStore(postgres_url), ring))
+        assert forgetter.forget(email=EMAIL).deals == ("d",)
+        forgetter.close()
+        transaction.settle_effect(effect.key, "pending", shop.clock.now(), "there is no answer")
+    shop.board.close()
+    # Another process has no key in its memory that is destroyed.
+    with (
+        contextlib.closing(seal(PostgresStore(postgres_url), ring)) as store,
+        store.transaction(write=False) as transaction,
+    ):
+        told = transaction.effect(number, effect.key)
+    assert told is not None
+    assert told.error == "there is no answer"
+
+
 def test_writers_wait_on_mariadb(mariadb_url: str):
     assert_writers_wait(
         lambda: MariadbStore.from_url(mariadb_url),

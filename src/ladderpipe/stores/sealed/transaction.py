@@ -8,9 +8,10 @@ a deal that has no row, so its key is noted under the deal's name, and that note
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -53,6 +54,17 @@ class SealedTransaction(SealedReading):
         self._bare: set[int] = set()
 
     # -- which key ----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what happens in the block when it raises; with it go locks, and what they kept."""
+        try:
+            with self._inner.savepoint():
+                yield
+        except BaseException:
+            for known in (self._keys, self._plain, self._bare):
+                known.clear()
+            raise
 
     def _locked(self, pair: Pair, pipeline: int | None = None) -> Pair:
         """Return a deal that was read under its lock, once its key is noted."""
